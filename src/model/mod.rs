@@ -1,0 +1,13 @@
+//! The words of Slipway as types: values in, values out, no I/O.
+
+pub mod command;
+pub mod failure;
+pub mod image_reference;
+pub mod names;
+pub mod origin;
+pub mod plan;
+pub mod report;
+pub mod request;
+pub mod settings;
+pub mod source;
+pub mod source_tree;

@@ -1,0 +1,246 @@
+//! Everything decided about a build. After it nothing is chosen, only done and verified.
+
+use std::collections::BTreeMap;
+
+use schemars::JsonSchema;
+use serde::Serialize;
+
+use super::command::Network;
+use super::failure::{Step, Warning};
+use super::origin::Decision;
+use super::settings::Kind;
+
+/// Where commands see the checkout.
+pub const WORKSPACE: &str = "/workspace";
+
+/// The script that runs the hook before the application starts, as the image sees it.
+pub const BEFORE_START: &str = "/usr/local/bin/slipway-before-start";
+
+/// The plan of one build, as `slipway plan --format json` prints it.
+#[derive(Debug, Clone, PartialEq, Serialize, JsonSchema)]
+pub struct Plan {
+    /// The format's version.
+    pub version: u32,
+    /// What is built.
+    pub source: PlannedSource,
+    /// As what it is built.
+    pub application: PlannedApplication,
+    /// How it is built.
+    pub toolchain: PlannedToolchain,
+    /// Every decision with its origin.
+    pub decisions: Vec<Decision>,
+    /// The commands, in order.
+    pub steps: Vec<PlannedStep>,
+    /// The image; none for a library.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub image: Option<PlannedImage>,
+    /// The Dockerfile's text, byte for byte as it is built; none for a library.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub dockerfile: Option<String>,
+    /// What people should know.
+    pub warnings: Vec<Warning>,
+    /// What a library deploys.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub library: Option<PlannedLibrary>,
+    /// Values for the `ARG`s of the repository's own Dockerfile.
+    #[serde(skip)]
+    pub build_args: BTreeMap<String, String>,
+    /// The stage of the repository's own Dockerfile.
+    #[serde(skip)]
+    pub target: Option<String>,
+    /// Images that the Dockerfile starts from.
+    #[serde(skip)]
+    pub bases: Vec<String>,
+    /// What the commands leave behind and has to be read.
+    #[serde(skip)]
+    pub artifact: Option<PlannedArtifact>,
+    /// Patterns of files that belong into the image although they usually do not.
+    #[serde(skip)]
+    pub include: Vec<String>,
+    /// Whether only containers can run the commands.
+    #[serde(skip)]
+    pub container_only: bool,
+    /// Output directories: name, and where commands see them.
+    #[serde(skip)]
+    pub outputs: BTreeMap<String, String>,
+    /// Where commands see a file of the operator's, and the setting that says where it is.
+    #[serde(skip)]
+    pub files: BTreeMap<String, String>,
+    /// Files with credentials, by where the commands of one step see them.
+    #[serde(skip)]
+    pub secret_files: BTreeMap<String, PlannedSecretFile>,
+}
+
+/// A file with credentials; the plan holds names, never values.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct PlannedSecretFile {
+    /// The only step that sees it.
+    pub step: Step,
+    /// The setting that holds `url` and the name of the `credentials`.
+    pub setting: String,
+    /// The template of its text.
+    pub text: String,
+}
+
+/// What the commands leave behind, and what is known of it beforehand.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct PlannedArtifact {
+    /// The directory that holds it, relative to the repository's root.
+    pub directory: String,
+    /// The class that starts.
+    pub main_class: Option<String>,
+    /// The file's name without its extension.
+    pub final_name: Option<String>,
+}
+
+/// What a library deploys, and where.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, JsonSchema)]
+pub struct PlannedLibrary {
+    /// How the ecosystem names it: `group:artifact:version`.
+    pub coordinates: String,
+    /// The repository that takes it.
+    pub repository: String,
+}
+
+/// The source of a plan.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, JsonSchema)]
+pub struct PlannedSource {
+    /// The repository's URL; absent for a directory without one.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub url: Option<String>,
+    /// What was asked.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub revision: Option<String>,
+    /// What it resolved to.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub commit: Option<String>,
+    /// Whether the working tree differs from the commit.
+    pub dirty: bool,
+    /// The application's directory, `""` for the root.
+    pub directory: String,
+}
+
+/// The application of a plan.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, JsonSchema)]
+pub struct PlannedApplication {
+    /// The product line.
+    pub product_line: String,
+    /// The application.
+    pub name: String,
+    /// Service or library.
+    pub kind: Kind,
+    /// The module that is built.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub module: Option<String>,
+    /// The process that starts.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub process: Option<String>,
+}
+
+/// The toolchain of a plan.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, JsonSchema)]
+pub struct PlannedToolchain {
+    /// Its name.
+    pub name: String,
+    /// Its release.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub version: Option<String>,
+    /// Versions of further tools.
+    pub tools: BTreeMap<String, String>,
+    /// The image its commands run in.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub image: Option<String>,
+    /// The shape of the application, a word of the toolchain's data.
+    #[serde(skip_serializing_if = "String::is_empty")]
+    pub shape: String,
+}
+
+/// One command of a plan. Its environment shows no secret: those join it when it runs.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, JsonSchema)]
+pub struct PlannedStep {
+    /// The step.
+    pub step: Step,
+    /// Program and arguments.
+    pub command: Vec<String>,
+    /// Working directory, below `/workspace`.
+    pub workdir: String,
+    /// Environment.
+    pub env: BTreeMap<String, String>,
+    /// What it may reach.
+    pub network: Network,
+    /// Name of a cache and where the command sees it.
+    pub caches: BTreeMap<String, String>,
+    /// Whether the build goes on when the command fails.
+    #[serde(skip)]
+    pub may_fail: bool,
+    /// Arguments that make it run without a network, and the files that say what it needs.
+    #[serde(skip)]
+    pub offline: Option<Offline>,
+}
+
+/// See [`PlannedStep::offline`].
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Offline {
+    /// Arguments put behind the program.
+    pub args: Vec<String>,
+    /// A hash over the manifests: what was resolved for it once can be used again.
+    pub key: String,
+}
+
+/// The image of a plan.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, JsonSchema)]
+pub struct PlannedImage {
+    /// The base image's reference, pinned where the catalogue knows the digest.
+    pub base: String,
+    /// What the image is called.
+    pub references: Vec<String>,
+    /// The numeric user.
+    pub user: String,
+    /// The working directory.
+    pub workdir: String,
+    /// `ENTRYPOINT`, exec form.
+    pub entrypoint: Vec<String>,
+    /// `CMD`, exec form.
+    pub cmd: Vec<String>,
+    /// TCP ports.
+    pub ports: Vec<u16>,
+    /// Environment.
+    pub env: BTreeMap<String, String>,
+    /// Labels.
+    pub labels: BTreeMap<String, String>,
+    /// Volumes.
+    pub volumes: Vec<String>,
+    /// Layers, least changing first.
+    pub layers: Vec<PlannedLayer>,
+    /// How the container is asked whether it is healthy.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub health: Option<Vec<String>>,
+    /// The script that runs the hook before the application starts.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub before_start: Option<Vec<String>>,
+}
+
+/// One layer: a tree relative to the root, made of one artifact.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, JsonSchema)]
+pub struct PlannedLayer {
+    /// Its name; its directory in the build context is `layer-NAME`.
+    pub name: String,
+    /// What it is made of.
+    pub from: LayerSource,
+    /// The directory in the image that it fills.
+    pub to: String,
+}
+
+/// What a layer is made of.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, JsonSchema, serde::Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum LayerSource {
+    /// A part of the jar that the reader takes apart.
+    Jar,
+    /// The application's directory, without what does not belong into an image.
+    Source,
+    /// A directory that the toolchain's commands filled.
+    Output(String),
+    /// A directory of the repository, relative to the application's.
+    Directory(String),
+}

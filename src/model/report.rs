@@ -1,0 +1,134 @@
+//! What is reported: events while a build runs, one report at its end.
+
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
+
+use super::failure::{Failure, Step, Warning};
+use super::origin::Decision;
+use super::plan::{PlannedApplication, PlannedLibrary, PlannedSource, PlannedToolchain};
+
+/// How a build ended.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "snake_case")]
+pub enum Outcome {
+    /// What was asked for is there.
+    Succeeded,
+    /// It could not be made.
+    Failed,
+    /// It took too long.
+    TimedOut,
+    /// Nobody wants it any more.
+    Cancelled,
+    /// The request was refused.
+    Rejected,
+}
+
+/// What happens while a build runs.
+#[derive(Debug, Clone, PartialEq, Serialize, JsonSchema)]
+#[serde(tag = "kind", rename_all = "snake_case")]
+pub enum BuildEvent {
+    /// The build begins.
+    Accepted {
+        /// The build.
+        id: String,
+    },
+    /// A step begins.
+    StepStarted {
+        /// The step.
+        step: Step,
+    },
+    /// A step ended.
+    StepFinished(StepReport),
+    /// A line of a command's output, redacted.
+    Log {
+        /// The step.
+        step: Step,
+        /// The line.
+        line: String,
+    },
+}
+
+/// How one step went.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, JsonSchema)]
+pub struct StepReport {
+    /// The step.
+    pub step: Step,
+    /// How it ended.
+    pub outcome: Outcome,
+    /// Milliseconds.
+    pub duration_ms: u64,
+    /// Whether earlier work was used.
+    pub cached: bool,
+}
+
+/// The end of a build.
+#[derive(Debug, Clone, PartialEq, Serialize, JsonSchema)]
+pub struct BuildReport {
+    /// The format's version.
+    pub version: u32,
+    /// The build.
+    pub id: String,
+    /// Which attempt, from 1.
+    pub attempt: u32,
+    /// How it ended.
+    pub outcome: Outcome,
+    /// As what it was built.
+    pub application: PlannedApplication,
+    /// What was built.
+    pub source: PlannedSource,
+    /// RFC 3339, UTC.
+    pub started_at: String,
+    /// RFC 3339, UTC.
+    pub finished_at: String,
+    /// Who built it.
+    pub worker: String,
+    /// The steps that ran.
+    pub steps: Vec<StepReport>,
+    /// How it was built.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub toolchain: Option<PlannedToolchain>,
+    /// Every decision with its origin.
+    pub decisions: Vec<Decision>,
+    /// What people should know.
+    pub warnings: Vec<Warning>,
+    /// The image, if there is one.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub image: Option<ReportedImage>,
+    /// The Dockerfile that was built.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub dockerfile: Option<String>,
+    /// What was deployed, for a library.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub library: Option<PlannedLibrary>,
+    /// Why it failed.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub failure: Option<Failure>,
+}
+
+/// The image of a report.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, JsonSchema)]
+pub struct ReportedImage {
+    /// What it is called.
+    pub references: Vec<String>,
+    /// The manifest's digest, once pushed; the Engine's image id before.
+    pub digest: String,
+    /// Whether it was pushed.
+    pub pushed: bool,
+    /// Bytes.
+    pub size: u64,
+    /// Its layers, base included.
+    pub layers: Vec<ReportedLayer>,
+    /// The base image.
+    pub base: String,
+}
+
+/// A layer of a report.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, JsonSchema)]
+pub struct ReportedLayer {
+    /// The blob's digest, or the diff id where nothing was pushed.
+    pub digest: String,
+    /// Bytes; 0 where unknown.
+    pub size: u64,
+    /// Whether the registry had it before.
+    pub reused: bool,
+}

@@ -1,0 +1,231 @@
+//! The files of a revision as a value: what planning sees of a repository.
+
+use std::cell::RefCell;
+use std::collections::{BTreeMap, BTreeSet};
+
+use super::names::CommitSha;
+
+/// What an entry of the tree is.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum EntryKind {
+    /// A regular file.
+    File,
+    /// A symbolic link and its target as written.
+    Symlink(String),
+    /// Another repository, fetched apart.
+    Submodule,
+}
+
+/// One entry of the listing. Directories have none; they follow from paths.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Entry {
+    /// What it is.
+    pub kind: EntryKind,
+    /// Whether the owner may execute it.
+    pub executable: bool,
+    /// Bytes; 0 where the listing does not know.
+    pub size: u64,
+}
+
+/// A file's text, as far as planning may look at it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Text {
+    /// The whole text.
+    Utf8(String),
+    /// Bytes that are not UTF-8.
+    NotUtf8,
+    /// More bytes than planning reads.
+    TooLarge(u64),
+    /// A symbolic link that leaves the repository, or a loop of them.
+    Outside,
+}
+
+/// What the source resolved to.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Revision {
+    /// The commit; absent for a directory that is no repository.
+    pub commit: Option<CommitSha>,
+    /// When it was committed, in seconds since 1970.
+    pub commit_time: Option<i64>,
+    /// The tag that was asked for, where the revision is one.
+    pub tag: Option<String>,
+    /// Whether the files differ from the commit.
+    pub dirty: bool,
+}
+
+/// The listing of a revision and the texts of the files that planning asked for.
+///
+/// Planning is pure, yet which files it needs only shows while it plans. So a text that is
+/// not there yet is noted as wanted; whoever owns the repository loads what is wanted and
+/// plans again, until nothing is missing (see `plan::with_texts`).
+///
+/// Paths are relative to the repository's root, with `/`, without `.` or `..`.
+#[derive(Debug, Clone, Default)]
+pub struct SourceTree {
+    /// The revision that this is the tree of.
+    pub revision: Revision,
+    entries: BTreeMap<String, Entry>,
+    directories: BTreeSet<String>,
+    texts: BTreeMap<String, Text>,
+    wanted: RefCell<BTreeSet<String>>,
+}
+
+impl SourceTree {
+    /// A tree with these entries and no texts.
+    pub fn new(entries: impl IntoIterator<Item = (String, Entry)>) -> Self {
+        let entries: BTreeMap<_, _> = entries.into_iter().collect();
+        let mut directories = BTreeSet::new();
+        for path in entries.keys() {
+            let mut rest = path.as_str();
+            while let Some((parent, _)) = rest.rsplit_once('/') {
+                if !directories.insert(parent.to_owned()) {
+                    break;
+                }
+                rest = parent;
+            }
+        }
+        Self { entries, directories, ..Self::default() }
+    }
+
+    /// A tree of plain files with these texts; a trailing `*` of a path marks it executable.
+    pub fn of_texts<'a>(files: impl IntoIterator<Item = (&'a str, &'a str)>) -> Self {
+        let mut texts = BTreeMap::new();
+        let entries = files.into_iter().map(|(path, text)| {
+            let name = path.trim_end_matches('*').to_owned();
+            texts.insert(name.clone(), Text::Utf8(text.to_owned()));
+            let entry = Entry { kind: EntryKind::File, executable: path.ends_with('*'), size: text.len() as u64 };
+            (name, entry)
+        });
+        let mut tree = Self::new(entries.collect::<Vec<_>>());
+        tree.texts = texts;
+        tree
+    }
+
+    /// All entries, sorted by path.
+    pub fn entries(&self) -> impl Iterator<Item = (&str, &Entry)> {
+        self.entries.iter().map(|(path, entry)| (path.as_str(), entry))
+    }
+
+    /// The entry at a path.
+    #[must_use]
+    pub fn entry(&self, path: &str) -> Option<&Entry> {
+        self.entries.get(path)
+    }
+
+    /// Whether a file or link stands at the path.
+    #[must_use]
+    pub fn has_file(&self, path: &str) -> bool {
+        self.entries.get(path).is_some_and(|entry| entry.kind != EntryKind::Submodule)
+    }
+
+    /// Whether anything lies below the path. The root `""` is always a directory.
+    #[must_use]
+    pub fn has_directory(&self, path: &str) -> bool {
+        path.is_empty() || self.directories.contains(path)
+    }
+
+    /// The entries below a directory, with paths relative to the root.
+    pub fn below<'a>(&'a self, directory: &'a str) -> impl Iterator<Item = (&'a str, &'a Entry)> {
+        let start = if directory.is_empty() { String::new() } else { format!("{directory}/") };
+        let prefix = start.clone();
+        self.entries
+            .range(start..)
+            .take_while(move |(path, _)| path.starts_with(&prefix))
+            .map(|(path, entry)| (path.as_str(), entry))
+    }
+
+    /// The files and links that lie directly in a directory.
+    pub fn files_in<'a>(&'a self, directory: &'a str) -> impl Iterator<Item = &'a str> {
+        let skip = if directory.is_empty() { 0 } else { directory.len() + 1 };
+        self.below(directory).map(|(path, _)| path).filter(move |path| !path[skip..].contains('/'))
+    }
+
+    /// The text of a file, or `None` when there is no such file, it is no text, or it has
+    /// not been loaded yet; then it is noted as wanted and planning runs again.
+    pub fn text(&self, path: &str) -> Option<&str> {
+        match self.raw_text(path)? {
+            Text::Utf8(text) => Some(text),
+            _ => None,
+        }
+    }
+
+    /// Like [`SourceTree::text`], telling apart why a file has no text.
+    pub fn raw_text(&self, path: &str) -> Option<&Text> {
+        if !self.has_file(path) {
+            return None;
+        }
+        let text = self.texts.get(path);
+        if text.is_none() {
+            self.wanted.borrow_mut().insert(path.to_owned());
+        }
+        text
+    }
+
+    /// Takes the paths whose texts were asked for and are not there.
+    pub fn take_wanted(&self) -> BTreeSet<String> {
+        self.wanted.take()
+    }
+
+    /// Gives a file its text.
+    pub fn set_text(&mut self, path: &str, text: Text) {
+        self.texts.insert(path.to_owned(), text);
+    }
+}
+
+/// Joins a relative reference to a directory of the tree; `None` when it leaves the tree.
+///
+/// `join("a/b", "../c")` is `Some("a/c")`; `join("a", "../../c")` and absolute paths are `None`.
+#[must_use]
+pub fn join(directory: &str, reference: &str) -> Option<String> {
+    if reference.starts_with('/') || reference.contains('\0') {
+        return None;
+    }
+    let mut parts: Vec<&str> = directory.split('/').filter(|part| !part.is_empty()).collect();
+    for part in reference.split('/') {
+        match part {
+            "" | "." => {}
+            ".." => {
+                parts.pop()?;
+            }
+            name => parts.push(name),
+        }
+    }
+    Some(parts.join("/"))
+}
+
+/// The directory part of a path of the tree; `""` for the root.
+#[must_use]
+pub fn parent(path: &str) -> &str {
+    path.rsplit_once('/').map_or("", |(parent, _)| parent)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn join_stays_inside() {
+        assert_eq!(join("a/b", "../c").as_deref(), Some("a/c"));
+        assert_eq!(join("", "./x//y").as_deref(), Some("x/y"));
+        assert_eq!(join("a", "../../c"), None);
+        assert_eq!(join("a", "/etc/passwd"), None);
+    }
+
+    #[test]
+    fn a_missing_text_is_wanted_once_it_exists() {
+        let tree =
+            SourceTree::new([("a/pom.xml".to_owned(), Entry { kind: EntryKind::File, executable: false, size: 3 })]);
+        assert_eq!(tree.text("nothing"), None);
+        assert!(tree.take_wanted().is_empty());
+        assert_eq!(tree.text("a/pom.xml"), None);
+        assert_eq!(tree.take_wanted().into_iter().collect::<Vec<_>>(), ["a/pom.xml"]);
+        assert!(tree.has_directory("a") && !tree.has_directory("b"));
+    }
+
+    #[test]
+    fn below_takes_no_sibling_with_the_same_prefix() {
+        let tree = SourceTree::of_texts([("a/x", ""), ("a-b/y", ""), ("a/b/z", "")]);
+        assert_eq!(tree.below("a").map(|(path, _)| path).collect::<Vec<_>>(), ["a/b/z", "a/x"]);
+        assert_eq!(tree.files_in("a").collect::<Vec<_>>(), ["a/x"]);
+    }
+}
