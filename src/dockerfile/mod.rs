@@ -1,0 +1,8 @@
+//! Dockerfiles as values: read from text, written as text, rendered from templates.
+
+pub mod instruction;
+mod lexer;
+pub mod parse;
+pub mod render;
+pub mod template;
+pub mod word;
