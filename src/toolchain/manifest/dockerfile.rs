@@ -1,0 +1,254 @@
+//! Reads a repository's own Dockerfile: its stages, its base images, what cannot be built here.
+//!
+//! The Engine's built-in frontend (20.10) knows no here-documents, no `--link` and no flags that
+//! came later, and `# syntax=` would fetch another frontend from outside.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use serde_json::{Value, json};
+
+use crate::dockerfile::instruction::{Dockerfile, Instruction, Located, Word};
+use crate::dockerfile::parse::parse;
+use crate::model::failure::{Failure, FailureCode};
+use crate::model::origin::{Found, Origin};
+use crate::model::source_tree::join;
+use crate::toolchain::findings::{Findings, Inspection};
+
+/// The flags that the Engine's frontend understands.
+const FLAGS: &[(&str, &[&str])] = &[
+    ("COPY", &["from", "chown", "chmod"]),
+    ("ADD", &["chown", "chmod"]),
+    ("RUN", &["mount"]),
+    ("HEALTHCHECK", &["interval", "timeout", "start-period", "retries"]),
+];
+
+/// Arguments that the builder sets by itself in every scope.
+const PREDEFINED: &[(&str, &str)] = &[
+    ("BUILDPLATFORM", "linux/amd64"),
+    ("TARGETPLATFORM", "linux/amd64"),
+    ("BUILDOS", "linux"),
+    ("TARGETOS", "linux"),
+    ("BUILDARCH", "amd64"),
+    ("TARGETARCH", "amd64"),
+    ("BUILDVARIANT", ""),
+    ("TARGETVARIANT", ""),
+];
+
+/// Reads the Dockerfile of the application's directory, or the one that the fact `path` names.
+///
+/// The facts `build_args` (a table of texts) and `target` (a text) stand for the request's
+/// `toolchain.build_args` and `toolchain.target`.
+/// Variables: `path`, `bases` (`[{image, line}]`, external images only), `stages`
+/// (`[{name, line}]`), `target`. Ports come from the built stage's `EXPOSE`.
+///
+/// # Errors
+/// `manifest_invalid` when it cannot be read, `dockerfile_unsupported` with the line of what the
+/// Engine cannot build, `plan_invalid` for a target that is no stage.
+pub fn read(inspection: &Inspection<'_>) -> Result<Findings, Failure> {
+    let fact = |key: &str| inspection.facts.get(key);
+    let name = fact("path").and_then(toml::Value::as_str).unwrap_or("Dockerfile");
+    let outside = || Failure::new(FailureCode::PlanInvalid, format!("the path `{name}` leaves the repository"));
+    let path = join(inspection.directory, name).ok_or_else(outside)?;
+    let unreadable = || {
+        Failure::new(FailureCode::ManifestInvalid, format!("`{path}` is missing or no text")).at(path.as_str(), None)
+    };
+    let text = inspection.tree.text(&path).ok_or_else(unreadable)?;
+    let build_args = fact("build_args").and_then(toml::Value::as_table).into_iter().flatten();
+    let build_args: BTreeMap<String, String> = build_args
+        .map(|(key, value)| (key.clone(), value.as_str().map_or_else(|| value.to_string(), str::to_owned)))
+        .collect();
+    examine(&path, text, &build_args, fact("target").and_then(toml::Value::as_str))
+}
+
+/// The same for a text: `path` is for messages, `build_args` win over the defaults of global
+/// `ARG`s, `target` is the stage that becomes the image (the last one if absent).
+///
+/// # Errors
+/// As [`read`].
+pub fn examine(
+    path: &str,
+    text: &str,
+    build_args: &BTreeMap<String, String>,
+    target: Option<&str>,
+) -> Result<Findings, Failure> {
+    let file = parse(text).map_err(|error| {
+        Failure::new(FailureCode::ManifestInvalid, format!("`{path}` line {}: {}", error.line, error.problem))
+            .at(path, Some(error.line))
+    })?;
+    refuse_unsupported(path, &file)?;
+    let stages = stages(path, &file, build_args)?;
+    let built = built(path, &stages, target)?;
+    let mut findings = Findings::default();
+    findings.variables.insert("path".to_owned(), json!(path));
+    findings.variables.insert("bases".to_owned(), Value::Array(bases(&stages, &file)));
+    let listed = stages.iter().map(|stage| json!({ "name": stage.name, "line": stage.line })).collect();
+    findings.variables.insert("stages".to_owned(), Value::Array(listed));
+    findings.variables.insert("target".to_owned(), json!(target));
+    findings.ports = ports(path, built);
+    Ok(findings)
+}
+
+struct Stage<'a> {
+    name: Option<String>,
+    line: u32,
+    /// The image, or the earlier stage it continues.
+    base: Base,
+    instructions: &'a [Located],
+}
+
+enum Base {
+    Image(String),
+    Stage,
+    Scratch,
+}
+
+fn unsupported(path: &str, line: u32, what: &str, hint: &str) -> Failure {
+    Failure::new(FailureCode::DockerfileUnsupported, format!("`{path}` line {line} uses {what}"))
+        .hint(hint)
+        .at(path, Some(line))
+}
+
+fn refuse_unsupported(path: &str, file: &Dockerfile) -> Result<(), Failure> {
+    if let Some((line, syntax)) = &file.syntax {
+        let what = format!("`# syntax={}`, which fetches a builder from outside", shown(syntax));
+        return Err(unsupported(path, *line, &what, "Remove the line; the Engine's own builder is used."));
+    }
+    for Located { line, instruction } in &file.instructions {
+        if !instruction.heredocs().is_empty() {
+            let hint = "Write the commands with `&&` and `\\`, or copy a script from the repository.";
+            return Err(unsupported(path, *line, "a here-document, which the Engine does not know", hint));
+        }
+        let inner = if let Instruction::OnBuild(inner) = instruction { inner } else { instruction };
+        let known = FLAGS.iter().find(|(name, _)| *name == inner.name()).map_or(&[][..], |(_, flags)| flags);
+        if let Some(flag) = inner.flags().iter().find(|flag| !known.contains(&flag.name.as_str())) {
+            let what = format!("`{} --{}`, which the Engine does not know", inner.name(), shown(&flag.name));
+            return Err(unsupported(path, *line, &what, "Remove the flag."));
+        }
+    }
+    Ok(())
+}
+
+fn stages<'a>(
+    path: &str,
+    file: &'a Dockerfile,
+    build_args: &BTreeMap<String, String>,
+) -> Result<Vec<Stage<'a>>, Failure> {
+    let invalid = |line: u32, why: &str| {
+        Failure::new(FailureCode::ManifestInvalid, format!("`{path}` line {line}: {why}")).at(path, Some(line))
+    };
+    let mut arguments: BTreeMap<String, String> =
+        PREDEFINED.iter().map(|(name, value)| ((*name).to_owned(), (*value).to_owned())).collect();
+    let mut stages: Vec<Stage<'a>> = Vec::new();
+    for (index, Located { line, instruction }) in file.instructions.iter().enumerate() {
+        match instruction {
+            Instruction::Arg(given) if stages.is_empty() => {
+                for (name, default) in given {
+                    let default = default.as_ref().map(|word| expand(word, &arguments)).transpose();
+                    let default = default.map_err(|why| invalid(*line, &why))?;
+                    if let Some(value) = build_args.get(name).cloned().or(default) {
+                        arguments.insert(name.clone(), value);
+                    }
+                }
+            }
+            Instruction::From { image, alias, .. } => {
+                let image = expand(image, &arguments).map_err(|why| invalid(*line, &why))?;
+                if image.is_empty() || image.contains(|c: char| c.is_whitespace() || c.is_control()) {
+                    let why = "`FROM` names no image once its variables are replaced; give the `ARG` a default, or set `toolchain.build_args`";
+                    return Err(invalid(*line, why));
+                }
+                let known = stages.iter().any(|stage| stage.is(&image));
+                let base = if known {
+                    Base::Stage
+                } else if image == "scratch" {
+                    Base::Scratch
+                } else {
+                    Base::Image(image)
+                };
+                let rest = &file.instructions[index + 1..];
+                let end = rest.iter().position(|next| next.instruction.name() == "FROM").unwrap_or(rest.len());
+                stages.push(Stage { name: alias.clone(), line: *line, base, instructions: &rest[..end] });
+            }
+            other if stages.is_empty() => {
+                return Err(invalid(*line, &format!("`{}` stands before the first `FROM`", other.name())));
+            }
+            _ => {}
+        }
+    }
+    if stages.is_empty() {
+        return Err(Failure::new(FailureCode::ManifestInvalid, format!("`{path}` has no `FROM`")).at(path, None));
+    }
+    Ok(stages)
+}
+
+impl Stage<'_> {
+    fn is(&self, name: &str) -> bool {
+        self.name.as_deref().is_some_and(|own| own.eq_ignore_ascii_case(name))
+    }
+}
+
+fn expand(word: &Word, arguments: &BTreeMap<String, String>) -> Result<String, String> {
+    word.expand(&|name| arguments.get(name).cloned()).map_err(|error| error.to_string())
+}
+
+fn built<'a, 'b>(path: &str, stages: &'b [Stage<'a>], target: Option<&str>) -> Result<&'b Stage<'a>, Failure> {
+    let Some(target) = target else { return Ok(&stages[stages.len() - 1]) };
+    let numbered = || target.parse::<usize>().ok().and_then(|index| stages.get(index));
+    stages.iter().rfind(|stage| stage.is(target)).or_else(numbered).ok_or_else(|| {
+        Failure::new(FailureCode::PlanInvalid, format!("`{path}` has no stage `{}`", shown(target)))
+            .hint("Set `toolchain.target` to one of the stages that are named.")
+            .candidates(stages.iter().filter_map(|stage| stage.name.clone()))
+            .at(path, Some(stages[stages.len() - 1].line))
+    })
+}
+
+/// The images that come from outside, by `FROM`, `COPY --from` and `RUN --mount=…,from=`.
+fn bases(stages: &[Stage<'_>], file: &Dockerfile) -> Vec<Value> {
+    let own = |name: &str| {
+        let is_stage = stages.iter().any(|stage| stage.is(name));
+        is_stage || name.parse::<usize>().is_ok_and(|index| index < stages.len()) || name == "scratch"
+    };
+    let mut found: Vec<(String, u32)> = stages
+        .iter()
+        .filter_map(|stage| match &stage.base {
+            Base::Image(image) => Some((image.clone(), stage.line)),
+            Base::Stage | Base::Scratch => None,
+        })
+        .collect();
+    for Located { line, instruction } in &file.instructions {
+        for flag in instruction.flags() {
+            let Some(value) = flag.value.as_ref().and_then(Word::as_literal) else { continue };
+            let from = match flag.name.as_str() {
+                "from" => Some(value),
+                "mount" => value.split(',').find_map(|option| option.strip_prefix("from=")),
+                _ => None,
+            };
+            found.extend(from.filter(|name| !own(name)).map(|name| (name.to_owned(), *line)));
+        }
+    }
+    found.sort_by_key(|(_, line)| *line);
+    let mut seen = BTreeSet::new();
+    found.retain(|(image, _)| seen.insert(image.clone()));
+    found.into_iter().map(|(image, line)| json!({ "image": image, "line": line })).collect()
+}
+
+/// Ports of `EXPOSE` in the built stage; ranges, UDP and variables say nothing about a health check.
+fn ports(path: &str, stage: &Stage<'_>) -> Vec<Found<u16>> {
+    let mut seen = BTreeSet::new();
+    let exposed = stage.instructions.iter().filter_map(|located| match &located.instruction {
+        Instruction::Expose(words) => Some(words.iter().map(move |word| (located.line, word))),
+        _ => None,
+    });
+    let ports = exposed.flatten().filter_map(|(line, word)| {
+        let text = word.as_literal()?;
+        let port: u16 = text.strip_suffix("/tcp").unwrap_or(text).parse().ok().filter(|port| *port > 0)?;
+        Some(Found::new(port, Origin::file(path, Some(line), "EXPOSE")))
+    });
+    ports.filter(|port| seen.insert(port.value)).collect()
+}
+
+fn shown(text: &str) -> String {
+    text.chars().take(60).collect()
+}
+
+#[cfg(test)]
+mod tests;

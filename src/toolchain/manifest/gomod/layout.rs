@@ -1,0 +1,159 @@
+//! Which modules an application's directory has to do with, from `go.mod` and `go.work`.
+
+use super::super::godirectives::{Directive, Malformed, directives, single};
+use crate::model::failure::{Failure, FailureCode, Warning};
+use crate::model::origin::{Found, Origin};
+use crate::model::source_tree::{SourceTree, join, parent};
+use crate::toolchain::version::{Demand, Version};
+
+const MODULE_VERBS: &[&str] =
+    &["module", "go", "toolchain", "godebug", "require", "exclude", "replace", "retract", "tool", "ignore"];
+const WORKSPACE_VERBS: &[&str] = &["go", "toolchain", "godebug", "use", "replace"];
+
+/// The modules that may hold the application, never empty, and their workspace.
+pub(super) struct Layout {
+    pub(super) modules: Vec<Module>,
+    pub(super) workspace: Option<Workspace>,
+    pub(super) warning: Option<Warning>,
+}
+
+pub(super) struct Module {
+    /// `""` for the root.
+    pub(super) directory: String,
+    /// The path of its `go.mod`.
+    pub(super) file: String,
+    /// The module path, `example.com/order`.
+    pub(super) path: String,
+    pub(super) versions: Vec<Found<Demand>>,
+    /// Required modules with their lines.
+    pub(super) requires: Vec<(String, u32)>,
+}
+
+pub(super) struct Workspace {
+    pub(super) directory: String,
+    pub(super) versions: Vec<Found<Demand>>,
+    /// The used modules' directories with their lines.
+    uses: Vec<(String, u32)>,
+}
+
+impl Layout {
+    /// The module around `directory`, and those of a workspace that lie below it.
+    pub(super) fn read(tree: &SourceTree, directory: &str) -> Result<Self, Failure> {
+        let module = nearest(tree, directory, "go.mod").map(|found| Module::read(tree, found)).transpose()?;
+        let workspace = nearest(tree, directory, "go.work").map(|found| Workspace::read(tree, found)).transpose()?;
+        let file = workspace.as_ref().map(|workspace| below(&workspace.directory, "go.work")).unwrap_or_default();
+        let mut modules: Vec<Module> = module.into_iter().collect();
+        let outside = |workspace: &Workspace| {
+            modules.first().is_some_and(|module| workspace.uses.iter().all(|(used, _)| *used != module.directory))
+        };
+        if workspace.as_ref().is_some_and(outside) {
+            let message = format!("`{file}` does not use the module `{}`, so it is left aside", modules[0].file);
+            let warning =
+                Warning::new("workspace_ignored", message, "Add a `use` line, or set `GOWORK=off` in your own builds.");
+            return Ok(Self { modules, workspace: None, warning: Some(warning.at(file, None)) });
+        }
+        for (used, line) in workspace.iter().flat_map(|workspace| &workspace.uses) {
+            if !is_below(used, directory) || modules.iter().any(|module| module.directory == *used) {
+                continue;
+            }
+            if !tree.has_file(&below(used, "go.mod")) {
+                return Err(invalid(&file, *line, &format!("`use` names `{used}`, where no `go.mod` is")));
+            }
+            modules.push(Module::read(tree, used)?);
+        }
+        if modules.is_empty() {
+            let message = match &workspace {
+                Some(_) => format!("`{file}` uses no module below `{directory}`"),
+                None => format!("no `go.mod` in `{directory}` or above it"),
+            };
+            return Err(Failure::new(FailureCode::ManifestInvalid, message)
+                .hint("Make it a module with `go mod init`, or set `source.directory` to where its `go.mod` is."));
+        }
+        Ok(Self { modules, workspace, warning: None })
+    }
+}
+
+impl Module {
+    fn read(tree: &SourceTree, directory: &str) -> Result<Self, Failure> {
+        let file = below(directory, "go.mod");
+        let found = parsed(tree, &file, MODULE_VERBS)?;
+        let at = |bad: Malformed| invalid(&file, bad.line, &bad.why);
+        let no_module = || {
+            Failure::new(FailureCode::ManifestInvalid, format!("`{file}` has no `module` line")).at(file.as_str(), None)
+        };
+        let (path, _) = single(&found, "module").map_err(at)?.ok_or_else(no_module)?;
+        let requires = found.iter().filter(|directive| directive.verb == "require");
+        Ok(Self {
+            path: path.to_owned(),
+            versions: versions(&file, &found)?,
+            requires: requires.filter_map(|require| Some((require.words.first()?.clone(), require.line))).collect(),
+            directory: directory.to_owned(),
+            file,
+        })
+    }
+}
+
+impl Workspace {
+    fn read(tree: &SourceTree, directory: &str) -> Result<Self, Failure> {
+        let file = below(directory, "go.work");
+        let found = parsed(tree, &file, WORKSPACE_VERBS)?;
+        let uses = found.iter().filter(|directive| directive.verb == "use").map(|used| match used.words.as_slice() {
+            [path] => join(directory, path)
+                .map(|path| (path, used.line))
+                .ok_or_else(|| invalid(&file, used.line, "`use` leaves the repository")),
+            _ => Err(invalid(&file, used.line, "`use` takes one directory")),
+        });
+        let uses = uses.collect::<Result<_, _>>()?;
+        Ok(Self { directory: directory.to_owned(), versions: versions(&file, &found)?, uses })
+    }
+}
+
+/// `directory/name`, for the root too.
+pub(super) fn below(directory: &str, name: &str) -> String {
+    if directory.is_empty() { name.to_owned() } else { format!("{directory}/{name}") }
+}
+
+/// Whether `path` is the directory or lies in it.
+pub(super) fn is_below(path: &str, directory: &str) -> bool {
+    directory.is_empty() || path.strip_prefix(directory).is_some_and(|rest| rest.is_empty() || rest.starts_with('/'))
+}
+
+fn nearest<'a>(tree: &SourceTree, directory: &'a str, name: &str) -> Option<&'a str> {
+    let up = std::iter::successors(Some(directory), |path| (!path.is_empty()).then(|| parent(path)));
+    up.into_iter().find(|path| tree.has_file(&below(path, name)))
+}
+
+fn parsed(tree: &SourceTree, file: &str, verbs: &[&str]) -> Result<Vec<Directive>, Failure> {
+    let unreadable =
+        || Failure::new(FailureCode::ManifestInvalid, format!("`{file}` is no text that can be read")).at(file, None);
+    let text = tree.text(file).ok_or_else(unreadable)?;
+    directives(text, verbs).map_err(|bad| invalid(file, bad.line, &bad.why))
+}
+
+fn invalid(file: &str, line: u32, why: &str) -> Failure {
+    Failure::new(FailureCode::ManifestInvalid, format!("`{file}` line {line}: {why}")).at(file, Some(line))
+}
+
+/// `toolchain` first: it names a release that is not older than the one of the `go` line.
+fn versions(file: &str, found: &[Directive]) -> Result<Vec<Found<Demand>>, Failure> {
+    let mut demands = Vec::new();
+    for verb in ["toolchain", "go"] {
+        let one = single(found, verb).map_err(|bad| invalid(file, bad.line, &bad.why))?;
+        let Some((text, line)) = one.filter(|(text, _)| (verb, *text) != ("toolchain", "default")) else { continue };
+        let number = if verb == "go" { Some(text) } else { text.strip_prefix("go") };
+        let version = number.and_then(release).ok_or_else(|| {
+            let text: String = text.chars().take(40).collect();
+            invalid(file, line, &format!("`{verb} {text}` names no Go release"))
+        })?;
+        demands.push(Found::new(Demand::AtLeast(version), Origin::file(file, Some(line), verb)));
+    }
+    Ok(demands)
+}
+
+/// `1.22`, `1.22.5`, `1.23rc1`, `1.22.5-corp`: the numbers in front.
+fn release(text: &str) -> Option<Version> {
+    let numbers = text.find(|c: char| !c.is_ascii_digit() && c != '.').unwrap_or(text.len());
+    let (numbers, suffix) = text.split_at(numbers);
+    let known = suffix.is_empty() || ["rc", "beta", "alpha", "-"].iter().any(|start| suffix.starts_with(start));
+    numbers.parse().ok().filter(|_| known)
+}

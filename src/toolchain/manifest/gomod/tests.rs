@@ -1,0 +1,225 @@
+//! Small trees and what is read from them.
+
+use proptest::prelude::*;
+
+use super::*;
+use crate::model::failure::FailureCode;
+use crate::model::source_tree::SourceTree;
+use crate::toolchain::version::{Demand, Version};
+
+const MAIN: &str = "package main\n\nfunc main() {}\n";
+const MODULE: &str = "module example.com/trade/order\n\ngo 1.22\n";
+
+struct Ask<'a> {
+    directory: &'a str,
+    application: &'a str,
+    module: Option<&'a str>,
+    command_given: bool,
+    library: bool,
+    facts: &'a str,
+}
+
+impl Default for Ask<'_> {
+    fn default() -> Self {
+        Self { directory: "", application: "shop", module: None, command_given: false, library: false, facts: "" }
+    }
+}
+
+impl Ask<'_> {
+    fn read(&self, files: &[(&str, &str)]) -> Result<Findings, Failure> {
+        let tree = SourceTree::of_texts(files.iter().copied());
+        let facts: toml::Table = self.facts.parse().unwrap();
+        let result = read(&Inspection {
+            tree: &tree,
+            directory: self.directory,
+            application: self.application,
+            module: self.module,
+            process: None,
+            command_given: self.command_given,
+            library: self.library,
+            args: &[],
+            facts: &facts,
+        });
+        if let Ok(found) = &result {
+            origins_exist(&tree, found);
+        }
+        result
+    }
+}
+
+fn origins_exist(tree: &SourceTree, found: &Findings) {
+    let origins = found.versions.iter().map(|version| &version.origin);
+    let origins = origins.chain(found.module.iter().map(|module| &module.origin));
+    let origins = origins.chain(found.processes.iter().map(|process| &process.origin));
+    let origins = origins.chain(found.decisions.iter().map(|decision| &decision.origin));
+    for origin in origins {
+        let Some(path) = &origin.path else { continue };
+        let count = u32::try_from(tree.text(path).unwrap().lines().count()).unwrap();
+        assert!(origin.line.is_some_and(|line| line >= 1 && line <= count), "{origin}");
+    }
+}
+
+fn names(failure: &Failure) -> (FailureCode, Vec<&str>) {
+    (failure.code, failure.candidates.iter().map(String::as_str).collect())
+}
+
+fn chosen(found: &Findings) -> &str {
+    &found.module.as_ref().unwrap().value
+}
+
+#[test]
+fn the_only_program_is_the_application() {
+    let module = "module example.com/order // c\n\ngo 1.22.1 // c\n\ntoolchain go1.22.5\n";
+    let files =
+        [("go.mod", module), ("cmd/api/main.go", MAIN), ("lib/x.go", "package lib\n"), ("vendor/modules.txt", "")];
+    let found = Ask::default().read(&files).unwrap();
+    let demands: Vec<_> = found.versions.iter().map(|f| (f.value.clone(), f.origin.line)).collect();
+    assert_eq!(
+        demands,
+        [(Demand::AtLeast(Version::new(&[1, 22, 5])), Some(5)), (Demand::AtLeast(Version::new(&[1, 22, 1])), Some(3))]
+    );
+    assert_eq!(chosen(&found), "./cmd/api");
+    assert_eq!(found.shape, "static");
+    assert_eq!(found.processes[0].command, ["/app/application"]);
+    for (key, value) in [
+        ("package", json!("./cmd/api")),
+        ("module_path", json!("example.com/order")),
+        ("module_dir", json!("")),
+        ("vendor", json!(true)),
+        ("embed", json!(false)),
+        ("workspace", Value::Null),
+    ] {
+        assert_eq!(found.variables[key], value, "{key}");
+    }
+}
+
+#[test]
+fn what_go_ignores_is_no_program() {
+    let files = [
+        ("go.mod", MODULE),
+        ("main.go", MAIN),
+        ("main_test.go", MAIN),
+        ("testdata/main.go", MAIN),
+        ("vendor/x/main.go", MAIN),
+        ("_x/main.go", MAIN),
+        (".x/main.go", MAIN),
+        ("a/_main.go", MAIN),
+        ("win/main_windows.go", MAIN),
+        ("gen/gen.go", "//go:build ignore\n\npackage main\nfunc main() {}\n"),
+        ("nested/go.mod", "module nested\n"),
+        ("nested/cmd/main.go", MAIN),
+        ("notmain/a.go", "package main\n\n// func main() {}\n"),
+    ];
+    assert_eq!(chosen(&Ask::default().read(&files).unwrap()), ".");
+}
+
+#[test]
+fn several_programs_need_a_word() {
+    let files = [("go.mod", MODULE), ("cmd/api/main.go", MAIN), ("cmd/jobs/main.go", MAIN), ("main.go", MAIN)];
+    let failure = Ask::default().read(&files).unwrap_err();
+    assert_eq!(names(&failure), (FailureCode::ApplicationAmbiguous, vec!["./cmd/api", "./cmd/jobs", "."]));
+    assert!(failure.hint.contains("module = \"./cmd/api\"") && failure.places.len() == 3);
+    for (application, expected) in [("api", "./cmd/api"), ("order", "."), ("jobs", "./cmd/jobs")] {
+        let found = Ask { application, ..Ask::default() }.read(&files).unwrap();
+        assert_eq!(chosen(&found), expected);
+        assert_eq!(found.decisions[0].rejected.len(), 2);
+    }
+    for module in ["./cmd/jobs", "cmd/jobs/", "example.com/trade/order/cmd/jobs"] {
+        let found = Ask { module: Some(module), ..Ask::default() }.read(&files).unwrap();
+        assert_eq!(chosen(&found), "./cmd/jobs");
+    }
+    let failure = Ask { module: Some("./cmd/x"), ..Ask::default() }.read(&files).unwrap_err();
+    assert_eq!(names(&failure), (FailureCode::ApplicationNotFound, vec!["./cmd/api", "./cmd/jobs", "."]));
+}
+
+#[test]
+fn no_program_is_a_failure_unless_none_is_needed() {
+    let files = [("go.mod", MODULE), ("x.go", "package order\n")];
+    assert_eq!(Ask::default().read(&files).unwrap_err().code, FailureCode::ApplicationNotFound);
+    for ask in [Ask { library: true, ..Ask::default() }, Ask { command_given: true, ..Ask::default() }] {
+        let found = ask.read(&files).unwrap();
+        assert!(found.module.is_none() && found.processes.is_empty());
+        assert_eq!(found.variables["package"], json!("./..."));
+    }
+}
+
+#[test]
+fn cgo_is_seen_in_packages_and_in_known_modules() {
+    let files = [("go.mod", MODULE), ("main.go", MAIN), ("x/c.go", "package x\n\n// #include <a.h>\nimport \"C\"\n")];
+    let found = Ask::default().read(&files).unwrap();
+    assert_eq!((found.shape.as_str(), found.decisions[0].origin.line), ("cgo", Some(4)));
+    let required = format!("{MODULE}\nrequire (\n\tgithub.com/mattn/go-sqlite3 v1.14.0\n)\n");
+    let ask = Ask { facts: "cgo_modules = [\"github.com/mattn/go-sqlite3\"]", ..Ask::default() };
+    let found = ask.read(&[("go.mod", &required), ("main.go", MAIN)]).unwrap();
+    assert_eq!((found.shape.as_str(), found.decisions[0].origin.line), ("cgo", Some(6)));
+}
+
+#[test]
+fn workspaces_join_modules() {
+    let work = "go 1.23\n\nuse (\n\t./api\n\t./lib\n)\n";
+    let files = [
+        ("go.work", work),
+        ("api/go.mod", "module example.com/api\ngo 1.21\n"),
+        ("api/cmd/server/main.go", MAIN),
+        ("lib/go.mod", "module example.com/lib\n"),
+        ("lib/lib.go", "package lib\n"),
+        ("other/go.mod", "module example.com/other\n"),
+        ("other/main.go", MAIN),
+    ];
+    let found = Ask::default().read(&files).unwrap();
+    assert_eq!(chosen(&found), "./api/cmd/server");
+    assert_eq!(found.variables["package"], json!("./cmd/server"));
+    assert_eq!(found.variables["module_dir"], json!("api"));
+    assert_eq!(found.variables["workspace"], json!(""));
+    assert_eq!(
+        found.versions.iter().map(|f| f.origin.path.clone().unwrap()).collect::<Vec<_>>(),
+        ["api/go.mod", "go.work"]
+    );
+    let found = Ask { directory: "api", ..Ask::default() }.read(&files).unwrap();
+    assert_eq!(chosen(&found), "./cmd/server");
+    let found = Ask { directory: "other", ..Ask::default() }.read(&files).unwrap();
+    assert_eq!((found.warnings[0].code.as_str(), &found.variables["workspace"]), ("workspace_ignored", &Value::Null));
+}
+
+#[test]
+fn a_directory_inside_a_module_limits_the_search() {
+    let files = [("go.mod", MODULE), ("a/main.go", MAIN), ("b/cmd/x/main.go", MAIN)];
+    let found = Ask { directory: "b", ..Ask::default() }.read(&files).unwrap();
+    assert_eq!((chosen(&found), &found.variables["package"]), ("./cmd/x", &json!("./b/cmd/x")));
+    assert_eq!(
+        Ask { directory: "ab", ..Ask::default() }.read(&files).unwrap_err().code,
+        FailureCode::ApplicationNotFound
+    );
+}
+
+#[test]
+fn malformed_files_are_named_with_their_line() {
+    for (path, text, line) in [
+        ("go.mod", "module a\nfoo\n", Some(2)),
+        ("go.mod", "module a\ngo x\n", Some(2)),
+        ("go.mod", "module a\n\ntoolchain 1.22\n", Some(3)),
+        ("go.mod", "module a\nmodule b\n", Some(2)),
+        ("go.mod", "go 1.22\n", None),
+        ("go.work", "use ../x\n", Some(1)),
+        ("go.work", "go 1.22\nuse ./x\n", Some(2)),
+    ] {
+        let failure = Ask::default().read(&[(path, text), ("main.go", MAIN)]).unwrap_err();
+        assert_eq!((failure.code, failure.places[0].line), (FailureCode::ManifestInvalid, line), "{text}");
+    }
+    assert_eq!(Ask::default().read(&[("main.go", MAIN)]).unwrap_err().code, FailureCode::ManifestInvalid);
+}
+
+proptest! {
+    #[test]
+    fn arbitrary_texts_never_panic(
+        module in "(module a\n|go 1.22\n|toolchain go1|use |require \\(\n|[ a./()\"\n]){0,12}",
+        work in prop::option::of("(go 1.2\n|use \\./b\n|use |[ a./()\n]){0,8}"),
+        source in "(package main\n|func main\\(|import \"C\"\n|[ {}\"'`/*é\n]){0,12}",
+        directory in "(b|c|b/d)?",
+        library in any::<bool>(),
+    ) {
+        let mut files = vec![("go.mod", module.as_str()), ("b/go.mod", MODULE), ("b/d/x.go", &source), ("m.go", &source)];
+        files.extend(work.as_deref().map(|work| ("go.work", work)));
+        let _ = Ask { directory: &directory, library, ..Ask::default() }.read(&files);
+    }
+}

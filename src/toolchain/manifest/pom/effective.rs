@@ -1,0 +1,251 @@
+//! The effective model of one module: inheritance, active profiles, interpolation.
+
+use std::collections::BTreeMap;
+use std::rc::Rc;
+
+use super::model::Pom;
+use super::plugin::{Plugin, inherit_all};
+use super::poms::Poms;
+use super::profile;
+use super::xml::Element;
+use crate::model::failure::{Failure, FailureCode};
+use crate::model::origin::{Found, Origin};
+
+/// More references than this in one value are refused: doubling properties would never end.
+const MAX_EXPANSIONS: u32 = 1000;
+/// A value longer than this is not interpolated further.
+const MAX_LENGTH: usize = 8192;
+
+/// A module after inheritance.
+#[derive(Debug)]
+pub(super) struct Effective {
+    pub(super) pom: Rc<Pom>,
+    pub(super) lineage: Vec<Rc<Pom>>,
+    /// Whether some parent is known neither to the tree nor to the facts.
+    pub(super) open: bool,
+    pub(super) group: String,
+    pub(super) artifact: String,
+    pub(super) version: String,
+    pub(super) packaging: String,
+    /// `<dependency>` elements, strongest first.
+    pub(super) dependencies: Vec<Element>,
+    /// `<dependencyManagement>`, strongest first.
+    pub(super) managed: Vec<Element>,
+    /// Plugins of the build, `pluginManagement` merged in.
+    pub(super) plugins: Vec<Plugin>,
+    /// `pluginManagement`, for plugins that the life cycle brings by itself.
+    pub(super) managed_plugins: Vec<Plugin>,
+    /// `<module>` elements of the pom itself and its active profiles.
+    pub(super) modules: Vec<Element>,
+    pub(super) deployable: bool,
+    final_name: Option<Element>,
+    properties: BTreeMap<String, Element>,
+    user: BTreeMap<String, String>,
+}
+
+impl Effective {
+    /// Builds the model; `reactor` holds poms that parents may be found among.
+    ///
+    /// # Errors
+    /// `manifest_invalid` for malformed or cyclic parents and properties.
+    pub(super) fn of(poms: &Poms<'_>, pom: &Rc<Pom>, reactor: &[Rc<Pom>]) -> Result<Self, Failure> {
+        let lineage = poms.lineage(pom, reactor)?;
+        // Strongest first: a pom's later profiles, its profiles, itself, then its parent.
+        let mut layers: Vec<(usize, &Element)> = Vec::new();
+        for (depth, one) in lineage.poms.iter().enumerate() {
+            layers.extend(profile::active(poms, one).into_iter().rev().map(|profile| (depth, profile)));
+            layers.push((depth, &one.project));
+        }
+        let mut model = Self {
+            pom: pom.clone(),
+            lineage: lineage.poms.clone(),
+            open: lineage.open,
+            group: pom.group().to_owned(),
+            artifact: pom.artifact().to_owned(),
+            version: pom.version().to_owned(),
+            packaging: pom.project.text_of("packaging").unwrap_or("jar").to_owned(),
+            dependencies: Vec::new(),
+            managed: Vec::new(),
+            plugins: Vec::new(),
+            managed_plugins: Vec::new(),
+            modules: Vec::new(),
+            deployable: layers.iter().any(|(_, layer)| layer.child("distributionManagement").is_some()),
+            final_name: layers.iter().find_map(|(_, layer)| layer.at("build/finalName")).cloned(),
+            properties: BTreeMap::new(),
+            user: poms.invocation.properties.clone(),
+        };
+        for (depth, layer) in &layers {
+            for property in layer.child("properties").into_iter().flat_map(|all| &all.children) {
+                model.properties.entry(property.name.clone()).or_insert_with(|| property.clone());
+            }
+            model.dependencies.extend(layer.all("dependencies/dependency").into_iter().cloned());
+            model.managed.extend(layer.all("dependencyManagement/dependencies/dependency").into_iter().cloned());
+            if *depth == 0 {
+                model.modules.extend(layer.all("modules/module").into_iter().cloned());
+            }
+        }
+        (model.group, model.version) = (model.expand(pom.group())?, model.expand(pom.version())?);
+        (model.artifact, model.packaging) = (model.expand(pom.artifact())?, model.expand(&model.packaging)?);
+        for (depth, layer) in &layers {
+            let own = model.plugins_at(layer, "build/plugins/plugin", *depth);
+            inherit_all(&mut model.plugins, own);
+            let managed = model.plugins_at(layer, "build/pluginManagement/plugins/plugin", *depth);
+            inherit_all(&mut model.managed_plugins, managed);
+        }
+        for plugin in &mut model.plugins {
+            let same = |m: &&Plugin| m.group == plugin.group && m.artifact == plugin.artifact;
+            if let Some(managed) = model.managed_plugins.iter().find(same) {
+                plugin.inherit(managed);
+            }
+        }
+        Ok(model)
+    }
+
+    fn plugins_at(&self, layer: &Element, path: &str, depth: usize) -> Vec<Plugin> {
+        let resolve = |text: &str| self.expand(text).unwrap_or_else(|_| text.to_owned());
+        let inherited = |plugin: &&Element| depth == 0 || plugin.text_of("inherited") != Some("false");
+        layer.all(path).into_iter().filter(inherited).map(|element| Plugin::of(element, &resolve)).collect()
+    }
+
+    /// A plugin of the build, or of the life cycle by way of `pluginManagement`.
+    pub(super) fn plugin(&self, artifact: &str) -> Option<&Plugin> {
+        self.plugins.iter().chain(&self.managed_plugins).find(|plugin| plugin.artifact == artifact)
+    }
+
+    /// An element's value with every reference resolved, and the place that says it: that of the
+    /// property when the value is nothing but a reference. `None` when something stays unknown.
+    pub(super) fn value(&self, element: &Element, detail: &str) -> Result<Option<Found<String>>, Failure> {
+        let text = self.expand(&element.text)?;
+        if text.is_empty() || text.contains("${") {
+            return Ok(None);
+        }
+        let mut place = element;
+        let mut detail = detail.to_owned();
+        for _ in 0..32 {
+            let whole = place.text.strip_prefix("${").and_then(|rest| rest.strip_suffix('}'));
+            let Some(name) = whole else { break };
+            if self.user.contains_key(name) {
+                return Ok(Some(Found::new(text, Origin::default(format!("{detail}: -D{name} of Maven's arguments")))));
+            }
+            let Some(property) = self.properties.get(name) else { break };
+            detail = format!("{detail}: {name}");
+            place = property;
+        }
+        Ok(Some(Found::new(text, place.origin(detail))))
+    }
+
+    /// A property's value: `-D` first, then the poms.
+    pub(super) fn property(&self, name: &str) -> Result<Option<Found<String>>, Failure> {
+        if let Some(value) = self.user.get(name) {
+            return Ok(Some(Found::new(value.clone(), Origin::default(format!("-D{name} of Maven's arguments")))));
+        }
+        self.properties.get(name).map_or(Ok(None), |element| self.value(element, name))
+    }
+
+    /// The artifact's base name, where the poms tell it.
+    pub(super) fn final_name(&self) -> Result<Option<String>, Failure> {
+        let text = self.final_name.as_ref().map_or("${project.artifactId}-${project.version}", |e| e.text.as_str());
+        Ok(Some(self.expand(text)?).filter(|name| !name.contains("${")))
+    }
+
+    /// A text with its references resolved; unknown ones stay as they are.
+    ///
+    /// # Errors
+    /// `manifest_invalid` for references that go round in a circle.
+    pub(super) fn expand(&self, text: &str) -> Result<String, Failure> {
+        let mut fuel = MAX_EXPANSIONS;
+        self.expand_in(text, &mut Vec::new(), &mut fuel)
+    }
+
+    fn expand_in(&self, text: &str, open: &mut Vec<String>, fuel: &mut u32) -> Result<String, Failure> {
+        let mut out = String::new();
+        let mut rest = text;
+        while let Some((before, after)) = rest.split_once("${") {
+            out.push_str(before);
+            let Some((name, tail)) = after.split_once('}') else {
+                out.push_str("${");
+                rest = after;
+                continue;
+            };
+            rest = tail;
+            *fuel = fuel.saturating_sub(1);
+            if open.iter().any(|one| one == name) {
+                let circle = format!("{} → {name}", open.join(" → "));
+                let message = format!("Properties of `{}` refer to each other in a circle: {circle}", self.pom.path);
+                let failure = Failure::new(FailureCode::ManifestInvalid, message);
+                return Err(match self.properties.get(name).filter(|element| element.document.in_tree) {
+                    Some(element) => failure.at(&element.document.name, Some(element.line)),
+                    None => failure.at(&self.pom.path, None),
+                });
+            }
+            match self.lookup(name).filter(|_| *fuel > 0 && out.len() < MAX_LENGTH && open.len() < 64) {
+                Some(value) => {
+                    open.push(name.to_owned());
+                    out.push_str(&self.expand_in(&value, open, fuel)?);
+                    open.pop();
+                }
+                None => out.extend(["${", name, "}"]),
+            }
+        }
+        out.push_str(rest);
+        Ok(out)
+    }
+
+    fn lookup(&self, name: &str) -> Option<String> {
+        let of_model = |key: &str| match key {
+            "groupId" => Some(self.group.clone()),
+            "artifactId" => Some(self.artifact.clone()),
+            "version" => Some(self.version.clone()),
+            "packaging" => Some(self.packaging.clone()),
+            "parent.groupId" => self.pom.parent().map(|parent| parent.group.to_owned()),
+            "parent.artifactId" => self.pom.parent().map(|parent| parent.artifact.to_owned()),
+            "parent.version" => self.pom.parent().map(|parent| parent.version.to_owned()),
+            _ => None,
+        };
+        let prefixed = name.strip_prefix("project.").or_else(|| name.strip_prefix("pom."));
+        prefixed
+            .and_then(of_model)
+            .or_else(|| self.user.get(name).cloned())
+            .or_else(|| self.properties.get(name).map(|property| property.text.clone()))
+            .or_else(|| of_model(name))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::model::source_tree::SourceTree;
+    use crate::toolchain::manifest::pom::wrapper::Invocation;
+
+    fn model(args: &[&str], files: &[(&str, &str)]) -> Effective {
+        let tree = SourceTree::of_texts(files.iter().copied());
+        let facts = toml::Table::new();
+        let poms = Poms::new(&tree, &facts, Invocation::of(args.iter().copied()), None);
+        let pom = poms.load(files[0].0).unwrap().unwrap();
+        Effective::of(&poms, &pom, &[]).unwrap()
+    }
+
+    #[test]
+    fn a_chain_of_properties_names_the_place_that_says_it() {
+        let child = "<project><artifactId>m</artifactId><parent><groupId>g</groupId><artifactId>p</artifactId><version>${revision}</version></parent><packaging>jar</packaging></project>";
+        let parent = "<project><groupId>g</groupId><artifactId>p</artifactId><version>${revision}</version><properties>\n<revision>1.2</revision>\n<java>11</java>\n<maven.compiler.release>${java}</maven.compiler.release></properties></project>";
+        let found = model(&[], &[("m/pom.xml", child), ("pom.xml", parent)]);
+        assert_eq!((found.group.as_str(), found.version.as_str()), ("g", "1.2"));
+        let release = found.property("maven.compiler.release").unwrap().unwrap();
+        assert_eq!((release.value.as_str(), release.origin.line), ("11", Some(3)));
+        assert_eq!(found.final_name().unwrap().as_deref(), Some("m-1.2"));
+        let found = model(&["-Drevision=9"], &[("m/pom.xml", child), ("pom.xml", parent)]);
+        assert_eq!(found.version, "9");
+    }
+
+    #[test]
+    fn circles_and_doubling_end() {
+        let circle = "<project><artifactId>m</artifactId><properties><a>${b}</a><b>${a}</b></properties></project>";
+        assert!(model(&[], &[("pom.xml", circle)]).property("a").unwrap_err().message.contains("circle"));
+        let doubling: Vec<_> = (0..60).map(|i| format!("<p{i}>${{p{}}}${{p{}}}</p{i}>", i + 1, i + 1)).collect();
+        let doubling = doubling.concat();
+        let text =
+            format!("<project><artifactId>m</artifactId><properties>{doubling}<p60>x</p60></properties></project>");
+        assert!(model(&[], &[("pom.xml", &text)]).property("p0").unwrap().is_none());
+    }
+}

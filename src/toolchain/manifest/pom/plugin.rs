@@ -1,0 +1,196 @@
+//! Plugins, and how the configuration of a child and its parents are merged (Maven's reference,
+//! "Plugins": `combine.children`, `combine.self`, executions by id).
+
+use super::xml::Element;
+
+/// The group id of a plugin that names none.
+const DEFAULT_GROUP: &str = "org.apache.maven.plugins";
+
+/// A plugin with everything that was merged into it.
+#[derive(Debug, Clone)]
+pub(super) struct Plugin {
+    pub(super) group: String,
+    pub(super) artifact: String,
+    /// The declaration that dominates.
+    pub(super) element: Element,
+    pub(super) configuration: Option<Element>,
+    pub(super) executions: Vec<Execution>,
+    /// The file of every declaration of it in `<plugins>`, for telling inherited from own.
+    pub(super) declared_in: Vec<String>,
+}
+
+/// One execution.
+#[derive(Debug, Clone)]
+pub(super) struct Execution {
+    pub(super) id: String,
+    pub(super) phase: Option<String>,
+    pub(super) goals: Vec<String>,
+    pub(super) configuration: Option<Element>,
+}
+
+impl Plugin {
+    /// Reads a `<plugin>`; `resolve` interpolates its ids.
+    pub(super) fn of(element: &Element, resolve: &dyn Fn(&str) -> String) -> Self {
+        let executions = element.all("executions/execution").into_iter().map(|execution| Execution {
+            id: execution.text_of("id").unwrap_or("default").to_owned(),
+            phase: execution.text_of("phase").map(str::to_owned),
+            goals: execution.all("goals/goal").into_iter().map(|goal| goal.text.clone()).collect(),
+            configuration: execution.child("configuration").cloned(),
+        });
+        Self {
+            group: element.text_of("groupId").map_or_else(|| DEFAULT_GROUP.to_owned(), resolve),
+            artifact: element.text_of("artifactId").map_or_else(String::new, resolve),
+            executions: executions.collect(),
+            configuration: element.child("configuration").cloned(),
+            declared_in: vec![element.document.name.clone()],
+            element: element.clone(),
+        }
+    }
+
+    /// Adds what a parent, or `pluginManagement`, says; what is there already dominates.
+    pub(super) fn inherit(&mut self, weaker: &Self) {
+        if self.element.child("version").is_none()
+            && let Some(version) = weaker.element.child("version")
+        {
+            self.element.children.push(version.clone());
+        }
+        merge_optional(&mut self.configuration, weaker.configuration.as_ref());
+        for execution in &weaker.executions {
+            match self.executions.iter_mut().find(|own| own.id == execution.id) {
+                Some(own) => {
+                    own.phase = own.phase.take().or_else(|| execution.phase.clone());
+                    let new =
+                        execution.goals.iter().filter(|goal| !own.goals.contains(goal)).cloned().collect::<Vec<_>>();
+                    own.goals.extend(new);
+                    merge_optional(&mut own.configuration, execution.configuration.as_ref());
+                }
+                None => self.executions.push(execution.clone()),
+            }
+        }
+    }
+
+    /// Whether an execution that is bound to a phase has one of the goals.
+    pub(super) fn runs(&self, goals: &[String]) -> bool {
+        self.executions
+            .iter()
+            .any(|execution| execution.is_bound() && execution.goals.iter().any(|g| goals.contains(g)))
+    }
+
+    /// Every configuration: those of bound executions, each with the plugin's own merged in, and
+    /// the plugin's own.
+    pub(super) fn configurations(&self) -> Vec<Element> {
+        let bound = self.executions.iter().filter(|execution| execution.is_bound());
+        let mut found: Vec<Element> = bound
+            .filter_map(|execution| {
+                let mut merged = execution.configuration.clone()?;
+                if let Some(weaker) = &self.configuration {
+                    merge(&mut merged, weaker);
+                }
+                Some(merged)
+            })
+            .collect();
+        found.extend(self.configuration.clone());
+        found
+    }
+}
+
+impl Execution {
+    fn is_bound(&self) -> bool {
+        self.phase.as_deref() != Some("none")
+    }
+}
+
+/// Merges a list of declarations into those that are stronger.
+pub(super) fn inherit_all(stronger: &mut Vec<Plugin>, weaker: Vec<Plugin>) {
+    for plugin in weaker {
+        match stronger.iter_mut().find(|own| own.group == plugin.group && own.artifact == plugin.artifact) {
+            Some(own) => {
+                own.inherit(&plugin);
+                own.declared_in.extend(plugin.declared_in);
+            }
+            None => stronger.push(plugin),
+        }
+    }
+}
+
+fn merge_optional(stronger: &mut Option<Element>, weaker: Option<&Element>) {
+    match (stronger.as_mut(), weaker) {
+        (Some(stronger), Some(weaker)) => merge(stronger, weaker),
+        (None, Some(weaker)) => *stronger = Some(weaker.clone()),
+        _ => {}
+    }
+}
+
+/// The rule of Maven's `Xpp3Dom.mergeXpp3Dom`: children of the same name merge, others are
+/// added, `combine.children="append"` keeps both, `combine.self="override"` keeps only the stronger.
+fn merge(stronger: &mut Element, weaker: &Element) {
+    if stronger.attribute("combine.self").is_some_and(|how| how == "override" || how == "remove") {
+        return;
+    }
+    if stronger.attribute("combine.children") == Some("append") {
+        let mut both = weaker.children.clone();
+        both.append(&mut stronger.children);
+        stronger.children = both;
+        return;
+    }
+    if stronger.text.is_empty() && stronger.children.is_empty() && !weaker.text.is_empty() {
+        stronger.text.clone_from(&weaker.text);
+        stronger.line = weaker.line;
+        stronger.document = weaker.document.clone();
+    }
+    let own: Vec<String> = stronger.children.iter().map(|child| child.name.clone()).collect();
+    for child in &weaker.children {
+        if own.contains(&child.name) {
+            let position = weaker.children.iter().filter(|c| c.name == child.name).position(|c| std::ptr::eq(c, child));
+            let twin = stronger.children.iter_mut().filter(|c| c.name == child.name).nth(position.unwrap_or(0));
+            if let Some(twin) = twin {
+                merge(twin, child);
+            }
+        } else {
+            stronger.children.push(child.clone());
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::toolchain::manifest::pom::xml::parse;
+
+    fn merged(stronger: &str, weaker: &str) -> String {
+        let mut element = parse("a", &format!("<c>{stronger}</c>"), true).unwrap();
+        merge(&mut element, &parse("b", &format!("<c>{weaker}</c>"), true).unwrap());
+        show(&element)
+    }
+
+    fn show(element: &Element) -> String {
+        let inside: Vec<_> = element.children.iter().map(show).collect();
+        format!("{}({}{})", element.name, element.text, inside.join(" "))
+    }
+
+    #[test]
+    fn configuration_merges_as_maven_does() {
+        let table = [
+            ("<a>1</a>", "<a>2</a><b>3</b>", "c(a(1) b(3))"),
+            ("<l><i>1</i></l>", "<l><i>2</i><i>3</i></l>", "c(l(i(1)))"),
+            ("<l combine.children='append'><i>1</i></l>", "<l><i>2</i></l>", "c(l(i(2) i(1)))"),
+            ("<l combine.self='override'/>", "<l><i>2</i></l>", "c(l())"),
+            ("<o><x>1</x></o>", "<o><y>2</y></o>", "c(o(x(1) y(2)))"),
+        ];
+        for (stronger, weaker, expected) in table {
+            assert_eq!(merged(stronger, weaker), expected, "{stronger} over {weaker}");
+        }
+    }
+
+    #[test]
+    fn executions_merge_by_id() {
+        let plugin = |text: &str| Plugin::of(&parse("p", text, true).unwrap(), &str::to_owned);
+        let mut own = plugin(
+            "<plugin><artifactId>x</artifactId><executions><execution><id>e</id><phase>none</phase></execution></executions></plugin>",
+        );
+        own.inherit(&plugin("<plugin><artifactId>x</artifactId><executions><execution><id>e</id><goals><goal>g</goal></goals></execution></executions></plugin>"));
+        assert_eq!(own.group, DEFAULT_GROUP);
+        assert_eq!((own.executions.len(), own.executions[0].goals.len()), (1, 1));
+        assert!(!own.runs(&["g".to_owned()]), "phase `none` switches an execution off");
+    }
+}

@@ -1,0 +1,173 @@
+//! Finds a Django project: `manage.py`, the settings module, and the WSGI or ASGI object.
+
+use super::layout::Sources;
+use super::module::{Argument, Assignment, Module, Value};
+use super::text::{below, inside};
+use crate::model::failure::{Failure, FailureCode};
+use crate::model::origin::{Found, Origin};
+use crate::model::source_tree::parent;
+
+/// What a Django project needs to be served.
+#[derive(Debug, Clone)]
+pub(super) struct Django {
+    /// The directory on the import path: where `manage.py` lies.
+    pub(super) root: String,
+    /// Relative to the repository's root.
+    pub(super) manage: Option<String>,
+    /// `shop.wsgi:application`.
+    pub(super) entry: Found<String>,
+    pub(super) asgi: bool,
+    pub(super) settings: Option<Found<String>>,
+    /// Where the settings configure static files to be collected.
+    pub(super) collectstatic: Option<Origin>,
+}
+
+/// Finds the project; `None` when there is no `manage.py` or `wsgi.py` of Django.
+///
+/// # Errors
+/// `application_ambiguous` when there are several projects or several objects.
+pub(super) fn find(sources: &Sources<'_>, prefers_asgi: bool, stated: Option<&str>) -> Result<Option<Django>, Failure> {
+    let mut manages: Vec<&str> =
+        named(sources, "manage.py", "").filter(|file| settings_of(sources, file).is_some()).collect();
+    let shallow = manages.first().map(|file| file.matches('/').count());
+    manages.retain(|file| Some(file.matches('/').count()) == shallow);
+    if manages.len() > 1 {
+        let message = format!("{} Django projects could be the application.", manages.len());
+        let failure = Failure::new(FailureCode::ApplicationAmbiguous, message)
+            .hint("Choose the project's directory: `source.directory`, or `--directory` on the command line.")
+            .candidates(manages.iter().map(|file| parent(file).to_owned()));
+        return Err(manages.iter().fold(failure, |failure, file| failure.at(*file, None)));
+    }
+    let manage = manages.first().copied();
+    let root = manage.map_or(sources.directory, parent);
+    let wsgi = objects(sources, root, "wsgi.py", "django.core.wsgi");
+    let asgi = objects(sources, root, "asgi.py", "django");
+    if manage.is_none() && wsgi.is_empty() && asgi.is_empty() {
+        return Ok(None);
+    }
+    let beside = |list: &[Object<'_>]| list.first().and_then(|object| settings_of(sources, object.file));
+    let settings = beside(if wsgi.is_empty() { &asgi } else { &wsgi })
+        .or_else(|| manage.and_then(|file| settings_of(sources, file)));
+    let files = settings.as_ref().map(|found| settings_files(sources, &found.value, root)).unwrap_or_default();
+    let text = |name: &str| {
+        assignments(sources, &files).find_map(|(file, a)| match &a.value {
+            Value::Text(text) if a.target == name => Some((file, a, text.clone())),
+            _ => None,
+        })
+    };
+    let has_asgi = !asgi.is_empty() && (wsgi.is_empty() || prefers_asgi);
+    let key = if has_asgi { "ASGI_APPLICATION" } else { "WSGI_APPLICATION" };
+    let list = if has_asgi { &asgi } else { &wsgi };
+    let configured = text(key).and_then(|(file, a, dotted)| {
+        let (module, object) = dotted.rsplit_once('.')?;
+        Some(Found::new(format!("{module}:{object}"), Origin::file(file, Some(a.line), key)))
+    });
+    let found: Vec<Found<String>> = list.iter().map(|object| object.entry(root)).collect();
+    let by_statement =
+        found.iter().find(|f| stated.is_some_and(|s| f.value == s || f.value.split(':').next() == Some(s)));
+    let entry = match (by_statement, &found[..], configured) {
+        (Some(entry), _, _) | (None, [entry], None) => entry.clone(),
+        (None, _, Some(entry)) => found.iter().find(|f| f.value == entry.value).cloned().unwrap_or(entry),
+        (None, [], None) => return Ok(None),
+        (None, several, None) => {
+            let message = format!("{} modules hold a Django application object.", several.len());
+            let failure = Failure::new(FailureCode::ApplicationAmbiguous, message)
+                .hint(format!("Choose one in `slipway.toml`: `application.module = \"{}\"`.", several[0].value))
+                .candidates(several.iter().map(|f| f.value.clone()));
+            return Err(several
+                .iter()
+                .fold(failure, |failure, f| failure.at(f.origin.path.clone().unwrap_or_default(), f.origin.line)));
+        }
+    };
+    // The settings beside the chosen object win over manage.py's, which often are for development.
+    let settings = entry.origin.path.as_deref().and_then(|file| settings_of(sources, file)).or(settings);
+    let files = settings.as_ref().map(|found| settings_files(sources, &found.value, root)).unwrap_or_default();
+    Ok(Some(Django {
+        root: root.to_owned(),
+        manage: manage.map(str::to_owned),
+        entry,
+        asgi: has_asgi,
+        collectstatic: manage.and_then(|_| collectstatic(sources, &files)),
+        settings,
+    }))
+}
+
+struct Object<'a> {
+    file: &'a str,
+    name: String,
+    line: u32,
+}
+
+impl Object<'_> {
+    fn entry(&self, root: &str) -> Found<String> {
+        let module = below(root, self.file).trim_end_matches(".py").replace('/', ".");
+        Found::new(format!("{module}:{}", self.name), Origin::file(self.file, Some(self.line), self.name.clone()))
+    }
+}
+
+fn named<'s>(sources: &'s Sources<'_>, name: &'s str, root: &'s str) -> impl Iterator<Item = &'s str> {
+    sources.files.iter().copied().filter(move |file| {
+        file.rsplit('/').next() == Some(name) && (root.is_empty() || file.starts_with(&format!("{root}/")))
+    })
+}
+
+/// `application = get_wsgi_application()` in files of that name that import Django.
+fn objects<'s>(sources: &'s Sources<'_>, root: &'s str, name: &'s str, import: &str) -> Vec<Object<'s>> {
+    let mut found = Vec::new();
+    for file in named(sources, name, root) {
+        let Some(module) = sources.modules.get(file) else { continue };
+        let django = module.imported.iter().any(|name| name.starts_with(import) || name.starts_with("channels"));
+        let object =
+            ["application", "app"].iter().find_map(|name| module.assignments.iter().find(|a| a.target == *name));
+        if let Some(object) = object.filter(|_| django) {
+            found.push(Object { file, name: object.target.clone(), line: object.line });
+        }
+    }
+    found
+}
+
+/// `os.environ.setdefault("DJANGO_SETTINGS_MODULE", "shop.settings")`.
+fn settings_of(sources: &Sources<'_>, file: &str) -> Option<Found<String>> {
+    let module = sources.modules.get(file)?;
+    module.calls.iter().filter(|call| call.callee.dotted.ends_with("environ.setdefault")).find_map(|call| {
+        match &call.arguments[..] {
+            [Argument::Text(key), Argument::Text(value)] if key == "DJANGO_SETTINGS_MODULE" => {
+                Some(Found::new(value.clone(), Origin::file(file, Some(call.line), "DJANGO_SETTINGS_MODULE")))
+            }
+            _ => None,
+        }
+    })
+}
+
+/// The settings module's file and those it takes everything from (`from .base import *`).
+fn settings_files(sources: &Sources<'_>, module: &str, root: &str) -> Vec<String> {
+    let from = inside(root, "manage.py");
+    let mut files: Vec<String> =
+        sources.locate(module, &from).filter(|(_, rest)| rest.is_none()).map(|(file, _)| file).into_iter().collect();
+    let mut next = 0;
+    while next < files.len() && files.len() < 20 {
+        let file = files[next].clone();
+        next += 1;
+        let stars = sources.modules.get(file.as_str()).map(|module| &module.stars[..]).unwrap_or_default();
+        for star in stars {
+            if let Some((target, None)) = sources.locate(star, &file)
+                && !files.contains(&target)
+            {
+                files.push(target);
+            }
+        }
+    }
+    files
+}
+
+fn assignments<'s>(sources: &'s Sources<'_>, files: &'s [String]) -> impl Iterator<Item = (&'s str, &'s Assignment)> {
+    let modules = files.iter().filter_map(|file| Some((file.as_str(), sources.modules.get(file.as_str())?)));
+    modules.flat_map(|(file, module): (&str, &Module)| module.assignments.iter().map(move |a| (file, a)))
+}
+
+fn collectstatic(sources: &Sources<'_>, files: &[String]) -> Option<Origin> {
+    let installed = assignments(sources, files)
+        .any(|(_, a)| a.target.ends_with("APPS") && a.strings.iter().any(|app| app == "django.contrib.staticfiles"));
+    let root = assignments(sources, files).find(|(_, a)| a.target == "STATIC_ROOT");
+    root.filter(|_| installed).map(|(file, a)| Origin::file(file, Some(a.line), "STATIC_ROOT"))
+}

@@ -1,0 +1,238 @@
+//! Which modules of a repository are looked at, and where an import leads inside it.
+
+use std::collections::BTreeMap;
+
+use super::module::Module;
+use super::source;
+use super::text::{below, inside};
+use crate::model::source_tree::{SourceTree, parent};
+
+/// Directories that hold no part of the application.
+const EXCLUDED: [&str; 20] = [
+    "tests",
+    "test",
+    "testing",
+    "migrations",
+    "venv",
+    "env",
+    "virtualenv",
+    "docs",
+    "doc",
+    "examples",
+    "example",
+    "samples",
+    "node_modules",
+    "site-packages",
+    "build",
+    "dist",
+    "__pycache__",
+    "benchmarks",
+    "alembic",
+    "notebooks",
+];
+const MAX_DEPTH: usize = 4;
+const MAX_SIZE: u64 = 1024 * 1024;
+const MAX_FILES: usize = 400;
+
+/// The modules of an application's directory, shallow ones first.
+#[derive(Debug)]
+pub(super) struct Sources<'a> {
+    pub(super) tree: &'a SourceTree,
+    pub(super) directory: &'a str,
+    /// Paths relative to the repository's root.
+    pub(super) files: Vec<&'a str>,
+    /// The parsed ones.
+    pub(super) modules: BTreeMap<&'a str, Module>,
+}
+
+impl<'a> Sources<'a> {
+    /// Lists and asks for the texts of all modules at once; parses those that hold one of the words.
+    ///
+    /// The words only save work; what counts is what the syntax tree says.
+    pub(super) fn load(tree: &'a SourceTree, directory: &'a str, words: &[&str]) -> Self {
+        let mut files: Vec<&str> = tree
+            .below(directory)
+            .filter(|(path, entry)| entry.size <= MAX_SIZE && considered(below(directory, path)))
+            .map(|(path, _)| path)
+            .collect();
+        files.sort_by_key(|path| (path.matches('/').count(), *path));
+        files.truncate(MAX_FILES);
+        let mut sources = Self { tree, directory, files, modules: BTreeMap::new() };
+        let texts: Vec<(&'a str, &'a str)> =
+            sources.files.iter().filter_map(|path| Some((*path, tree.text(path)?))).collect();
+        sources.parse(&texts, |text| words.iter().any(|word| text.contains(word)));
+        let factories: Vec<String> = sources
+            .modules
+            .values()
+            .flat_map(|module| module.functions.iter())
+            .filter(|f| f.callable)
+            .map(|f| f.name.clone())
+            .collect();
+        let packages: Vec<&str> = sources.modules.keys().map(|path| stem(path)).collect();
+        // Modules that only call a factory or import an object from elsewhere name neither framework nor guard.
+        let parsed: Vec<(&'a str, &'a str)> = texts
+            .into_iter()
+            .filter(|(path, text)| {
+                is_entry_name(path)
+                    || text.contains("import")
+                        && text.contains("app")
+                        && packages.iter().any(|name| text.contains(name))
+            })
+            .collect();
+        sources.parse(&parsed, |text| is_short(text) || factories.iter().any(|name| text.contains(name.as_str())));
+        sources
+    }
+
+    fn parse(&mut self, texts: &[(&'a str, &'a str)], wanted: impl Fn(&str) -> bool) {
+        for (path, text) in texts {
+            if !self.modules.contains_key(path) && wanted(text) {
+                self.modules.extend(source::parse(text).map(|module| (*path, module)));
+            }
+        }
+    }
+
+    /// The file a dotted name leads to, and what is left of the name as an attribute of it.
+    pub(super) fn locate(&self, dotted: &str, from: &str) -> Option<(String, Option<String>)> {
+        let level = dotted.chars().take_while(|c| *c == '.').count();
+        let names = dotted.trim_start_matches('.').replace('.', "/");
+        let mut bases = Vec::new();
+        let mut at = parent(from);
+        if level > 0 {
+            for _ in 1..level {
+                at = parent(at);
+            }
+            bases.push(at.to_owned());
+        } else {
+            bases.push(self.directory.to_owned());
+            bases.push(inside(self.directory, "src"));
+            while at.len() > self.directory.len() {
+                bases.push(at.to_owned());
+                at = parent(at);
+            }
+        }
+        bases.iter().find_map(|base| {
+            let whole = inside(base, &names);
+            if let Some(file) = self.module_file(&whole) {
+                return Some((file, None));
+            }
+            let (head, attribute) = names.rsplit_once('/').unwrap_or(("", &names));
+            // A relative import of a name from the package itself: `from . import app`.
+            let file = if head.is_empty() && level == 0 { None } else { self.module_file(&inside(base, head)) };
+            file.map(|file| (file, Some(attribute.to_owned())))
+        })
+    }
+
+    fn module_file(&self, path: &str) -> Option<String> {
+        let candidates = [format!("{path}.py"), inside(path, "__init__.py")];
+        candidates.into_iter().find(|file| self.tree.has_file(file))
+    }
+
+    /// The directory that must be on the import path for a module, and the module's dotted name there.
+    ///
+    /// Packages reach up as far as there is an `__init__.py`. Above them directories may still be namespace
+    /// packages; then the module's own absolute imports tell where it expects to be found.
+    pub(super) fn import_name(&self, file: &'a str) -> (String, String) {
+        let mut root = parent(file);
+        while root.len() > self.directory.len() && self.tree.has_file(&inside(root, "__init__.py")) {
+            root = parent(root);
+        }
+        let src = inside(self.directory, "src");
+        let root = if root == src || root.len() <= self.directory.len() || self.imports_siblings(file, root) {
+            root.to_owned()
+        } else if root.starts_with(&format!("{src}/")) {
+            src
+        } else {
+            self.directory.to_owned()
+        };
+        let relative = below(&root, file).trim_end_matches(".py");
+        let relative = relative.strip_suffix("/__init__").unwrap_or(relative);
+        (root, relative.replace('/', "."))
+    }
+
+    /// Whether a module imports, as top-level names, what lies beside it in `root` and not in the directory.
+    fn imports_siblings(&self, file: &str, root: &str) -> bool {
+        let Some(module) = self.modules.get(file) else { return false };
+        module.imported.iter().filter(|name| !name.starts_with('.')).any(|name| {
+            let first = name.split('.').next().unwrap_or_default();
+            let there = |base: &str| {
+                let path = inside(base, first);
+                self.tree.has_directory(&path) || self.tree.has_file(&format!("{path}.py"))
+            };
+            inside(root, &format!("{first}.py")) != file && there(root) && !there(self.directory)
+        })
+    }
+}
+
+fn considered(path: &str) -> bool {
+    let (directories, name) = path.rsplit_once('/').unwrap_or(("", path));
+    let extension = name.strip_suffix(".py");
+    let Some(stem) = extension else { return false };
+    let left_out = |part: &str| part.starts_with('.') || EXCLUDED.contains(&part);
+    path.matches('/').count() <= MAX_DEPTH
+        && !directories.split('/').any(left_out)
+        && !stem.starts_with("test_")
+        && !stem.ends_with("_test")
+        && !["conftest", "setup", "tests", "noxfile", "fabfile", "tasks"].contains(&stem)
+        && stem.chars().all(|c| c.is_ascii_alphanumeric() || c == '_')
+}
+
+fn stem(path: &str) -> &str {
+    let path = path.strip_suffix("/__init__.py").or(path.strip_suffix(".py")).unwrap_or(path);
+    path.rsplit('/').next().unwrap_or(path)
+}
+
+fn is_entry_name(path: &str) -> bool {
+    matches!(stem(path), "wsgi" | "asgi" | "app" | "application" | "main" | "api" | "server" | "run" | "settings")
+}
+
+fn is_short(text: &str) -> bool {
+    text.len() < 4_000
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn import_roots() {
+        for (files, file, root, name) in [
+            (vec![("app.py", "")], "app.py", "", "app"),
+            (vec![("shop/__init__.py", ""), ("shop/web.py", "")], "shop/web.py", "", "shop.web"),
+            (vec![("shop/__init__.py", "")], "shop/__init__.py", "", "shop"),
+            (vec![("src/shop/__init__.py", "")], "src/shop/__init__.py", "src", "shop"),
+            (vec![("src/shop/web.py", "")], "src/shop/web.py", "src", "shop.web"),
+            (vec![("src/main.py", "")], "src/main.py", "src", "main"),
+            (vec![("app/main.py", "from app.x import y"), ("app/x.py", "")], "app/main.py", "", "app.main"),
+            (vec![("back/main.py", "from x import y"), ("back/x.py", "")], "back/main.py", "back", "main"),
+        ] {
+            let tree = SourceTree::of_texts(files);
+            let sources = Sources::load(&tree, "", &[""]);
+            let file = sources.files.iter().find(|f| **f == file).unwrap();
+            assert_eq!(sources.import_name(file), (root.to_owned(), name.to_owned()), "{file}");
+        }
+    }
+
+    #[test]
+    fn what_is_no_application_is_left_out() {
+        for path in
+            ["tests/app.py", "a/test_x.py", ".venv/lib/x.py", "docs/conf.py", "a/b/c/d/e/f.py", "setup.py", "x-y.py"]
+        {
+            assert!(!considered(path), "{path}");
+        }
+        assert!(considered("a/b/c/d/e.py"));
+    }
+
+    #[test]
+    fn imports_lead_to_files() {
+        let tree = SourceTree::of_texts([("src/a/__init__.py", ""), ("src/a/b.py", ""), ("c.py", "")]);
+        let sources = Sources::load(&tree, "", &[]);
+        let found = |dotted: &str, from: &str| {
+            sources.locate(dotted, from).map(|(f, a)| format!("{f} {}", a.unwrap_or_default()))
+        };
+        assert_eq!(found("a.b.make", "c.py").as_deref(), Some("src/a/b.py make"));
+        assert_eq!(found(".make", "src/a/b.py").as_deref(), Some("src/a/__init__.py make"));
+        assert_eq!(found(".b", "src/a/__init__.py").as_deref(), Some("src/a/b.py "));
+        assert_eq!(found("flask.Flask", "c.py"), None);
+        assert_eq!(found("......x", "c.py"), None);
+    }
+}

@@ -1,0 +1,195 @@
+//! Reads Python repositories: what is installed, which release, what starts and behind which server.
+
+#![allow(clippy::result_large_err, reason = "a `Failure` ends the planning; it is made once")]
+
+mod application;
+mod dependencies;
+mod django;
+mod entry;
+mod layout;
+mod lines;
+mod module;
+mod procfile;
+mod pyproject;
+mod requirement;
+mod requirements;
+mod script;
+mod server;
+mod source;
+mod specifier;
+mod text;
+mod version;
+
+#[cfg(test)]
+mod tests;
+
+use serde_json::json;
+
+use self::entry::Entry;
+use self::layout::Sources;
+use self::text::inside;
+use crate::model::failure::{Failure, Warning};
+use crate::model::origin::{Found, Origin};
+use crate::toolchain::findings::{Findings, Inspection, Process};
+
+/// Words of which a module must hold one to be parsed; they save work and decide nothing.
+const WORDS: [&str; 9] = [
+    "flask",
+    "fastapi",
+    "tornado",
+    "django",
+    "DJANGO_SETTINGS",
+    "__main__",
+    "INSTALLED_APPS",
+    "STATIC_ROOT",
+    "import *",
+];
+
+/// Reads a Python repository without running anything of it.
+///
+/// `variables`: `install` (`requirements`, `project`, `dependencies`, `none`), `requirements_files` (for
+/// `pip install -r`, relative to the application's directory), `requirements_inputs` (these and all they
+/// include, relative to the repository's root), `dependencies` (requirements as arguments of pip, for
+/// `install = "dependencies"`), `editable`, `server_requirement` (or null), `framework`, `entry` (or null),
+/// `python_path` (or null), `settings`, `manage`, `collectstatic`, `entrypoint` (or null).
+/// The shape is `django`, `flask`, `fastapi`, `tornado`, `script` or `library`.
+///
+/// # Errors
+/// `manifest_invalid` and `source_unusable` for manifests, `application_ambiguous` and
+/// `application_not_found` for what starts; each names the place and what settles it.
+pub fn read(inspection: &Inspection<'_>) -> Result<Findings, Failure> {
+    let (tree, directory) = (inspection.tree, inspection.directory);
+    // Everything is asked for at once: a text that is missing costs another run of planning.
+    let mut manifests: Vec<String> = dependencies::FILES.iter().map(|name| inside(directory, name)).collect();
+    manifests.extend(["pyproject.toml", "Procfile", ".flaskenv"].iter().map(|name| inside(directory, name)));
+    manifests.extend(version::FILES.iter().map(|name| inside(directory, name)));
+    let missing = |path: &str| tree.has_file(path) && tree.raw_text(path).is_none();
+    let manifests_missing = manifests.iter().filter(|path| missing(path)).count();
+    let sources = Sources::load(tree, directory, &WORDS);
+    let sources_missing = sources.files.iter().filter(|path| missing(path)).count();
+    if manifests_missing + sources_missing > 0 {
+        return Ok(Findings::default());
+    }
+
+    let (dependencies, pyproject) = dependencies::read(tree, directory)?;
+    let (versions, version_warnings) = version::read(tree, directory, pyproject.as_ref())?;
+    let (processes, procfile_warnings) = procfile::read(tree, directory);
+    let entrypoint = entrypoint(inspection);
+    let stated_start = inspection.command_given || processes.iter().any(|p| p.name == "web") || entrypoint.is_some();
+    let mut findings = Findings { versions, processes, ..Findings::default() };
+    findings.warnings.extend(version_warnings.into_iter().chain(procfile_warnings));
+    findings.warnings.extend(dependencies.warnings.iter().cloned());
+    findings.warnings.extend(unexecutable_entrypoint(inspection));
+    findings.decisions.extend(dependencies.decisions.iter().cloned());
+
+    let entry = if inspection.library { None } else { entry::find(inspection, &sources, &dependencies, stated_start)? };
+    let mut server_requirement = None;
+    findings.shape = match (&entry, inspection.library) {
+        (_, true) => "library".to_owned(),
+        (Some(entry), _) => entry.framework.to_owned(),
+        (None, _) => "script".to_owned(),
+    };
+    if let Some(entry) = &entry {
+        server_requirement = apply(entry, inspection, &dependencies, &mut findings);
+    }
+    if let Some(web) = findings.processes.iter().find(|process| process.name == "web") {
+        server_requirement = server_of_procfile(web, &dependencies, inspection.facts).or(server_requirement);
+    }
+    if findings
+        .processes
+        .iter()
+        .any(|process| process.command.iter().any(|word| word.contains("$PORT") || word.contains("${PORT")))
+    {
+        let origin = Origin::default("the port that processes read from `PORT`");
+        findings.image_env.insert("PORT".into(), Found::new(server::PORT.to_string(), origin.clone()));
+        if findings.ports.is_empty() {
+            findings.ports.push(Found::new(server::PORT, origin));
+        }
+    }
+    let mut script = entrypoint.map(|origin| ("/app/entrypoint.sh", origin));
+    if findings.processes.is_empty() && !inspection.library && !inspection.command_given {
+        // Nothing else starts: the script is the application, not only what runs before it.
+        if let Some((path, origin)) = script.take() {
+            findings.processes.push(Process { name: "web".into(), command: vec![path.to_owned()], origin });
+        }
+    }
+    // Elsewhere pip reads them from the manifest; URLs in it may hold what no plan should show.
+    let listed: Vec<&str> = match dependencies.install {
+        "dependencies" => dependencies.list.iter().map(|requirement| requirement.text.as_str()).collect(),
+        _ => Vec::new(),
+    };
+    findings.variables.extend([
+        ("install".to_owned(), json!(dependencies.install)),
+        ("requirements_files".to_owned(), json!(dependencies.files)),
+        ("requirements_inputs".to_owned(), json!(dependencies.inputs)),
+        ("dependencies".to_owned(), json!(listed)),
+        ("editable".to_owned(), json!(dependencies.editable)),
+        ("server_requirement".to_owned(), json!(server_requirement)),
+        ("framework".to_owned(), json!(findings.shape)),
+        ("entry".to_owned(), json!(entry.as_ref().map(|entry| &entry.name))),
+        ("python_path".to_owned(), json!(findings.image_env.get("PYTHONPATH").map(|found| &found.value))),
+        ("settings".to_owned(), json!(findings.image_env.get("DJANGO_SETTINGS_MODULE").map(|found| &found.value))),
+        ("manage".to_owned(), json!(entry.as_ref().and_then(|entry| entry.manage.as_deref()))),
+        ("collectstatic".to_owned(), json!(entry.as_ref().is_some_and(|entry| entry.collectstatic))),
+        ("entrypoint".to_owned(), json!(script.map(|(path, _)| path))),
+    ]);
+    Ok(findings)
+}
+
+/// Puts what was found to start into the findings; the server that has to be installed for it.
+fn apply(
+    entry: &Entry,
+    inspection: &Inspection<'_>,
+    dependencies: &dependencies::Dependencies,
+    findings: &mut Findings,
+) -> Option<String> {
+    findings.decisions.extend(entry.decisions.iter().cloned());
+    findings.image_env.extend(entry.image_env.clone());
+    findings.ports.extend(entry.port.clone());
+    if inspection.command_given || findings.processes.iter().any(|process| process.name == "web") {
+        return None;
+    }
+    let mut requirement = None;
+    let command = match entry.served {
+        Some((factory, asgi)) => {
+            let target = server::Target { entry: entry.name.trim_end_matches("()"), factory, asgi };
+            let server = server::choose(target, dependencies, inspection.facts);
+            findings.decisions.push(server.decision);
+            let origin = Origin::default(format!("the port that {} is told", server.command[0]));
+            findings.ports.push(Found::new(server::PORT, origin));
+            requirement = server.requirement;
+            server.command
+        }
+        None => vec!["python".to_owned(), entry.name.clone()],
+    };
+    let origin = entry.origin.clone();
+    findings.processes.insert(0, Process { name: "web".into(), command, origin });
+    requirement
+}
+
+/// A `Procfile` may name a server that the requirements do not.
+fn server_of_procfile(web: &Process, dependencies: &dependencies::Dependencies, facts: &toml::Table) -> Option<String> {
+    let words = match &web.command[..] {
+        [sh, flag, script] if sh == "sh" && flag == "-c" => script.split_whitespace().collect::<Vec<_>>(),
+        words => words.iter().map(String::as_str).collect(),
+    };
+    let program = words.into_iter().find(|word| *word != "exec")?;
+    let known = matches!(program, "gunicorn" | "uvicorn");
+    (known && web.origin.path.is_some() && web.origin.detail == "web" && !dependencies.may_have(program))
+        .then(|| server::pinned(program, facts))
+}
+
+fn entrypoint(inspection: &Inspection<'_>) -> Option<Origin> {
+    let path = inside(inspection.directory, "entrypoint.sh");
+    let entry = inspection.tree.entry(&path).filter(|entry| entry.executable)?;
+    (entry.kind == crate::model::source_tree::EntryKind::File).then(|| Origin::tree(path, "executable entrypoint.sh"))
+}
+
+fn unexecutable_entrypoint(inspection: &Inspection<'_>) -> Option<Warning> {
+    let path = inside(inspection.directory, "entrypoint.sh");
+    inspection.tree.entry(&path).filter(|entry| !entry.executable)?;
+    let message = format!("`{path}` is not executable and is not run.");
+    let hint =
+        "Make it executable (`git update-index --chmod=+x entrypoint.sh`) if the container should start with it.";
+    Some(Warning::new("entrypoint_not_executable", message, hint).at(path, None))
+}

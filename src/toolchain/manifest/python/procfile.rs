@@ -1,0 +1,97 @@
+//! Reads a `Procfile`: one process a line, `name: command`.
+
+use super::text::inside;
+use crate::model::failure::Warning;
+use crate::model::origin::Origin;
+use crate::model::source_tree::SourceTree;
+use crate::toolchain::findings::Process;
+
+/// The processes of the directory's `Procfile`, and warnings about those that are not run.
+pub(super) fn read(tree: &SourceTree, directory: &str) -> (Vec<Process>, Vec<Warning>) {
+    let path = inside(directory, "Procfile");
+    let (mut processes, mut warnings): (Vec<Process>, Vec<Warning>) = (Vec::new(), Vec::new());
+    for (number, line) in (1..).zip(tree.text(&path).unwrap_or_default().lines()) {
+        let Some((name, command)) = line.split_once(':') else { continue };
+        let (name, command) = (name.trim(), command.trim());
+        let is_name = |name: &str| name.chars().all(|c| c.is_ascii_alphanumeric() || "-_".contains(c));
+        if name.is_empty() || command.is_empty() || !is_name(name) || processes.iter().any(|p| p.name == name) {
+            continue;
+        }
+        if name == "release" {
+            let message = "The `release` process of `Procfile` is not run by a build or by the image.";
+            let hint = "Run it when you deploy, or state it as `runtime.before_start` in `slipway.toml`.";
+            warnings.push(Warning::new("procfile_release", message, hint).at(&path, Some(number)));
+            continue;
+        }
+        let origin = Origin::file(&path, Some(number), name);
+        processes.push(Process { name: name.to_owned(), command: argv(command), origin });
+    }
+    (processes, warnings)
+}
+
+/// Words where the command needs no shell, otherwise a shell that is replaced by the command's last part.
+fn argv(command: &str) -> Vec<String> {
+    if let Some(words) = words(command) {
+        return words;
+    }
+    // A lone command is `exec`ed so that signals reach it.
+    let simple = !command.contains(['&', '|', ';', '\n', '(', '{']) && !starts_with_assignment(command);
+    let script = if simple && !command.starts_with("exec ") { format!("exec {command}") } else { command.to_owned() };
+    vec!["sh".to_owned(), "-c".to_owned(), script]
+}
+
+fn starts_with_assignment(command: &str) -> bool {
+    command.split_whitespace().next().is_some_and(|word| word.contains('='))
+}
+
+/// Splits at white space with plain quotes; `None` for anything that a shell would expand.
+fn words(command: &str) -> Option<Vec<String>> {
+    let (mut words, mut word, mut quote) = (Vec::new(), None::<String>, None);
+    for character in command.chars() {
+        match (quote, character) {
+            (_, '$' | '`' | '\\' | '!')
+            | (None, '&' | '|' | ';' | '<' | '>' | '*' | '?' | '{' | '~' | '#' | '(' | ')' | '[' | ']') => return None,
+            (None, '\'' | '"') => {
+                quote = Some(character);
+                word.get_or_insert_default();
+            }
+            (Some(open), close) if open == close => quote = None,
+            (None, space) if space.is_whitespace() => words.extend(word.take()),
+            (_, other) => word.get_or_insert_default().push(other),
+        }
+    }
+    words.extend(word);
+    let plain = quote.is_none() && !starts_with_assignment(command) && !words.is_empty();
+    plain.then_some(words)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn commands_without_shell_syntax_are_words() {
+        for (command, expected) in [
+            ("gunicorn shop.wsgi", vec!["gunicorn", "shop.wsgi"]),
+            ("gunicorn 'shop:create_app()' -w 2", vec!["gunicorn", "shop:create_app()", "-w", "2"]),
+            ("uvicorn a:b --port $PORT", vec!["sh", "-c", "exec uvicorn a:b --port $PORT"]),
+            ("a && b", vec!["sh", "-c", "a && b"]),
+            ("X=1 python a.py", vec!["sh", "-c", "X=1 python a.py"]),
+            ("python 'a", vec!["sh", "-c", "exec python 'a"]),
+        ] {
+            assert_eq!(argv(command), expected, "{command}");
+        }
+    }
+
+    #[test]
+    fn processes_with_lines() {
+        let tree = SourceTree::of_texts([(
+            "Procfile",
+            "# c\nweb: gunicorn a\nrelease: ./migrate\nworker: celery -A a worker\nweb: x\n",
+        )]);
+        let (processes, warnings) = read(&tree, "");
+        let said: Vec<_> = processes.iter().map(|p| (p.name.as_str(), p.origin.line)).collect();
+        assert_eq!(said, [("web", Some(2)), ("worker", Some(4))]);
+        assert_eq!(warnings[0].line, Some(3));
+    }
+}

@@ -1,0 +1,264 @@
+//! Reads `pyproject.toml`: PEP 621's `[project]`, Poetry's own table, and what builds the project.
+
+use toml::Spanned;
+use toml::de::{DeTable, DeValue};
+
+use super::requirement::Requirement;
+use super::specifier;
+use super::text::{Lines, line_of, manifest};
+use crate::model::failure::{Failure, FailureCode, Warning};
+use crate::model::origin::{Found, Origin};
+use crate::model::source_tree::SourceTree;
+use crate::toolchain::version::Demand;
+
+/// What a `pyproject.toml` says.
+#[derive(Debug, Clone, Default)]
+pub(super) struct Pyproject {
+    /// Whether it describes a project at all, and not only a linter's settings.
+    pub(super) project: Option<Origin>,
+    /// Whether Poetry's own table holds the dependencies.
+    pub(super) poetry: bool,
+    /// The project's dependencies, development ones left out.
+    pub(super) dependencies: Vec<Requirement>,
+    /// Whether the dependencies are computed while the project is built (`dynamic`).
+    pub(super) dynamic: bool,
+    /// Whether the project is a package that pip can build.
+    pub(super) packaged: bool,
+    /// What is demanded of Python.
+    pub(super) versions: Vec<Found<Demand>>,
+    /// What people should know.
+    pub(super) warnings: Vec<Warning>,
+}
+
+/// Reads the file at `path`; `None` when it is not there.
+///
+/// # Errors
+/// `manifest_invalid` at the line that TOML, PEP 508 or PEP 440 does not allow.
+pub(super) fn read(tree: &SourceTree, path: &str) -> Result<Option<Pyproject>, Failure> {
+    let Some(text) = manifest(tree, path)? else { return Ok(None) };
+    let root = parse(path, text)?;
+    let file = File { path, lines: Lines::of(text) };
+    let mut found = Pyproject { packaged: root.get("build-system").is_some(), ..Pyproject::default() };
+    if let Some(project) = root.get("project") {
+        file.project(project, &mut found)?;
+    }
+    let tool = root.get("tool").map(Spanned::get_ref);
+    if let Some(poetry) = tool.and_then(|tool| tool.get("poetry")) {
+        file.poetry(poetry, &mut found)?;
+    }
+    let uv_package = tool.and_then(|tool| tool.get("uv")?.get_ref().get("package")?.get_ref().as_bool());
+    found.packaged = uv_package.unwrap_or(found.packaged);
+    Ok(Some(found))
+}
+
+/// Parses TOML, with the failure at its line.
+///
+/// # Errors
+/// `manifest_invalid`.
+pub(super) fn parse<'a>(path: &str, text: &'a str) -> Result<DeTable<'a>, Failure> {
+    DeTable::parse(text).map(Spanned::into_inner).map_err(|error| {
+        let line = error.span().map(|span| line_of(text, span.start));
+        let message = format!("`{path}` is not valid TOML: {}.", error.message().trim_end_matches('.'));
+        Failure::new(FailureCode::ManifestInvalid, message).at(path, line)
+    })
+}
+
+struct File<'a> {
+    path: &'a str,
+    lines: Lines,
+}
+
+impl File<'_> {
+    fn origin(&self, at: usize, detail: &str) -> Origin {
+        Origin::file(self.path, Some(self.lines.line(at)), detail)
+    }
+
+    fn invalid(&self, at: usize, message: String) -> Failure {
+        Failure::new(FailureCode::ManifestInvalid, message).at(self.path, Some(self.lines.line(at)))
+    }
+
+    fn project(&self, project: &Spanned<DeValue<'_>>, found: &mut Pyproject) -> Result<(), Failure> {
+        found.project = Some(self.origin(project.span().start, "[project]"));
+        let table = project.get_ref();
+        let dynamic = table.get("dynamic").and_then(|list| list.get_ref().as_array());
+        found.dynamic = dynamic.is_some_and(|list| list.iter().any(|e| e.get_ref().as_str() == Some("dependencies")));
+        let dependencies = table.get("dependencies").and_then(|list| list.get_ref().as_array());
+        for entry in dependencies.into_iter().flat_map(|list| list.iter()) {
+            let at = entry.span().start;
+            let text = entry.get_ref().as_str().unwrap_or_default();
+            let requirement = Requirement::parse(text, self.origin(at, "project.dependencies"));
+            found.dependencies.push(requirement.ok_or_else(|| {
+                let shown: String = text.chars().take(80).collect();
+                self.invalid(
+                    at,
+                    format!("`{}`: `project.dependencies` holds `{shown}`, which PEP 508 does not allow.", self.path),
+                )
+            })?);
+        }
+        if let Some(python) = table.get("requires-python") {
+            self.python("project.requires-python", python, specifier::pep440, found)?;
+        }
+        Ok(())
+    }
+
+    fn poetry(&self, poetry: &Spanned<DeValue<'_>>, found: &mut Pyproject) -> Result<(), Failure> {
+        let table = poetry.get_ref();
+        if table.get("package-mode").and_then(|mode| mode.get_ref().as_bool()) == Some(false) {
+            found.packaged = false;
+        }
+        let Some(dependencies) = table.get("dependencies").and_then(|table| table.get_ref().as_table()) else {
+            return Ok(());
+        };
+        let with_project = found.project.is_some();
+        found.project.get_or_insert(self.origin(poetry.span().start, "[tool.poetry]"));
+        for (key, value) in dependencies {
+            let name = key.get_ref().as_ref();
+            if name == "python" {
+                self.python("tool.poetry.dependencies.python", value, specifier::poetry, found)?;
+            } else if !with_project {
+                // With `[project]` the table only says where Poetry fetches its dependencies from.
+                found.poetry = true;
+                self.poetry_dependency(key.span().start, name, value.get_ref(), found)?;
+            }
+        }
+        found.poetry |= !with_project;
+        Ok(())
+    }
+
+    fn poetry_dependency(
+        &self,
+        at: usize,
+        name: &str,
+        value: &DeValue<'_>,
+        found: &mut Pyproject,
+    ) -> Result<(), Failure> {
+        let field = |key: &str| value.get(key).and_then(|value| value.get_ref().as_str());
+        if value.get("optional").and_then(|optional| optional.get_ref().as_bool()) == Some(true) {
+            return Ok(());
+        }
+        let extras = value.get("extras").and_then(|extras| extras.get_ref().as_array());
+        let extras: Vec<&str> = extras.into_iter().flatten().filter_map(|extra| extra.get_ref().as_str()).collect();
+        let mut text = name.to_owned();
+        if !extras.is_empty() {
+            text = format!("{text}[{}]", extras.join(","));
+        }
+        if let Some(url) = field("git") {
+            let revision =
+                field("rev").or(field("tag")).or(field("branch")).map(|r| format!("@{r}")).unwrap_or_default();
+            text = format!("{text} @ git+{url}{revision}");
+        } else if let Some(url) = field("url") {
+            text = format!("{text} @ {url}");
+        } else if let Some(version) = value.as_str().or(field("version")) {
+            match specifier::poetry_as_pep440(version) {
+                Some(clauses) => text.push_str(&clauses),
+                None => found.warnings.push(self.unpinned(at, name)),
+            }
+        } else {
+            // A path, or a list of constraints for several systems: only Poetry itself can say.
+            found.warnings.push(self.unpinned(at, name));
+        }
+        if let Some(markers) = field("markers") {
+            text = format!("{text} ; {markers}");
+        }
+        let origin = self.origin(at, "tool.poetry.dependencies");
+        let requirement = Requirement::parse(&text, origin).ok_or_else(|| {
+            let shown: String = name.chars().take(80).collect();
+            self.invalid(
+                at,
+                format!("`{}`: `tool.poetry.dependencies` holds `{shown}`, which cannot be read.", self.path),
+            )
+        })?;
+        found.dependencies.push(requirement);
+        Ok(())
+    }
+
+    fn unpinned(&self, at: usize, name: &str) -> Warning {
+        let message =
+            format!("The constraint of `{name}` in `{}` can only be read by Poetry; any version is taken.", self.path);
+        let hint = "Export the lock: `poetry export --format requirements.txt --output requirements.txt`.";
+        Warning::new("requirement_unpinned", message, hint).at(self.path, Some(self.lines.line(at)))
+    }
+
+    fn python(
+        &self,
+        key: &str,
+        value: &Spanned<DeValue<'_>>,
+        read: fn(&str) -> Option<Vec<Demand>>,
+        found: &mut Pyproject,
+    ) -> Result<(), Failure> {
+        let at = value.span().start;
+        let text = value.get_ref().as_str().or_else(|| value.get_ref().get("version")?.get_ref().as_str());
+        let demands = text.and_then(read).ok_or_else(|| {
+            let shown: String = text.unwrap_or_default().chars().take(80).collect();
+            self.invalid(at, format!("`{}`: `{key}` is `{shown}`, which is no version specifier.", self.path))
+                .hint("Write it as PEP 440 says, for example `>=3.11,<4`.")
+        })?;
+        found.versions.extend(demands.into_iter().map(|demand| Found::new(demand, self.origin(at, key))));
+        Ok(())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn read_one(text: &str) -> Result<Pyproject, Failure> {
+        read(&SourceTree::of_texts([("pyproject.toml", text)]), "pyproject.toml").map(Option::unwrap)
+    }
+
+    fn texts(found: &Pyproject) -> Vec<&str> {
+        found.dependencies.iter().map(|r| r.text.as_str()).collect()
+    }
+
+    #[test]
+    fn pep_621() {
+        let found = read_one(
+            "[build-system]\nrequires=['hatchling']\n[project]\nname = 'shop'\nrequires-python = '>=3.10'\n\
+             dependencies = [\n  'Flask>=3',\n  'gunicorn',\n]\n",
+        )
+        .unwrap();
+        assert_eq!(texts(&found), ["Flask>=3", "gunicorn"]);
+        assert_eq!(found.dependencies[1].origin.line, Some(8));
+        assert_eq!(found.versions[0].origin.line, Some(5));
+        assert!(found.packaged && !found.dynamic && !found.poetry);
+    }
+
+    #[test]
+    fn poetry() {
+        let found = read_one(
+            "[tool.poetry]\nname='x'\npackage-mode = false\n[tool.poetry.dependencies]\npython = '^3.10'\nflask = '^3.0'\n\
+             uvicorn = {version='~0.30', extras=['standard']}\nlib = {git='https://e.com/l.git', tag='v1'}\n\
+             extra = {version='1', optional=true}\nlocal = {path='../x'}\n[tool.poetry.group.dev.dependencies]\npytest='*'\n\
+             [build-system]\nrequires=['poetry-core']\n",
+        )
+        .unwrap();
+        let expected = ["flask>=3.0,<4", "uvicorn[standard]>=0.30,<0.31", "lib @ git+https://e.com/l.git@v1", "local"];
+        let mut texts = texts(&found);
+        texts.sort_unstable();
+        let mut expected = expected.to_vec();
+        expected.sort_unstable();
+        assert_eq!(texts, expected);
+        assert_eq!(found.warnings.len(), 1);
+        assert_eq!(found.versions.len(), 2);
+        assert!(found.poetry && !found.packaged);
+    }
+
+    #[test]
+    fn a_linters_settings_are_no_project() {
+        let found = read_one("[tool.ruff]\nline-length = 100\n").unwrap();
+        assert!(found.project.is_none());
+    }
+
+    #[test]
+    fn what_cannot_be_read_names_its_line() {
+        for (text, line) in [
+            ("[project]\nname = \n", 2),
+            ("[project]\ndependencies = ['flask', '!!']\n", 2),
+            ("[project]\nrequires-python = 'three'\n", 2),
+            ("[project]\n\nrequires-python = 3.11\n", 3),
+        ] {
+            let failure = read_one(text).unwrap_err();
+            assert_eq!(failure.places[0].line, Some(line), "{text}: {failure}");
+        }
+    }
+}

@@ -1,0 +1,70 @@
+//! Finds scripts that start by themselves: Tornado's, and those with a main guard.
+
+use super::layout::Sources;
+use super::module::{Argument, Module};
+use super::text::below;
+
+/// A script, and the port that its source names.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) struct Script<'a> {
+    pub(super) file: &'a str,
+    pub(super) line: u32,
+    pub(super) port: Option<(u16, u32)>,
+}
+
+/// Scripts that make a `tornado.web.Application` and start; where none does both, those that import Tornado and start.
+pub(super) fn tornado<'a>(sources: &Sources<'a>) -> Vec<Script<'a>> {
+    let scripts: Vec<(Script<'a>, bool)> = sources
+        .files
+        .iter()
+        .filter_map(|file| {
+            let module = sources.modules.get(file)?;
+            let imports = module.imported.iter().any(|name| name == "tornado" || name.starts_with("tornado."));
+            let line = module.main_guard.or_else(|| started(module)).filter(|_| imports)?;
+            let makes = module.calls.iter().any(|call| call.callee.dotted == "tornado.web.Application")
+                || module.classes.values().any(|base| base.dotted == "tornado.web.Application");
+            Some((Script { file, line, port: port(module) }, makes))
+        })
+        .collect();
+    let both: Vec<_> = scripts.iter().filter(|(_, makes)| *makes).map(|(script, _)| script.clone()).collect();
+    if both.is_empty() { scripts.into_iter().map(|(script, _)| script).collect() } else { both }
+}
+
+/// Scripts with a main guard that lie directly in the application's directory.
+pub(super) fn guarded<'a>(sources: &Sources<'a>) -> Vec<Script<'a>> {
+    let at_top = |file: &&&str| !below(sources.directory, file).contains('/');
+    let scripts = sources.files.iter().filter(at_top).filter_map(|file| {
+        let module = sources.modules.get(file)?;
+        let name = below(sources.directory, file);
+        let line = module.main_guard.filter(|_| name != "manage.py")?;
+        Some(Script { file, line, port: None })
+    });
+    scripts.collect()
+}
+
+fn started(module: &Module) -> Option<u32> {
+    let starts = |dotted: &str| {
+        dotted.starts_with("tornado.ioloop.IOLoop") && dotted.rsplit('.').next() == Some("start")
+            || dotted == "asyncio.run"
+    };
+    module.calls.iter().find(|call| starts(&call.callee.dotted)).map(|call| call.line)
+}
+
+/// The number in `.listen(8888)`, or the default of `define("port", default=8888)`.
+fn port(module: &Module) -> Option<(u16, u32)> {
+    module.calls.iter().find_map(|call| {
+        let name = call.callee.dotted.rsplit('.').next().unwrap_or_default();
+        let keyword = |key: &str| call.keywords.iter().find(|(name, _)| name == key).map(|(_, value)| value);
+        let argument = match (name, call.arguments.first()) {
+            ("listen" | "bind", first) => first.or_else(|| keyword("port")),
+            ("define", Some(Argument::Text(option))) if option == "port" => keyword("default"),
+            _ => None,
+        };
+        match argument {
+            Some(Argument::Integer(port)) => {
+                u16::try_from(*port).ok().filter(|port| *port > 0).map(|port| (port, call.line))
+            }
+            _ => None,
+        }
+    })
+}

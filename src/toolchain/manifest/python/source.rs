@@ -1,0 +1,386 @@
+//! Reads a Python module's syntax tree: imports, module-level names, functions, calls.
+//!
+//! Comments and strings are no code here, and a file with syntax errors yields what can be read.
+
+use tree_sitter::{Node, Parser};
+
+use super::module::{Argument, Assignment, Call, Function, Module, Reference, Value};
+
+/// More nodes than a hand-written file of 1 MiB has; a bound for hostile ones.
+const MAX_NODES: usize = 400_000;
+/// More assignments, functions or calls than any hand-written module has, each.
+const MAX_ITEMS: usize = 3_000;
+/// How deep attribute chains and nested blocks are followed.
+const MAX_DEPTH: usize = 40;
+
+/// Parses a module. `None` when the parser gives up, which it does not on text.
+pub(super) fn parse(text: &str) -> Option<Module> {
+    let mut parser = Parser::new();
+    parser.set_language(&tree_sitter_python::LANGUAGE.into()).ok()?;
+    let tree = parser.parse(text, None)?;
+    let mut reading = Reading { text, module: Module::default() };
+    reading.imports(tree.root_node());
+    reading.block(tree.root_node(), 0);
+    reading.calls(tree.root_node());
+    Some(reading.module)
+}
+
+struct Reading<'a> {
+    text: &'a str,
+    module: Module,
+}
+
+impl<'a> Reading<'a> {
+    fn of(&self, node: Node<'_>) -> &'a str {
+        self.text.get(node.byte_range()).unwrap_or_default()
+    }
+
+    /// Imports count wherever they stand: factories often import inside.
+    fn imports(&mut self, root: Node<'_>) {
+        let mut found = Vec::new();
+        walk(root, &mut |node| {
+            if matches!(node.kind(), "import_statement" | "import_from_statement") {
+                found.push(node);
+            }
+            true
+        });
+        for node in found {
+            let module = node.child_by_field_name("module_name").map(|name| self.dotted_text(name));
+            let mut cursor = node.walk();
+            for name in node.children_by_field_name("name", &mut cursor) {
+                self.import(module.as_deref(), name);
+            }
+            let mut cursor = node.walk();
+            if node.children(&mut cursor).any(|child| child.kind() == "wildcard_import") {
+                self.module.stars.extend(module);
+            }
+        }
+    }
+
+    fn import(&mut self, module: Option<&str>, name: Node<'_>) {
+        let original = name.child_by_field_name("name").unwrap_or(name);
+        let original = self.dotted_text(original);
+        let alias = name.child_by_field_name("alias").map(|alias| self.of(alias).to_owned());
+        let full = match module {
+            Some(module) if module.ends_with('.') => format!("{module}{original}"),
+            Some(module) => format!("{module}.{original}"),
+            None => original.clone(),
+        };
+        let (local, target) = match (module, alias) {
+            (_, Some(alias)) => (alias, full.clone()),
+            (Some(_), None) => (original, full.clone()),
+            // `import a.b` binds `a`.
+            (None, None) => {
+                let first = original.split('.').next().unwrap_or_default().to_owned();
+                (first.clone(), first)
+            }
+        };
+        self.module.imported.insert(full);
+        self.module.imports.entry(local).or_insert(target);
+    }
+
+    /// The text of a dotted name without the white space that Python allows in it.
+    fn dotted_text(&self, node: Node<'_>) -> String {
+        self.of(node).chars().filter(|c| !c.is_whitespace() && *c != '\\').collect()
+    }
+
+    /// The statements of a block that run when the module is imported.
+    fn block(&mut self, block: Node<'_>, depth: usize) {
+        if depth > MAX_DEPTH {
+            return;
+        }
+        let mut cursor = block.walk();
+        for node in block.named_children(&mut cursor) {
+            match node.kind() {
+                "expression_statement" => self.expression(node),
+                "function_definition" => self.function(node),
+                "class_definition" => self.class(node),
+                "decorated_definition" => match node.child_by_field_name("definition") {
+                    Some(inner) if inner.kind() == "function_definition" => self.function(inner),
+                    Some(inner) => self.class(inner),
+                    None => {}
+                },
+                "if_statement" if self.is_main_guard(node) => {
+                    let line = line(node);
+                    self.module.main_guard.get_or_insert(line);
+                }
+                "if_statement" | "else_clause" | "elif_clause" | "try_statement" | "except_clause"
+                | "finally_clause" | "with_statement" | "block" | "ERROR" => self.block(node, depth + 1),
+                _ => {}
+            }
+        }
+    }
+
+    fn is_main_guard(&self, node: Node<'_>) -> bool {
+        let Some(condition) = node.child_by_field_name("condition") else { return false };
+        let text: String = self.of(condition).chars().filter(|c| !c.is_whitespace() && !"()".contains(*c)).collect();
+        let text = text.replace('\'', "\"");
+        text == "__name__==\"__main__\"" || text == "\"__main__\"==__name__"
+    }
+
+    fn expression(&mut self, node: Node<'_>) {
+        let assignments = self.assigned(node);
+        let room = MAX_ITEMS.saturating_sub(self.module.assignments.len());
+        self.module.assignments.extend(assignments.into_iter().take(room));
+    }
+
+    /// `a = b = value`, `a: T = value`, `a += value`.
+    fn assigned(&self, statement: Node<'_>) -> Vec<Assignment> {
+        let (mut targets, mut found) = (Vec::new(), Vec::new());
+        let mut next = statement.named_child(0);
+        while let Some(node) = next.filter(|node| matches!(node.kind(), "assignment" | "augmented_assignment")) {
+            targets.extend(node.child_by_field_name("left").filter(|left| left.kind() == "identifier"));
+            next = node.child_by_field_name("right");
+            if targets.len() > MAX_DEPTH {
+                break;
+            }
+        }
+        let Some(right) = next else { return found };
+        for target in targets {
+            found.push(Assignment {
+                target: self.of(target).to_owned(),
+                value: self.value(right),
+                strings: self.strings(right),
+                line: line(target),
+            });
+        }
+        found
+    }
+
+    fn class(&mut self, node: Node<'_>) {
+        let name = node.child_by_field_name("name").map(|name| self.of(name).to_owned());
+        let base = node.child_by_field_name("superclasses").and_then(|bases| bases.named_child(0));
+        if let (Some(name), Some(Value::Name(base))) = (name, base.map(|base| self.value(base))) {
+            self.module.classes.insert(name, base);
+        }
+    }
+
+    fn function(&mut self, node: Node<'_>) {
+        let Some(name) = node.child_by_field_name("name") else { return };
+        if self.module.functions.len() >= MAX_ITEMS {
+            return;
+        }
+        let is_async = node.child(0).is_some_and(|child| child.kind() == "async");
+        let (mut assignments, mut returns) = (Vec::new(), Vec::new());
+        if let Some(body) = node.child_by_field_name("body") {
+            walk(body, &mut |inner| {
+                match inner.kind() {
+                    "function_definition" | "class_definition" | "lambda" => return false,
+                    "expression_statement" => assignments.extend(self.assigned(inner)),
+                    "return_statement" => returns.extend(inner.named_child(0).map(|value| self.value(value))),
+                    _ => {}
+                }
+                true
+            });
+        }
+        self.module.functions.push(Function {
+            name: self.of(name).to_owned(),
+            line: line(node),
+            callable: !is_async && node.child_by_field_name("parameters").is_none_or(all_have_defaults),
+            assignments,
+            returns,
+        });
+    }
+
+    fn value(&self, node: Node<'_>) -> Value {
+        match node.kind() {
+            "call" => {
+                let callee = node.child_by_field_name("function").and_then(|callee| self.reference(callee));
+                callee.map_or(Value::Other, Value::Call)
+            }
+            "identifier" | "attribute" => self.reference(node).map_or(Value::Other, Value::Name),
+            "string" => self.string(node).map_or(Value::Other, Value::Text),
+            "parenthesized_expression" => node
+                .named_child(0)
+                .filter(|inner| inner.kind() == "call")
+                .map_or(Value::Other, |inner| self.value(inner)),
+            _ => Value::Other,
+        }
+    }
+
+    /// Follows `a.b.c` down to `a` and resolves that by the imports.
+    fn reference(&self, node: Node<'_>) -> Option<Reference> {
+        let (mut node, mut tail) = (node, Vec::new());
+        while node.kind() == "attribute" {
+            tail.push(self.of(node.child_by_field_name("attribute")?));
+            node = node.child_by_field_name("object")?;
+            // `IOLoop.current().start`: the call between is of no interest.
+            if node.kind() == "call" {
+                node = node.child_by_field_name("function")?;
+            }
+            if tail.len() > MAX_DEPTH {
+                return None;
+            }
+        }
+        let first = (node.kind() == "identifier").then(|| self.of(node))?;
+        let target = self.module.imports.get(first);
+        let mut dotted = target.map_or(first, String::as_str).to_owned();
+        for part in tail.iter().rev() {
+            dotted.push('.');
+            dotted.push_str(part);
+        }
+        Some(Reference { dotted, imported: target.is_some() })
+    }
+
+    /// The value of a plain string; `None` for f-strings and strings with escapes.
+    fn string(&self, node: Node<'_>) -> Option<String> {
+        let mut cursor = node.walk();
+        let mut content = String::new();
+        for child in node.named_children(&mut cursor) {
+            match child.kind() {
+                "string_content" if child.named_child_count() == 0 => content.push_str(self.of(child)),
+                "string_start" | "string_end" => {}
+                _ => return None,
+            }
+        }
+        Some(content)
+    }
+
+    fn strings(&self, root: Node<'_>) -> Vec<String> {
+        let mut found = Vec::new();
+        walk(root, &mut |node| {
+            if node.kind() == "string" {
+                found.extend(self.string(node));
+            }
+            found.len() < 2_000
+        });
+        found
+    }
+
+    fn calls(&mut self, root: Node<'_>) {
+        let mut found = Vec::new();
+        walk(root, &mut |node| {
+            if node.kind() == "call"
+                && found.len() < MAX_ITEMS
+                && let Some(callee) = node.child_by_field_name("function").and_then(|callee| self.reference(callee))
+            {
+                let (arguments, keywords) = self.arguments(node);
+                found.push(Call { callee, arguments, keywords, line: line(node) });
+            }
+            true
+        });
+        self.module.calls = found;
+    }
+
+    fn arguments(&self, call: Node<'_>) -> (Vec<Argument>, Vec<(String, Argument)>) {
+        let (mut arguments, mut keywords) = (Vec::new(), Vec::new());
+        let Some(list) = call.child_by_field_name("arguments") else { return (arguments, keywords) };
+        let mut cursor = list.walk();
+        for node in list.named_children(&mut cursor).filter(|node| node.kind() != "comment").take(50) {
+            if node.kind() != "keyword_argument" {
+                arguments.push(self.argument(node));
+            } else if let (Some(name), Some(value)) =
+                (node.child_by_field_name("name"), node.child_by_field_name("value"))
+            {
+                keywords.push((self.of(name).to_owned(), self.argument(value)));
+            }
+        }
+        (arguments, keywords)
+    }
+
+    fn argument(&self, node: Node<'_>) -> Argument {
+        match node.kind() {
+            "string" => self.string(node).map_or(Argument::Other, Argument::Text),
+            "integer" => self.of(node).replace('_', "").parse().map_or(Argument::Other, Argument::Integer),
+            "identifier" | "attribute" => Argument::Name(self.of(node).to_owned()),
+            "list" | "tuple" => Argument::Strings(self.strings(node)),
+            _ => Argument::Other,
+        }
+    }
+}
+
+fn all_have_defaults(parameters: Node<'_>) -> bool {
+    let mut cursor = parameters.walk();
+    parameters.named_children(&mut cursor).all(|parameter| match parameter.kind() {
+        "identifier" | "tuple_pattern" => false,
+        "typed_parameter" => parameter.named_child(0).is_none_or(|inner| inner.kind() != "identifier"),
+        _ => true,
+    })
+}
+
+fn line(node: Node<'_>) -> u32 {
+    u32::try_from(node.start_position().row + 1).unwrap_or(u32::MAX)
+}
+
+/// Visits nodes in order, without recursion; `false` from the visitor skips what lies below.
+fn walk<'t>(root: Node<'t>, visit: &mut dyn FnMut(Node<'t>) -> bool) {
+    let mut cursor = root.walk();
+    for _ in 0..MAX_NODES {
+        let inside = visit(cursor.node());
+        if inside && cursor.goto_first_child() {
+            continue;
+        }
+        while !cursor.goto_next_sibling() {
+            if !cursor.goto_parent() {
+                return;
+            }
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn names_follow_imports() {
+        let module = parse(
+            "import flask\nimport a.b as ab\nfrom fastapi import FastAPI as F\nfrom .x import make\nfrom . import y\n\
+             # app = Nothing()\napp = flask.Flask(__name__)\nb: F = F()\ntry:\n    c = d = make()\nexcept E:\n    pass\n\
+             e = ab.C\nif __name__ == '__main__':\n    z = F()\n",
+        )
+        .unwrap();
+        let said: Vec<_> = module
+            .assignments
+            .iter()
+            .map(|a| match &a.value {
+                Value::Call(r) => format!("{}:{}={}()", a.line, a.target, r.dotted),
+                Value::Name(r) => format!("{}:{}={}", a.line, a.target, r.dotted),
+                other => format!("{other:?}"),
+            })
+            .collect();
+        assert_eq!(
+            said,
+            ["7:app=flask.Flask()", "8:b=fastapi.FastAPI()", "10:c=.x.make()", "10:d=.x.make()", "13:e=a.b.C"]
+        );
+        assert_eq!(module.main_guard, Some(14));
+        assert_eq!(module.imports["y"], ".y");
+    }
+
+    #[test]
+    fn functions_and_their_parameters() {
+        let module = parse(
+            "from flask import Flask\ndef a(x=None, *args, y: int = 1, **kw):\n    app = Flask(__name__)\n    return app\n\
+             def b(x): return Flask(x)\nasync def c(): return 1\ndef d(x: str): pass\ndef e(*, k): pass\ndef f(*a: int): pass\n",
+        )
+        .unwrap();
+        let callable: Vec<_> = module.functions.iter().map(|f| (f.name.as_str(), f.callable)).collect();
+        assert_eq!(callable, [("a", true), ("b", false), ("c", false), ("d", false), ("e", false), ("f", true)]);
+        assert_eq!(module.functions[0].returns, [Value::Name(Reference { dotted: "app".into(), imported: false })]);
+    }
+
+    #[test]
+    fn calls_with_their_arguments() {
+        let module = parse(
+            "from tornado.ioloop import IOLoop\nos.environ.setdefault('A', \"x.settings\")\ns.listen(8_888, address='::')\n\
+             IOLoop.current().start()\n",
+        )
+        .unwrap();
+        assert_eq!(module.calls[0].arguments, [Argument::Text("A".into()), Argument::Text("x.settings".into())]);
+        assert_eq!(module.calls[1].arguments, [Argument::Integer(8888)]);
+        assert_eq!(module.calls[2].callee.dotted, "tornado.ioloop.IOLoop.current.start");
+    }
+
+    #[test]
+    fn syntax_errors_hide_only_themselves() {
+        let module = parse("from flask import Flask\nprint 'python 2'\nx = = 3\napp = Flask(__name__)\n").unwrap();
+        assert!(module.assignments.iter().any(|a| a.target == "app"));
+    }
+
+    #[test]
+    fn deep_nesting_is_no_harm() {
+        assert!(parse(&"(".repeat(20_000)).is_some());
+        assert!(parse(&format!("x = {}", "a.".repeat(20_000))).is_some());
+        assert!(parse(&"if x:\n ".repeat(2_000)).is_some());
+    }
+}

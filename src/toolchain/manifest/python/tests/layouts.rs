@@ -1,0 +1,170 @@
+//! One row per layout that starts without any setting.
+
+use super::{ASGI, FACTORY, FASTAPI, FLASK, GUNICORN, MANAGE, UVICORN, WSGI, inspect, said};
+use crate::model::source_tree::SourceTree;
+
+/// Name, files, what is said.
+type Case = (&'static str, Vec<(&'static str, &'static str)>, String);
+
+const PINNED: &str = "gunicorn==23.0.0";
+
+fn check(cases: Vec<Case>) {
+    for (name, files, expected) in cases {
+        let findings = inspect(&SourceTree::of_texts(files), |_| {}).unwrap_or_else(|e| panic!("{name}: {e}"));
+        assert_eq!(said(&findings), expected, "{name}");
+    }
+}
+
+#[test]
+fn objects_and_factories() {
+    let own_asgi = "fastapi\nuvicorn";
+    check(vec![
+        ("flat app.py", vec![("requirements.txt", "Flask==3\n"), ("app.py", FLASK)], format!("flask | {GUNICORN} app:app | {PINNED} | -")),
+        (
+            "own gunicorn, another file name",
+            vec![("requirements.txt", "flask\ngunicorn"), ("service.py", "import flask as f\nserver = f.Flask('x')\n")],
+            format!("flask | {GUNICORN} service:server | - | -"),
+        ),
+        (
+            "waitress",
+            vec![("requirements.txt", "flask\nwaitress"), ("app.py", FLASK)],
+            "flask | waitress-serve --host=0.0.0.0 --port=8000 app:app | - | -".into(),
+        ),
+        (
+            "package factory",
+            vec![("requirements.txt", "flask"), ("shop/__init__.py", FACTORY)],
+            format!("flask | {GUNICORN} shop:create_app() | {PINNED} | -"),
+        ),
+        (
+            "factory and the object it makes",
+            vec![
+                ("requirements.txt", "flask"),
+                ("shop/__init__.py", FACTORY),
+                ("wsgi.py", "from shop import create_app\napplication = create_app()\n"),
+            ],
+            format!("flask | {GUNICORN} wsgi:application | {PINNED} | -"),
+        ),
+        (
+            "re-export in wsgi.py",
+            vec![("requirements.txt", "flask"), ("shop/__init__.py", FLASK), ("wsgi.py", "from shop import app\n")],
+            format!("flask | {GUNICORN} wsgi:app | {PINNED} | -"),
+        ),
+        (
+            "src layout",
+            vec![
+                ("pyproject.toml", "[build-system]\n[project]\nname='shop'\ndependencies=['flask']"),
+                ("src/shop/__init__.py", FACTORY),
+            ],
+            format!("flask | {GUNICORN} shop:create_app() | {PINNED} | /app/src"),
+        ),
+        ("FastAPI", vec![("requirements.txt", "fastapi"), ("main.py", FASTAPI)], format!("fastapi | uvicorn main:app {UVICORN} | uvicorn==0.34.0 | -")),
+        (
+            "app/main.py with routers",
+            vec![
+                ("requirements.txt", own_asgi),
+                ("app/__init__.py", ""),
+                ("app/main.py", "from fastapi import FastAPI\napp = FastAPI()\nsub = FastAPI()\napp.mount('/sub', sub)\n"),
+                ("tests/main.py", FASTAPI),
+            ],
+            format!("fastapi | uvicorn app.main:app {UVICORN} | - | -"),
+        ),
+        (
+            "FastAPI's extras bring uvicorn",
+            vec![("requirements.txt", "fastapi[standard]"), ("main.py", FASTAPI)],
+            format!("fastapi | uvicorn main:app {UVICORN} | - | -"),
+        ),
+        (
+            "gunicorn with uvicorn's worker",
+            vec![("requirements.txt", "fastapi\nuvicorn\ngunicorn"), ("main.py", FASTAPI)],
+            "fastapi | gunicorn --worker-class uvicorn.workers.UvicornWorker --bind 0.0.0.0:8000 --access-logfile - main:app | - | -".into(),
+        ),
+        (
+            "FastAPI factory",
+            vec![("requirements.txt", own_asgi), ("api.py", "from fastapi import FastAPI\ndef build():\n    return FastAPI()\n")],
+            format!("fastapi | uvicorn --factory api:build {UVICORN} | - | -"),
+        ),
+    ]);
+}
+
+#[test]
+fn projects_scripts_and_the_rest() {
+    let tornado = "import tornado.web, tornado.ioloop\nif __name__ == '__main__':\n    a = tornado.web.Application([])\n    a.listen(8888)\n";
+    check(vec![
+        (
+            "Django",
+            vec![
+                ("requirements.txt", "Django>=5"),
+                ("manage.py", MANAGE),
+                ("shop/settings.py", "DEBUG = 0"),
+                ("shop/wsgi.py", WSGI),
+                ("shop/asgi.py", ASGI),
+            ],
+            format!("django | {GUNICORN} shop.wsgi:application | {PINNED} | -"),
+        ),
+        (
+            "Django in a sub-directory",
+            vec![("requirements.txt", "Django"), ("back/manage.py", MANAGE), ("back/shop/wsgi.py", WSGI)],
+            format!("django | {GUNICORN} shop.wsgi:application | {PINNED} | /app/back"),
+        ),
+        (
+            "Django behind an ASGI server of its own",
+            vec![
+                ("requirements.txt", "django\nuvicorn"),
+                ("manage.py", MANAGE),
+                ("shop/wsgi.py", WSGI),
+                ("shop/asgi.py", ASGI),
+            ],
+            format!("django | uvicorn shop.asgi:application {UVICORN} | - | -"),
+        ),
+        (
+            "Tornado",
+            vec![("requirements.txt", "tornado"), ("server.py", tornado)],
+            "tornado | python server.py | - | -".into(),
+        ),
+        (
+            "script",
+            vec![("requirements.txt", "requests"), ("job.py", "if __name__ == '__main__':\n    pass\n")],
+            "script | python job.py | - | -".into(),
+        ),
+        (
+            "Procfile",
+            vec![
+                ("requirements.txt", "flask"),
+                ("Procfile", "web: gunicorn shop:app\n"),
+                ("a.py", FLASK),
+                ("b.py", FLASK),
+            ],
+            format!("script | gunicorn shop:app | {PINNED} | -"),
+        ),
+        (
+            "entrypoint.sh alone",
+            vec![("requirements.txt", "requests"), ("entrypoint.sh*", "#!/bin/sh\n")],
+            "script | /app/entrypoint.sh | - | -".into(),
+        ),
+        (
+            "a subclass, files with errors, and comments",
+            vec![
+                ("requirements.txt", "flask"),
+                ("bad.py", "def (((\n# flask\n"),
+                ("notes.py", "'''\nfrom flask import Flask\napp = Flask(__name__)\n'''\n# app = Flask()\n"),
+                ("web.py", "from flask import Flask\nclass Shop(Flask):\n    pass\napp = Shop(__name__)\n"),
+            ],
+            format!("flask | {GUNICORN} web:app | {PINNED} | -"),
+        ),
+        (
+            "the application's name settles it",
+            vec![("requirements.txt", "flask"), ("order.py", FLASK), ("stock.py", FLASK)],
+            format!("flask | {GUNICORN} order:app | {PINNED} | -"),
+        ),
+        (
+            "`.flaskenv`",
+            vec![
+                ("requirements.txt", "flask"),
+                (".flaskenv", "FLASK_APP=shop:create_app\n"),
+                ("app.py", FLASK),
+                ("shop.py", FACTORY),
+            ],
+            format!("flask | {GUNICORN} shop:create_app() | {PINNED} | -"),
+        ),
+    ]);
+}

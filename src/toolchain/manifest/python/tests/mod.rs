@@ -1,0 +1,192 @@
+//! Whole repositories in, findings out.
+
+mod layouts;
+mod properties;
+
+use std::sync::LazyLock;
+
+use serde_json::Value;
+
+use super::read;
+use crate::model::failure::{Failure, FailureCode};
+use crate::model::source_tree::{Entry, EntryKind, SourceTree, Text};
+use crate::toolchain::findings::{Findings, Inspection};
+
+static FACTS: LazyLock<toml::Table> = LazyLock::new(|| {
+    let file: toml::Table = include_str!("../../../../../toolchains/python/facts.toml").parse().unwrap();
+    file["facts"].as_table().unwrap().clone()
+});
+
+fn inspect<'a>(tree: &'a SourceTree, change: impl FnOnce(&mut Inspection<'a>)) -> Result<Findings, Failure> {
+    let mut inspection = Inspection {
+        tree,
+        directory: "",
+        application: "order",
+        module: None,
+        process: None,
+        command_given: false,
+        library: false,
+        args: &[],
+        facts: &FACTS,
+    };
+    change(&mut inspection);
+    read(&inspection)
+}
+
+fn found(files: &[(&str, &str)]) -> Findings {
+    inspect(&SourceTree::of_texts(files.iter().copied()), |_| {}).unwrap()
+}
+
+fn failed(files: &[(&str, &str)]) -> Failure {
+    inspect(&SourceTree::of_texts(files.iter().copied()), |_| {}).unwrap_err()
+}
+
+/// `shape | command of web | added server | PYTHONPATH`.
+fn said(findings: &Findings) -> String {
+    let web = findings.processes.iter().find(|p| p.name == "web").map(|p| p.command.join(" ")).unwrap_or_default();
+    let variable = |name: &str| findings.variables[name].as_str().unwrap_or("-").to_owned();
+    format!("{} | {web} | {} | {}", findings.shape, variable("server_requirement"), variable("python_path"))
+}
+
+const FLASK: &str = "from flask import Flask\napp = Flask(__name__)\n";
+const FASTAPI: &str = "from fastapi import FastAPI\napp = FastAPI()\n";
+const FACTORY: &str =
+    "from flask import Flask\n\ndef create_app(config=None):\n    app = Flask(__name__)\n    return app\n";
+const GUNICORN: &str = "gunicorn --bind 0.0.0.0:8000 --access-logfile -";
+const UVICORN: &str = "--host 0.0.0.0 --port 8000";
+const MANAGE: &str = "import os\nos.environ.setdefault('DJANGO_SETTINGS_MODULE', 'shop.settings')\n";
+const WSGI: &str = "import os\nfrom django.core.wsgi import get_wsgi_application\n\
+    os.environ.setdefault('DJANGO_SETTINGS_MODULE', 'shop.settings')\napplication = get_wsgi_application()\n";
+const ASGI: &str = "from django.core.asgi import get_asgi_application\napplication = get_asgi_application()\n";
+
+#[test]
+fn a_conventional_file_wins_and_the_loser_is_shown() {
+    let findings = found(&[("requirements.txt", "flask"), ("app.py", FLASK), ("admin.py", FLASK)]);
+    let decision = findings.decisions.iter().find(|d| d.key == "entry").unwrap();
+    assert_eq!(decision.value, "app:app");
+    assert_eq!(decision.origin.line, Some(2));
+    assert_eq!(decision.rejected[0].value, "admin:app");
+}
+
+#[test]
+fn several_are_an_error_that_module_settles() {
+    let files = [("requirements.txt", "flask"), ("shop/main.py", FLASK), ("stock/main.py", FLASK)];
+    let failure = failed(&files);
+    assert_eq!(failure.code, FailureCode::ApplicationAmbiguous);
+    assert_eq!(failure.candidates, ["shop.main:app", "stock.main:app"]);
+    assert_eq!(failure.places[1].line, Some(2));
+    assert!(failure.hint.contains("application.module = \"shop.main:app\""));
+    let tree = SourceTree::of_texts(files);
+    for stated in ["stock.main:app", "stock.main", "stock/main.py"] {
+        let findings = inspect(&tree, |inspection| inspection.module = Some(stated)).unwrap();
+        assert_eq!(findings.variables["entry"], "stock.main:app", "{stated}");
+    }
+    let failure = inspect(&tree, |inspection| inspection.module = Some("gone:app")).unwrap_err();
+    assert_eq!((failure.code, failure.candidates.len()), (FailureCode::ApplicationNotFound, 2));
+    assert!(inspect(&tree, |inspection| inspection.command_given = true).unwrap().processes.is_empty());
+    assert_eq!(inspect(&tree, |inspection| inspection.library = true).unwrap().shape, "library");
+}
+
+#[test]
+fn failures_say_what_to_do() {
+    let needs = "from flask import Flask\ndef create_app(config):\n    return Flask(config)\n";
+    for (files, code, says) in [
+        (vec![("requirements.txt", "flask"), ("a.py", "x = 1")], FailureCode::ApplicationNotFound, "`flask`"),
+        (vec![("requirements.txt", "requests"), ("app.py", FLASK)], FailureCode::ApplicationNotFound, "no framework"),
+        (vec![("requirements.txt", "flask"), ("app.py", needs)], FailureCode::ApplicationNotFound, "needs arguments"),
+        (vec![("requirements.txt", "-r requirements.txt")], FailureCode::ManifestInvalid, "cycle"),
+        (vec![("requirements.txt", "-r ../x.txt")], FailureCode::ManifestInvalid, "outside"),
+        (vec![("Pipfile", "[packages]"), ("app.py", FLASK)], FailureCode::SourceUnusable, "pip cannot install"),
+        (vec![("requirement.txt", "flask"), ("app.py", FLASK)], FailureCode::SourceUnusable, "misspelt"),
+        (vec![("environment.yml", ""), ("app.py", FLASK)], FailureCode::SourceUnusable, "Conda"),
+        (vec![("pyproject.toml", "[project")], FailureCode::ManifestInvalid, "TOML"),
+        (
+            vec![("requirements.txt", "django"), ("a/manage.py", MANAGE), ("b/manage.py", MANAGE)],
+            FailureCode::ApplicationAmbiguous,
+            "2 Django projects",
+        ),
+    ] {
+        let failure = failed(&files);
+        assert_eq!(failure.code, code, "{files:?}");
+        assert!(failure.message.contains(says), "{}", failure.message);
+    }
+}
+
+#[test]
+fn django_settings_and_static_files() {
+    let findings = found(&[
+        ("requirements/base.txt", "Django"),
+        ("requirements/prod.txt", "-r base.txt\ngunicorn"),
+        ("manage.py", MANAGE),
+        ("config/wsgi.py", &WSGI.replace("shop.settings", "config.settings.production")),
+        ("config/settings/__init__.py", ""),
+        ("config/settings/production.py", "from .base import *\nDEBUG = False\n"),
+        (
+            "config/settings/base.py",
+            "INSTALLED_APPS = [\n 'django.contrib.staticfiles',\n]\nSTATIC_ROOT = BASE / 'static'\n",
+        ),
+    ]);
+    assert_eq!(findings.variables["collectstatic"], true);
+    assert_eq!(findings.variables["settings"], "config.settings.production");
+    assert_eq!(findings.variables["manage"], "manage.py");
+    assert_eq!(findings.variables["requirements_files"], serde_json::json!(["requirements/prod.txt"]));
+    assert_eq!(findings.image_env["DJANGO_SETTINGS_MODULE"].origin.path.as_deref(), Some("config/wsgi.py"));
+    let without = found(&[
+        ("requirements.txt", "Django"),
+        ("manage.py", MANAGE),
+        ("shop/wsgi.py", WSGI),
+        ("shop/settings.py", "STATIC_ROOT = 1"),
+    ]);
+    assert_eq!(without.variables["collectstatic"], false);
+}
+
+#[test]
+fn ports_entrypoints_and_installs() {
+    let tornado = "import tornado.web\nfrom tornado.options import define\ndefine('port', default=9000)\nif __name__ == '__main__':\n    tornado.web.Application()\n";
+    let findings = found(&[("requirements.txt", "tornado"), ("entrypoint.sh*", "#!/bin/sh"), ("s.py", tornado)]);
+    assert_eq!((findings.ports[0].value, findings.ports[0].origin.line), (9000, Some(3)));
+    assert_eq!(findings.variables["entrypoint"], "/app/entrypoint.sh");
+    let findings =
+        found(&[("pyproject.toml", "[project]\nname='x'\ndependencies=['flask']"), ("uv.lock", ""), ("app.py", FLASK)]);
+    assert_eq!(findings.variables["install"], "dependencies");
+    assert_eq!(findings.warnings[0].code, "lock_not_obeyed");
+    let findings = found(&[
+        ("Procfile", "web: gunicorn --bind :$PORT app:app\nworker: python w.py"),
+        ("requirements.txt", "flask"),
+        ("app.py", FLASK),
+    ]);
+    assert_eq!(findings.processes.len(), 2);
+    assert_eq!(findings.image_env["PORT"].value, "8000");
+    assert_eq!(findings.ports[0].value, 8000);
+}
+
+#[test]
+fn a_directory_below_the_root() {
+    let tree = SourceTree::of_texts([
+        (".python-version", "3.11"),
+        ("services/order/requirements.txt", "-r ../../common.txt"),
+        ("common.txt", "flask"),
+        ("services/order/src/web.py", FLASK),
+    ]);
+    let findings = inspect(&tree, |inspection| inspection.directory = "services/order").unwrap();
+    assert_eq!(findings.variables["entry"], "web:app");
+    assert_eq!(findings.variables["python_path"], "/app/src");
+    assert_eq!(findings.versions.len(), 1);
+}
+
+#[test]
+fn every_text_is_asked_for_in_one_pass() {
+    let paths = ["requirements.txt", "pyproject.toml", "app.py", "shop/__init__.py", ".python-version"];
+    let mut tree = SourceTree::new(
+        paths.map(|path| (path.to_owned(), Entry { kind: EntryKind::File, executable: false, size: 9 })),
+    );
+    assert!(inspect(&tree, |_| {}).unwrap().variables.is_empty());
+    let wanted = tree.take_wanted();
+    assert_eq!(wanted.len(), paths.len());
+    for path in wanted {
+        tree.set_text(&path, Text::Utf8(if path == "app.py" { FLASK.into() } else { String::new() }));
+    }
+    tree.set_text("requirements.txt", Text::Utf8("flask".into()));
+    assert_eq!(inspect(&tree, |_| {}).unwrap().variables["entry"], Value::from("app:app"));
+    assert!(tree.take_wanted().is_empty());
+}
