@@ -1,0 +1,160 @@
+//! All toolchains and base images: embedded in the program, overlaid by the operator's directory.
+
+use std::collections::BTreeMap;
+
+use crate::model::failure::{Failure, FailureCode};
+use crate::model::settings::ToolchainSettings;
+use crate::toolchain::definition::Definition;
+
+/// Files of a catalogue by path relative to its root: `toolchains/…` and `base-images/…`.
+pub type Files = BTreeMap<String, Vec<u8>>;
+
+#[derive(rust_embed::RustEmbed)]
+#[folder = "toolchains/"]
+#[prefix = "toolchains/"]
+struct Toolchains;
+
+#[derive(rust_embed::RustEmbed)]
+#[folder = "base-images/"]
+#[prefix = "base-images/"]
+struct BaseImages;
+
+/// The files that the program brings along.
+#[must_use]
+pub fn embedded() -> Files {
+    let toolchains = Toolchains::iter().map(|path| (Toolchains::get(&path), path));
+    let base_images = BaseImages::iter().map(|path| (BaseImages::get(&path), path));
+    toolchains
+        .chain(base_images)
+        .filter_map(|(file, path)| Some((path.into_owned(), file?.data.into_owned())))
+        .collect()
+}
+
+/// Everything that planning knows besides the request and the source.
+#[derive(Debug, Clone, Default)]
+pub struct Catalog {
+    /// Toolchains by name.
+    pub toolchains: BTreeMap<String, Toolchain>,
+    /// Base images by name.
+    pub base_images: BTreeMap<String, BaseImage>,
+    /// The template of Dockerfiles, for toolchains that bring none.
+    pub dockerfile: String,
+    /// The day against which ends of life are judged, `YYYY-MM-DD`.
+    pub as_of: String,
+    /// What the operator decided.
+    pub operator: Operator,
+}
+
+/// A toolchain with its templates.
+#[derive(Debug, Clone)]
+pub struct Toolchain {
+    /// The definition.
+    pub definition: Definition,
+    /// Its own template of Dockerfiles.
+    pub dockerfile: Option<String>,
+}
+
+/// A base image as planning sees it.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct BaseImage {
+    /// What `FROM` says.
+    pub reference: String,
+    /// The digest, once built or pinned.
+    pub digest: Option<String>,
+    /// Programs in it that hooks may need: `sh`, `make` ….
+    pub contains: Vec<String>,
+}
+
+/// The operator's decisions that planning needs.
+#[derive(Debug, Clone, Default)]
+pub struct Operator {
+    /// The registry's host, part of every image's name.
+    pub registry: Option<String>,
+    /// Defaults by toolchain.
+    pub defaults: BTreeMap<String, ToolchainSettings>,
+    /// Registry host and what stands for it.
+    pub image_mirrors: BTreeMap<String, String>,
+    /// The table `[mirrors]`, for the toolchains' templates.
+    pub mirrors: serde_json::Value,
+    /// Whether there is a bundle of certificate authorities to hand to commands.
+    pub ca_bundle: bool,
+    /// Whether repositories' own Dockerfiles may be built.
+    pub own_dockerfiles: bool,
+}
+
+/// The part of `base-images/images.toml` that planning needs.
+#[derive(Debug, serde::Deserialize)]
+struct ImagesFile {
+    images: BTreeMap<String, ImageEntry>,
+}
+
+#[derive(Debug, serde::Deserialize)]
+struct ImageEntry {
+    reference: Option<String>,
+    #[serde(default)]
+    contains: Vec<String>,
+}
+
+#[derive(Debug, serde::Deserialize)]
+#[serde(deny_unknown_fields)]
+struct CatalogFile {
+    as_of: String,
+}
+
+impl Catalog {
+    /// Reads a catalogue from its files.
+    ///
+    /// # Errors
+    /// `configuration_invalid`, naming the file, where a file is malformed.
+    pub fn from_files(files: &Files, operator: Operator) -> Result<Self, Failure> {
+        let mut catalog = Self { operator, ..Self::default() };
+        for path in files.keys() {
+            if let Some(name) = path.strip_prefix("toolchains/").and_then(|rest| rest.strip_suffix("/toolchain.toml")) {
+                catalog.toolchains.insert(name.to_owned(), toolchain(files, name)?);
+            }
+        }
+        let file: CatalogFile = parse(files, "toolchains/catalog.toml")?;
+        catalog.as_of = file.as_of;
+        text(files, "toolchains/Dockerfile.tera")?.clone_into(&mut catalog.dockerfile);
+        let images: ImagesFile = parse(files, "base-images/images.toml")?;
+        catalog.base_images = images
+            .images
+            .into_iter()
+            .map(|(name, entry)| {
+                let reference = entry.reference.unwrap_or_else(|| format!("slipway/{name}:latest"));
+                (name, BaseImage { reference, digest: None, contains: entry.contains })
+            })
+            .collect();
+        Ok(catalog)
+    }
+}
+
+fn toolchain(files: &Files, name: &str) -> Result<Toolchain, Failure> {
+    let path = format!("toolchains/{name}/toolchain.toml");
+    let mut definition: Definition = parse(files, &path)?;
+    if definition.name != name {
+        let message = format!("{path}: its name is `{}`, its folder's is `{name}`", definition.name);
+        return Err(Failure::new(FailureCode::ConfigurationInvalid, message).at(path, None));
+    }
+    let facts = format!("toolchains/{name}/facts.toml");
+    if files.contains_key(&facts) {
+        let table: toml::Table = parse(files, &facts)?;
+        definition.facts.extend(table.get("facts").and_then(toml::Value::as_table).cloned().unwrap_or(table));
+    }
+    let dockerfile = format!("toolchains/{name}/Dockerfile.tera");
+    let dockerfile =
+        files.contains_key(&dockerfile).then(|| text(files, &dockerfile).map(str::to_owned)).transpose()?;
+    Ok(Toolchain { definition, dockerfile })
+}
+
+fn parse<T: serde::de::DeserializeOwned>(files: &Files, path: &str) -> Result<T, Failure> {
+    toml::from_str(text(files, path)?)
+        .map_err(|error| Failure::new(FailureCode::ConfigurationInvalid, format!("{path}: {error}")).at(path, None))
+}
+
+fn text<'a>(files: &'a Files, path: &str) -> Result<&'a str, Failure> {
+    let invalid =
+        |why: &str| Failure::new(FailureCode::ConfigurationInvalid, format!("the catalogue's `{path}` {why}"));
+    let bytes = files.get(path).ok_or_else(|| invalid("is missing"))?;
+    std::str::from_utf8(bytes).map_err(|_| invalid("is not UTF-8"))
+}
