@@ -1,0 +1,125 @@
+//! The toolchain's commands for this build.
+
+use std::collections::BTreeMap;
+
+use serde_json::Value;
+use sha2::{Digest, Sha256};
+
+use super::{Facts, template};
+use crate::model::failure::{Failure, FailureCode, Warning};
+use crate::model::plan::{Offline, PlannedArtifact, PlannedLibrary, PlannedSecretFile, PlannedStep, WORKSPACE};
+use crate::model::settings::Kind;
+use crate::model::source_tree::join;
+use crate::toolchain::definition::{Definition, SecretFile, StepDefinition};
+
+/// The commands, in order.
+pub(super) fn steps(facts: &Facts<'_>, context: &Value) -> Result<Vec<PlannedStep>, Failure> {
+    let definition = &facts.toolchain.definition;
+    let mut steps = Vec::new();
+    for step in &definition.steps {
+        if !template::holds(step.condition.as_deref(), context)? {
+            continue;
+        }
+        let mut env = template::map(&definition.env, context)?;
+        if let Some(release) = facts.release.release {
+            env.extend(template::map(&release.env, context)?);
+        }
+        env.extend(template::map(&step.env, context)?);
+        env.extend(facts.settings.value.toolchain.env.clone());
+        steps.push(PlannedStep {
+            step: step.step,
+            command: template::arguments(&step.command, context)?,
+            workdir: workdir(step.workdir.as_deref(), facts, context)?,
+            env,
+            network: step.network,
+            caches: definition.caches.clone(),
+            may_fail: step.may_fail,
+            offline: offline(step, facts, context)?,
+        });
+    }
+    Ok(steps)
+}
+
+/// Versions of further tools.
+pub(super) fn tools(facts: &Facts<'_>, context: &Value) -> Result<BTreeMap<String, String>, Failure> {
+    let mut tools = template::map(&facts.toolchain.definition.tools, context)?;
+    tools.retain(|_, version| !version.is_empty());
+    Ok(tools)
+}
+
+/// What the toolchain's data warns of.
+pub(super) fn warnings(facts: &Facts<'_>, context: &Value) -> Result<Vec<Warning>, Failure> {
+    let mut warnings = Vec::new();
+    for warning in &facts.toolchain.definition.warnings {
+        if template::holds(Some(&warning.condition), context)? {
+            let message = template::text(&warning.message, context)?;
+            warnings.push(Warning::new(&warning.code, message, warning.hint.as_str()));
+        }
+    }
+    Ok(warnings)
+}
+
+/// What a library deploys.
+pub(super) fn library(facts: &Facts<'_>, context: &Value) -> Result<Option<PlannedLibrary>, Failure> {
+    let definition = facts.toolchain.definition.library.as_ref();
+    let Some(library) = definition.filter(|_| facts.request.kind == Kind::Library) else { return Ok(None) };
+    Ok(Some(PlannedLibrary {
+        coordinates: template::text(&library.coordinates, context)?,
+        repository: template::text(&library.repository, context)?,
+    }))
+}
+
+/// Files with credentials.
+pub(super) fn secret_files(definition: &Definition) -> BTreeMap<String, PlannedSecretFile> {
+    let planned = |file: &SecretFile| PlannedSecretFile {
+        step: file.step,
+        setting: file.setting.clone(),
+        text: file.text.clone(),
+    };
+    definition.secret_files.iter().map(|(target, file)| (target.clone(), planned(file))).collect()
+}
+
+/// What the commands leave behind.
+pub(super) fn artifact(facts: &Facts<'_>, context: &Value) -> Result<Option<PlannedArtifact>, Failure> {
+    let Some(definition) = &facts.toolchain.definition.artifact else { return Ok(None) };
+    let directory = template::text(&definition.directory, context)?;
+    let directory = join("", &directory).ok_or_else(|| outside(&directory))?;
+    let known = |name: &str| facts.findings.variables.get(name).and_then(Value::as_str).map(str::to_owned);
+    Ok(Some(PlannedArtifact { directory, main_class: known("main_class"), final_name: known("final_name") }))
+}
+
+fn outside(directory: &str) -> Failure {
+    Failure::new(FailureCode::RequestInvalid, format!("the directory `{directory}` lies outside the repository"))
+}
+
+/// The key changes with every manifest's text, so a cache that has resolved it has all it needs.
+fn offline(step: &StepDefinition, facts: &Facts<'_>, context: &Value) -> Result<Option<Offline>, Failure> {
+    let Some(offline) = &step.offline else { return Ok(None) };
+    if template::holds(Some(&offline.unless), context)? {
+        return Ok(None);
+    }
+    let mut hash = Sha256::new();
+    for (path, _) in facts.tree.entries() {
+        let name = path.rsplit_once('/').map_or(path, |(_, name)| name);
+        if offline.files.iter().any(|wanted| wanted == name) {
+            hash.update(path.as_bytes());
+            hash.update([0]);
+            hash.update(facts.tree.text(path).unwrap_or_default().as_bytes());
+            hash.update([0]);
+        }
+    }
+    hash.update(
+        format!("{:?} {:?} {}", facts.release.version, facts.settings.value.toolchain.args, context["deploy"])
+            .as_bytes(),
+    );
+    Ok(Some(Offline { args: offline.args.clone(), key: hex::encode(hash.finalize()) }))
+}
+
+fn workdir(template: Option<&str>, facts: &Facts<'_>, context: &Value) -> Result<String, Failure> {
+    let directory = match template {
+        Some(template) => template::text(template, context)?,
+        None => facts.request.source.directory().to_owned(),
+    };
+    let inside = join("", &directory).ok_or_else(|| outside(&directory))?;
+    Ok(if inside.is_empty() { WORKSPACE.to_owned() } else { format!("{WORKSPACE}/{inside}") })
+}

@@ -1,0 +1,210 @@
+//! Which release of the toolchain builds and runs the application.
+
+use serde_json::json;
+
+use super::decided;
+use super::settings::Stated;
+use crate::model::failure::{Failure, FailureCode, Warning};
+use crate::model::origin::{Decision, Found, Origin, Rejected};
+use crate::toolchain::definition::{Choose, Definition, Release};
+use crate::toolchain::findings::Findings;
+use crate::toolchain::version::{Demand, Version};
+
+/// The release that was chosen; none where the toolchain has no releases.
+pub(super) struct Chosen<'a> {
+    pub(super) release: Option<&'a Release>,
+    pub(super) version: Option<String>,
+    pub(super) decision: Option<Decision>,
+    pub(super) warnings: Vec<Warning>,
+}
+
+/// The release that somebody stated, or the one that satisfies all manifests.
+pub(super) fn choose<'a>(
+    stated: &Stated,
+    definition: &'a Definition,
+    findings: &Findings,
+    as_of: &str,
+) -> Result<Chosen<'a>, Failure> {
+    if definition.releases.is_empty() {
+        return Ok(Chosen { release: None, version: None, decision: None, warnings: Vec::new() });
+    }
+    let origin =
+        stated.origin("toolchain.version").filter(|origin| origin.kind != crate::model::origin::OriginKind::Default);
+    let (release, decision) = match (&stated.value.toolchain.version, origin) {
+        (Some(version), Some(origin)) => as_stated(version, origin, definition, findings)?,
+        (default, _) => as_demanded(default.as_deref(), definition, findings)?,
+    };
+    let warnings = end_of_life(release, definition, as_of, &decision.origin);
+    let version = Some(release.version.to_string());
+    Ok(Chosen { release: Some(release), version, decision: Some(decision), warnings })
+}
+
+fn as_stated<'a>(
+    version: &str,
+    origin: &Origin,
+    definition: &'a Definition,
+    findings: &Findings,
+) -> Result<(&'a Release, Decision), Failure> {
+    let release = find(version, definition).ok_or_else(|| unknown(version, origin, definition))?;
+    let rejected = findings.versions.iter().filter(|found| !found.value.allows(&release.version));
+    let decision = Decision {
+        rejected: rejected
+            .map(|found| Rejected {
+                value: json!(found.value.to_string()),
+                origin: found.origin.clone(),
+                why: format!("{origin} wins over what manifests say"),
+            })
+            .collect(),
+        ..decided("toolchain.version", release.version.to_string(), origin.clone())
+    };
+    Ok((release, decision))
+}
+
+fn as_demanded<'a>(
+    operator: Option<&str>,
+    definition: &'a Definition,
+    findings: &Findings,
+) -> Result<(&'a Release, Decision), Failure> {
+    let default_origin = match operator {
+        Some(_) => Origin::default("the operator's defaults: toolchain.version"),
+        None => Origin::default(format!("{}'s default release", definition.title)),
+    };
+    let default = operator.or(definition.default.as_deref());
+    let default =
+        default.map(|version| find(version, definition).ok_or_else(|| unknown(version, &default_origin, definition)));
+    let default = default.transpose()?.or(definition.releases.last());
+    let Some(default) = default else {
+        return Err(Failure::new(FailureCode::ConfigurationInvalid, "a toolchain without releases"));
+    };
+    if findings.versions.is_empty() {
+        return Ok((default, decided("toolchain.version", default.version.to_string(), default_origin)));
+    }
+    let allowed: Vec<_> = definition
+        .releases
+        .iter()
+        .filter(|release| findings.versions.iter().all(|found| found.value.allows(&release.version)))
+        .collect();
+    let release = match definition.choose {
+        Choose::Oldest => allowed.iter().min_by(|a, b| a.version.cmp(&b.version)),
+        Choose::Default => {
+            let default = allowed.iter().find(|release| release.version == default.version);
+            default.or_else(|| allowed.iter().max_by(|a, b| a.version.cmp(&b.version)))
+        }
+    };
+    let release = release.copied().ok_or_else(|| impossible(definition, findings))?;
+    // The demand that decided: the one that the chosen release answers most narrowly.
+    let deciding = findings.versions.iter().max_by_key(|found| narrowness(&found.value));
+    let deciding = deciding.map_or(default_origin, |found| origin_of(found, release));
+    let others = findings.versions.iter().filter(|found| origin_of(found, release) != deciding);
+    let decision = Decision {
+        rejected: others
+            .filter(|found| differs(&found.value, &release.version))
+            .map(|found| outbid(found, release))
+            .collect(),
+        ..decided("toolchain.version", release.version.to_string(), deciding)
+    };
+    Ok((release, decision))
+}
+
+/// Where the release comes from; a demand that it more than satisfies is quoted, since its line names another version.
+fn origin_of(found: &Found<Demand>, release: &Release) -> Origin {
+    let mut origin = found.origin.clone();
+    if differs(&found.value, &release.version) {
+        origin.detail = format!("{} asks for {}", origin.detail, found.value);
+    }
+    origin
+}
+
+/// Exact demands before lower bounds, high lower bounds before low ones, the rest last.
+fn narrowness(demand: &Demand) -> (u8, Version) {
+    match demand {
+        Demand::Exactly(version) => (2, version.clone()),
+        Demand::AtLeast(version) => (1, version.clone()),
+        Demand::Below(version) | Demand::Not(version) => (0, version.clone()),
+    }
+}
+
+fn differs(demand: &Demand, release: &Version) -> bool {
+    matches!(demand, Demand::AtLeast(version) if !version.within(release))
+}
+
+fn outbid(found: &Found<Demand>, release: &Release) -> Rejected {
+    Rejected {
+        value: json!(found.value.to_string()),
+        origin: found.origin.clone(),
+        why: format!("satisfied by {} too", release.version),
+    }
+}
+
+fn find<'a>(version: &str, definition: &'a Definition) -> Option<&'a Release> {
+    let alias = |release: &&Release| release.aliases.iter().any(|alias| alias == version);
+    if let Some(release) = definition.releases.iter().find(alias) {
+        return Some(release);
+    }
+    let version: Version = version.parse().ok()?;
+    let exact = definition.releases.iter().find(|release| release.version == version);
+    exact.or_else(|| definition.releases.iter().find(|release| version.within(&release.version)))
+}
+
+fn offered(definition: &Definition) -> Vec<String> {
+    definition.releases.iter().map(|release| release.version.to_string()).collect()
+}
+
+fn unknown(version: &str, origin: &Origin, definition: &Definition) -> Failure {
+    let offered = offered(definition);
+    let message =
+        format!("{} has no release `{version}` here ({origin}); there are {}", definition.title, offered.join(", "));
+    place(Failure::new(FailureCode::VersionUnknown, message).candidates(offered), origin)
+}
+
+fn impossible(definition: &Definition, findings: &Findings) -> Failure {
+    let demands: Vec<_> = findings.versions.iter().map(|found| format!("{} ({})", found.value, found.origin)).collect();
+    let alone =
+        |found: &&Found<Demand>| !definition.releases.iter().any(|release| found.value.allows(&release.version));
+    let offered = offered(definition);
+    let failure = match findings.versions.iter().find(alone) {
+        Some(found) => Failure::new(
+            FailureCode::VersionUnknown,
+            format!(
+                "{} has no release that is {} ({}); there are {}",
+                definition.title,
+                found.value,
+                found.origin,
+                offered.join(", ")
+            ),
+        ),
+        None => Failure::new(
+            FailureCode::VersionConflict,
+            format!(
+                "no release of {} satisfies all of {}; there are {}",
+                definition.title,
+                demands.join(", "),
+                offered.join(", ")
+            ),
+        ),
+    };
+    findings.versions.iter().fold(failure.candidates(offered), |failure, found| place(failure, &found.origin))
+}
+
+fn place(failure: Failure, origin: &Origin) -> Failure {
+    match &origin.path {
+        Some(path) => failure.at(path, origin.line),
+        None => failure,
+    }
+}
+
+fn end_of_life(release: &Release, definition: &Definition, as_of: &str, origin: &Origin) -> Vec<Warning> {
+    // ISO dates compare as text.
+    let ended = release.end_of_life.as_deref().filter(|day| *day < as_of);
+    ended
+        .map(|day| {
+            let message = format!("{} {} has had no support since {day}", definition.title, release.version);
+            let warning = Warning::new("end_of_life", message, "move to a release that is maintained");
+            match &origin.path {
+                Some(path) => warning.at(path, origin.line),
+                None => warning,
+            }
+        })
+        .into_iter()
+        .collect()
+}

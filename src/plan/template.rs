@@ -1,0 +1,100 @@
+//! Templates of a toolchain's data, over the plan's context. Each argument is rendered alone, so no
+//! value can become two arguments.
+
+use std::collections::BTreeMap;
+
+use serde_json::Value;
+
+use crate::model::failure::{Failure, FailureCode};
+use crate::toolchain::definition::Argument;
+
+/// Renders one template.
+///
+/// # Errors
+/// `configuration_invalid`: the template is the operator's.
+pub(super) fn text(template: &str, context: &Value) -> Result<String, Failure> {
+    if !template.contains('{') {
+        return Ok(template.to_owned());
+    }
+    let invalid = |error: tera::Error| {
+        let message = format!("the template `{template}` of the toolchain cannot be rendered: {error:#}");
+        Failure::new(FailureCode::ConfigurationInvalid, message)
+    };
+    let context = tera::Context::from_serialize(context).map_err(invalid)?;
+    tera::Tera::one_off(template, &context, false).map_err(invalid)
+}
+
+/// Whether an expression holds.
+pub(super) fn holds(condition: Option<&str>, context: &Value) -> Result<bool, Failure> {
+    let Some(condition) = condition else { return Ok(true) };
+    Ok(text(&format!("{{% if {condition} %}}yes{{% endif %}}"), context)? == "yes")
+}
+
+/// Renders the elements of a command.
+pub(super) fn arguments(arguments: &[Argument], context: &Value) -> Result<Vec<String>, Failure> {
+    let mut rendered = Vec::new();
+    for argument in arguments {
+        match argument {
+            Argument::One(template) => rendered.push(text(template, context)?),
+            Argument::Each(each) => {
+                for element in list(&each.each, context) {
+                    rendered.extend(each.before.clone());
+                    rendered.push(element);
+                }
+            }
+            Argument::When(when) => {
+                if holds(Some(&when.condition), context)? {
+                    for template in &when.args {
+                        rendered.push(text(template, context)?);
+                    }
+                }
+            }
+        }
+    }
+    Ok(rendered)
+}
+
+/// Renders the values of a map.
+pub(super) fn map(templates: &BTreeMap<String, String>, context: &Value) -> Result<BTreeMap<String, String>, Failure> {
+    templates.iter().map(|(key, template)| Ok((key.clone(), text(template, context)?))).collect()
+}
+
+/// The strings of a list in the context; absent or null is empty.
+fn list(path: &str, context: &Value) -> Vec<String> {
+    let value = path.split('.').try_fold(context, |value, key| value.get(key));
+    let elements = value.and_then(Value::as_array);
+    elements
+        .into_iter()
+        .flatten()
+        .map(|element| element.as_str().map_or_else(|| element.to_string(), str::to_owned))
+        .collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::toolchain::definition::{Each, When};
+    use serde_json::json;
+
+    #[test]
+    fn a_value_stays_one_argument() {
+        let context = json!({"settings": {"args": ["-Pa b", "{{ x }}"]}, "name": "a b", "on": true});
+        let arguments = arguments(
+            &[
+                Argument::One("mvn".into()),
+                Argument::One("-Dname={{ name }}".into()),
+                Argument::Each(Each { each: "settings.args".into(), before: None }),
+                Argument::When(When { condition: "on".into(), args: vec!["-on".into()] }),
+                Argument::When(When { condition: "not on".into(), args: vec!["-off".into()] }),
+            ],
+            &context,
+        );
+        assert_eq!(arguments.unwrap(), ["mvn", "-Dname=a b", "-Pa b", "{{ x }}", "-on"]);
+    }
+
+    #[test]
+    fn an_unknown_value_is_the_operators_fault() {
+        let failure = text("{{ nothing }}", &json!({})).unwrap_err();
+        assert_eq!(failure.code, FailureCode::ConfigurationInvalid);
+    }
+}
