@@ -1,0 +1,406 @@
+//! The operator's configuration: `--config`, `SLIPWAY_CONFIG`, `/etc/slipway/config.toml`, then defaults.
+
+use std::collections::BTreeMap;
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
+
+use crate::model::failure::{Failure, FailureCode};
+use crate::model::settings::ToolchainSettings;
+
+/// The whole configuration.
+#[derive(Debug, Clone, Default, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields, default)]
+pub struct Config {
+    /// Where images go.
+    pub registry: Registry,
+    /// Where secrets are, by name; never the secrets.
+    pub credentials: BTreeMap<String, CredentialsConfig>,
+    /// Which sources may be cloned.
+    pub sources: Sources,
+    /// Where packages and images come from.
+    pub mirrors: Mirrors,
+    /// Certificate authorities and proxies.
+    pub network: NetworkConfig,
+    /// The most that a build may use.
+    pub limits: LimitsConfig,
+    /// What is kept between builds.
+    pub cache: Cache,
+    /// How builds run.
+    pub build: Build,
+    /// Defaults by toolchain: `[defaults.maven]`.
+    pub defaults: BTreeMap<String, ToolchainSettings>,
+}
+
+/// `[registry]`
+#[derive(Debug, Clone, Default, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields, default)]
+pub struct Registry {
+    /// Host and port; without one, images are named without a registry and cannot be pushed.
+    pub host: Option<String>,
+    /// The name of the credentials for it.
+    pub credentials: Option<String>,
+}
+
+/// `[credentials.NAME]`
+#[derive(Debug, Clone, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct CredentialsConfig {
+    /// The account.
+    pub username: String,
+    /// Where its password is.
+    pub password: SecretSource,
+    /// The hosts that may see it.
+    #[serde(default)]
+    pub hosts: Vec<String>,
+    /// The product lines that may use it; `*` is all.
+    #[serde(default = "everyone")]
+    pub product_lines: Vec<String>,
+}
+
+/// Where a secret is.
+#[derive(Debug, Clone, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "lowercase", deny_unknown_fields)]
+pub enum SecretSource {
+    /// In a file; a trailing line break is not part of it.
+    File(PathBuf),
+    /// In an environment variable of Slipway's own.
+    Env(String),
+    /// What a command prints.
+    Command(Vec<String>),
+}
+
+/// `[sources]`
+#[derive(Debug, Clone, Default, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields, default)]
+pub struct Sources {
+    /// Prefixes of URLs that may be cloned; submodules and redirects too. The command line may clone anything when empty.
+    pub allow: Vec<String>,
+}
+
+/// `[mirrors]`
+#[derive(Debug, Clone, Default, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields, default)]
+pub struct Mirrors {
+    /// Maven's `settings.xml`.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub maven_settings: Option<PathBuf>,
+    /// Where libraries are deployed.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub maven_deploy: Option<Deploy>,
+    /// pip's index.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub python_index: Option<String>,
+    /// Go's module proxy.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub go_proxy: Option<String>,
+    /// Registry host and what stands for it.
+    pub images: BTreeMap<String, String>,
+}
+
+/// `mirrors.maven_deploy`
+#[derive(Debug, Clone, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct Deploy {
+    /// The repository.
+    pub url: String,
+    /// The name of the credentials for it.
+    pub credentials: String,
+}
+
+/// `[network]`
+#[derive(Debug, Clone, Default, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields, default)]
+pub struct NetworkConfig {
+    /// PEM bundle of certificate authorities; the machine's own if absent.
+    pub ca_bundle: Option<PathBuf>,
+    /// Proxy for HTTP.
+    pub http_proxy: Option<String>,
+    /// Proxy for HTTPS.
+    pub https_proxy: Option<String>,
+    /// Hosts that need no proxy, separated by commas.
+    pub no_proxy: Option<String>,
+}
+
+/// `[limits]`
+#[derive(Debug, Clone, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields, default)]
+pub struct LimitsConfig {
+    /// Wall-clock time of a build: `30m`.
+    #[serde(with = "duration")]
+    #[schemars(with = "String")]
+    pub timeout: Duration,
+    /// Time without output: `10m`.
+    #[serde(with = "duration")]
+    #[schemars(with = "String")]
+    pub silence: Duration,
+    /// Memory of a command: `4GiB`.
+    #[serde(with = "size")]
+    #[schemars(with = "String")]
+    pub memory: u64,
+    /// CPUs of a command.
+    pub cpus: f64,
+    /// Processes and threads of a command.
+    pub processes: i64,
+    /// Output of a command that is kept: `64MiB`.
+    #[serde(with = "size")]
+    #[schemars(with = "String")]
+    pub log: u64,
+}
+
+impl Default for LimitsConfig {
+    fn default() -> Self {
+        Self {
+            timeout: Duration::from_mins(30),
+            silence: Duration::from_mins(10),
+            memory: 4 << 30,
+            cpus: 2.0,
+            processes: 2048,
+            log: 64 << 20,
+        }
+    }
+}
+
+/// `[cache]`
+#[derive(Debug, Clone, Default, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields, default)]
+pub struct Cache {
+    /// Where caches are kept; `$XDG_CACHE_HOME/slipway` if absent.
+    pub directory: Option<PathBuf>,
+    /// Who shares a cache.
+    pub scope: Scope,
+}
+
+/// Who shares a cache.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "snake_case")]
+pub enum Scope {
+    /// The applications of a product line.
+    #[default]
+    ProductLine,
+    /// The builds of one application.
+    Application,
+    /// Everyone; only where everyone trusts everyone.
+    Everyone,
+}
+
+/// `[build]`
+#[derive(Debug, Clone, Default, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields, default)]
+pub struct Build {
+    /// Where commands run; a container if an Engine answers, for the command line.
+    pub runner: Option<RunnerKind>,
+    /// A directory that overlays the catalogue.
+    pub catalog: Option<PathBuf>,
+    /// Whether repositories' own Dockerfiles may be built: their `RUN` executes as root in the Engine.
+    pub own_dockerfiles: bool,
+}
+
+/// Where a toolchain's commands run.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "lowercase")]
+pub enum RunnerKind {
+    /// In a container of the release's build image.
+    Container,
+    /// On this machine, with what is installed on it.
+    Host,
+}
+
+impl Config {
+    /// The file that is read: the one that is stated, or the machine's; none where the defaults hold.
+    #[must_use]
+    pub fn file(stated: Option<&Path>) -> Option<&Path> {
+        let standard = Path::new("/etc/slipway/config.toml");
+        stated.or_else(|| standard.is_file().then_some(standard))
+    }
+
+    /// Reads a configuration file, or gives the defaults.
+    ///
+    /// # Errors
+    /// `configuration_invalid` with file, line and key.
+    pub fn load(path: Option<&Path>) -> Result<Self, Failure> {
+        let config = match Self::file(path) {
+            Some(path) => Self::read(path)?,
+            None => Self::default(),
+        };
+        let config = config.overlaid(crate::environment::overlay())?;
+        for (key, value) in config.urls() {
+            if url::Url::parse(value).is_ok_and(|url| url.password().is_some()) {
+                let message = format!("`{key}` of the configuration holds a password, which plans and logs would show");
+                return Err(
+                    Failure::new(FailureCode::ConfigurationInvalid, message).hint("leave the password out of the URL")
+                );
+            }
+        }
+        Ok(config)
+    }
+
+    fn read(path: &Path) -> Result<Self, Failure> {
+        let invalid = |why: &str, line| {
+            let message = format!("the configuration `{}` cannot be used: {why}", path.display());
+            Failure::new(FailureCode::ConfigurationInvalid, message).at(path.display().to_string(), line)
+        };
+        let text = std::fs::read_to_string(path).map_err(|error| invalid(&error.to_string(), None))?;
+        toml::from_str(&text).map_err(|error| {
+            let before = error.span().and_then(|span| text.get(..span.start));
+            let line = before.and_then(|before| u32::try_from(before.matches('\n').count() + 1).ok());
+            invalid(error.message(), line)
+        })
+    }
+
+    /// With the settings of variables `SLIPWAY__SECTION__KEY`: a value is TOML, or else a string.
+    fn overlaid(self, variables: impl IntoIterator<Item = (String, String)>) -> Result<Self, Failure> {
+        let mut variables = variables.into_iter().peekable();
+        if variables.peek().is_none() {
+            return Ok(self);
+        }
+        let invalid = |name: &str, why: &str| {
+            let message = format!("the environment variable `{name}` cannot be used: {why}");
+            Failure::new(FailureCode::ConfigurationInvalid, message)
+                .hint("write `SLIPWAY__SECTION__KEY`, with the keys of `config.toml`")
+        };
+        let mut table = toml::Table::try_from(&self).map_err(|error| invalid("SLIPWAY__…", &error.to_string()))?;
+        let mut last = self;
+        for (name, text) in variables {
+            let keys: Vec<String> = name.split("__").skip(1).map(str::to_lowercase).collect();
+            let Some((key, sections)) = keys.split_last() else { continue };
+            let value =
+                toml::from_str::<toml::Table>(&format!("x = {text}")).ok().and_then(|mut table| table.remove("x"));
+            let mut place = &mut table;
+            for section in sections {
+                let entry = place.entry(section.clone()).or_insert_with(|| toml::Value::Table(toml::Table::new()));
+                place = entry.as_table_mut().ok_or_else(|| invalid(&name, &format!("`{section}` is no section")))?;
+            }
+            place.insert(key.clone(), value.unwrap_or(toml::Value::String(text)));
+            last = table.clone().try_into().map_err(|error: toml::de::Error| invalid(&name, error.message()))?;
+        }
+        Ok(last)
+    }
+
+    /// The settings that are URLs and stand in plans, by key.
+    fn urls(&self) -> impl Iterator<Item = (&'static str, &str)> {
+        let mirrors = &self.mirrors;
+        let stated = [
+            ("mirrors.python_index", mirrors.python_index.as_deref()),
+            ("mirrors.go_proxy", mirrors.go_proxy.as_deref()),
+            ("mirrors.maven_deploy.url", mirrors.maven_deploy.as_ref().map(|deploy| deploy.url.as_str())),
+        ];
+        stated.into_iter().filter_map(|(key, value)| Some((key, value?)))
+    }
+}
+
+fn everyone() -> Vec<String> {
+    vec!["*".into()]
+}
+
+/// Durations as people write them: `90s`, `20m`, `2h`.
+pub mod duration {
+    use std::time::Duration;
+
+    use serde::{Deserialize, Deserializer, Serializer, de::Error};
+
+    /// Reads a duration.
+    ///
+    /// # Errors
+    /// A sentence that says the form.
+    pub fn parse(text: &str) -> Result<Duration, String> {
+        let split = text.find(|c: char| !c.is_ascii_digit()).unwrap_or(text.len());
+        let (number, unit) = text.split_at(split);
+        let factor = match unit {
+            "s" => Some(1),
+            "m" => Some(60),
+            "h" => Some(3600),
+            _ => None,
+        };
+        let seconds = number.parse::<u64>().ok().zip(factor).and_then(|(number, factor)| number.checked_mul(factor));
+        seconds.map(Duration::from_secs).ok_or_else(|| format!("`{text}` is no duration: write `90s`, `20m` or `2h`"))
+    }
+
+    pub(super) fn deserialize<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Duration, D::Error> {
+        parse(&String::deserialize(deserializer)?).map_err(D::Error::custom)
+    }
+
+    pub(super) fn serialize<S: Serializer>(duration: &Duration, serializer: S) -> Result<S::Ok, S::Error> {
+        serializer.serialize_str(&format!("{}s", duration.as_secs()))
+    }
+}
+
+/// Sizes as people write them: `512MiB`, `4GiB`.
+pub mod size {
+    use serde::{Deserialize, Deserializer, Serializer, de::Error};
+
+    /// Reads a size in bytes.
+    ///
+    /// # Errors
+    /// A sentence that says the form.
+    pub fn parse(text: &str) -> Result<u64, String> {
+        let split = text.find(|c: char| !c.is_ascii_digit()).unwrap_or(text.len());
+        let (number, unit) = text.split_at(split);
+        let shift = match unit {
+            "B" => Some(0),
+            "KiB" => Some(10),
+            "MiB" => Some(20),
+            "GiB" => Some(30),
+            _ => None,
+        };
+        let bytes = number.parse::<u64>().ok().zip(shift).and_then(|(number, shift)| number.checked_mul(1 << shift));
+        bytes.ok_or_else(|| format!("`{text}` is no size: write `512MiB` or `4GiB`"))
+    }
+
+    pub(super) fn deserialize<'de, D: Deserializer<'de>>(deserializer: D) -> Result<u64, D::Error> {
+        parse(&String::deserialize(deserializer)?).map_err(D::Error::custom)
+    }
+
+    #[allow(clippy::trivially_copy_pass_by_ref, reason = "serde's signature")]
+    pub(super) fn serialize<S: Serializer>(size: &u64, serializer: S) -> Result<S::Ok, S::Error> {
+        serializer.serialize_str(&format!("{size}B"))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_password_in_a_url_is_refused() {
+        let mut file = tempfile::NamedTempFile::new().unwrap();
+        let text = "[mirrors]\npython_index = \"https://ada:hunter2@nexus.example.com/simple\"\n";
+        std::io::Write::write_all(&mut file, text.as_bytes()).unwrap();
+        let failure = Config::load(Some(file.path())).unwrap_err();
+        assert!(failure.message.contains("mirrors.python_index"), "{}", failure.message);
+        assert!(!failure.message.contains("hunter2"));
+    }
+
+    #[test]
+    fn variables_lie_over_the_file() {
+        let overlay = |name: &str, value: &str| Config::default().overlaid([(name.to_owned(), value.to_owned())]);
+        assert_eq!(
+            overlay("SLIPWAY__REGISTRY__HOST", "127.0.0.1:5000").unwrap().registry.host.as_deref(),
+            Some("127.0.0.1:5000")
+        );
+        assert!(overlay("SLIPWAY__BUILD__OWN_DOCKERFILES", "true").unwrap().build.own_dockerfiles);
+        assert_eq!(overlay("SLIPWAY__LIMITS__TIMEOUT", "5m").unwrap().limits.timeout, Duration::from_mins(5));
+        let failure = overlay("SLIPWAY__REGISTRY__HOSTS", "x").unwrap_err();
+        assert!(failure.message.contains("SLIPWAY__REGISTRY__HOSTS"), "{}", failure.message);
+    }
+
+    #[test]
+    fn a_malformed_configuration_names_its_line() {
+        let mut file = tempfile::NamedTempFile::new().unwrap();
+        std::io::Write::write_all(&mut file, b"[limits]\ntimeout = \"20 minutes\"\n").unwrap();
+        let failure = Config::load(Some(file.path())).unwrap_err();
+        assert_eq!((failure.code, failure.places[0].line), (FailureCode::ConfigurationInvalid, Some(2)));
+    }
+
+    #[test]
+    fn durations_and_sizes_have_units() {
+        assert_eq!(duration::parse("20m"), Ok(Duration::from_mins(20)));
+        assert_eq!(size::parse("512MiB"), Ok(512 << 20));
+        for bad in ["20", "m", "", "-1s", "20 m", "99999999999999999999h"] {
+            assert!(duration::parse(bad).is_err(), "{bad}");
+        }
+        assert!(size::parse("5GB").is_err());
+    }
+}

@@ -1,0 +1,44 @@
+//! Slipway's own environment: the only place that reads it.
+#![allow(clippy::disallowed_methods, reason = "the one place that may")]
+
+use std::ffi::OsString;
+use std::path::PathBuf;
+
+/// A variable, if it is set to text.
+#[must_use]
+pub fn variable(name: &str) -> Option<String> {
+    std::env::var(name).ok().filter(|value| !value.is_empty())
+}
+
+/// All variables, for commands of the operator's.
+#[must_use]
+pub fn all() -> Vec<(OsString, OsString)> {
+    std::env::vars_os().collect()
+}
+
+/// The variables that lie over the configuration: `SLIPWAY__SECTION__KEY` and their values, by name.
+#[must_use]
+pub fn overlay() -> Vec<(String, String)> {
+    let mut found: Vec<_> = std::env::vars_os()
+        .filter_map(|(name, value)| Some((name.into_string().ok()?, value.into_string().ok()?)))
+        .filter(|(name, _)| name.starts_with("SLIPWAY__"))
+        .collect();
+    found.sort();
+    found
+}
+
+/// Where caches are kept (XDG Base Directory Specification).
+#[must_use]
+pub fn cache_directory() -> PathBuf {
+    let home = || variable("HOME").map(|home| PathBuf::from(home).join(".cache"));
+    let cache = variable("XDG_CACHE_HOME").map(PathBuf::from).or_else(home).unwrap_or_else(std::env::temp_dir);
+    cache.join("slipway")
+}
+
+/// The machine's bundle of certificate authorities.
+#[must_use]
+pub fn ca_bundle() -> Option<PathBuf> {
+    let standard = ["/etc/ssl/certs/ca-certificates.crt", "/etc/pki/tls/certs/ca-bundle.crt", "/etc/ssl/cert.pem"];
+    let stated = variable("SSL_CERT_FILE").map(PathBuf::from);
+    stated.into_iter().chain(standard.map(PathBuf::from)).find(|path| path.is_file())
+}
