@@ -1,0 +1,262 @@
+//! Running commands, wherever the operator wants them to run, and saying what their ends mean.
+
+use std::path::PathBuf;
+use std::sync::Arc;
+use std::time::Duration;
+
+use bollard::Docker;
+use tokio::sync::mpsc;
+use tokio_util::sync::CancellationToken;
+
+use crate::model::command::{Command, Exit};
+use crate::model::failure::{Failure, FailureCode, Step};
+use crate::output::{Line, Output, Redactor, Tail};
+use crate::process::HostRunner;
+use crate::sandbox::{Sandbox, Settings};
+
+/// Where commands run.
+#[derive(Debug, Clone)]
+pub enum Runner {
+    /// On this machine, without isolation.
+    Host(HostRunner),
+    /// Each in a container of its own.
+    Container(Box<Sandbox>),
+}
+
+impl Runner {
+    /// Containers of the Engine that `DOCKER_HOST` names, or of the local one. `scratch` is a directory of Slipway's
+    /// own that the Engine sees at the same path.
+    ///
+    /// # Errors
+    /// `engine_unavailable` when it does not answer, `configuration_invalid` when `scratch` cannot be written.
+    pub async fn container(scratch: impl Into<PathBuf>) -> Result<Self, Failure> {
+        let silent = |error: bollard::errors::Error| {
+            Failure::new(FailureCode::EngineUnavailable, format!("the Docker Engine does not answer: {error}"))
+        };
+        let docker = Docker::connect_with_defaults().map_err(silent)?.negotiate_version().await.map_err(silent)?;
+        Ok(Self::Container(Box::new(Sandbox::new(docker, Settings::new(scratch))?)))
+    }
+
+    /// This machine.
+    #[must_use]
+    pub fn host() -> Self {
+        Self::Host(HostRunner::new())
+    }
+
+    /// Runs a command to its end; its lines go to `output`, whose tail then explains a failure ([`failure_of`]).
+    ///
+    /// # Errors
+    /// What kept the command from running: `tool_missing`, `base_image_missing`, `engine_unavailable` …
+    pub async fn run_into(
+        &self,
+        command: &Command,
+        output: &mut Output,
+        cancel: &CancellationToken,
+    ) -> Result<Exit, Failure> {
+        match self {
+            Self::Host(host) => host.run(command, output, cancel).await,
+            Self::Container(sandbox) => sandbox.run(command, output, cancel).await,
+        }
+    }
+
+    /// Like [`Runner::run_into`], sending the lines, redacted, to a channel. However slowly it is read, the command's
+    /// output is drained: what waits is bounded by the command's own limit of output.
+    ///
+    /// # Errors
+    /// As [`Runner::run_into`].
+    pub async fn run(
+        &self,
+        command: &Command,
+        redactor: &Arc<Redactor>,
+        lines: &mpsc::Sender<Line>,
+        cancel: &CancellationToken,
+    ) -> Result<Exit, Failure> {
+        let (sink, mut waiting) = mpsc::unbounded_channel();
+        let run = async {
+            // A closed channel means that nobody reads any more; the command still runs to its end.
+            let mut output = Output::new(Arc::clone(redactor), move |line| drop(sink.send(line)));
+            self.run_into(command, &mut output, cancel).await
+        };
+        let pass_on = async {
+            while let Some(line) = waiting.recv().await {
+                if lines.send(line).await.is_err() {
+                    break;
+                }
+            }
+        };
+        tokio::join!(run, pass_on).0
+    }
+}
+
+/// The failure that an end is, other than an exit code of 0.
+///
+/// An exit code says only that something went wrong; the log's last lines say what, in words that the tools have
+/// used for years. Where none of them is found, the command is taken to have failed for the project's own reasons.
+#[must_use]
+pub fn failure_of(exit: Exit, command: &Command, tail: &Tail) -> Failure {
+    let program = command.argv.first().map_or("", String::as_str);
+    let limits = &command.limits;
+    let lines = tail.lines();
+    let (code, message) = match exit {
+        Exit::Code(number) => (cause(number, command.step, &lines), ended(program, number)),
+        Exit::OutOfMemory => {
+            let mebibytes = limits.memory >> 20;
+            (FailureCode::OutOfMemory, format!("`{program}` used more than its {mebibytes} MiB of memory"))
+        }
+        Exit::TimedOut => {
+            (FailureCode::TimedOut, format!("`{program}` was stopped after its time of {}", spoken(limits.timeout)))
+        }
+        Exit::Silent => {
+            let silence = spoken(limits.silence.unwrap_or_default());
+            (FailureCode::TimedOut, format!("`{program}` was stopped after printing nothing for {silence}"))
+        }
+        Exit::Cancelled => (FailureCode::Cancelled, format!("`{program}` was stopped: the build was cancelled")),
+    };
+    Failure::new(code, message).in_step(command.step).log_tail(lines)
+}
+
+fn ended(program: &str, code: i32) -> String {
+    match code {
+        129..=192 => format!("`{program}` was ended by signal {}", code - 128),
+        _ => format!("`{program}` ended with exit code {code}"),
+    }
+}
+
+fn spoken(time: Duration) -> String {
+    match time.as_secs() {
+        0 => format!("{} ms", time.as_millis()),
+        seconds if seconds % 60 == 0 => format!("{} min", seconds / 60),
+        seconds => format!("{seconds} s"),
+    }
+}
+
+/// Words of the JVM, which runs out of memory long before its container does.
+const MEMORY: &[&str] =
+    &["java.lang.OutOfMemoryError", "fatal error: runtime: out of memory", "fatal error: out of memory"];
+
+/// Words of the C library.
+const DISK: &[&str] = &["No space left on device", "Disk quota exceeded"];
+
+/// Words of Maven Surefire and of `go test`.
+const TESTS: &[&str] = &["There are test failures", "There were test failures", "--- FAIL:"];
+
+/// Words of Maven, pip, Go and the C library about repositories that do not answer; never about what they refuse or
+/// do not have, since that is the project's to correct.
+const NETWORK: &[&str] = &[
+    "Connection refused",
+    "Connection reset",
+    "Connection timed out",
+    "Read timed out",
+    "connection refused",
+    "connection reset by peer",
+    "connect timed out",
+    "i/o timeout",
+    "TLS handshake timeout",
+    "Temporary failure in name resolution",
+    "Temporary failure resolving",
+    "server misbehaving",
+    "UnknownHostException",
+    "No route to host",
+    "Network is unreachable",
+    "network is unreachable",
+    "502 Bad Gateway",
+    "503 Service Unavailable",
+    "504 Gateway Timeout",
+    "503 Service Temporarily Unavailable",
+];
+
+/// Words that stand beside those of [`NETWORK`] when a tool, and not the project's own program, could not connect.
+const RESOLVING: &[&str] = &[
+    "Could not transfer",
+    "Could not resolve dependencies",
+    "could not be resolved",
+    "Failed to deploy",
+    "urllib3",
+    "ConnectionPool(host=",
+    "proxy",
+    "dial tcp",
+    "Failed to fetch",
+];
+
+fn cause(code: i32, step: Step, lines: &[String]) -> FailureCode {
+    let says = |words: &[&str]| lines.iter().any(|line| words.iter().any(|word| line.contains(word)));
+    if says(DISK) {
+        FailureCode::DiskFull
+    } else if says(MEMORY) {
+        FailureCode::OutOfMemory
+    } else if says(TESTS) {
+        FailureCode::TestsFailed
+    } else if says(NETWORK) && says(RESOLVING) {
+        FailureCode::DependencyUnavailable
+    } else if step == Step::Deploy {
+        FailureCode::DeployFailed
+    } else if code == 137 {
+        // On the host the kernel kills for memory without telling anyone but its own log.
+        FailureCode::OutOfMemory
+    } else {
+        FailureCode::CompileFailed
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::collections::BTreeMap;
+
+    use super::*;
+    use crate::model::command::{Limits, Network};
+
+    fn command(step: Step) -> Command {
+        Command {
+            step,
+            argv: vec!["mvn".to_owned()],
+            workdir: "/workspace".into(),
+            env: BTreeMap::new(),
+            network: Network::None,
+            image: "build".to_owned(),
+            workspace: "/w".into(),
+            caches: Vec::new(),
+            files: Vec::new(),
+            limits: Limits::default(),
+        }
+    }
+
+    fn code(exit: Exit, step: Step, lines: &[&str]) -> FailureCode {
+        let mut tail = Tail::default();
+        for line in lines {
+            tail.push(line);
+        }
+        failure_of(exit, &command(step), &tail).code
+    }
+
+    #[test]
+    fn ends_have_their_codes() {
+        use FailureCode as F;
+        let refused = "[ERROR] Could not transfer artifact a:b:1: Connect to repo:443 failed: Connection refused";
+        for (exit, step, line, expected) in [
+            (Exit::Code(1), Step::Compile, "[ERROR] cannot find symbol", F::CompileFailed),
+            (Exit::Code(1), Step::Compile, refused, F::DependencyUnavailable),
+            (Exit::Code(1), Step::Compile, "my program: Connection refused", F::CompileFailed),
+            (Exit::Code(1), Step::Compile, "dial tcp: lookup x: i/o timeout", F::DependencyUnavailable),
+            (Exit::Code(1), Step::Compile, "java.lang.OutOfMemoryError: Java heap space", F::OutOfMemory),
+            (Exit::Code(1), Step::Compile, "[ERROR] There are test failures.", F::TestsFailed),
+            (Exit::Code(1), Step::Compile, "cp: No space left on device", F::DiskFull),
+            (Exit::Code(1), Step::Deploy, "status: 409 Conflict", F::DeployFailed),
+            (Exit::Code(137), Step::Compile, "", F::OutOfMemory),
+            (Exit::OutOfMemory, Step::Compile, "", F::OutOfMemory),
+            (Exit::TimedOut, Step::Compile, "", F::TimedOut),
+            (Exit::Silent, Step::Compile, "", F::TimedOut),
+            (Exit::Cancelled, Step::Compile, "", F::Cancelled),
+        ] {
+            assert_eq!(code(exit, step, &[line]), expected, "{exit:?} {line}");
+        }
+    }
+
+    #[test]
+    fn messages_say_what_happened() {
+        let said = |exit| failure_of(exit, &command(Step::Compile), &Tail::default()).message;
+        assert_eq!(said(Exit::Code(2)), "`mvn` ended with exit code 2");
+        assert_eq!(said(Exit::Code(139)), "`mvn` was ended by signal 11");
+        assert_eq!(said(Exit::TimedOut), "`mvn` was stopped after its time of 30 min");
+        assert_eq!(said(Exit::OutOfMemory), "`mvn` used more than its 4096 MiB of memory");
+    }
+}
