@@ -1,0 +1,246 @@
+//! A commit that lies in the mirror, and the directory that a build gets of it.
+
+use std::collections::BTreeSet;
+use std::path::{Path, PathBuf};
+
+use super::access::Access;
+use super::git::Git;
+use super::local::WorkingTree;
+use super::mirror::Mirror;
+use super::resolve::resolve;
+use super::submodules;
+use super::tree::{LFS_START, TreeReader};
+use crate::model::failure::{Failure, FailureCode, Step, Warning};
+use crate::model::names::CommitSha;
+use crate::model::source::{RepositoryUrl, Source};
+use crate::model::source_tree::SourceTree;
+
+/// The most history that a build gets, so that version tools find the latest tag.
+const HISTORY: usize = 10_000;
+
+/// Files in a directory of a build's own.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Checkout {
+    /// The repository's root; the whole repository is there.
+    pub directory: PathBuf,
+    /// The commit, if it is one.
+    pub commit: Option<CommitSha>,
+    /// When it was committed, in Unix seconds.
+    pub commit_time: Option<i64>,
+    /// The branch or tag by its short name, where one led to the commit.
+    pub branch_or_tag: Option<String>,
+    /// Whether the files differ from the commit.
+    pub dirty: bool,
+    /// Where it came from, without credentials.
+    pub url: Option<String>,
+    /// What a person should know.
+    pub warnings: Vec<Warning>,
+}
+
+/// A commit in the mirror.
+#[derive(Debug, Clone)]
+pub struct Fetched {
+    /// The commit.
+    pub commit: CommitSha,
+    /// When it was committed, in Unix seconds.
+    pub commit_time: i64,
+    /// The reference that led to it: `refs/heads/main`.
+    pub reference: Option<String>,
+    /// The repository as it was asked for.
+    pub url: RepositoryUrl,
+    pub(super) mirror: Mirror,
+    pub(super) access: Access,
+    pub(super) cache: PathBuf,
+}
+
+/// Resolves a source to one commit and brings it into its mirror, below `cache`.
+///
+/// The repository is asked each time with the credentials given, so a warm mirror serves
+/// nobody who could not fetch.
+///
+/// # Errors
+/// `source_forbidden`, `source_not_found`, `source_unauthorized`, `source_unavailable`,
+/// `revision_not_found`, `request_invalid` for an ambiguous revision, `tool_missing`.
+pub async fn resolve_and_fetch(source: &Source, access: &Access, cache: &Path) -> Result<Fetched, Failure> {
+    fetch(source, access, cache).await.map_err(|failure| failure.in_step(Step::Checkout))
+}
+
+async fn fetch(source: &Source, access: &Access, cache: &Path) -> Result<Fetched, Failure> {
+    access.allow.check(&source.url, "the source")?;
+    let mirror = Mirror::of(cache, &source.url, access);
+    let resolved = resolve(source, access, &mirror).await?;
+    mirror.bring(access, &resolved.remote, &resolved.commit, resolved.reference.as_deref()).await?;
+    let commit_time = {
+        let _lock = mirror.read_lock().await?;
+        let repository = mirror.open()?;
+        let id = git2::Oid::from_str(resolved.commit.as_str());
+        let time = id.and_then(|id| repository.find_commit(id)).map(|commit| commit.time().seconds());
+        time.map_err(|_| {
+            let message = format!("`{}` is no commit of `{}`", resolved.commit, source.url);
+            Failure::new(FailureCode::RevisionNotFound, message)
+        })?
+    };
+    Ok(Fetched {
+        commit: resolved.commit,
+        commit_time,
+        reference: resolved.reference,
+        url: source.url.clone(),
+        mirror,
+        access: access.clone(),
+        cache: cache.to_owned(),
+    })
+}
+
+impl Fetched {
+    /// The branch or tag by its short name: `main`, `v1.4.2`.
+    #[must_use]
+    pub fn branch_or_tag(&self) -> Option<&str> {
+        let name = self.reference.as_deref()?;
+        name.strip_prefix("refs/heads/").or_else(|| name.strip_prefix("refs/tags/"))
+    }
+
+    /// The tag by its short name, if a tag led to the commit.
+    #[must_use]
+    pub fn tag(&self) -> Option<&str> {
+        self.reference.as_deref()?.strip_prefix("refs/tags/")
+    }
+
+    /// Reads listing and texts from the commit's objects, without a working tree.
+    ///
+    /// # Errors
+    /// `internal` when the cache is damaged.
+    pub fn tree(&self) -> Result<TreeReader, Failure> {
+        TreeReader::of_commit(self.mirror.open()?, &self.commit)
+    }
+
+    /// Writes the whole repository, submodules too, into a new directory, with a `.git` of its
+    /// own: the commit, and the history back to the latest tag, copied from the mirror.
+    ///
+    /// # Errors
+    /// `source_forbidden` for a submodule that may not be cloned, what stops its fetch,
+    /// `disk_full`, `internal`.
+    pub async fn materialise(&self, into: &Path) -> Result<Checkout, Failure> {
+        self.write(into, 0).await.map_err(|failure| failure.in_step(Step::Checkout))
+    }
+
+    pub(super) async fn write(&self, into: &Path, depth: usize) -> Result<Checkout, Failure> {
+        {
+            let _lock = self.mirror.read_lock().await?;
+            let source = self.mirror.repository();
+            let history = history(&source, &self.commit).await?;
+            let reference = Mirror::reference(&self.commit);
+            copy_history(&source, &reference, into, history).await?;
+        }
+        let branch = self.reference.as_deref().filter(|name| name.starts_with("refs/heads/"));
+        point_head(into, &self.commit, branch, &self.url).map_err(|error| unwritable(into, &error))?;
+        Git::new(["reset", "--hard", "--quiet"]).within(into).run_or_fail().await?;
+        let warnings = submodules::write(self, into, depth).await?;
+        Ok(Checkout {
+            directory: into.to_owned(),
+            commit: Some(self.commit.clone()),
+            commit_time: Some(self.commit_time),
+            branch_or_tag: self.branch_or_tag().map(str::to_owned),
+            dirty: false,
+            url: Some(self.url.as_str().to_owned()),
+            warnings,
+        })
+    }
+}
+
+impl Checkout {
+    /// Reads listing and texts: of the commit, or of the files where they differ from it.
+    ///
+    /// # Errors
+    /// `internal` when the directory is gone or damaged.
+    pub fn reader(&self) -> Result<TreeReader, Failure> {
+        match &self.commit {
+            Some(commit) if !self.dirty => {
+                let repository = git2::Repository::open(&self.directory);
+                TreeReader::of_commit(repository.map_err(|error| unwritable(&self.directory, &error))?, commit)
+            }
+            _ => WorkingTree::open(&self.directory).map(|tree| tree.tree()),
+        }
+    }
+
+    /// The listing, with no texts yet.
+    ///
+    /// # Errors
+    /// As [`Checkout::reader`] and [`TreeReader::source_tree`].
+    pub fn tree(&self) -> Result<SourceTree, Failure> {
+        self.reader()?.source_tree()
+    }
+
+    /// Gives the tree the texts that it wants. A file that planning wants and that is a pointer
+    /// of Git LFS has no text.
+    ///
+    /// # Errors
+    /// As [`Checkout::reader`]; `source_unusable` for a pointer of Git LFS.
+    pub fn load(&self, tree: &mut SourceTree, wanted: BTreeSet<String>) -> Result<(), Failure> {
+        self.reader()?.load(tree, &wanted);
+        match wanted.into_iter().find(|path| tree.text(path).is_some_and(|text| text.starts_with(LFS_START))) {
+            Some(path) => Err(lfs_failure(&[path])),
+            None => Ok(()),
+        }
+    }
+
+    /// Refuses a checkout with pointers of Git LFS below a directory (`""` for all): a build
+    /// would take them for the files.
+    ///
+    /// # Errors
+    /// `source_unusable`, naming the files.
+    pub fn refuse_lfs_pointers(&self, below: &str) -> Result<(), Failure> {
+        let reader = self.reader()?;
+        let found = reader.lfs_pointers(&reader.source_tree()?, below);
+        if found.is_empty() { Ok(()) } else { Err(lfs_failure(&found)) }
+    }
+}
+
+fn lfs_failure(paths: &[String]) -> Failure {
+    let message =
+        format!("{} files are pointers of Git LFS, whose contents are not fetched: `{}`", paths.len(), paths[0]);
+    let failure = Failure::new(FailureCode::SourceUnusable, message)
+        .hint("commit the files themselves, or fetch them from the package repository while building");
+    paths.iter().take(20).fold(failure, |failure, path| failure.at(path, None)).in_step(Step::Checkout)
+}
+
+/// How many generations lead to the latest tag: version tools count from it (git-describe(1)).
+async fn history(repository: &Path, commit: &CommitSha) -> Result<usize, Failure> {
+    let arguments = ["describe", "--tags", "--long", "--abbrev=40", "--end-of-options", commit.as_str()];
+    let output = Git::new(arguments).within(repository).run().await?;
+    let text = String::from_utf8_lossy(&output.stdout);
+    let count = text.trim().rsplit('-').nth(1).and_then(|count| count.parse::<usize>().ok());
+    Ok(count.filter(|_| output.success).map_or(1, |count| (count + 1).min(HISTORY)))
+}
+
+/// Makes a repository in `into` with objects of its own: hard links or alternates would let a
+/// build write to the mirror, or miss it inside a sandbox.
+pub(super) async fn copy_history(source: &Path, reference: &str, into: &Path, history: usize) -> Result<(), Failure> {
+    let mut options = git2::RepositoryInitOptions::new();
+    options.external_template(false).no_reinit(true).mkpath(true).initial_head("main");
+    git2::Repository::init_opts(into, &options).map_err(|error| unwritable(into, &error))?;
+    let url = url::Url::from_file_path(source).map_err(|()| unwritable(source, &"the path is not absolute"))?;
+    let (depth, wanted) = (format!("--depth={history}"), format!("+{reference}:refs/slipway/head"));
+    let arguments =
+        ["fetch", "--quiet", "--no-write-fetch-head", &depth, "--end-of-options", url.as_str(), wanted.as_str()];
+    Git::new(arguments).within(into).reading_locally().run_or_fail().await.map(drop)
+}
+
+fn point_head(into: &Path, commit: &CommitSha, branch: Option<&str>, url: &RepositoryUrl) -> Result<(), git2::Error> {
+    let repository = git2::Repository::open(into)?;
+    let id = git2::Oid::from_str(commit.as_str())?;
+    repository.remote("origin", url.as_str())?;
+    match branch {
+        Some(branch) => {
+            repository.reference(branch, id, true, "checkout")?;
+            repository.set_head(branch)?;
+        }
+        None => repository.set_head_detached(id)?,
+    }
+    repository.find_reference("refs/slipway/head")?.delete()
+}
+
+pub(super) fn unwritable(path: &Path, error: &dyn std::fmt::Display) -> Failure {
+    let text = error.to_string();
+    let code = if text.contains("No space left") { FailureCode::DiskFull } else { FailureCode::Internal };
+    Failure::new(code, format!("the checkout `{}` cannot be made: {text}", path.display()))
+}

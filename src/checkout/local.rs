@@ -1,0 +1,249 @@
+//! The working tree of a person's own machine.
+
+use std::collections::BTreeMap;
+use std::path::{Path, PathBuf};
+
+use super::fetched::{Checkout, copy_history, unwritable};
+use super::git::Git;
+use super::tree::TreeReader;
+use crate::model::failure::{Failure, FailureCode, Step};
+use crate::model::names::CommitSha;
+use crate::model::source::RepositoryUrl;
+use crate::model::source_tree::{Entry, EntryKind};
+
+/// A directory as it lies there: what Git tracks, and what it does not track and does not ignore.
+///
+/// Without a repository around it, all files count that no `.gitignore` names.
+#[derive(Debug, Clone)]
+pub struct WorkingTree {
+    /// The repository's root, or the directory itself.
+    pub root: PathBuf,
+    /// The directory that was named, relative to the root; `""` for the root.
+    pub directory: String,
+    /// The commit it stands on, if there is one.
+    pub commit: Option<CommitSha>,
+    /// When that was committed, in Unix seconds.
+    pub commit_time: Option<i64>,
+    /// The branch that is checked out.
+    pub branch: Option<String>,
+    /// Whether files differ from the commit.
+    pub dirty: bool,
+    entries: BTreeMap<String, Entry>,
+}
+
+impl WorkingTree {
+    /// Looks at a directory.
+    ///
+    /// # Errors
+    /// `request_invalid` when it is no directory or cannot be read.
+    pub fn open(directory: &Path) -> Result<Self, Failure> {
+        Self::look(directory).map_err(|failure| failure.in_step(Step::Checkout))
+    }
+
+    fn look(directory: &Path) -> Result<Self, Failure> {
+        let directory = directory.canonicalize().map_err(|error| unlookable(directory, &error))?;
+        if !directory.is_dir() {
+            return Err(unlookable(&directory, &"it is no directory"));
+        }
+        match git2::Repository::discover(&directory) {
+            Ok(repository) => of_repository(&repository, &directory),
+            Err(error) if error.code() == git2::ErrorCode::NotFound => {
+                let entries = without_git(&directory)?;
+                Ok(Self {
+                    root: directory,
+                    directory: String::new(),
+                    commit: None,
+                    commit_time: None,
+                    branch: None,
+                    dirty: false,
+                    entries,
+                })
+            }
+            Err(error) => Err(unlookable(&directory, &error.message())),
+        }
+    }
+
+    /// Reads listing and texts.
+    #[must_use]
+    pub fn tree(&self) -> TreeReader {
+        TreeReader::of_directory(self.root.clone(), self.entries.clone())
+    }
+
+    /// Copies the files into a new directory, with a `.git` of its own on the same commit.
+    ///
+    /// # Errors
+    /// `disk_full` or `internal` when it cannot be written; `request_invalid` when a file
+    /// vanished meanwhile.
+    pub async fn materialise(&self, into: &Path) -> Result<Checkout, Failure> {
+        self.write(into).await.map_err(|failure| failure.in_step(Step::Checkout))
+    }
+
+    async fn write(&self, into: &Path) -> Result<Checkout, Failure> {
+        std::fs::create_dir_all(into).map_err(|error| unwritable(into, &error))?;
+        if let Some(commit) = &self.commit {
+            // HEAD by name: a server need not give commits by their id.
+            copy_history(&self.root, "HEAD", into, 1).await?;
+            point_head(into, commit, self.branch.as_deref()).map_err(|error| unwritable(into, &error))?;
+        }
+        let (tree, target) = (self.clone(), into.to_owned());
+        let copied = tokio::task::spawn_blocking(move || tree.copy(&target)).await;
+        copied.unwrap_or_else(|error| Err(unwritable(into, &error)))?;
+        if self.commit.is_some() {
+            // The index of the commit, so that tools see what is modified.
+            Git::new(["reset", "--mixed", "--quiet"]).within(into).run_or_fail().await?;
+        }
+        Ok(Checkout {
+            directory: into.to_owned(),
+            commit: self.commit.clone(),
+            commit_time: self.commit_time,
+            branch_or_tag: self.branch.clone(),
+            dirty: self.dirty,
+            url: origin_url(&self.root).map(|url| url.as_str().to_owned()),
+            warnings: Vec::new(),
+        })
+    }
+
+    fn copy(&self, into: &Path) -> Result<(), Failure> {
+        let copied = |(path, entry): (&String, &Entry)| {
+            copy(&self.root, into, path, entry).map_err(|error| unwritable(&into.join(path), &error))
+        };
+        self.entries.iter().try_for_each(copied)
+    }
+}
+
+/// Where the repository around a directory was cloned from; `None` without one, or where the
+/// remote `origin` is nothing that others could clone.
+#[must_use]
+pub fn origin_url(directory: &Path) -> Option<RepositoryUrl> {
+    let repository = git2::Repository::discover(directory).ok()?;
+    let remote = repository.find_remote("origin").ok()?;
+    let text = remote.url().ok()?.to_owned();
+    // People's clones may hold a password; what is shown must not.
+    let mut url = match url::Url::parse(&text) {
+        Ok(url) if url.has_host() => url,
+        _ => return text.parse().ok(),
+    };
+    if url.password().is_some() {
+        url.set_password(None).ok()?;
+        url.set_username("").ok()?;
+    }
+    url.as_str().parse().ok()
+}
+
+fn of_repository(repository: &git2::Repository, directory: &Path) -> Result<WorkingTree, Failure> {
+    let failed = |error: git2::Error| unlookable(directory, &error.message().to_owned());
+    let root = repository.workdir().ok_or_else(|| unlookable(directory, &"it is a bare repository"))?;
+    let root = root.canonicalize().map_err(|error| unlookable(root, &error))?;
+    let inside = directory.strip_prefix(&root).map_err(|_| unlookable(directory, &"it lies inside `.git`"))?;
+    let inside = inside.to_str().ok_or_else(|| unlookable(directory, &"its name is not UTF-8"))?.to_owned();
+    let head = repository.head().ok();
+    let commit = head.as_ref().and_then(|head| head.peel_to_commit().ok());
+    let branch = head.as_ref().filter(|head| head.is_branch()).and_then(|head| head.shorthand().ok());
+    let mut entries = BTreeMap::new();
+    let changed = list(repository, &root, "", &mut entries, 0).map_err(failed)?;
+    Ok(WorkingTree {
+        directory: inside,
+        commit: commit.as_ref().and_then(|commit| commit.id().to_string().parse().ok()),
+        commit_time: commit.as_ref().map(|commit| commit.time().seconds()),
+        branch: branch.map(str::to_owned),
+        dirty: changed,
+        entries,
+        root,
+    })
+}
+
+/// Lists a repository's files below `prefix`, submodules that are checked out too; says whether
+/// anything differs from the commit.
+fn list(
+    repository: &git2::Repository,
+    root: &Path,
+    prefix: &str,
+    entries: &mut BTreeMap<String, Entry>,
+    depth: usize,
+) -> Result<bool, git2::Error> {
+    let mut options = git2::StatusOptions::new();
+    options.include_untracked(true).recurse_untracked_dirs(true).include_unmodified(true).no_refresh(true);
+    let mut changed = false;
+    for status in repository.statuses(Some(&mut options))?.iter() {
+        let Ok(path) = status.path() else { continue };
+        changed |= status.status() != git2::Status::CURRENT;
+        let full = format!("{prefix}{}", path.trim_end_matches('/'));
+        let Some(entry) = entry_of(&root.join(&full)) else { continue };
+        if entry.kind != EntryKind::Submodule {
+            entries.insert(full, entry);
+            continue;
+        }
+        // A directory where one entry should be is another repository.
+        if let Ok(inner) = git2::Repository::open(root.join(&full))
+            && depth < 8
+        {
+            list(&inner, root, &format!("{full}/"), entries, depth + 1)?;
+        }
+    }
+    Ok(changed)
+}
+
+/// What stands at a path; `None` for what is gone, and for sockets, pipes and devices.
+fn entry_of(path: &Path) -> Option<Entry> {
+    use std::os::unix::fs::PermissionsExt;
+    let found = std::fs::symlink_metadata(path).ok()?;
+    let kind = if found.is_symlink() {
+        EntryKind::Symlink(std::fs::read_link(path).ok()?.to_str()?.to_owned())
+    } else if found.is_dir() {
+        EntryKind::Submodule
+    } else if found.is_file() {
+        EntryKind::File
+    } else {
+        return None;
+    };
+    let executable = kind == EntryKind::File && found.permissions().mode() & 0o100 != 0;
+    Some(Entry { size: if kind == EntryKind::File { found.len() } else { 0 }, kind, executable })
+}
+
+fn without_git(root: &Path) -> Result<BTreeMap<String, Entry>, Failure> {
+    let mut walk = ignore::WalkBuilder::new(root);
+    walk.standard_filters(false).parents(false).git_ignore(true).require_git(false);
+    let mut entries = BTreeMap::new();
+    for found in walk.filter_entry(|entry| entry.file_name() != ".git").build() {
+        let found = found.map_err(|error| unlookable(root, &error))?;
+        if found.file_type().is_some_and(|kind| kind.is_dir()) {
+            continue;
+        }
+        let path = found.path().strip_prefix(root).ok().and_then(Path::to_str);
+        if let (Some(path), Some(entry)) = (path, entry_of(found.path())) {
+            entries.insert(path.to_owned(), entry);
+        }
+    }
+    Ok(entries)
+}
+
+fn copy(root: &Path, into: &Path, path: &str, entry: &Entry) -> std::io::Result<()> {
+    let target = into.join(path);
+    if let Some(directory) = target.parent() {
+        std::fs::create_dir_all(directory)?;
+    }
+    match &entry.kind {
+        EntryKind::Symlink(link) => std::os::unix::fs::symlink(link, target),
+        EntryKind::File => std::fs::copy(root.join(path), target).map(drop),
+        EntryKind::Submodule => std::fs::create_dir_all(target),
+    }
+}
+
+fn point_head(into: &Path, commit: &CommitSha, branch: Option<&str>) -> Result<(), git2::Error> {
+    let repository = git2::Repository::open(into)?;
+    let id = git2::Oid::from_str(commit.as_str())?;
+    match branch {
+        Some(branch) => {
+            let name = format!("refs/heads/{branch}");
+            repository.reference(&name, id, true, "checkout")?;
+            repository.set_head(&name)?;
+        }
+        None => repository.set_head_detached(id)?,
+    }
+    repository.find_reference("refs/slipway/head")?.delete()
+}
+
+fn unlookable(directory: &Path, error: &dyn std::fmt::Display) -> Failure {
+    let message = format!("the directory `{}` cannot be built: {error}", directory.display());
+    Failure::new(FailureCode::RequestInvalid, message).hint("name a directory with the application's files")
+}

@@ -1,0 +1,269 @@
+//! The source tree of a commit or of a directory: the listing at once, texts on demand.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::io::Read;
+use std::path::{Path, PathBuf};
+
+use crate::model::failure::{Failure, FailureCode};
+use crate::model::names::CommitSha;
+use crate::model::source_tree::{Entry, EntryKind, SourceTree, Text, join, parent};
+
+/// The most of a file that planning reads.
+const TEXT: u64 = 1 << 20;
+/// The most entries that a listing may have.
+const ENTRIES: usize = 2_000_000;
+/// The most links that one path may pass through, as in Linux.
+const LINKS: usize = 40;
+/// The longest pointer of Git LFS, and how each begins (git-lfs, `docs/spec.md`).
+const LFS_LENGTH: u64 = 1024;
+pub(super) const LFS_START: &str = "version https://git-lfs.github.com/spec/v1\n";
+
+/// Reads a tree.
+pub struct TreeReader(Origin);
+
+enum Origin {
+    Commit { repository: git2::Repository, tree: git2::Oid },
+    Directory { root: PathBuf, entries: BTreeMap<String, Entry> },
+}
+
+impl std::fmt::Debug for TreeReader {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str("TreeReader")
+    }
+}
+
+impl TreeReader {
+    /// Reads from a commit's objects.
+    pub(super) fn of_commit(repository: git2::Repository, commit: &CommitSha) -> Result<Self, Failure> {
+        let tree = git2::Oid::from_str(commit.as_str())
+            .and_then(|id| repository.find_commit(id))
+            .map(|commit| commit.tree_id())
+            .map_err(|error| unreadable(&error))?;
+        Ok(Self(Origin::Commit { repository, tree }))
+    }
+
+    /// Reads listed files of a directory.
+    pub(super) fn of_directory(root: PathBuf, entries: BTreeMap<String, Entry>) -> Self {
+        Self(Origin::Directory { root, entries })
+    }
+
+    /// The listing, with no texts yet.
+    ///
+    /// # Errors
+    /// `source_unusable` for more than two million entries, `internal` for a damaged cache.
+    pub fn source_tree(&self) -> Result<SourceTree, Failure> {
+        match &self.0 {
+            Origin::Directory { entries, .. } => Ok(SourceTree::new(entries.clone())),
+            Origin::Commit { repository, tree } => listing(repository, *tree).map(SourceTree::new),
+        }
+    }
+
+    /// Gives the tree the texts that it wants. A link is followed as far as it stays inside.
+    pub fn load(&self, tree: &mut SourceTree, wanted: &BTreeSet<String>) {
+        for path in wanted {
+            let text = self.text(tree, path);
+            tree.set_text(path, text);
+        }
+    }
+
+    /// The files that are pointers of Git LFS, below a directory (`""` for all): their content
+    /// is elsewhere, and is not fetched.
+    #[must_use]
+    pub fn lfs_pointers(&self, tree: &SourceTree, below: &str) -> Vec<String> {
+        let small =
+            |entry: &Entry| entry.kind == EntryKind::File && (LFS_START.len() as u64..LFS_LENGTH).contains(&entry.size);
+        let is_pointer =
+            |path: &str| self.bytes(path, LFS_LENGTH).is_some_and(|bytes| bytes.starts_with(LFS_START.as_bytes()));
+        let marked = |path: &str| self.bytes(path, TEXT).is_some_and(|bytes| contains(&bytes, b"filter=lfs"));
+        // Only attributes make pointers, so most repositories need no look at their files.
+        if !tree.entries().any(|(path, _)| path.rsplit('/').next() == Some(".gitattributes") && marked(path)) {
+            return Vec::new();
+        }
+        let candidates = tree.below(below).filter(|(_, entry)| small(entry)).map(|(path, _)| path);
+        candidates.filter(|path| is_pointer(path)).map(str::to_owned).collect()
+    }
+
+    /// The text of a small file, whether or not anything wanted it.
+    pub(super) fn small_text(&self, path: &str) -> Option<String> {
+        String::from_utf8(self.bytes(path, TEXT)?).ok()
+    }
+
+    /// Paths and commits of the submodules.
+    pub(super) fn submodules(&self) -> Result<Vec<(String, CommitSha)>, Failure> {
+        let Origin::Commit { repository, tree } = &self.0 else { return Ok(Vec::new()) };
+        let mut found = Vec::new();
+        walk(repository, *tree, |path, entry| {
+            if entry.kind() == Some(git2::ObjectType::Commit)
+                && let Ok(commit) = entry.id().to_string().parse()
+            {
+                found.push((path, commit));
+            }
+        })?;
+        Ok(found)
+    }
+
+    fn text(&self, tree: &SourceTree, path: &str) -> Text {
+        let Some(real) = follow(tree, path) else { return Text::Outside };
+        let size = tree.entry(&real).map_or(0, |entry| entry.size);
+        if size > TEXT {
+            return Text::TooLarge(size);
+        }
+        match self.bytes(&real, TEXT + 1) {
+            Some(bytes) if bytes.len() as u64 > TEXT => Text::TooLarge(bytes.len() as u64),
+            Some(bytes) => String::from_utf8(bytes).map_or(Text::NotUtf8, Text::Utf8),
+            None => Text::Outside,
+        }
+    }
+
+    /// The first bytes of the regular file at a path without links.
+    fn bytes(&self, path: &str, most: u64) -> Option<Vec<u8>> {
+        match &self.0 {
+            Origin::Commit { repository, tree } => {
+                let entry = repository.find_tree(*tree).ok()?.get_path(Path::new(path)).ok()?;
+                let blob = repository.find_blob(entry.id()).ok()?;
+                let length = usize::try_from(most).map_or(blob.size(), |most| most.min(blob.size()));
+                Some(blob.content()[..length].to_vec())
+            }
+            Origin::Directory { root, .. } => {
+                let mut bytes = Vec::new();
+                open_beneath(root, path).ok()?.take(most).read_to_end(&mut bytes).ok()?;
+                Some(bytes)
+            }
+        }
+    }
+}
+
+/// Opens a regular file without passing through any link: the listing knew none on this path,
+/// but the directory may have changed since.
+fn open_beneath(root: &Path, path: &str) -> std::io::Result<std::fs::File> {
+    use rustix::fs::{Mode, OFlags, openat};
+    let flags = OFlags::RDONLY | OFlags::NOFOLLOW | OFlags::CLOEXEC | OFlags::NONBLOCK;
+    let mut directory = rustix::fs::open(root, OFlags::RDONLY | OFlags::DIRECTORY | OFlags::CLOEXEC, Mode::empty())?;
+    let (above, name) = path.rsplit_once('/').unwrap_or(("", path));
+    for part in above.split('/').filter(|part| !part.is_empty()) {
+        directory = openat(&directory, part, flags | OFlags::DIRECTORY, Mode::empty())?;
+    }
+    let file = std::fs::File::from(openat(&directory, name, flags, Mode::empty())?);
+    if file.metadata()?.is_file() { Ok(file) } else { Err(std::io::Error::other("not a regular file")) }
+}
+
+fn listing(repository: &git2::Repository, tree: git2::Oid) -> Result<Vec<(String, Entry)>, Failure> {
+    let odb = repository.odb().map_err(|error| unreadable(&error))?;
+    let mut entries = Vec::new();
+    walk(repository, tree, |path, entry| {
+        let size = || odb.read_header(entry.id()).map_or(0, |(size, _)| size as u64);
+        let kind = match entry.filemode() {
+            0o120_000 => {
+                let target = repository.find_blob(entry.id()).ok();
+                EntryKind::Symlink(
+                    target.map_or_else(String::new, |t| String::from_utf8_lossy(t.content()).into_owned()),
+                )
+            }
+            0o160_000 => EntryKind::Submodule,
+            _ => EntryKind::File,
+        };
+        let size = if kind == EntryKind::File { size() } else { 0 };
+        entries.push((path, Entry { kind, executable: entry.filemode() & 0o111 != 0, size }));
+    })?;
+    Ok(entries)
+}
+
+/// Visits whatever is no directory. Names that are not UTF-8 cannot be spoken of, and are left out.
+fn walk(
+    repository: &git2::Repository,
+    tree: git2::Oid,
+    mut visit: impl FnMut(String, &git2::TreeEntry<'_>),
+) -> Result<(), Failure> {
+    let tree = repository.find_tree(tree).map_err(|error| unreadable(&error))?;
+    let mut count = 0;
+    let walked = tree.walk(git2::TreeWalkMode::PreOrder, |directory, entry| {
+        count += 1;
+        if count > ENTRIES {
+            return git2::TreeWalkResult::Abort;
+        }
+        if entry.kind() != Some(git2::ObjectType::Tree)
+            && let (Ok(directory), Ok(name)) = (std::str::from_utf8(directory.as_bytes()), entry.name())
+        {
+            visit(format!("{directory}{name}"), entry);
+        }
+        git2::TreeWalkResult::Ok
+    });
+    if count > ENTRIES {
+        let message = format!("the repository has more than {ENTRIES} files");
+        return Err(Failure::new(FailureCode::SourceUnusable, message));
+    }
+    walked.map_err(|error| unreadable(&error))
+}
+
+/// Where a path leads when links, of files and of directories, are followed inside the tree.
+/// `None` when it leaves the tree, runs in a circle or ends at no file.
+fn follow(tree: &SourceTree, path: &str) -> Option<String> {
+    let mut path = path.to_owned();
+    for _ in 0..=LINKS {
+        let Some((link, target)) = first_link(tree, &path) else {
+            return tree.entry(&path).is_some_and(|entry| entry.kind == EntryKind::File).then_some(path);
+        };
+        let rest = path[link.len()..].trim_start_matches('/').to_owned();
+        path = join("", &format!("{}/{rest}", join(parent(&link), &target)?))?;
+    }
+    None
+}
+
+fn first_link(tree: &SourceTree, path: &str) -> Option<(String, String)> {
+    let ends = path.match_indices('/').map(|(at, _)| at).chain([path.len()]);
+    ends.map(|end| &path[..end]).find_map(|part| match &tree.entry(part)?.kind {
+        EntryKind::Symlink(target) => Some((part.to_owned(), target.clone())),
+        _ => None,
+    })
+}
+
+fn contains(bytes: &[u8], words: &[u8]) -> bool {
+    bytes.windows(words.len()).any(|window| window == words)
+}
+
+fn unreadable(error: &git2::Error) -> Failure {
+    Failure::new(FailureCode::Internal, format!("the commit's objects cannot be read: {}", error.message()))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn tree(entries: &[(&str, Option<&str>)]) -> SourceTree {
+        SourceTree::new(entries.iter().map(|(path, target)| {
+            let kind = target.map_or(EntryKind::File, |target| EntryKind::Symlink(target.to_owned()));
+            ((*path).to_owned(), Entry { kind, executable: false, size: 1 })
+        }))
+    }
+
+    #[test]
+    fn links_are_followed_inside_the_tree_only() {
+        let tree = tree(&[
+            ("real/pom.xml", None),
+            ("pom.xml", Some("real/pom.xml")),
+            ("module", Some("real")),
+            ("deep/link", Some("../module/pom.xml")),
+            ("outside", Some("../../etc/passwd")),
+            ("absolute", Some("/etc/passwd")),
+            ("loop", Some("loop")),
+            ("dangling", Some("nothing")),
+        ]);
+        assert_eq!(follow(&tree, "pom.xml").as_deref(), Some("real/pom.xml"));
+        assert_eq!(follow(&tree, "deep/link").as_deref(), Some("real/pom.xml"));
+        for bad in ["outside", "absolute", "loop", "dangling"] {
+            assert_eq!(follow(&tree, bad), None, "{bad}");
+        }
+    }
+
+    #[test]
+    fn a_directorys_files_are_read_through_no_link() {
+        let root = tempfile::tempdir().unwrap();
+        std::fs::create_dir(root.path().join("a")).unwrap();
+        std::fs::write(root.path().join("a/file"), "text").unwrap();
+        std::os::unix::fs::symlink("a", root.path().join("b")).unwrap();
+        assert!(open_beneath(root.path(), "a/file").is_ok());
+        assert!(open_beneath(root.path(), "b/file").is_err());
+        assert!(open_beneath(root.path(), "../x").is_err());
+        assert!(open_beneath(root.path(), "a").is_err());
+    }
+}
