@@ -1,0 +1,229 @@
+//! An application's source tree (Python, or anything that needs no compiler) copied into a layer.
+
+use std::ffi::OsStr;
+use std::os::unix::ffi::OsStrExt;
+use std::path::{Component, Path, PathBuf};
+
+use ignore::Match;
+use ignore::gitignore::{Gitignore, GitignoreBuilder};
+
+use super::safe_fs::{Dir, Entry, Kind, show};
+use crate::model::failure::{Failure, FailureCode, Step};
+
+/// What never belongs into an image: it is made elsewhere, or only for those who work on the source.
+pub const EXCLUDES: &[&str] = &[
+    ".git/",
+    ".hg/",
+    ".svn/",
+    "target/",
+    "__pycache__/",
+    "*.pyc",
+    ".venv/",
+    "venv/",
+    "node_modules/",
+    ".tox/",
+    ".nox/",
+    ".pytest_cache/",
+    ".mypy_cache/",
+    ".ruff_cache/",
+    ".idea/",
+    ".vscode/",
+    ".DS_Store",
+];
+
+/// Files that by their name hold a secret, with the reason that a warning gives.
+///
+/// Whoever can pull an image can read all of its files.
+pub const SECRETS: &[(&str, &str)] = &[
+    (".env", "may hold passwords"),
+    (".env.*", "may hold passwords"),
+    ("*.pem", "may hold a private key"),
+    ("*.key", "may hold a private key"),
+    ("*.p12", "holds a private key"),
+    ("*.pfx", "holds a private key"),
+    ("*.jks", "may hold a private key"),
+    ("*.keystore", "may hold a private key"),
+    ("id_rsa*", "is an SSH key"),
+    ("id_dsa*", "is an SSH key"),
+    ("id_ecdsa*", "is an SSH key"),
+    ("id_ed25519*", "is an SSH key"),
+    (".npmrc", "may hold a registry's token"),
+    (".pypirc", "may hold a registry's password"),
+    (".netrc", "holds passwords"),
+    (".git-credentials", "holds passwords"),
+    (".htpasswd", "holds password hashes"),
+    ("credentials.json", "may hold a cloud account's key"),
+    (".aws/", "holds a cloud account's key"),
+    (".ssh/", "holds SSH keys"),
+];
+
+/// Names among [`SECRETS`] that are templates without values.
+const HARMLESS: &[&str] = &[".env.example", ".env.sample", ".env.template"];
+
+/// The tree may not be nested deeper, because one directory is open per level.
+const DEPTH: usize = 128;
+
+/// What is copied. Patterns are those of a `.gitignore` file (gitignore(5)), case included.
+#[derive(Debug, Clone)]
+pub struct TreeRules {
+    excludes: Gitignore,
+    secrets: Gitignore,
+    reasons: Vec<(String, String)>,
+    absolute: Vec<PathBuf>,
+}
+
+impl TreeRules {
+    /// Rules of patterns to exclude silently, patterns of secrets with reasons, and patterns that bring back what
+    /// either of them leaves out.
+    ///
+    /// # Errors
+    /// `settings_invalid` naming a pattern that is none.
+    pub fn new(excludes: &[&str], secrets: &[(&str, &str)], include: &[&str]) -> Result<Self, Failure> {
+        let names: Vec<&str> = secrets.iter().map(|(pattern, _)| *pattern).collect();
+        Ok(Self {
+            excludes: matcher(excludes, include)?,
+            secrets: matcher(&names, include)?,
+            reasons: secrets.iter().map(|(pattern, why)| ((*pattern).to_owned(), (*why).to_owned())).collect(),
+            absolute: Vec::new(),
+        })
+    }
+
+    /// [`EXCLUDES`] and [`SECRETS`], with more to exclude and some to bring back.
+    ///
+    /// # Errors
+    /// As [`TreeRules::new`].
+    pub fn usual(more_excludes: &[&str], include: &[&str]) -> Result<Self, Failure> {
+        let excludes: Vec<&str> = EXCLUDES.iter().chain(more_excludes).copied().collect();
+        let include: Vec<&str> = HARMLESS.iter().chain(include).copied().collect();
+        Self::new(&excludes, SECRETS, &include)
+    }
+
+    /// Rules that leave nothing out, for what a toolchain made.
+    #[must_use]
+    pub fn everything() -> Self {
+        Self { excludes: Gitignore::empty(), secrets: Gitignore::empty(), reasons: Vec::new(), absolute: Vec::new() }
+    }
+
+    /// Lets links point to absolute paths below `prefix`: a virtual environment's `bin/python3` points to the
+    /// `/usr/bin/python3` of the run image. Such a link is written as it is and never followed here.
+    #[must_use]
+    pub fn allow_absolute(mut self, prefix: impl Into<PathBuf>) -> Self {
+        self.absolute.push(prefix.into());
+        self
+    }
+}
+
+/// What was copied, and what was not.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct LeftOut {
+    /// Paths that look like secrets, relative to the tree, each with the reason; for warnings.
+    pub secrets: Vec<(PathBuf, String)>,
+    /// The bytes of the files that were copied.
+    pub bytes: u64,
+}
+
+/// Copies the tree below `source_dir` into `into`, which is made if it is not there.
+///
+/// # Errors
+/// As [`copy`], in the step `package`.
+pub fn assemble(source_dir: &Path, into: &Path, rules: &TreeRules) -> Result<LeftOut, Failure> {
+    std::fs::create_dir_all(into).map_err(|error| super::safe_fs::failure("make", into, error))?;
+    copy(&Dir::open(source_dir)?, &Dir::open(into)?, rules).map_err(|failure| failure.in_step(Step::Package))
+}
+
+/// Copies everything below `from` into `into` but for what the rules leave out: directories with mode 0755, files with
+/// 0644 or 0755, links as they are.
+///
+/// # Errors
+/// `artifact_invalid` for a link that leaves the tree, a special file, or a tree nested deeper than 128 levels;
+/// `disk_full`, `internal`.
+pub fn copy(from: &Dir, into: &Dir, rules: &TreeRules) -> Result<LeftOut, Failure> {
+    let mut left_out = LeftOut::default();
+    copy_level(from, into, Path::new(""), rules, &mut left_out)?;
+    Ok(left_out)
+}
+
+fn copy_level(from: &Dir, into: &Dir, at: &Path, rules: &TreeRules, left_out: &mut LeftOut) -> Result<(), Failure> {
+    if at.components().count() > DEPTH {
+        let message = format!("{} is nested deeper than {DEPTH} directories", show(at));
+        return Err(Failure::new(FailureCode::ArtifactInvalid, message));
+    }
+    for entry in from.entries()? {
+        let path = at.join(&entry.name);
+        let directory = entry.kind == Kind::Directory;
+        if rules.excludes.matched(&path, directory).is_ignore() {
+            continue;
+        }
+        if let Match::Ignore(glob) = rules.secrets.matched(&path, directory) {
+            let reason = rules.reasons.iter().find(|(pattern, _)| pattern == glob.original());
+            left_out.secrets.push((path, reason.map(|(_, why)| why.clone()).unwrap_or_default()));
+            continue;
+        }
+        copy_entry(from, into, &entry, &path, rules, left_out)?;
+    }
+    Ok(())
+}
+
+fn copy_entry(
+    from: &Dir,
+    into: &Dir,
+    entry: &Entry,
+    path: &Path,
+    rules: &TreeRules,
+    left_out: &mut LeftOut,
+) -> Result<(), Failure> {
+    let name = Path::new(&entry.name);
+    match entry.kind {
+        Kind::Directory => copy_level(&from.below(name)?, &into.make(name)?, path, rules, left_out),
+        Kind::Link => copy_link(from, into, &entry.name, path, rules),
+        // Opening refuses special files, naming them.
+        Kind::File | Kind::Special => {
+            left_out.bytes += from.copy_file(name, into, name)?;
+            Ok(())
+        }
+    }
+}
+
+fn copy_link(from: &Dir, into: &Dir, name: &OsStr, path: &Path, rules: &TreeRules) -> Result<(), Failure> {
+    let target = from.read_link(name)?;
+    let above = path.parent().unwrap_or(Path::new(""));
+    let climbs = target.components().any(|component| component == Component::ParentDir);
+    let allowed = !climbs && rules.absolute.iter().any(|prefix| target.starts_with(prefix));
+    if allowed || stays_within(above, &target) {
+        return into.link(name, &target);
+    }
+    let message = format!("{} is a link to {}, outside the application's directory", show(path), show(&target));
+    Err(Failure::new(FailureCode::ArtifactInvalid, message)
+        .hint("Replace the link by a copy of what it points to, or exclude it.")
+        .at(path.to_string_lossy(), None))
+}
+
+/// Whether a relative link in the directory `above` never steps out of the tree, as its text reads.
+fn stays_within(above: &Path, target: &Path) -> bool {
+    let mut depth = above.components().count();
+    for component in target.components() {
+        match component {
+            Component::Normal(_) => depth += 1,
+            Component::CurDir => {}
+            Component::ParentDir => match depth.checked_sub(1) {
+                Some(less) => depth = less,
+                None => return false,
+            },
+            Component::RootDir | Component::Prefix(_) => return false,
+        }
+    }
+    !target.as_os_str().as_bytes().is_empty()
+}
+
+fn matcher(patterns: &[&str], include: &[&str]) -> Result<Gitignore, Failure> {
+    let mut builder = GitignoreBuilder::new("");
+    let bring_back = include.iter().map(|pattern| format!("!{pattern}"));
+    for pattern in patterns.iter().map(ToString::to_string).chain(bring_back) {
+        builder.add_line(None, &pattern).map_err(|error| bad_pattern(&pattern, &error))?;
+    }
+    builder.build().map_err(|error| bad_pattern("", &error))
+}
+
+fn bad_pattern(pattern: &str, error: &ignore::Error) -> Failure {
+    Failure::new(FailureCode::SettingsInvalid, format!("the pattern `{pattern}` cannot be read: {error}"))
+}
