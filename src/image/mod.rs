@@ -1,0 +1,202 @@
+//! Images: built from a Dockerfile and a context, pushed to a registry, saved as an archive.
+
+pub mod context;
+pub mod credentials;
+pub mod docker;
+
+mod answers;
+mod build;
+mod build_log;
+mod diagnosis;
+mod dockerignore;
+mod engine;
+mod push;
+mod registry;
+mod save;
+mod start;
+mod tar_stream;
+
+use std::collections::BTreeMap;
+use std::path::{Path, PathBuf};
+
+use tokio_util::sync::CancellationToken;
+
+use crate::model::failure::Failure;
+use crate::model::image_reference::{DiffId, Digest, ImageReference};
+use credentials::Credentials;
+
+/// Takes the lines of a build or push as they come, without line ends.
+pub type LogSink<'a> = &'a (dyn Fn(&str) + Send + Sync);
+
+/// What makes images and brings them to their registry.
+///
+/// Every method ends soon after `cancel` fires, with the failure `cancelled`.
+pub trait ImageBackend: Send + Sync {
+    /// Builds the image and gives it every reference of the specification as a local tag.
+    ///
+    /// # Errors
+    ///
+    /// `image_failed` when the Dockerfile or the context is at fault, `base_image_missing`,
+    /// `engine_unavailable`, `disk_full`, `cancelled`.
+    fn build(
+        &self,
+        spec: &BuildSpec,
+        log: LogSink<'_>,
+        cancel: &CancellationToken,
+    ) -> impl Future<Output = Result<BuiltImage, Failure>> + Send;
+
+    /// Pushes the image under every reference and confirms the digest with the registry.
+    /// Retryable faults are tried three times; nothing is ever built again.
+    ///
+    /// # Errors
+    ///
+    /// The `registry_…` codes, `digest_mismatch`, `engine_unavailable`, `request_invalid` (a
+    /// reference without a tag), `cancelled`.
+    fn push(
+        &self,
+        image: &BuiltImage,
+        references: &[ImageReference],
+        access: &RegistryAccess,
+        log: LogSink<'_>,
+        cancel: &CancellationToken,
+    ) -> impl Future<Output = Result<PublishedImage, Failure>> + Send;
+
+    /// Writes the image as an archive for `docker load`; the file appears whole or not at all.
+    ///
+    /// # Errors
+    ///
+    /// `engine_unavailable`, `disk_full`, `image_failed` when the file cannot be written there,
+    /// `cancelled`.
+    fn save(
+        &self,
+        image: &BuiltImage,
+        references: &[ImageReference],
+        destination: &Path,
+        cancel: &CancellationToken,
+    ) -> impl Future<Output = Result<(), Failure>> + Send;
+}
+
+/// One image build, fully described.
+#[derive(Debug, Clone)]
+pub struct BuildSpec {
+    /// What `COPY` sees.
+    pub context: BuildContext,
+    /// The text of the Dockerfile.
+    pub dockerfile: String,
+    /// The local tags of the result; may be empty.
+    pub references: Vec<ImageReference>,
+    /// Values of the Dockerfile's `ARG`s.
+    pub build_args: BTreeMap<String, String>,
+    /// The Dockerfile's stage to stop at.
+    pub target: Option<String>,
+    /// Labels beside those of the Dockerfile.
+    pub labels: BTreeMap<String, String>,
+    /// The images that the Dockerfile starts from, as its `FROM` lines name them: pulled
+    /// before the build when the Engine has them not.
+    pub base_images: Vec<String>,
+    /// What to log in with where base images are pulled from, by registry (`host[:port]`).
+    pub credentials: BTreeMap<String, Credentials>,
+    /// Whether to build everything afresh.
+    pub no_cache: bool,
+}
+
+impl BuildSpec {
+    /// A build of this text and context with nothing else set.
+    #[must_use]
+    pub fn new(context: BuildContext, dockerfile: impl Into<String>) -> Self {
+        Self {
+            context,
+            dockerfile: dockerfile.into(),
+            references: Vec::new(),
+            build_args: BTreeMap::new(),
+            target: None,
+            labels: BTreeMap::new(),
+            base_images: Vec::new(),
+            credentials: BTreeMap::new(),
+            no_cache: false,
+        }
+    }
+}
+
+/// The directory that an image build sees.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct BuildContext {
+    /// The directory on this machine.
+    pub root: PathBuf,
+    /// Who made it.
+    pub kind: ContextKind,
+}
+
+/// Who made a build context, which decides what is in it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum ContextKind {
+    /// Slipway: one directory per layer (`layer-application/app/…`), everything belongs to
+    /// root except what is named here.
+    Generated {
+        /// What belongs to somebody else.
+        owned: Vec<OwnedPath>,
+    },
+    /// The application's team: what `.dockerignore` leaves of the repository.
+    Repository {
+        /// The Dockerfile's path, relative to the root, with `/`.
+        dockerfile: String,
+    },
+}
+
+/// A path in the image that belongs to a user other than root, with everything below it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct OwnedPath {
+    /// Absolute, as the image sees it: `/app/data`.
+    pub path: String,
+    /// The user's number.
+    pub uid: u32,
+    /// The group's number.
+    pub gid: u32,
+}
+
+/// An image before its push.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct BuiltImage {
+    /// The digest of its configuration.
+    pub id: Digest,
+    /// Bytes of all layers, uncompressed.
+    pub size: u64,
+    /// Its layers, lowest first.
+    pub layers: Vec<DiffId>,
+}
+
+/// An image after its push.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct PublishedImage {
+    /// Everything it can be pulled by, as pushed.
+    pub references: Vec<ImageReference>,
+    /// The digest of its manifest, as the registry confirmed it.
+    pub digest: Digest,
+    /// Bytes in the registry: configuration and compressed layers. 0 when the registry does
+    /// not show the manifest to the account (a scan gate).
+    pub size: u64,
+    /// Its layers, lowest first; empty when the registry does not show the manifest.
+    pub layers: Vec<PublishedLayer>,
+}
+
+/// A layer as the registry holds it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct PublishedLayer {
+    /// The digest of the compressed layer.
+    pub digest: Digest,
+    /// Its bytes.
+    pub size: u64,
+    /// Whether the registry had it before the push.
+    pub reused: bool,
+}
+
+/// How a registry is reached.
+#[derive(Debug, Clone, Default)]
+pub struct RegistryAccess {
+    /// The operator's account; without one, Docker's own `config.json` and helpers are asked.
+    pub credentials: Option<Credentials>,
+    /// Whether the registry speaks plain HTTP. Loopback addresses always may, as for Docker.
+    pub plain_http: bool,
+    /// Certificates (PEM) trusted beside the system's.
+    pub ca_bundle: Option<Vec<u8>>,
+}

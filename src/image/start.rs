@@ -1,0 +1,101 @@
+//! A built image runs on this machine: for `slipway run`.
+
+use bollard::models::{ContainerCreateBody, HostConfig};
+use bollard::query_parameters::{
+    AttachContainerOptionsBuilder, CreateContainerOptions, InspectContainerOptions, RemoveContainerOptionsBuilder,
+    StartContainerOptions, StopContainerOptionsBuilder, WaitContainerOptions,
+};
+use futures_util::StreamExt as _;
+use tokio_util::sync::CancellationToken;
+
+use super::LogSink;
+use super::docker::DockerBackend;
+use super::engine::failure_of;
+use crate::model::failure::{Failure, FailureCode};
+
+/// Seconds that an application has to end by itself.
+const GRACE: i32 = 10;
+
+impl DockerBackend {
+    /// Starts a container of the image with its ports on free ports of this machine, passes its output on to `out`
+    /// and what a person should know to `note`, and removes it in the end. Gives the container's exit code.
+    ///
+    /// # Errors
+    /// `engine_unavailable`, `image_failed` where the container does not start.
+    pub async fn run(
+        &self,
+        image: &str,
+        out: LogSink<'_>,
+        note: LogSink<'_>,
+        cancel: &CancellationToken,
+    ) -> Result<i64, Failure> {
+        let docker = self.engine().docker().await?;
+        let body = ContainerCreateBody {
+            image: Some(image.to_owned()),
+            attach_stdout: Some(true),
+            attach_stderr: Some(true),
+            host_config: Some(HostConfig {
+                publish_all_ports: Some(true),
+                cap_drop: Some(vec!["ALL".to_owned()]),
+                security_opt: Some(vec!["no-new-privileges".to_owned()]),
+                ..HostConfig::default()
+            }),
+            ..ContainerCreateBody::default()
+        };
+        let created = match docker.create_container(None::<CreateContainerOptions>, body).await {
+            Ok(created) => created.id,
+            Err(error) => {
+                return Err(failure_of(docker, &error, FailureCode::ImageFailed, "The container cannot be made").await);
+            }
+        };
+        let outcome = follow(docker, &created, out, note, cancel).await;
+        let remove = RemoveContainerOptionsBuilder::default().force(true).v(true).build();
+        if let Err(error) = docker.remove_container(&created, Some(remove)).await {
+            tracing::warn!(container = %created, %error, "a container stays behind");
+        }
+        match outcome {
+            Ok(code) => Ok(code),
+            Err(error) => Err(failure_of(docker, &error, FailureCode::ImageFailed, "The container does not run").await),
+        }
+    }
+}
+
+async fn follow(
+    docker: &bollard::Docker,
+    container: &str,
+    out: LogSink<'_>,
+    note: LogSink<'_>,
+    cancel: &CancellationToken,
+) -> Result<i64, bollard::errors::Error> {
+    let attach = AttachContainerOptionsBuilder::default().stream(true).stdout(true).stderr(true).build();
+    let mut attached = docker.attach_container(container, Some(attach)).await?;
+    docker.start_container(container, None::<StartContainerOptions>).await?;
+    let inspected = docker.inspect_container(container, None::<InspectContainerOptions>).await?;
+    let ports = inspected.network_settings.and_then(|settings| settings.ports).unwrap_or_default();
+    for (inside, bindings) in ports {
+        let outside = bindings.iter().flatten().find_map(|binding| binding.host_port.clone());
+        if let Some(outside) = outside {
+            note(&format!("port {inside} is at http://127.0.0.1:{outside}/; Ctrl-C stops the application"));
+        }
+    }
+    let mut stopping = false;
+    loop {
+        tokio::select! {
+            frame = attached.output.next() => match frame {
+                Some(Ok(frame)) => out(String::from_utf8_lossy(&frame.into_bytes()).trim_end_matches('\n')),
+                Some(Err(error)) => return Err(error),
+                None => break,
+            },
+            () = cancel.cancelled(), if !stopping => {
+                stopping = true;
+                docker.stop_container(container, Some(StopContainerOptionsBuilder::default().t(GRACE).build())).await?;
+            }
+        }
+    }
+    match docker.wait_container(container, None::<WaitContainerOptions>).next().await {
+        Some(Ok(answer)) => Ok(answer.status_code),
+        Some(Err(bollard::errors::Error::DockerContainerWaitError { code, .. })) => Ok(code),
+        Some(Err(error)) => Err(error),
+        None => Ok(0),
+    }
+}
