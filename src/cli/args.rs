@@ -1,0 +1,213 @@
+//! The arguments, and the help that teaches them.
+
+use std::path::PathBuf;
+
+use clap::{Args, Parser, Subcommand, ValueEnum};
+
+use crate::config::RunnerKind;
+use crate::model::settings::Kind;
+
+/// Turns a commit into a container image; application teams write no Dockerfile.
+#[derive(Debug, Parser)]
+#[command(
+    name = "slipway",
+    version,
+    arg_required_else_help = true,
+    after_help = "Examples:\n  slipway plan                     what would be built here, and why\n  slipway build                    build the image of this directory\n  slipway build --push --tag 1.4.2 build it and push it\n  slipway doctor                   what this machine lacks"
+)]
+pub(super) struct Cli {
+    /// The configuration file
+    #[arg(long, global = true, env = "SLIPWAY_CONFIG", value_name = "FILE")]
+    pub(super) config: Option<PathBuf>,
+    /// A directory that overlays the built-in toolchains and base images
+    #[arg(long, global = true, value_name = "DIR")]
+    pub(super) catalog: Option<PathBuf>,
+    /// Show more (-v steps, -vv everything)
+    #[arg(short, long, global = true, action = clap::ArgAction::Count)]
+    pub(super) verbose: u8,
+    /// Show nothing but results and failures
+    #[arg(short, long, global = true, conflicts_with = "verbose")]
+    pub(super) quiet: bool,
+    #[command(subcommand)]
+    pub(super) verb: Verb,
+}
+
+/// What to do.
+#[derive(Debug, Subcommand)]
+pub(super) enum Verb {
+    /// Show what would be built, and why; runs nothing and touches nothing
+    #[command(
+        after_help = "Every decision is shown with the file and line it comes from.\n\nExamples:\n  slipway plan\n  slipway plan services/order --format json\n  slipway plan https://gitlab.example.com/trade/order.git --revision main"
+    )]
+    Plan(Common),
+    /// Build an image (or deploy a library) from a directory or a repository
+    #[command(
+        after_help = "Nothing is pushed without --push.\n\nExamples:\n  slipway build\n  slipway build --dry-run\n  slipway build https://gitlab.example.com/trade/order.git --revision v1.4.2 --product-line trade --push\n  slipway build --output type=docker,dest=order.tar"
+    )]
+    Build(BuildFlags),
+    /// Build an image, start it with its ports, follow its log; Ctrl-C stops and removes it
+    Run(Common),
+    /// List, build, push or check the base images
+    #[command(subcommand, name = "base-images")]
+    BaseImages(BaseImagesVerb),
+    /// Say what is there, what is missing, and what to do about it
+    Doctor(Format),
+    /// Print the JSON schema of a format
+    Schema {
+        /// Which format
+        of: SchemaOf,
+    },
+    /// Print completions for a shell
+    Completions {
+        /// The shell
+        shell: clap_complete::Shell,
+    },
+}
+
+/// Flags of `plan`, `build` and `run`.
+#[derive(Debug, Clone, Args)]
+pub(super) struct Common {
+    /// A directory, or the URL of a repository
+    #[arg(default_value = ".", value_name = "DIR|URL")]
+    pub(super) source: String,
+    /// Branch, tag or commit of a repository given by URL
+    #[arg(long)]
+    pub(super) revision: Option<String>,
+    /// The name of the configuration's credentials for a private repository
+    #[arg(long, value_name = "NAME")]
+    pub(super) credentials: Option<String>,
+    /// The application's directory in the repository
+    #[arg(long, value_name = "DIR")]
+    pub(super) directory: Option<String>,
+    /// The product line: the first part of the image's name
+    #[arg(long, value_name = "NAME")]
+    pub(super) product_line: Option<String>,
+    /// The application: the last part of the image's name
+    #[arg(long)]
+    pub(super) name: Option<String>,
+    /// What it ends as
+    #[arg(long, value_name = "service|library", value_parser = kind)]
+    pub(super) kind: Option<Kind>,
+    /// Which module of the repository is the application
+    #[arg(long)]
+    pub(super) module: Option<String>,
+    /// Which of the application's processes starts
+    #[arg(long)]
+    pub(super) process: Option<String>,
+    /// The toolchain, and its release
+    #[arg(long, value_name = "NAME[@VERSION]")]
+    pub(super) toolchain: Option<String>,
+    /// The base image: a name of the catalogue, or a reference
+    #[arg(long)]
+    pub(super) base: Option<String>,
+    /// Any setting of `slipway.toml`, as TOML: `runtime.ports=[8081]`
+    #[arg(long, value_name = "KEY=VALUE")]
+    pub(super) set: Vec<String>,
+    /// Where the toolchain's commands run
+    #[arg(long, value_name = "container|host", value_parser = runner)]
+    pub(super) runner: Option<RunnerKind>,
+    #[command(flatten)]
+    pub(super) format: Format,
+}
+
+/// Flags of `build`.
+#[derive(Debug, Clone, Args)]
+pub(super) struct BuildFlags {
+    #[command(flatten)]
+    pub(super) common: Common,
+    /// Only plan
+    #[arg(long)]
+    pub(super) dry_run: bool,
+    /// Push the image to the registry
+    #[arg(long)]
+    pub(super) push: bool,
+    /// Build every layer of the image afresh
+    #[arg(long)]
+    pub(super) no_cache: bool,
+    /// A tag of the image; may be repeated
+    #[arg(long)]
+    pub(super) tag: Vec<String>,
+    /// Write the image as an archive: `type=docker,dest=FILE`
+    #[arg(long, value_name = "type=docker,dest=FILE")]
+    pub(super) output: Option<String>,
+}
+
+/// `--format`
+#[derive(Debug, Clone, Args)]
+pub(super) struct Format {
+    /// How results are printed
+    #[arg(long, value_enum, default_value_t = FormatKind::Text)]
+    pub(super) format: FormatKind,
+}
+
+/// How results are printed.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub(super) enum FormatKind {
+    /// For people
+    Text,
+    /// One JSON document
+    Json,
+    /// One JSON document a line: events, then the report
+    Jsonl,
+}
+
+/// What to do with base images.
+#[derive(Debug, Clone, Subcommand)]
+pub(super) enum BaseImagesVerb {
+    /// List the base images of the catalogue
+    List,
+    /// Build base images that are not there or whose recipe changed; all if none is named
+    Build {
+        /// Their names
+        names: Vec<String>,
+    },
+    /// Start base images and check what they promise; all if none is named
+    Check {
+        /// Their names
+        names: Vec<String>,
+    },
+    /// Push base images to the registry; all if none is named
+    Push {
+        /// Their names
+        names: Vec<String>,
+    },
+}
+
+/// Formats with a schema.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub(super) enum SchemaOf {
+    /// `slipway plan --format json`
+    Plan,
+    /// `slipway build --format json`
+    Report,
+    /// `slipway.toml`
+    Settings,
+    /// `config.toml`
+    Config,
+}
+
+fn kind(text: &str) -> Result<Kind, String> {
+    match text {
+        "service" => Ok(Kind::Service),
+        "library" => Ok(Kind::Library),
+        _ => Err("it is `service` or `library`".to_owned()),
+    }
+}
+
+fn runner(text: &str) -> Result<RunnerKind, String> {
+    match text {
+        "container" => Ok(RunnerKind::Container),
+        "host" => Ok(RunnerKind::Host),
+        _ => Err("it is `container` or `host`".to_owned()),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use clap::CommandFactory;
+
+    #[test]
+    fn the_definition_holds() {
+        super::Cli::command().debug_assert();
+    }
+}

@@ -1,0 +1,111 @@
+//! `slipway base-images`.
+
+use std::path::PathBuf;
+use std::process::ExitCode;
+
+use tokio_util::sync::CancellationToken;
+
+use super::args::{BaseImagesVerb, Cli};
+use super::setup;
+use crate::base_images::{self, Credentials, Images, Lock, Options, State};
+use crate::config::Config;
+use crate::environment;
+use crate::model::failure::{Failure, FailureCode};
+
+/// Does what the verb says.
+pub(super) async fn base_images(
+    cli: &Cli,
+    verb: &BaseImagesVerb,
+    cancel: &CancellationToken,
+) -> Result<ExitCode, Failure> {
+    tokio::select! {
+        outcome = act(cli, verb) => outcome,
+        () = cancel.cancelled() => Err(Failure::new(FailureCode::Cancelled, "the work on base images was cancelled")),
+    }
+}
+
+async fn act(cli: &Cli, verb: &BaseImagesVerb) -> Result<ExitCode, Failure> {
+    let config = setup::config(cli)?;
+    let images = images(cli, &config)?;
+    let engine = crate::image::docker::DockerBackend::new(None).client().await?;
+    let say = |line: &str| anstream::eprintln!("{line}");
+    match verb {
+        BaseImagesVerb::List => {
+            for image in base_images::list(&images, &engine).await? {
+                let state = match image.state {
+                    State::Ready => "ready",
+                    State::Outdated => "outdated",
+                    State::Missing => "missing",
+                };
+                let size = image.size.map_or(String::new(), |bytes| format!("{} MB", bytes / 1_000_000));
+                anstream::println!("{:<20} {state:<8} {size:>8}  {}", image.name, image.description);
+            }
+        }
+        BaseImagesVerb::Build { names } => {
+            let cache = cache(&config);
+            let made = base_images::build(&images, names, &engine, &cache, &Options::default(), say).await?;
+            remember(&config, made)?;
+        }
+        BaseImagesVerb::Check { names } => {
+            let checked = base_images::check(&images, names, &engine, say).await?;
+            if checked.iter().any(|image| !image.problems.is_empty()) {
+                return Ok(ExitCode::FAILURE);
+            }
+        }
+        BaseImagesVerb::Push { names } => {
+            let host = config.registry.host.as_deref().ok_or_else(|| {
+                Failure::new(FailureCode::ConfigurationInvalid, "there is no registry to push to")
+                    .hint("set `registry.host` in the configuration")
+            })?;
+            let credentials = match &config.registry.credentials {
+                Some(name) => {
+                    let account = crate::secrets::account(&config, name, host, base_images::REPOSITORY).await?;
+                    Some(Credentials { username: account.username, password: account.password })
+                }
+                None => None,
+            };
+            let prefix = format!("{host}/{}", base_images::REPOSITORY);
+            let pushed = base_images::push(&images, names, &engine, &prefix, credentials.as_ref(), say).await?;
+            remember(&config, pushed)?;
+        }
+    }
+    Ok(ExitCode::SUCCESS)
+}
+
+fn images(cli: &Cli, config: &Config) -> Result<Images, Failure> {
+    let files = setup::files(cli, config)?;
+    let own =
+        files.into_iter().filter_map(|(path, bytes)| Some((path.strip_prefix("base-images/")?.to_owned(), bytes)));
+    Images::parse(own.collect())
+}
+
+fn cache(config: &Config) -> PathBuf {
+    config.cache.directory.clone().unwrap_or_else(environment::cache_directory)
+}
+
+/// The file that pins the base images of this machine.
+pub(super) fn lock_file(config: &Config) -> PathBuf {
+    cache(config).join("images.lock")
+}
+
+/// What `images.lock` pins; nothing where there is none yet.
+pub(super) fn lock(config: &Config) -> Result<Lock, Failure> {
+    match std::fs::read_to_string(lock_file(config)) {
+        Ok(text) => Lock::parse(&text),
+        Err(_) => Ok(Lock::new()),
+    }
+}
+
+fn remember(config: &Config, newer: Lock) -> Result<(), Failure> {
+    let mut lock = lock(config)?;
+    lock.merge(newer);
+    let path = lock_file(config);
+    let failed = |error: std::io::Error| {
+        Failure::new(FailureCode::Internal, format!("`{}` cannot be written: {error}", path.display()))
+    };
+    let directory = path.parent().unwrap_or(&path);
+    let mut file = tempfile::NamedTempFile::new_in(directory).map_err(failed)?;
+    std::io::Write::write_all(&mut file, lock.to_toml().as_bytes()).map_err(failed)?;
+    file.persist(&path).map_err(|error| failed(error.error))?;
+    Ok(())
+}

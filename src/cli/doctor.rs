@@ -1,0 +1,161 @@
+//! `slipway doctor`: what is there, what is missing, what to do.
+
+use std::collections::BTreeMap;
+use std::path::Path;
+use std::process::ExitCode;
+
+use serde::Serialize;
+use tokio_util::sync::CancellationToken;
+
+use super::args::{Cli, Format, FormatKind};
+use super::{base_images, setup};
+use crate::catalog::Catalog;
+use crate::environment;
+use crate::image::docker::DockerBackend;
+use crate::model::failure::Failure;
+use crate::process::{Program, capture};
+use crate::toolchain::definition::Argument;
+
+/// One thing that was looked at.
+#[derive(Debug, Serialize)]
+struct Finding {
+    what: String,
+    there: bool,
+    needed: bool,
+    detail: String,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    hint: Option<String>,
+}
+
+/// Looks at everything and prints it; fails where something needed is missing.
+pub(super) async fn doctor(cli: &Cli, format: &Format) -> Result<ExitCode, Failure> {
+    let config = setup::config(cli)?;
+    let catalog = setup::catalog(cli, &config)?;
+    let mut findings = vec![engine().await];
+    findings.push(tool("git", &["--version"], true, "install Git: it fetches sources").await);
+    findings.push(tool("java", &["-version"], false, "only for `--runner host`: install a JDK").await);
+    for (program, title) in programs(&catalog) {
+        findings.push(
+            tool(
+                &program,
+                &["--version", "version"],
+                false,
+                &format!("only for `--runner host` and {title}: install it"),
+            )
+            .await,
+        );
+    }
+    let hub = "only for `slipway base-images build` without a hub: install debootstrap";
+    findings.push(tool("debootstrap", &["--version"], false, hub).await);
+    let lock = base_images::lock(&config)?;
+    findings.push(Finding {
+        what: "base images".into(),
+        there: !lock.images.is_empty(),
+        needed: true,
+        detail: lock.images.keys().cloned().collect::<Vec<_>>().join(", "),
+        hint: Some("build them: `slipway base-images build`".into()),
+    });
+    let bundle = config.network.ca_bundle.clone().or_else(environment::ca_bundle);
+    findings.push(Finding {
+        what: "certificate authorities".into(),
+        there: bundle.is_some(),
+        needed: true,
+        detail: bundle.map(|path| path.display().to_string()).unwrap_or_default(),
+        hint: Some("install `ca-certificates`, or set `network.ca_bundle`".into()),
+    });
+    findings.push(Finding {
+        what: "registry".into(),
+        there: config.registry.host.is_some(),
+        needed: false,
+        detail: config.registry.host.clone().unwrap_or_default(),
+        hint: Some("only for `--push`: set `registry.host`".into()),
+    });
+    findings.push(disk(&config.cache.directory.clone().unwrap_or_else(environment::cache_directory)));
+    print(&findings, format.format)?;
+    let missing = findings.iter().any(|finding| finding.needed && !finding.there);
+    Ok(if missing { ExitCode::FAILURE } else { ExitCode::SUCCESS })
+}
+
+async fn engine() -> Finding {
+    let checked = DockerBackend::new(None).check().await;
+    Finding {
+        what: "Docker Engine".into(),
+        there: checked.is_ok(),
+        needed: true,
+        detail: checked.as_ref().err().map_or("answers".into(), |failure| failure.message.clone()),
+        hint: checked.err().map(|failure| failure.hint),
+    }
+}
+
+/// The programs that the toolchains' commands start, with the title of their toolchain.
+fn programs(catalog: &Catalog) -> BTreeMap<String, String> {
+    let mut programs = BTreeMap::new();
+    for definition in catalog.toolchains.values().map(|toolchain| &toolchain.definition) {
+        for step in &definition.steps {
+            let Some(Argument::One(program)) = step.command.first() else { continue };
+            // What lies at a path is made by the build itself.
+            if program.contains('/') {
+                continue;
+            }
+            let releases = definition
+                .releases
+                .iter()
+                .map(|release| program.replace("{{ release }}", &release.version.to_string()));
+            programs.extend(releases.map(|program| (program, definition.title.clone())));
+        }
+    }
+    programs
+}
+
+/// Whether a program answers when it is asked for its version, and the first line of what it says.
+async fn tool(program: &str, arguments: &[&str], needed: bool, hint: &str) -> Finding {
+    let mut answer = None;
+    for argument in arguments {
+        answer = answer.or(version(program, argument).await);
+    }
+    Finding {
+        what: program.into(),
+        there: answer.is_some(),
+        needed,
+        detail: answer.unwrap_or_default(),
+        hint: Some(hint.into()),
+    }
+}
+
+async fn version(program: &str, argument: &str) -> Option<String> {
+    let mut spec = Program::new(program, [argument]);
+    spec.env.extend(environment::all());
+    let said = capture(&spec, &CancellationToken::new()).await.ok().filter(crate::process::Captured::success)?;
+    let text = if said.stdout.is_empty() { &said.stderr } else { &said.stdout };
+    Some(String::from_utf8_lossy(text).lines().next().unwrap_or_default().to_owned())
+}
+
+fn disk(cache: &Path) -> Finding {
+    let place = cache.ancestors().find(|path| path.exists()).unwrap_or(Path::new("/"));
+    let free = rustix::fs::statvfs(place).map_or(0, |stat| stat.f_bavail * stat.f_frsize);
+    Finding {
+        what: "disk".into(),
+        there: free > 5 << 30,
+        needed: true,
+        detail: format!("{} GiB free at {}", free >> 30, place.display()),
+        hint: Some("free space: base images and caches want 5 GiB and more".into()),
+    }
+}
+
+fn print(findings: &[Finding], format: FormatKind) -> Result<(), Failure> {
+    if format != FormatKind::Text {
+        return setup::print_json(&findings).map(drop);
+    }
+    for finding in findings {
+        let mark = match (finding.there, finding.needed) {
+            (true, _) => "ok",
+            (false, true) => "MISSING",
+            (false, false) => "absent",
+        };
+        anstream::println!("{mark:<8} {:<24} {}", finding.what, finding.detail);
+        if let Some(hint) = finding.hint.as_ref().filter(|_| !finding.there) {
+            anstream::println!("{:<8} {:<24} {hint}", "", "");
+        }
+    }
+    Ok(())
+}

@@ -1,0 +1,83 @@
+//! The command line: flags in, requests out; data to stdout, people's text to stderr.
+
+mod args;
+mod base_images;
+mod build;
+mod doctor;
+mod explain;
+mod plan;
+mod progress;
+mod request;
+mod run;
+mod setup;
+
+use std::process::ExitCode;
+
+use clap::{CommandFactory, Parser};
+use tokio_util::sync::CancellationToken;
+
+use crate::model::failure::{Failure, FailureCode};
+use args::{Cli, Verb};
+
+/// Exit code of wrong usage or configuration.
+const USAGE: u8 = 2;
+/// Exit code of a failure that may be gone later (BSD's `EX_TEMPFAIL`).
+const TEMPORARY: u8 = 75;
+/// Exit code of a cancelled build, as shells give it for Ctrl-C.
+const CANCELLED: u8 = 130;
+
+/// Runs the program: parses the arguments, does what they say, gives the exit code.
+#[must_use]
+pub fn main() -> ExitCode {
+    let cli = Cli::parse();
+    if let Verb::Completions { shell } = &cli.verb {
+        clap_complete::generate(*shell, &mut Cli::command(), "slipway", &mut std::io::stdout());
+        return ExitCode::SUCCESS;
+    }
+    setup::logging(&cli);
+    // The only provider of cryptography in the program; a second installation is harmless.
+    let _ = rustls::crypto::ring::default_provider().install_default();
+    let runtime = match tokio::runtime::Builder::new_multi_thread().enable_all().build() {
+        Ok(runtime) => runtime,
+        Err(error) => {
+            anstream::eprintln!("error: the runtime does not start: {error}");
+            return ExitCode::from(TEMPORARY);
+        }
+    };
+    runtime.block_on(async {
+        let cancel = CancellationToken::new();
+        let signal = tokio::spawn(setup::cancel_on_signal(cancel.clone()));
+        let outcome = dispatch(&cli, &cancel).await;
+        signal.abort();
+        match outcome {
+            Ok(code) => code,
+            Err(failure) => {
+                explain::to_stderr(&failure);
+                exit_code(&failure)
+            }
+        }
+    })
+}
+
+async fn dispatch(cli: &Cli, cancel: &CancellationToken) -> Result<ExitCode, Failure> {
+    match &cli.verb {
+        Verb::Plan(flags) => plan::plan(cli, flags, cancel).await,
+        Verb::Build(flags) if flags.dry_run => plan::plan(cli, &flags.common, cancel).await,
+        Verb::Build(flags) => build::build(cli, flags, cancel).await,
+        Verb::Run(flags) => run::run(cli, flags, cancel).await,
+        Verb::BaseImages(verb) => base_images::base_images(cli, verb, cancel).await,
+        Verb::Doctor(format) => doctor::doctor(cli, format).await,
+        Verb::Schema { of } => setup::schema(*of),
+        Verb::Completions { .. } => Ok(ExitCode::SUCCESS),
+    }
+}
+
+/// The exit code of a failure (`docs/cli.md`).
+fn exit_code(failure: &Failure) -> ExitCode {
+    ExitCode::from(match failure.code {
+        FailureCode::Cancelled => CANCELLED,
+        FailureCode::ConfigurationInvalid => USAGE,
+        _ if failure.retryable => TEMPORARY,
+        _ => 1,
+    })
+}

@@ -1,0 +1,40 @@
+//! `slipway plan`, which is also `build --dry-run`.
+
+use std::process::ExitCode;
+
+use serde_json::json;
+use tokio_util::sync::CancellationToken;
+
+use super::args::{Cli, Common, FormatKind};
+use super::{exit_code, explain, request, setup};
+use crate::model::failure::Failure;
+use crate::model::plan::Plan;
+use crate::pipeline::{self, source};
+
+/// Plans and prints.
+pub(super) async fn plan(cli: &Cli, flags: &Common, cancel: &CancellationToken) -> Result<ExitCode, Failure> {
+    let outcome = tokio::select! {
+        outcome = decide(cli, flags) => outcome,
+        () = cancel.cancelled() => Err(Failure::new(crate::model::failure::FailureCode::Cancelled, "planning was cancelled")),
+    };
+    match (outcome, flags.format.format) {
+        (Ok(plan), FormatKind::Text) => {
+            anstream::print!("{}", crate::plan::print::text(&plan));
+            Ok(ExitCode::SUCCESS)
+        }
+        (Ok(plan), _) => setup::print_json(&plan),
+        (Err(failure), FormatKind::Text) => Err(failure),
+        (Err(failure), _) => {
+            setup::print_json(&json!({ "version": 1, "failure": failure }))?;
+            explain::to_stderr(&failure);
+            Ok(exit_code(&failure))
+        }
+    }
+}
+
+async fn decide(cli: &Cli, flags: &Common) -> Result<Plan, Failure> {
+    let request = request::request(flags, &[])?;
+    let services = setup::planning(cli)?;
+    let source = source::fetch(&services, &request).await?;
+    pipeline::plan(&services, &request, &source).await
+}

@@ -1,0 +1,35 @@
+//! `slipway run`: build, start with its ports, follow the log, remove on Ctrl-C.
+
+use std::process::ExitCode;
+
+use tokio_util::sync::CancellationToken;
+
+use super::args::{Cli, Common};
+use super::progress::Progress;
+use super::{exit_code, explain, request, setup};
+use crate::model::failure::{Failure, FailureCode};
+use crate::pipeline::{self, Delivery};
+
+/// Builds and runs.
+pub(super) async fn run(cli: &Cli, flags: &Common, cancel: &CancellationToken) -> Result<ExitCode, Failure> {
+    let request = request::request(flags, &[])?;
+    let services = setup::services(cli, flags.runner).await?;
+    let progress = Progress::new(flags.format.format, cli.quiet, cli.verbose);
+    let report =
+        pipeline::run(&services, &request, &Delivery::default(), &|event| progress.event(&event), cancel).await;
+    progress.done();
+    explain::warnings(&report.warnings);
+    if let Some(failure) = &report.failure {
+        explain::to_stderr(failure);
+        return Ok(exit_code(failure));
+    }
+    let image = report.image.ok_or_else(|| {
+        Failure::new(FailureCode::RequestInvalid, "a library has nothing that runs")
+            .hint("`slipway run` is for services")
+    })?;
+    let code = services
+        .backend
+        .run(&image.digest, &|line| anstream::println!("{line}"), &|line| anstream::eprintln!("{line}"), cancel)
+        .await?;
+    Ok(ExitCode::from(u8::try_from(code).unwrap_or(1)))
+}

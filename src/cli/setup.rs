@@ -1,0 +1,166 @@
+//! Logging, signals, and the services that builds are made with.
+
+use std::path::PathBuf;
+use std::process::ExitCode;
+use std::sync::Arc;
+
+use tokio_util::sync::CancellationToken;
+
+use super::args::{Cli, SchemaOf};
+use crate::catalog::{self, Catalog, Operator};
+use crate::config::{Config, RunnerKind};
+use crate::environment;
+use crate::image::docker::DockerBackend;
+use crate::model::failure::{Failure, FailureCode};
+use crate::pipeline::Services;
+use crate::runner::Runner;
+use crate::schema;
+use crate::trust::Trust;
+
+/// Structured logs to stderr, as loud as the flags say.
+pub(super) fn logging(cli: &Cli) {
+    let level = match (cli.quiet, cli.verbose) {
+        (true, _) => "error",
+        (false, 0) => "warn",
+        (false, 1) => "slipway=info,warn",
+        (false, 2) => "slipway=debug,info",
+        _ => "trace",
+    };
+    let filter = tracing_subscriber::EnvFilter::new(level);
+    tracing_subscriber::fmt().with_env_filter(filter).with_writer(std::io::stderr).with_target(false).init();
+}
+
+/// Cancels on Ctrl-C and SIGTERM; a second Ctrl-C ends the program at once.
+pub(super) async fn cancel_on_signal(cancel: CancellationToken) {
+    use tokio::signal::unix::{SignalKind, signal};
+    let Ok(mut terminate) = signal(SignalKind::terminate()) else { return };
+    tokio::select! {
+        _ = tokio::signal::ctrl_c() => {}
+        _ = terminate.recv() => {}
+    }
+    cancel.cancel();
+    anstream::eprintln!("stopping; once more to stop at once");
+    let _ = tokio::signal::ctrl_c().await;
+    std::process::exit(130);
+}
+
+/// The configuration that the flags name.
+pub(super) fn config(cli: &Cli) -> Result<Config, Failure> {
+    Config::load(cli.config.as_deref())
+}
+
+/// The catalogue: what the program brings along, overlaid by the operator's directory.
+pub(super) fn catalog(cli: &Cli, config: &Config) -> Result<Catalog, Failure> {
+    let operator = Operator {
+        registry: config.registry.host.clone(),
+        defaults: config.defaults.clone(),
+        image_mirrors: config.mirrors.images.clone(),
+        mirrors: serde_json::to_value(&config.mirrors).unwrap_or_default(),
+        ca_bundle: ca_bundle(config).is_some(),
+        // Where no operator has written a configuration, a person builds their own Dockerfile on their own machine.
+        own_dockerfiles: config.build.own_dockerfiles || Config::file(cli.config.as_deref()).is_none(),
+    };
+    let mut catalog = Catalog::from_files(&files(cli, config)?, operator)?;
+    for (name, locked) in super::base_images::lock(config)?.images {
+        if let Some(image) = catalog.base_images.get_mut(&name) {
+            image.reference = locked.reference;
+            image.digest =
+                locked.digest.and_then(|digest| digest.rsplit_once('@').map(|(_, digest)| digest.to_owned()));
+        }
+    }
+    Ok(catalog)
+}
+
+/// The catalogue's files.
+pub(super) fn files(cli: &Cli, config: &Config) -> Result<catalog::Files, Failure> {
+    let mut files = catalog::embedded();
+    if let Some(directory) = cli.catalog.as_ref().or(config.build.catalog.as_ref()) {
+        overlay(&mut files, directory)?;
+    }
+    Ok(files)
+}
+
+fn overlay(files: &mut catalog::Files, directory: &std::path::Path) -> Result<(), Failure> {
+    let unreadable = |error: &dyn std::fmt::Display| {
+        Failure::new(
+            FailureCode::ConfigurationInvalid,
+            format!("the catalogue `{}` cannot be read: {error}", directory.display()),
+        )
+    };
+    if !directory.is_dir() {
+        return Err(unreadable(&"it is no directory"));
+    }
+    for entry in ignore::WalkBuilder::new(directory).standard_filters(false).build() {
+        let entry = entry.map_err(|error| unreadable(&error))?;
+        if entry.file_type().is_some_and(|kind| kind.is_file()) {
+            let bytes = std::fs::read(entry.path()).map_err(|error| unreadable(&error))?;
+            if let Some(path) = entry.path().strip_prefix(directory).ok().and_then(std::path::Path::to_str) {
+                files.insert(path.to_owned(), bytes);
+            }
+        }
+    }
+    Ok(())
+}
+
+fn ca_bundle(config: &Config) -> Option<PathBuf> {
+    config.network.ca_bundle.clone().or_else(environment::ca_bundle)
+}
+
+/// Everything that builds need, from configuration and flags.
+pub(super) async fn services(cli: &Cli, runner: Option<RunnerKind>) -> Result<Services, Failure> {
+    let config = config(cli)?;
+    let catalog = Arc::new(catalog(cli, &config)?);
+    let cache = config.cache.directory.clone().unwrap_or_else(environment::cache_directory);
+    let trust = match ca_bundle(&config) {
+        Some(bundle) => {
+            let directory = cache.join("trust");
+            let prepared = tokio::task::spawn_blocking(move || Trust::prepare(&bundle, &directory)).await;
+            Some(prepared.map_err(|error| Failure::new(FailureCode::Internal, error.to_string()))??)
+        }
+        None => None,
+    };
+    let backend = DockerBackend::new(None);
+    let runner = match runner.or(config.build.runner).unwrap_or(RunnerKind::Container) {
+        RunnerKind::Container => container(&cache).await?,
+        RunnerKind::Host => Runner::host(),
+    };
+    Ok(Services { config, catalog, runner, backend, cache, trust })
+}
+
+/// Containers, after those of a worker that died were taken away.
+async fn container(cache: &std::path::Path) -> Result<Runner, Failure> {
+    let runner = Runner::container(cache.join("sandbox")).await?;
+    if let Runner::Container(sandbox) = &runner
+        && let Err(failure) = sandbox.sweep().await
+    {
+        tracing::warn!(error = %failure, "leftovers of an earlier run stay behind");
+    }
+    Ok(runner)
+}
+
+/// Services that can plan: nothing is connected to, no cache is written.
+pub(super) fn planning(cli: &Cli) -> Result<Services, Failure> {
+    let config = config(cli)?;
+    let catalog = Arc::new(catalog(cli, &config)?);
+    let cache = config.cache.directory.clone().unwrap_or_else(environment::cache_directory);
+    Ok(Services { config, catalog, runner: Runner::host(), backend: DockerBackend::new(None), cache, trust: None })
+}
+
+/// Prints the JSON schema of a format.
+pub(super) fn schema(of: SchemaOf) -> Result<ExitCode, Failure> {
+    let schema = match of {
+        SchemaOf::Plan => schema::plan(),
+        SchemaOf::Report => schema::report(),
+        SchemaOf::Settings => schema::settings(),
+        SchemaOf::Config => schema::config(),
+    };
+    print_json(&schema)
+}
+
+/// Prints a value as JSON to stdout.
+pub(super) fn print_json(value: &impl serde::Serialize) -> Result<ExitCode, Failure> {
+    let text =
+        serde_json::to_string_pretty(value).map_err(|error| Failure::new(FailureCode::Internal, error.to_string()))?;
+    anstream::println!("{text}");
+    Ok(ExitCode::SUCCESS)
+}

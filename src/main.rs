@@ -1,0 +1,5 @@
+//! The `slipway` program.
+
+fn main() -> std::process::ExitCode {
+    slipway::cli::main()
+}

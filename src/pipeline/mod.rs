@@ -1,0 +1,135 @@
+//! The build as prose: a request in, a report out.
+
+mod commands;
+mod context;
+mod image;
+mod record;
+mod secret_files;
+mod services;
+pub mod source;
+
+use std::path::PathBuf;
+
+use tokio_util::sync::CancellationToken;
+
+pub use services::Services;
+pub use source::Fetched;
+
+use crate::model::failure::{Failure, Step};
+use crate::model::plan::Plan;
+use crate::model::report::{BuildEvent, BuildReport};
+use crate::model::request::BuildRequest;
+use crate::model::settings::Kind;
+use crate::workspace::Workspace;
+use record::Record;
+
+/// Takes events as they happen.
+pub type EventSink<'a> = &'a (dyn Fn(BuildEvent) + Send + Sync);
+
+/// How the image is built, and what is done with it.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Delivery {
+    /// Whether it is pushed.
+    pub push: bool,
+    /// The archive that it is written to.
+    pub archive: Option<PathBuf>,
+    /// Whether every layer is built afresh.
+    pub no_cache: bool,
+}
+
+/// Builds what the request asks for.
+///
+/// Never fails: what went wrong stands in the report.
+pub async fn run(
+    services: &Services,
+    request: &BuildRequest,
+    delivery: &Delivery,
+    events: EventSink<'_>,
+    cancel: &CancellationToken,
+) -> BuildReport {
+    let mut record = Record::begin(request, events);
+    let outcome = Box::pin(build(services, request, delivery, &mut record, cancel)).await;
+    record.end(outcome.err())
+}
+
+/// The steps of a build, in order.
+async fn build(
+    services: &Services,
+    request: &BuildRequest,
+    delivery: &Delivery,
+    record: &mut Record<'_>,
+    cancel: &CancellationToken,
+) -> Result<(), Failure> {
+    let workspace = Workspace::create(&services.workspaces(), request.id.as_str())?;
+
+    let source = record.step(Step::Checkout, unless_cancelled(cancel, source::fetch(services, request))).await?;
+    let plan = record.step(Step::Plan, plan(services, request, &source)).await?;
+    record.planned(&plan);
+    let checkout =
+        record.step(Step::Checkout, unless_cancelled(cancel, source.materialise(&workspace.source()))).await?;
+    record.warn(checkout.warnings.clone());
+    let directory = plan.source.directory.clone();
+    blocking(move || checkout.refuse_lfs_pointers(&directory))
+        .await
+        .map_err(|failure| failure.in_step(Step::Checkout))?;
+
+    commands::run(services, request, &plan, &workspace, record, cancel).await?;
+    if request.kind == Kind::Library {
+        record.deployed(&plan);
+        return Ok(());
+    }
+    let (context, warnings) = record.step(Step::Dockerfile, context::write(&plan, &workspace)).await?;
+    record.warn(warnings);
+    let log = record.log(Step::Image);
+    let built =
+        record.step(Step::Image, image::build(services, &plan, context, delivery.no_cache, &log, cancel)).await?;
+    record.built(&plan, &built);
+    if let Some(archive) = &delivery.archive {
+        image::save(services, &plan, &built, archive, cancel).await?;
+    }
+    if delivery.push {
+        let log = record.log(Step::Push);
+        let published = Box::pin(record.step(Step::Push, image::push(services, &plan, &built, &log, cancel))).await?;
+        record.published(&plan, &published);
+    }
+    Ok(())
+}
+
+/// Plans from the source's files; nothing is written.
+///
+/// # Errors
+/// What fetching the source or planning says.
+pub async fn plan(services: &Services, request: &BuildRequest, source: &Fetched) -> Result<Plan, Failure> {
+    let (request, catalog, source) = (request.clone(), services.catalog.clone(), source.clone());
+    blocking(move || {
+        let reader = source.reader()?;
+        let mut tree = reader.source_tree()?;
+        tree.revision = source.revision();
+        crate::plan::with_texts(&request, &mut tree, &catalog, |tree, wanted| {
+            reader.load(tree, &wanted);
+            Ok(())
+        })
+    })
+    .await
+}
+
+/// Gives up work that nothing is left behind by when it is dropped.
+async fn unless_cancelled<T>(
+    cancel: &CancellationToken,
+    work: impl Future<Output = Result<T, Failure>>,
+) -> Result<T, Failure> {
+    tokio::select! {
+        outcome = work => outcome,
+        () = cancel.cancelled() => Err(Failure::new(crate::model::failure::FailureCode::Cancelled, "the build was cancelled")),
+    }
+}
+
+/// Runs blocking work off the asynchronous threads.
+async fn blocking<T: Send + 'static>(work: impl FnOnce() -> Result<T, Failure> + Send + 'static) -> Result<T, Failure> {
+    tokio::task::spawn_blocking(work).await.unwrap_or_else(|error| {
+        Err(Failure::new(
+            crate::model::failure::FailureCode::Internal,
+            format!("a task of Slipway ended early: {error}"),
+        ))
+    })
+}

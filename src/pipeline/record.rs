@@ -1,0 +1,156 @@
+//! What happened so far: step times, warnings, and in the end the report.
+
+use std::time::Instant;
+
+use super::EventSink;
+use crate::image::{BuiltImage, PublishedImage};
+use crate::model::failure::{Failure, FailureCode, Step, Warning};
+use crate::model::plan::{Plan, PlannedApplication, PlannedSource};
+use crate::model::report::{BuildEvent, BuildReport, Outcome, ReportedImage, ReportedLayer, StepReport};
+use crate::model::request::BuildRequest;
+
+/// The build's record.
+pub(super) struct Record<'a> {
+    events: EventSink<'a>,
+    report: BuildReport,
+}
+
+impl<'a> Record<'a> {
+    /// Begins the record of a request.
+    pub(super) fn begin(request: &BuildRequest, events: EventSink<'a>) -> Self {
+        events(BuildEvent::Accepted { id: request.id.to_string() });
+        let now = crate::clock::now();
+        let report = BuildReport {
+            version: 1,
+            id: request.id.to_string(),
+            attempt: 1,
+            outcome: Outcome::Failed,
+            application: PlannedApplication {
+                product_line: request.product_line.to_string(),
+                name: request.name.to_string(),
+                kind: request.kind,
+                module: request.settings.application.module.clone(),
+                process: request.settings.application.process.clone(),
+            },
+            source: PlannedSource {
+                url: request.source.url().map(ToString::to_string),
+                revision: request.source.revision().map(str::to_owned),
+                commit: None,
+                dirty: false,
+                directory: request.source.directory().to_owned(),
+            },
+            started_at: now.clone(),
+            finished_at: now,
+            worker: rustix::system::uname().nodename().to_string_lossy().into_owned(),
+            steps: Vec::new(),
+            toolchain: None,
+            decisions: Vec::new(),
+            warnings: Vec::new(),
+            image: None,
+            dockerfile: None,
+            library: None,
+            failure: None,
+        };
+        Self { events, report }
+    }
+
+    /// Runs a step, with its events and its time.
+    pub(super) async fn step<T>(
+        &mut self,
+        step: Step,
+        work: impl Future<Output = Result<T, Failure>>,
+    ) -> Result<T, Failure> {
+        (self.events)(BuildEvent::StepStarted { step });
+        let started = Instant::now();
+        let result = work.await.map_err(|failure| failure.in_step(step));
+        self.finished(step, result.as_ref().err(), started);
+        result
+    }
+
+    /// A sink for the log lines of a step.
+    pub(super) fn log(&self, step: Step) -> impl Fn(&str) + Send + Sync + use<'a> {
+        let events = self.events;
+        move |line: &str| events(BuildEvent::Log { step, line: line.to_owned() })
+    }
+
+    /// The end of a step.
+    pub(super) fn finished(&mut self, step: Step, failure: Option<&Failure>, started: Instant) {
+        let outcome = failure.map_or(Outcome::Succeeded, outcome_of);
+        let duration_ms = u64::try_from(started.elapsed().as_millis()).unwrap_or(u64::MAX);
+        let report = StepReport { step, outcome, duration_ms, cached: false };
+        (self.events)(BuildEvent::StepFinished(report.clone()));
+        self.report.steps.push(report);
+    }
+
+    /// Sends an event.
+    pub(super) fn event(&self, event: BuildEvent) {
+        (self.events)(event);
+    }
+
+    /// Notes what was planned.
+    pub(super) fn planned(&mut self, plan: &Plan) {
+        self.report.source = plan.source.clone();
+        self.report.application = plan.application.clone();
+        self.report.toolchain = Some(plan.toolchain.clone());
+        self.report.decisions.clone_from(&plan.decisions);
+        self.report.warnings.clone_from(&plan.warnings);
+        self.report.dockerfile.clone_from(&plan.dockerfile);
+    }
+
+    /// Notes warnings.
+    pub(super) fn warn(&mut self, warnings: Vec<Warning>) {
+        self.report.warnings.extend(warnings);
+    }
+
+    /// Notes the image before its push.
+    pub(super) fn built(&mut self, plan: &Plan, built: &BuiltImage) {
+        let Some(image) = &plan.image else { return };
+        let layers =
+            built.layers.iter().map(|layer| ReportedLayer { digest: layer.to_string(), size: 0, reused: false });
+        self.report.image = Some(ReportedImage {
+            references: image.references.clone(),
+            digest: built.id.to_string(),
+            pushed: false,
+            size: built.size,
+            layers: layers.collect(),
+            base: image.base.clone(),
+        });
+    }
+
+    /// Notes the image after its push.
+    pub(super) fn published(&mut self, plan: &Plan, published: &PublishedImage) {
+        let layers = published.layers.iter();
+        self.report.image = Some(ReportedImage {
+            references: published.references.iter().map(ToString::to_string).collect(),
+            digest: published.digest.to_string(),
+            pushed: true,
+            size: published.size,
+            layers: layers
+                .map(|layer| ReportedLayer { digest: layer.digest.to_string(), size: layer.size, reused: layer.reused })
+                .collect(),
+            base: plan.image.as_ref().map(|image| image.base.clone()).unwrap_or_default(),
+        });
+    }
+
+    /// Notes what a library deployed.
+    pub(super) fn deployed(&mut self, plan: &Plan) {
+        self.report.library.clone_from(&plan.library);
+    }
+
+    /// The report.
+    pub(super) fn end(mut self, failure: Option<Failure>) -> BuildReport {
+        self.report.outcome = failure.as_ref().map_or(Outcome::Succeeded, outcome_of);
+        self.report.failure = failure;
+        self.report.finished_at = crate::clock::now();
+        self.report
+    }
+}
+
+fn outcome_of(failure: &Failure) -> Outcome {
+    match failure.code {
+        FailureCode::Cancelled => Outcome::Cancelled,
+        FailureCode::TimedOut => Outcome::TimedOut,
+        FailureCode::RequestInvalid => Outcome::Rejected,
+        _ => Outcome::Failed,
+    }
+}

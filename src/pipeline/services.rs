@@ -1,0 +1,141 @@
+//! Everything that a build needs from this machine, made once at the start.
+
+use std::collections::BTreeMap;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+use super::commands::Env;
+use crate::catalog::Catalog;
+use crate::config::{Config, Scope};
+use crate::image::RegistryAccess;
+use crate::image::credentials::Credentials;
+use crate::image::docker::DockerBackend;
+use crate::model::command::{FileMount, Limits};
+use crate::model::failure::{Failure, FailureCode};
+use crate::model::request::BuildRequest;
+use crate::runner::Runner;
+use crate::trust::Trust;
+
+/// What builds are made with.
+pub struct Services {
+    /// The operator's configuration.
+    pub config: Config,
+    /// Toolchains and base images.
+    pub catalog: Arc<Catalog>,
+    /// Where commands run.
+    pub runner: Runner,
+    /// What makes images.
+    pub backend: DockerBackend,
+    /// Where caches are.
+    pub cache: PathBuf,
+    /// The operator's certificate authorities.
+    pub trust: Option<Trust>,
+}
+
+impl Services {
+    /// Where workspaces are made.
+    #[must_use]
+    pub fn workspaces(&self) -> PathBuf {
+        self.cache.join("workspaces")
+    }
+
+    /// The directory of a named cache for this request's scope.
+    pub(super) fn cache(&self, request: &BuildRequest, name: &str) -> Result<PathBuf, Failure> {
+        let directory = self.scope(request).join(name);
+        std::fs::create_dir_all(&directory).map_err(|error| {
+            Failure::new(FailureCode::Internal, format!("the cache `{}` cannot be made: {error}", directory.display()))
+        })?;
+        Ok(directory)
+    }
+
+    fn scope(&self, request: &BuildRequest) -> PathBuf {
+        let scopes = self.cache.join("toolchains");
+        match self.config.cache.scope {
+            Scope::ProductLine => scopes.join("product-lines").join(request.product_line.as_str()),
+            Scope::Application => {
+                scopes.join("applications").join(request.product_line.as_str()).join(request.name.as_str())
+            }
+            Scope::Everyone => scopes.join("everyone"),
+        }
+    }
+
+    /// The stamp that says that a cache has resolved these manifests.
+    pub(super) fn resolved(&self, request: &BuildRequest, key: &str) -> PathBuf {
+        self.scope(request).join("resolved").join(key)
+    }
+
+    /// Proxies and certificate authorities, as every tool wants to hear of them.
+    pub(super) fn network_env(&self) -> Env {
+        let mut env = if self.trust.is_some() { Trust::env() } else { Env::new() };
+        let network = &self.config.network;
+        for (name, value) in [
+            ("http_proxy", &network.http_proxy),
+            ("https_proxy", &network.https_proxy),
+            ("no_proxy", &network.no_proxy),
+        ] {
+            if let Some(value) = value {
+                env.insert(name.to_owned(), value.clone());
+                env.insert(name.to_uppercase(), value.clone());
+            }
+        }
+        env
+    }
+
+    /// Passwords of proxies, which no log shows.
+    pub(super) fn proxy_passwords(&self) -> Vec<String> {
+        let proxies = [&self.config.network.http_proxy, &self.config.network.https_proxy];
+        let parsed = proxies.into_iter().flatten().filter_map(|proxy| url::Url::parse(proxy).ok());
+        parsed.filter_map(|proxy| proxy.password().map(str::to_owned)).collect()
+    }
+
+    /// The operator's files that commands see.
+    pub(super) fn files(&self, wanted: &BTreeMap<String, String>) -> Vec<FileMount> {
+        let mut files = self.trust.as_ref().map(Trust::files).unwrap_or_default();
+        let settings = serde_json::to_value(&self.config).unwrap_or_default();
+        for (target, setting) in wanted {
+            let value = setting.split('.').try_fold(&settings, |value, key| value.get(key));
+            if let Some(path) = value.and_then(serde_json::Value::as_str) {
+                files.push(FileMount { source: PathBuf::from(path), target: PathBuf::from(target) });
+            }
+        }
+        files
+    }
+
+    /// What a command may use.
+    pub(super) fn limits(&self, request: &BuildRequest) -> Limits {
+        let limits = &self.config.limits;
+        let millicpus = (limits.cpus * 1000.0).clamp(1.0, 1_000_000.0);
+        Limits {
+            timeout: request.timeout.map_or(limits.timeout, |asked| asked.min(limits.timeout)),
+            silence: Some(limits.silence),
+            memory: limits.memory,
+            #[allow(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "clamped above")]
+            millicpus: millicpus as u64,
+            processes: limits.processes,
+            output: limits.log,
+        }
+    }
+
+    /// How the registry is reached for a product line.
+    pub(super) async fn registry_access(&self, product_line: &str) -> Result<RegistryAccess, Failure> {
+        let registry = &self.config.registry;
+        let credentials = match &registry.credentials {
+            Some(name) => {
+                let host = registry.host.as_deref().unwrap_or_default();
+                let account = crate::secrets::account(&self.config, name, host, product_line).await?;
+                Some(Credentials::password(account.username, account.password))
+            }
+            None => None,
+        };
+        let ca_bundle = self.config.network.ca_bundle.as_ref().and_then(|path| std::fs::read(path).ok());
+        Ok(RegistryAccess { credentials, plain_http: false, ca_bundle })
+    }
+}
+
+/// Leaves the stamp; losing it costs time only.
+pub(super) fn mark_resolved(stamp: &Path) {
+    let written = stamp.parent().map_or(Ok(()), std::fs::create_dir_all).and_then(|()| std::fs::write(stamp, ""));
+    if let Err(error) = written {
+        tracing::debug!(path = %stamp.display(), %error, "a stamp cannot be written");
+    }
+}
