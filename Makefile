@@ -1,0 +1,43 @@
+# `make` alone lists the targets. Debian or Ubuntu, with Rust; `services` installs the rest as root.
+
+SHELL := /bin/bash
+.DEFAULT_GOAL := help
+.PHONY: help services services-down base-images test test-full lint demo bench
+
+# What the examples and tests run on; `make test-full` builds and checks all there are.
+BASE_IMAGES := build-jdk-8 jre-8 build-jdk-17 jre-17 build-python-3.13 python-3.13 build-go static debian
+
+STATE := $(or $(SLIPWAY_SERVICES),$(or $(XDG_STATE_HOME),$(HOME)/.local/state)/slipway/services)
+# Exports what the services told of themselves to the command that follows.
+WITH_SERVICES := set -a && . "$(STATE)/services.env" && set +a &&
+
+help: ## list the targets
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "%-15s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+
+services: ## install and start the Docker Engine, RabbitMQ, registry, Git server and Maven repository that tests use
+	@tests/services/up
+
+services-down: ## stop what `services` started and remove every trace of it
+	@tests/services/down
+
+base-images: services ## build the base images that tests use; a second time does nothing
+	cargo run --locked --quiet -- base-images build $(BASE_IMAGES)
+
+lint: ## formatting, clippy and documentation, warnings being errors
+	cargo fmt --all --check
+	cargo clippy --locked --all-targets -- -D warnings
+	RUSTDOCFLAGS='-D warnings' cargo doc --locked --no-deps --document-private-items
+
+test: lint services base-images ## lint, then every test against the real parts
+	$(WITH_SERVICES) cargo test --locked
+
+test-full: lint services base-images ## also the long tests, and every base image built and checked
+	cargo run --locked --quiet -- base-images build
+	cargo run --locked --quiet -- base-images check
+	$(WITH_SERVICES) cargo test --locked -- --include-ignored
+
+demo: services base-images ## the main job, end to end, on real input
+	$(WITH_SERVICES) tests/demo
+
+bench: services base-images ## time builds against what a team would run by hand
+	$(WITH_SERVICES) tests/bench

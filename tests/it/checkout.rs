@@ -1,0 +1,369 @@
+//! Checkout against real Git servers: `make services` starts them.
+
+use std::collections::BTreeSet;
+use std::path::{Path, PathBuf};
+
+use slipway::checkout::{Access, AllowList, Credentials, WorkingTree, resolve_and_fetch};
+use slipway::model::failure::{Failure, FailureCode};
+use slipway::model::source::Source;
+use slipway::model::source_tree::{EntryKind, Text};
+
+use crate::services::{run, service};
+
+/// A repository on the test server that goes when the test ends.
+struct Published {
+    work: tempfile::TempDir,
+    bare: PathBuf,
+    name: String,
+}
+
+impl Published {
+    /// One commit with these files, served below `/open` or `/private`.
+    fn new(area: &str, files: &[(&str, &str)]) -> Self {
+        let work = tempfile::tempdir().unwrap();
+        run(work.path(), &["git", "init", "-q", "-b", "main"]);
+        let name = work.path().file_name().unwrap().to_string_lossy().trim_start_matches('.').to_owned() + ".git";
+        let bare = Path::new(service("SLIPWAY_TEST_GIT_REPOSITORIES")).join(area).join(&name);
+        run(work.path(), &["git", "init", "-q", "--bare", "-b", "main", bare.to_str().unwrap()]);
+        let published = Self { work, bare, name };
+        published.commit(files);
+        published
+    }
+
+    fn commit(&self, files: &[(&str, &str)]) -> String {
+        for (path, text) in files {
+            let file = self.work.path().join(path);
+            std::fs::create_dir_all(file.parent().unwrap()).unwrap();
+            std::fs::write(file, text).unwrap();
+        }
+        self.git(&["add", "-A"]);
+        self.git(&["commit", "-q", "-m", "change"]);
+        self.push("HEAD:refs/heads/main");
+        self.git(&["rev-parse", "HEAD"])
+    }
+
+    fn push(&self, what: &str) {
+        self.git(&["push", "-q", "-f", self.bare.to_str().unwrap(), what]);
+    }
+
+    fn git(&self, arguments: &[&str]) -> String {
+        run(self.work.path(), &[&["git"], arguments].concat())
+    }
+
+    fn url(&self, base: &str) -> String {
+        format!("{}/{}", service(base), self.name)
+    }
+}
+
+impl Drop for Published {
+    fn drop(&mut self) {
+        let _ = std::fs::remove_dir_all(&self.bare);
+    }
+}
+
+fn source(url: &str, revision: Option<&str>) -> Source {
+    let revision = revision.map(|revision| revision.parse().unwrap());
+    Source { url: url.parse().unwrap(), revision, commit: None, directory: String::new() }
+}
+
+fn open_access() -> Access {
+    Access {
+        allow: AllowList::parse(["http://127.0.0.1:1/", service("SLIPWAY_TEST_GIT")]).unwrap(),
+        ..Access::default()
+    }
+}
+
+fn private_access(password: &str) -> Access {
+    let credentials = Credentials {
+        name: "test".into(),
+        username: service("SLIPWAY_TEST_USER").into(),
+        password: password.into(),
+        hosts: vec!["127.0.0.1".into()],
+    };
+    Access {
+        allow: AllowList::parse([service("SLIPWAY_TEST_GIT_PRIVATE")]).unwrap(),
+        credentials: Some(credentials),
+        ..Access::default()
+    }
+}
+
+async fn fetch_code(url: &str, revision: Option<&str>, access: &Access, cache: &Path) -> FailureCode {
+    resolve_and_fetch(&source(url, revision), access, cache).await.expect_err("refused").code
+}
+
+#[tokio::test]
+async fn every_kind_of_revision_is_found() {
+    let cache = tempfile::tempdir().unwrap();
+    let repository = Published::new("open", &[("pom.xml", "<project/>")]);
+    let first = repository.git(&["rev-parse", "HEAD"]);
+    repository.git(&["tag", "-a", "v1", "-m", "one"]);
+    repository.push("v1");
+    let second = repository.commit(&[("pom.xml", "<project>2</project>")]);
+    repository.git(&["checkout", "-q", "-b", "side"]);
+    std::fs::write(repository.work.path().join("side"), "").unwrap();
+    repository.git(&["add", "-A"]);
+    repository.git(&["commit", "-q", "-m", "side"]);
+    let side = repository.git(&["rev-parse", "HEAD"]);
+    repository.push("HEAD:refs/merge-requests/7/head");
+
+    let url = repository.url("SLIPWAY_TEST_GIT");
+    let cases: [(Option<&str>, &str, Option<&str>); 8] = [
+        (None, &second, Some("main")),
+        (Some("main"), &second, Some("main")),
+        (Some("v1"), &first, Some("v1")),
+        (Some("refs/tags/v1"), &first, Some("v1")),
+        (Some(&first), &first, None),
+        (Some(&second[..9]), &second, None),
+        (Some("refs/merge-requests/7/head"), &side, None),
+        (Some("merge-requests/7/head"), &side, None),
+    ];
+    for (revision, commit, name) in cases {
+        let fetched = resolve_and_fetch(&source(&url, revision), &open_access(), cache.path()).await.unwrap();
+        assert_eq!((fetched.commit.as_str(), fetched.branch_or_tag()), (commit, name), "{revision:?}");
+    }
+    let absent = "1234567890123456789012345678901234567890";
+    for missing in ["nothing", "abcdef01", absent] {
+        let code = fetch_code(&url, Some(missing), &open_access(), cache.path()).await;
+        assert_eq!(code, FailureCode::RevisionNotFound, "{missing}");
+    }
+}
+
+#[tokio::test]
+async fn a_server_that_gives_no_commit_by_its_id_is_asked_for_references() {
+    let cache = tempfile::tempdir().unwrap();
+    let repository = Published::new("open", &[("a", "1")]);
+    let first = repository.git(&["rev-parse", "HEAD"]);
+    repository.commit(&[("a", "2")]);
+    run(&repository.bare, &["git", "config", "uploadpack.allowAnySHA1InWant", "false"]);
+    let url = repository.url("SLIPWAY_TEST_GIT_OLD");
+    let access = Access { allow: AllowList::parse([service("SLIPWAY_TEST_GIT_OLD")]).unwrap(), ..Access::default() };
+    let fetched = resolve_and_fetch(&source(&url, Some(&first)), &access, cache.path()).await.unwrap();
+    assert_eq!(fetched.commit.as_str(), first);
+}
+
+#[tokio::test]
+async fn a_warm_mirror_serves_nobody_who_could_not_fetch() {
+    let cache = tempfile::tempdir().unwrap();
+    let repository = Published::new("private", &[("secret", "1")]);
+    let url = repository.url("SLIPWAY_TEST_GIT_PRIVATE");
+    let right = private_access(service("SLIPWAY_TEST_PASSWORD"));
+    resolve_and_fetch(&source(&url, None), &right, cache.path()).await.unwrap();
+
+    let wrong = private_access("wrong-password");
+    let failure = resolve_and_fetch(&source(&url, None), &wrong, cache.path()).await.unwrap_err();
+    assert_eq!(failure.code, FailureCode::SourceUnauthorized);
+    assert!(!format!("{failure:?}").contains("wrong-password"));
+    let nobody = Access { credentials: None, ..right.clone() };
+    assert_eq!(fetch_code(&url, None, &nobody, cache.path()).await, FailureCode::SourceUnauthorized);
+    let head = repository.git(&["rev-parse", "HEAD"]);
+    assert_eq!(fetch_code(&url, Some(&head), &nobody, cache.path()).await, FailureCode::SourceUnauthorized);
+    let mut elsewhere = right;
+    elsewhere.credentials.as_mut().unwrap().hosts = vec!["gitlab.example.com".into()];
+    assert_eq!(fetch_code(&url, None, &elsewhere, cache.path()).await, FailureCode::SourceUnauthorized);
+}
+
+#[tokio::test]
+async fn failures_are_told_apart() {
+    let cache = tempfile::tempdir().unwrap();
+    let missing = format!("{}/nothing.git", service("SLIPWAY_TEST_GIT"));
+    assert_eq!(fetch_code(&missing, None, &open_access(), cache.path()).await, FailureCode::SourceNotFound);
+    let silent = "http://127.0.0.1:1/a.git";
+    assert_eq!(fetch_code(silent, None, &open_access(), cache.path()).await, FailureCode::SourceUnavailable);
+    let elsewhere = "https://elsewhere.example.com/a.git";
+    assert_eq!(fetch_code(elsewhere, None, &open_access(), cache.path()).await, FailureCode::SourceForbidden);
+}
+
+#[tokio::test]
+async fn redirects_obey_the_allow_list() {
+    let cache = tempfile::tempdir().unwrap();
+    let repository = Published::new("open", &[("a", "1")]);
+    let (open, moved) = (service("SLIPWAY_TEST_GIT"), service("SLIPWAY_TEST_GIT_MOVED"));
+    let access = |prefixes: &[&'static str]| Access {
+        allow: AllowList::parse(prefixes.iter().copied()).unwrap(),
+        ..Access::default()
+    };
+    let url = repository.url("SLIPWAY_TEST_GIT_MOVED");
+    resolve_and_fetch(&source(&url, None), &access(&[open, moved]), cache.path()).await.unwrap();
+    assert_eq!(fetch_code(&url, None, &access(&[moved]), cache.path()).await, FailureCode::SourceForbidden);
+    let away = service("SLIPWAY_TEST_GIT_AWAY");
+    let url = repository.url("SLIPWAY_TEST_GIT_AWAY");
+    assert_eq!(fetch_code(&url, None, &access(&[away, open]), cache.path()).await, FailureCode::SourceForbidden);
+}
+
+#[tokio::test]
+async fn a_private_authority_is_trusted_when_the_operator_names_it() {
+    let cache = tempfile::tempdir().unwrap();
+    let repository = Published::new("open", &[("a", "1")]);
+    let url = repository.url("SLIPWAY_TEST_GIT_TLS");
+    let mut access =
+        Access { allow: AllowList::parse([service("SLIPWAY_TEST_GIT_TLS")]).unwrap(), ..Access::default() };
+    let failure = resolve_and_fetch(&source(&url, None), &access, cache.path()).await.unwrap_err();
+    assert_eq!((failure.code, failure.retryable), (FailureCode::SourceUnavailable, false));
+    access.ca_bundle = Some(service("SLIPWAY_TEST_GIT_TLS_CA").into());
+    resolve_and_fetch(&source(&url, None), &access, cache.path()).await.unwrap();
+}
+
+#[tokio::test]
+async fn a_tree_is_read_without_a_working_tree() {
+    let cache = tempfile::tempdir().unwrap();
+    let repository = Published::new("open", &[("app/pom.xml", "<project/>"), ("big", &"x".repeat((1 << 20) + 1))]);
+    std::os::unix::fs::symlink("app/pom.xml", repository.work.path().join("pom.xml")).unwrap();
+    std::os::unix::fs::symlink("../../etc/passwd", repository.work.path().join("passwd")).unwrap();
+    repository.commit(&[("run.sh", "#!/bin/sh\n")]);
+    let url = repository.url("SLIPWAY_TEST_GIT");
+    let fetched = resolve_and_fetch(&source(&url, None), &open_access(), cache.path()).await.unwrap();
+    let reader = fetched.tree().unwrap();
+    let mut tree = reader.source_tree().unwrap();
+    assert_eq!(tree.entry("pom.xml").unwrap().kind, EntryKind::Symlink("app/pom.xml".into()));
+    assert_eq!(tree.entry("app/pom.xml").unwrap().size, 10);
+    for path in ["pom.xml", "passwd", "big"] {
+        assert_eq!(tree.raw_text(path), None);
+    }
+    let wanted: BTreeSet<String> = tree.take_wanted();
+    reader.load(&mut tree, &wanted);
+    assert_eq!(tree.text("pom.xml"), Some("<project/>"));
+    assert_eq!(tree.raw_text("passwd"), Some(&Text::Outside));
+    assert_eq!(tree.raw_text("big"), Some(&Text::TooLarge((1 << 20) + 1)));
+}
+
+#[tokio::test]
+async fn a_builds_directory_has_a_usable_git_of_its_own() {
+    let cache = tempfile::tempdir().unwrap();
+    let repository = Published::new("open", &[("a", "1"), ("sub/b", "2")]);
+    repository.git(&["tag", "v1.0"]);
+    repository.push("v1.0");
+    repository.commit(&[("a", "2")]);
+    let head = repository.commit(&[("a", "3")]);
+    let url = repository.url("SLIPWAY_TEST_GIT");
+    let fetched = resolve_and_fetch(&source(&url, None), &open_access(), cache.path()).await.unwrap();
+    let parent = tempfile::tempdir().unwrap();
+    let into = parent.path().join("workspace");
+    let checkout = fetched.materialise(&into).await.unwrap();
+    // Nothing in it may depend on the mirror.
+    std::fs::remove_dir_all(cache.path()).unwrap();
+    assert_eq!(run(&into, &["git", "rev-parse", "HEAD"]), head);
+    assert_eq!(run(&into, &["git", "status", "--porcelain"]), "");
+    assert_eq!(run(&into, &["git", "describe", "--tags"]), format!("v1.0-2-g{}", &head[..7]));
+    assert_eq!(run(&into, &["git", "branch", "--show-current"]), "main");
+    assert_eq!(run(&into, &["git", "remote", "get-url", "origin"]), url);
+    run(&into, &["git", "fsck", "--strict"]);
+    assert_eq!(std::fs::read_to_string(into.join("sub/b")).unwrap(), "2");
+    assert_eq!((checkout.dirty, checkout.branch_or_tag.as_deref()), (false, Some("main")));
+}
+
+fn with_submodule(repository: &Published, url: &str, commit: &str) {
+    let text = format!("[submodule \"lib\"]\n\tpath = vendor/lib\n\turl = {url}\n");
+    std::fs::write(repository.work.path().join(".gitmodules"), text).unwrap();
+    repository.git(&["add", ".gitmodules"]);
+    repository.git(&["update-index", "--add", "--cacheinfo", &format!("160000,{commit},vendor/lib")]);
+    repository.git(&["commit", "-q", "-m", "submodule"]);
+    repository.push("HEAD:refs/heads/main");
+}
+
+async fn materialise(repository: &Published, into: &Path) -> Result<(), Failure> {
+    let cache = tempfile::tempdir().unwrap();
+    let url = repository.url("SLIPWAY_TEST_GIT");
+    let fetched = resolve_and_fetch(&source(&url, None), &open_access(), cache.path()).await?;
+    fetched.materialise(&into.join("workspace")).await.map(drop)
+}
+
+#[tokio::test]
+async fn submodules_obey_the_allow_list() {
+    let into = tempfile::tempdir().unwrap();
+    let library = Published::new("open", &[("lib.c", "int x;")]);
+    let commit = library.git(&["rev-parse", "HEAD"]);
+    let repository = Published::new("open", &[("a", "1")]);
+    with_submodule(&repository, &format!("../{}", library.name), &commit);
+    materialise(&repository, into.path()).await.unwrap();
+    let written = std::fs::read_to_string(into.path().join("workspace/vendor/lib/lib.c")).unwrap();
+    assert_eq!(written, "int x;");
+
+    let local = format!("file://{}", library.bare.display());
+    let private = format!("{}/x.git", service("SLIPWAY_TEST_GIT_PRIVATE"));
+    for url in [local.as_str(), private.as_str(), "ext::sh -c true", "/etc", "../../../../x"] {
+        let into = tempfile::tempdir().unwrap();
+        let repository = Published::new("open", &[("a", "1")]);
+        with_submodule(&repository, url, &commit);
+        let failure = materialise(&repository, into.path()).await.unwrap_err();
+        assert_eq!(failure.code, FailureCode::SourceForbidden, "{url}");
+        assert!(failure.message.contains("vendor/lib"), "{}", failure.message);
+    }
+}
+
+#[tokio::test]
+async fn pointers_of_large_files_are_found() {
+    let cache = tempfile::tempdir().unwrap();
+    let pointer = "version https://git-lfs.github.com/spec/v1\noid sha256:00\nsize 5\n";
+    let files = [(".gitattributes", "*.bin filter=lfs -text\n"), ("app/model.bin", pointer), ("docs/x.bin", pointer)];
+    let repository = Published::new("open", &files);
+    let url = repository.url("SLIPWAY_TEST_GIT");
+    let fetched = resolve_and_fetch(&source(&url, None), &open_access(), cache.path()).await.unwrap();
+    let reader = fetched.tree().unwrap();
+    let tree = reader.source_tree().unwrap();
+    assert_eq!(reader.lfs_pointers(&tree, "app"), ["app/model.bin"]);
+    assert_eq!(reader.lfs_pointers(&tree, "").len(), 2);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn parallel_builds_share_a_mirror() {
+    let cache = tempfile::tempdir().unwrap();
+    let repository = Published::new("open", &[("a", "1")]);
+    let url = repository.url("SLIPWAY_TEST_GIT");
+    let builds = (0..6).map(|index| {
+        let (cache, url) = (cache.path().to_owned(), url.clone());
+        tokio::spawn(async move {
+            let fetched = resolve_and_fetch(&source(&url, None), &open_access(), &cache).await.unwrap();
+            fetched.materialise(&cache.join(format!("build-{index}"))).await.unwrap();
+        })
+    });
+    for build in builds.collect::<Vec<_>>() {
+        build.await.unwrap();
+    }
+    assert_eq!(std::fs::read_dir(cache.path()).unwrap().count(), 7);
+}
+
+#[tokio::test]
+async fn a_mirror_survives_a_killed_fetch() {
+    let cache = tempfile::tempdir().unwrap();
+    let repository = Published::new("open", &[("a", "1")]);
+    let url = repository.url("SLIPWAY_TEST_GIT");
+    resolve_and_fetch(&source(&url, None), &open_access(), cache.path()).await.unwrap();
+    let mirror = std::fs::read_dir(cache.path()).unwrap().next().unwrap().unwrap().path();
+    let head = repository.commit(&[("a", "2")]);
+    for stale in ["packed-refs.lock", "shallow.lock", &format!("refs/slipway/commits/{head}.lock")] {
+        std::fs::write(mirror.join("repository.git").join(stale), "").unwrap();
+    }
+    let fetched = resolve_and_fetch(&source(&url, None), &open_access(), cache.path()).await.unwrap();
+    assert_eq!(fetched.commit.as_str(), head);
+    std::fs::write(mirror.join("repository.git/HEAD"), "").unwrap();
+    resolve_and_fetch(&source(&url, None), &open_access(), cache.path()).await.unwrap();
+}
+
+#[tokio::test]
+async fn a_working_tree_is_taken_as_it_lies_there() {
+    let repository = Published::new("open", &[("app/a", "1"), (".gitignore", "target/\n"), ("gone", "x")]);
+    let work = repository.work.path();
+    assert!(!WorkingTree::open(work).unwrap().dirty);
+    std::fs::write(work.join("app/a"), "changed").unwrap();
+    std::fs::write(work.join("new"), "n").unwrap();
+    std::fs::remove_file(work.join("gone")).unwrap();
+    std::fs::create_dir(work.join("target")).unwrap();
+    std::fs::write(work.join("target/ignored"), "").unwrap();
+    let tree = WorkingTree::open(&work.join("app")).unwrap();
+    assert_eq!((tree.directory.as_str(), tree.dirty, tree.branch.as_deref()), ("app", true, Some("main")));
+    let parent = tempfile::tempdir().unwrap();
+    let into = parent.path().join("workspace");
+    let checkout = tree.materialise(&into).await.unwrap();
+    assert!(checkout.dirty);
+    assert_eq!(run(&into, &["git", "status", "--porcelain"]), "M app/a\n D gone\n?? new");
+    assert_eq!(run(&into, &["git", "rev-parse", "HEAD"]), repository.git(&["rev-parse", "HEAD"]));
+
+    let plain = tempfile::tempdir().unwrap();
+    std::fs::write(plain.path().join("main.py"), "").unwrap();
+    std::fs::write(plain.path().join(".gitignore"), "*.pyc\n").unwrap();
+    std::fs::write(plain.path().join("x.pyc"), "").unwrap();
+    let tree = WorkingTree::open(plain.path()).unwrap();
+    let listed = tree.tree().source_tree().unwrap();
+    assert_eq!(listed.entries().map(|(path, _)| path).collect::<Vec<_>>(), [".gitignore", "main.py"]);
+    assert_eq!(tree.materialise(&parent.path().join("plain")).await.unwrap().commit, None);
+}

@@ -1,0 +1,247 @@
+//! Documents that are generated from the program are current: `SLIPWAY_BLESS=1` writes them, otherwise they are compared.
+
+use std::fmt::Write as _;
+use std::path::Path;
+
+use serde_json::Value;
+use slipway::model::failure::{Blame, FailureCode};
+use slipway::schema;
+
+use crate::projects;
+
+fn root() -> &'static Path {
+    Path::new(env!("CARGO_MANIFEST_DIR"))
+}
+
+/// Writes the document where that is asked for, and compares it otherwise.
+fn current(path: &str, text: &str) {
+    let file = root().join(path);
+    if std::env::var_os("SLIPWAY_BLESS").is_some() {
+        std::fs::create_dir_all(file.parent().unwrap()).unwrap();
+        std::fs::write(&file, text).unwrap();
+    }
+    let there = std::fs::read_to_string(&file).unwrap_or_default();
+    assert!(
+        there == text,
+        "{path} is not current: run `SLIPWAY_BLESS=1 cargo test --test it documents` and review the change"
+    );
+}
+
+#[test]
+fn schemas_are_current() {
+    let schemas = [
+        ("plan", schema::plan()),
+        ("report", schema::report()),
+        ("settings", schema::settings()),
+        ("config", schema::config()),
+    ];
+    for (name, schema) in schemas {
+        current(&format!("docs/schema/{name}.json"), &format!("{}\n", serde_json::to_string_pretty(&schema).unwrap()));
+    }
+}
+
+#[test]
+fn troubleshooting_is_current() {
+    let mut text = String::from(
+        "<!-- Generated from the program's list of failure codes; `SLIPWAY_BLESS=1 cargo test --test it documents` writes it. -->\n\n\
+         # Troubleshooting\n\n\
+         Every failure has a code that stays the same, says whose fault it is and whether trying again may help. `slipway` prints\n\
+         `error[code]` with the places to look at and what to do; reports hold the same under `failure`. The lines below are the\n\
+         general ones: the failure at hand usually knows more.\n\n\
+         - **blame** `request`: correct the message or the flags; `project`: correct the repository; `service`: ask the operator.\n\
+         - **retryable**: the same request may succeed later without anyone changing anything. The command line ends with exit code 75.\n\n\
+         When in doubt, `slipway doctor` says what is there, what is missing and what to do, and `slipway plan` shows every decision\n\
+         with the file and line that it comes from.\n",
+    );
+    for (blame, title) in
+        [(Blame::Request, "The request"), (Blame::Project, "The project"), (Blame::Service, "The service")]
+    {
+        let _ = writeln!(text, "\n## {title}");
+        for code in FailureCode::ALL.iter().filter(|code| code.blame() == blame) {
+            let retryable = if code.retryable() { " Retryable." } else { "" };
+            let _ = writeln!(
+                text,
+                "\n### `{}`\n\n{}{retryable}\n\n*What to do:* {}",
+                code.name(),
+                code.meaning(),
+                code.hint()
+            );
+        }
+    }
+    current("docs/troubleshooting.md", &text);
+}
+
+#[test]
+fn the_configuration_reference_is_current() {
+    let mut text = String::from(
+        "<!-- Generated from the program's types; `SLIPWAY_BLESS=1 cargo test --test it documents` writes it. -->\n\n\
+         # Configuration reference\n\n\
+         Two files are written by people: `slipway.toml` by the application's team, `config.toml` by the operator. Unknown keys are\n\
+         refused with the line they stand in. Durations are written `90s`, `20m`, `2h`; sizes `512MiB`, `4GiB`. Which place wins:\n\
+         the request (flags) over `slipway.toml` over what the manifests say over the operator's defaults. Limits, credentials,\n\
+         mirrors and hosts are the operator's alone.\n\n\
+         The JSON schemas are `schema/settings.json` and `schema/config.json`; `slipway schema settings|config` prints them.\n",
+    );
+    let settings =
+        "In the repository, or in the application's directory of it. Every key may also be given by `--set KEY=VALUE`.";
+    let _ = writeln!(text, "\n## `slipway.toml`\n\n{settings}");
+    tables(&mut text, &schema::settings());
+    let config =
+        "Read from `--config`, else `SLIPWAY_CONFIG`, else `/etc/slipway/config.toml`; without any, the defaults hold.";
+    let _ = writeln!(text, "\n## `config.toml`\n\n{config}");
+    tables(&mut text, &schema::config());
+    current("docs/configuration.md", &text);
+}
+
+/// One section for each table of a schema.
+fn tables(text: &mut String, schema: &Value) {
+    let mut open = vec![(String::new(), schema.clone())];
+    while let Some((path, object)) = open.pop() {
+        let mut rows = String::new();
+        let mut inner = Vec::new();
+        for (key, property) in object["properties"].as_object().into_iter().flatten() {
+            let whole = if path.is_empty() { key.clone() } else { format!("{path}.{key}") };
+            let target = resolve(schema, property);
+            let described = property["description"].as_str().or_else(|| target["description"].as_str());
+            let described = one_line(described.unwrap_or_else(|| panic!("`{whole}` says nothing of itself")));
+            let element = resolve(schema, &target["additionalProperties"]);
+            if target.get("properties").is_some() {
+                inner.push((whole, with_description(target, &described)));
+            } else if element.get("properties").is_some() {
+                inner.push((format!("{whole}.NAME"), with_description(element, &described)));
+            } else {
+                let default = property.get("default").filter(|value| !value.is_null() && !empty(value));
+                let default = default.map(|value| format!("`{value}`")).unwrap_or_default();
+                let _ = writeln!(rows, "| `{key}` | {} | {default} | {described} |", kind(schema, property));
+            }
+        }
+        if !path.is_empty() {
+            let _ = writeln!(text, "\n### `[{path}]`\n\n{}", object["description"].as_str().unwrap_or_default());
+        }
+        if !rows.is_empty() {
+            let _ = write!(text, "\n| key | type | default | meaning |\n| --- | --- | --- | --- |\n{rows}");
+        }
+        open.extend(inner.into_iter().rev());
+    }
+}
+
+fn with_description(mut object: Value, described: &str) -> Value {
+    object["description"] = Value::from(described);
+    object
+}
+
+fn empty(value: &Value) -> bool {
+    value.as_array().is_some_and(Vec::is_empty) || value.as_object().is_some_and(serde_json::Map::is_empty)
+}
+
+/// What a `$ref` or a nullable stands for.
+fn resolve(schema: &Value, property: &Value) -> Value {
+    if let Some(name) = property["$ref"].as_str().and_then(|path| path.strip_prefix("#/$defs/")) {
+        return resolve(schema, &schema["$defs"][name]);
+    }
+    let alternatives = property["anyOf"].as_array();
+    if let Some(one) = alternatives.and_then(|all| all.iter().find(|one| one["type"] != "null")) {
+        return resolve(schema, one);
+    }
+    property.clone()
+}
+
+/// A type as a word for people.
+fn kind(schema: &Value, property: &Value) -> String {
+    let target = resolve(schema, property);
+    let alternatives = target["enum"].as_array().or_else(|| target["oneOf"].as_array());
+    if let Some(alternatives) = alternatives {
+        let word = |one: &Value| match one["properties"].as_object().and_then(|keys| keys.keys().next()) {
+            Some(key) => format!("`{{ {key} = … }}`"),
+            None => format!("`{}`", one.get("const").unwrap_or(one)),
+        };
+        return alternatives.iter().map(word).collect::<Vec<_>>().join(", ");
+    }
+    let name = target["type"]
+        .as_str()
+        .or_else(|| target["type"].as_array()?.iter().find_map(|name| name.as_str().filter(|name| *name != "null")));
+    match name {
+        Some("array") => format!("array of {}", kind(schema, &target["items"])),
+        Some("object") => format!("table of {}", kind(schema, &target["additionalProperties"])),
+        Some(name) => name.to_owned(),
+        None => panic!("no type: {property}"),
+    }
+}
+
+fn one_line(text: &str) -> String {
+    text.replace('\n', " ").replace('|', "\\|")
+}
+
+/// The plan that the README shows is the one of the example that it names.
+#[test]
+fn the_readme_shows_a_real_plan() {
+    let readme = std::fs::read_to_string(root().join("README.md")).unwrap();
+    let (start, end) = ("<!-- the plan of examples/flask -->\n", "<!-- end of the plan -->");
+    let (before, rest) = readme.split_once(start).expect("the mark of the plan");
+    let (_, after) = rest.split_once(end).expect("the end of the plan");
+    let project = projects::all().into_iter().find(|project| project.id == "example-flask").unwrap();
+    let plan = project.plan(&projects::catalog()).1.unwrap();
+    let text = slipway::plan::print::text(&plan);
+    current("README.md", &format!("{before}{start}```\n$ slipway plan\n{text}```\n{end}{after}"));
+}
+
+/// Every verb that the program offers is in the document, and every exit code that it shows here.
+#[test]
+fn the_command_line_is_documented() {
+    let document = std::fs::read_to_string(root().join("docs/cli.md")).unwrap();
+    let slipway = |arguments: &[&str]| {
+        let command = std::process::Command::new(env!("CARGO_BIN_EXE_slipway")).args(arguments).output();
+        command.unwrap_or_else(|error| panic!("slipway {arguments:?}: {error}"))
+    };
+    let help = String::from_utf8(slipway(&["help"]).stdout).unwrap();
+    let verbs: Vec<_> =
+        help.lines().filter_map(|line| line.strip_prefix("  ")?.split_once("  ")).map(|(verb, _)| verb).collect();
+    assert!(verbs.contains(&"plan"), "{help}");
+    for verb in verbs
+        .iter()
+        .filter(|verb| verb.starts_with(|c: char| c.is_ascii_lowercase()) && **verb != "help" && !verb.contains(' '))
+    {
+        assert!(document.contains(&format!("`{verb}")), "docs/cli.md says nothing of `{verb}`");
+    }
+    let empty = tempfile::tempdir().unwrap();
+    let project = slipway(&["plan", empty.path().to_str().unwrap(), "--format", "json", "--name", "x"]);
+    assert_eq!(project.status.code(), Some(1));
+    let failure: Value = serde_json::from_slice(&project.stdout).unwrap();
+    assert_eq!(failure["failure"]["code"], "ecosystem_unrecognised");
+    assert_eq!(slipway(&["plan", "--no-such-flag"]).status.code(), Some(2));
+    assert_eq!(slipway(&["plan", "--config", "/no/such/file.toml"]).status.code(), Some(2));
+}
+
+/// `slipway schema` prints what is checked in.
+#[test]
+fn the_program_prints_the_schemas() {
+    for name in ["plan", "report", "settings", "config"] {
+        let printed =
+            std::process::Command::new(env!("CARGO_BIN_EXE_slipway")).args(["schema", name]).output().unwrap();
+        let printed: Value = serde_json::from_slice(&printed.stdout).unwrap();
+        let there = std::fs::read(root().join(format!("docs/schema/{name}.json"))).unwrap();
+        assert!(printed == serde_json::from_slice::<Value>(&there).unwrap(), "{name}");
+    }
+}
+
+/// Links between documents lead somewhere.
+#[test]
+fn links_lead_somewhere() {
+    let mut documents = vec![root().join("README.md"), root().join("CHANGELOG.md")];
+    documents.extend(
+        std::fs::read_dir(root().join("docs"))
+            .unwrap()
+            .map(|entry| entry.unwrap().path())
+            .filter(|path| path.is_file()),
+    );
+    for document in documents {
+        let text = std::fs::read_to_string(&document).unwrap();
+        for link in text.split("](").skip(1).filter_map(|rest| rest.split_once(')')).map(|(link, _)| link) {
+            let target = link.split('#').next().unwrap_or_default();
+            if target.is_empty() || target.contains("://") {
+                continue;
+            }
+            assert!(document.parent().unwrap().join(target).exists(), "{}: {link} leads nowhere", document.display());
+        }
+    }
+}

@@ -1,0 +1,17 @@
+//! Tests of the whole, most of them against the real parts: `make services` starts those.
+#![allow(clippy::disallowed_methods, reason = "tests start programs, and the environment says where the parts are")]
+
+mod architecture;
+mod base_images;
+mod checkout;
+mod documents;
+mod examples;
+mod failures;
+mod image;
+mod plans;
+mod projects;
+mod runner;
+mod rust_source;
+mod services;
+mod support;
+mod toy_ecosystem;

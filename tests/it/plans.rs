@@ -1,0 +1,209 @@
+//! What planning says of every fixture and every example, as text and as JSON.
+
+use proptest::prelude::*;
+use serde_json::json;
+use slipway::model::failure::FailureCode;
+use slipway::model::origin::Origin;
+use slipway::model::source_tree::{SourceTree, Text};
+use slipway::plan::{plan, print};
+
+use crate::projects::{Project, all, catalog, request};
+
+#[test]
+fn plans_are_what_they_were() {
+    let catalog = catalog();
+    let mut settings = insta::Settings::clone_current();
+    settings.set_snapshot_path("../snapshots");
+    settings.set_prepend_module_to_snapshot(false);
+    settings.set_omit_expression(true);
+    let mut changed = Vec::new();
+    for project in all() {
+        let (text, value) = match project.plan(&catalog).1 {
+            Ok(plan) => (print::text(&plan), json!(plan)),
+            Err(failure) => {
+                let text = format!("{}: {}\nhint: {}\n", failure.code.name(), failure.message, failure.hint);
+                (text, json!({ "version": 1, "failure": failure }))
+            }
+        };
+        let document = format!("{text}\n{}\n", serde_json::to_string_pretty(&value).unwrap());
+        // All that differ are shown, not the first alone.
+        let check = || settings.bind(|| insta::assert_snapshot!(project.id.as_str(), document));
+        if std::panic::catch_unwind(std::panic::AssertUnwindSafe(check)).is_err() {
+            changed.push(project.id.clone());
+        }
+    }
+    assert!(changed.is_empty(), "the plans of {} differ", changed.join(", "));
+}
+
+#[test]
+fn the_same_request_gives_the_same_bytes() {
+    let catalog = catalog();
+    for project in all() {
+        let text = || match project.plan(&catalog).1 {
+            Ok(plan) => serde_json::to_string_pretty(&plan).unwrap(),
+            Err(failure) => serde_json::to_string_pretty(&failure).unwrap(),
+        };
+        assert!(text() == text(), "{}: {}\n{}", project.id, text(), text());
+    }
+}
+
+#[test]
+fn origins_point_at_lines_that_exist() {
+    let catalog = catalog();
+    for project in all() {
+        let (tree, outcome) = project.plan(&catalog);
+        match outcome {
+            Ok(plan) => {
+                for decision in &plan.decisions {
+                    origin_exists(&project, &tree, &decision.origin);
+                    decision.rejected.iter().for_each(|rejected| origin_exists(&project, &tree, &rejected.origin));
+                }
+                plan.warnings
+                    .iter()
+                    .for_each(|warning| place_exists(&project, &tree, warning.path.as_deref(), warning.line));
+            }
+            Err(failure) => {
+                failure.places.iter().for_each(|place| place_exists(&project, &tree, Some(&place.path), place.line));
+            }
+        }
+    }
+}
+
+fn origin_exists(project: &Project, tree: &SourceTree, origin: &Origin) {
+    place_exists(project, tree, origin.path.as_deref(), origin.line);
+}
+
+fn place_exists(project: &Project, tree: &SourceTree, path: Option<&str>, line: Option<u32>) {
+    let Some(path) = path else {
+        assert_eq!(line, None, "{}: a line of no file", project.id);
+        return;
+    };
+    assert!(tree.has_file(path) || tree.has_directory(path), "{}: there is no {path}", project.id);
+    if let Some(line) = line {
+        let text = std::fs::read_to_string(project.root.join(path)).unwrap();
+        let lines = u32::try_from(text.lines().count()).unwrap();
+        assert!((1..=lines).contains(&line), "{}: {path} has no line {line}", project.id);
+    }
+}
+
+#[test]
+fn failures_have_the_code_of_what_is_wrong() {
+    let catalog = catalog();
+    for (name, code) in [
+        ("base-unknown", FailureCode::PlanInvalid),
+        ("dockerfile-with-heredoc", FailureCode::DockerfileUnsupported),
+        ("go-malformed", FailureCode::ManifestInvalid),
+        ("go-several-mains", FailureCode::ApplicationAmbiguous),
+        ("go-too-new", FailureCode::VersionUnknown),
+        ("hook-without-shell", FailureCode::PlanInvalid),
+        ("manifest-in-a-subdirectory", FailureCode::EcosystemUnrecognised),
+        ("maven-cyclic-parents", FailureCode::ManifestInvalid),
+        ("maven-entity-bomb", FailureCode::ManifestInvalid),
+        ("maven-malformed-pom", FailureCode::ManifestInvalid),
+        ("maven-module-unknown", FailureCode::ApplicationNotFound),
+        ("maven-several-applications", FailureCode::ApplicationAmbiguous),
+        ("maven-version-unknown", FailureCode::VersionUnknown),
+        ("nothing-recognised", FailureCode::EcosystemUnrecognised),
+        ("prebuilt-without-command", FailureCode::EcosystemUnrecognised),
+        ("process-ambiguous", FailureCode::ProcessAmbiguous),
+        ("python-malformed-requirements", FailureCode::ManifestInvalid),
+        ("python-nothing-starts", FailureCode::ApplicationNotFound),
+        ("python-several-applications", FailureCode::ApplicationAmbiguous),
+        ("python-version-conflict", FailureCode::VersionConflict),
+        ("settings-malformed", FailureCode::SettingsInvalid),
+        ("settings-unknown-key", FailureCode::SettingsInvalid),
+        ("toolchain-unknown", FailureCode::EcosystemUnrecognised),
+        ("two-ecosystems", FailureCode::EcosystemAmbiguous),
+        ("user-root", FailureCode::PlanInvalid),
+    ] {
+        let project = all().into_iter().find(|project| project.id == name).expect(name);
+        let failure = project.plan(&catalog).1.expect_err(name);
+        assert_eq!(failure.code, code, "{name}: {failure}");
+        assert!(!failure.message.is_empty() && !failure.hint.is_empty(), "{name}");
+    }
+}
+
+#[test]
+fn own_dockerfiles_need_the_operators_leave() {
+    let mut catalog = catalog();
+    catalog.operator.own_dockerfiles = false;
+    let project = all().into_iter().find(|project| project.id == "dockerfile-alone").unwrap();
+    assert_eq!(project.plan(&catalog).1.unwrap_err().code, FailureCode::ToolchainForbidden);
+}
+
+/// A module with one program and a `slipway.toml` of this text.
+fn with_settings(text: &str) -> SourceTree {
+    let mut tree = SourceTree::of_texts([
+        ("go.mod", "module example.com/order\n\ngo 1.24\n"),
+        ("main.go", "package main\n\nfunc main() {}\n"),
+        ("slipway.toml", ""),
+    ]);
+    tree.set_text("slipway.toml", Text::Utf8(text.to_owned()));
+    tree
+}
+
+/// Lines that are close to what people write, with values that nobody should.
+fn settings_text() -> impl Strategy<Value = String> {
+    let table = prop::sample::select(vec![
+        "application",
+        "toolchain",
+        "image",
+        "runtime",
+        "processes",
+        "image.labels",
+        "runtime.env",
+        "x",
+    ]);
+    let key = prop_oneof![
+        prop::sample::select(vec![
+            "name",
+            "version",
+            "module",
+            "process",
+            "base",
+            "command",
+            "ports",
+            "user",
+            "args",
+            "volumes",
+            "health",
+            "before_start",
+            "env"
+        ])
+        .prop_map(str::to_owned),
+        "[A-Za-z_.\"]{1,8}",
+    ];
+    let value = prop_oneof![
+        any::<String>().prop_map(|text| toml::Value::String(text).to_string()),
+        prop::collection::vec(any::<String>(), 0..3).prop_map(|list| toml::Value::from(list).to_string()),
+        prop::collection::vec(any::<u16>(), 0..3).prop_map(|ports| format!("{ports:?}")),
+        Just("{ A = \"1\\nRUN true\", \"B C\" = \"$(x)\" }".to_owned()),
+        "[0-9a-z.-]{0,12}",
+    ];
+    let line = (key, value).prop_map(|(key, value)| format!("{key} = {value}\n"));
+    let lines = prop::collection::vec(line, 0..4).prop_map(|lines| lines.concat());
+    let table = (table, lines).prop_map(|(table, lines)| format!("[{table}]\n{lines}"));
+    prop::collection::vec(table, 0..4).prop_map(|tables| tables.concat())
+}
+
+proptest! {
+    /// Whatever stands in `slipway.toml`, planning answers, and no text becomes an instruction.
+    #[test]
+    fn any_settings_give_a_plan_or_a_failure(text in prop_oneof![any::<String>(), settings_text()]) {
+        let tree = with_settings(&text);
+        match plan(&request("order"), &tree, &catalog()) {
+            Ok(plan) => {
+                let parsed = slipway::dockerfile::parse::parse(&plan.dockerfile.unwrap_or_default()).expect("what was generated parses");
+                let placing = ["FROM", "COPY", "ENV", "LABEL", "WORKDIR", "EXPOSE", "VOLUME", "USER", "HEALTHCHECK", "ENTRYPOINT", "CMD"];
+                prop_assert!(parsed.instructions.iter().all(|located| placing.contains(&located.instruction.name())));
+            }
+            Err(failure) => {
+                prop_assert!(!failure.message.is_empty());
+                for place in failure.places {
+                    let lines = text.matches('\n').count() + 1;
+                    prop_assert!(place.path != "slipway.toml" || place.line.is_none_or(|line| (1..=lines).contains(&(line as usize))));
+                }
+            }
+        }
+    }
+}

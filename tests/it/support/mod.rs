@@ -1,0 +1,8 @@
+//! What end-to-end tests share: projects, the built program, containers, probes.
+
+pub(crate) mod case;
+pub(crate) mod container;
+pub(crate) mod image;
+pub(crate) mod probe;
+pub(crate) mod project;
+pub(crate) mod slipway;
