@@ -98,6 +98,7 @@ pub mod artifact;
 pub mod base_images;
 pub mod checkout;
 pub mod image;
+pub mod report;
 pub mod trust;
 pub mod workspace;
 

@@ -8,6 +8,7 @@ mod documents;
 mod examples;
 mod failures;
 mod image;
+mod ledger;
 mod plans;
 mod projects;
 mod runner;

@@ -1,0 +1,12 @@
+//! What outlives a worker: which builds have ended, and the reports that no broker has confirmed yet.
+//!
+//! Both live in `SQLite`, in one file or in two, and several processes may share them. Their answers hold when a worker is
+//! killed at any moment. They may lose the last instants when the machine itself loses power, which costs nothing: a
+//! request is acknowledged only after its report is confirmed, so the broker delivers it again.
+
+mod database;
+mod ledger;
+mod outbox;
+
+pub use ledger::{Finished, Ledger};
+pub use outbox::{Entry, Outbox, OutboxLimits, Put, Waiting};
