@@ -7,7 +7,7 @@ use std::time::Duration;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-use crate::model::failure::{Failure, FailureCode};
+use crate::model::failure::{Failure, FailureCode, Step};
 use crate::model::settings::ToolchainSettings;
 
 /// The whole configuration.
@@ -128,11 +128,15 @@ pub struct NetworkConfig {
 #[derive(Debug, Clone, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields, default)]
 pub struct LimitsConfig {
-    /// Wall-clock time of a build: `30m`.
+    /// Time of a whole build, from its checkout to its push: `30m`. A request may lower it.
     #[serde(with = "duration")]
     #[schemars(with = "String")]
     pub timeout: Duration,
-    /// Time without output: `10m`.
+    /// Time of single steps: `{ compile = "20m", push = "5m" }`. What a step has is never more than what is left of `timeout`.
+    #[serde(with = "durations", skip_serializing_if = "BTreeMap::is_empty")]
+    #[schemars(with = "BTreeMap<String, String>")]
+    pub steps: BTreeMap<Step, Duration>,
+    /// Time that a command may print nothing: `10m`.
     #[serde(with = "duration")]
     #[schemars(with = "String")]
     pub silence: Duration,
@@ -144,7 +148,15 @@ pub struct LimitsConfig {
     pub cpus: f64,
     /// Processes and threads of a command.
     pub processes: i64,
-    /// Output of a command that is kept: `64MiB`.
+    /// What files of a build may take of the disk while it runs: `8GiB`. A build starts only where as much is free.
+    #[serde(with = "size")]
+    #[schemars(with = "String")]
+    pub disk: u64,
+    /// What goes into an image above its base: `4GiB`.
+    #[serde(with = "size")]
+    #[schemars(with = "String")]
+    pub output: u64,
+    /// What is kept of the text that a command prints: `64MiB`. What is over is dropped, and the log says so.
     #[serde(with = "size")]
     #[schemars(with = "String")]
     pub log: u64,
@@ -154,10 +166,13 @@ impl Default for LimitsConfig {
     fn default() -> Self {
         Self {
             timeout: Duration::from_mins(30),
+            steps: BTreeMap::new(),
             silence: Duration::from_mins(10),
             memory: 4 << 30,
             cpus: 2.0,
             processes: 2048,
+            disk: 8 << 30,
+            output: 4 << 30,
             log: 64 << 20,
         }
     }
@@ -327,6 +342,28 @@ pub mod duration {
     }
 }
 
+/// Durations by step.
+mod durations {
+    use std::collections::BTreeMap;
+    use std::time::Duration;
+
+    use serde::{Deserialize, Deserializer, Serialize, Serializer};
+
+    use crate::model::failure::Step;
+
+    #[derive(Serialize, Deserialize)]
+    struct One(#[serde(with = "super::duration")] Duration);
+
+    pub(super) fn deserialize<'de, D: Deserializer<'de>>(source: D) -> Result<BTreeMap<Step, Duration>, D::Error> {
+        let steps = BTreeMap::<Step, One>::deserialize(source)?;
+        Ok(steps.into_iter().map(|(step, One(time))| (step, time)).collect())
+    }
+
+    pub(super) fn serialize<S: Serializer>(steps: &BTreeMap<Step, Duration>, target: S) -> Result<S::Ok, S::Error> {
+        target.collect_map(steps.iter().map(|(step, time)| (step, One(*time))))
+    }
+}
+
 /// Sizes as people write them: `512MiB`, `4GiB`.
 pub mod size {
     use serde::{Deserialize, Deserializer, Serializer, de::Error};
@@ -402,5 +439,15 @@ mod tests {
             assert!(duration::parse(bad).is_err(), "{bad}");
         }
         assert!(size::parse("5GB").is_err());
+    }
+
+    #[test]
+    fn steps_have_times_of_their_own() {
+        let config: Config = toml::from_str("[limits]\nsteps = { push = \"5m\" }").unwrap();
+        assert_eq!(config.limits.steps, BTreeMap::from([(Step::Push, Duration::from_mins(5))]));
+        let again: Config = toml::from_str(&toml::to_string(&config).unwrap()).unwrap();
+        assert_eq!(again.limits.steps, config.limits.steps);
+        let error = toml::from_str::<Config>("[limits]\nsteps = { fetch = \"5m\" }").unwrap_err();
+        assert!(error.message().contains("`fetch`"), "{error}");
     }
 }

@@ -90,6 +90,7 @@ pub mod process;
 pub mod schema;
 pub mod secrets;
 
+pub mod leftovers;
 pub mod output;
 pub mod runner;
 pub mod sandbox;

@@ -112,7 +112,13 @@ pub fn failure_of(exit: Exit, command: &Command, tail: &Tail) -> Failure {
         }
         Exit::Cancelled => (FailureCode::Cancelled, format!("`{program}` was stopped: the build was cancelled")),
     };
-    Failure::new(code, message).in_step(command.step).log_tail(lines)
+    let failure = Failure::new(code, message).in_step(command.step).log_tail(lines);
+    match exit {
+        Exit::Silent => {
+            failure.hint("Let the command print its progress, or ask the operator for a higher `limits.silence`.")
+        }
+        _ => failure,
+    }
 }
 
 fn ended(program: &str, code: i32) -> String {
@@ -122,7 +128,8 @@ fn ended(program: &str, code: i32) -> String {
     }
 }
 
-fn spoken(time: Duration) -> String {
+/// A duration as people say it.
+pub(crate) fn spoken(time: Duration) -> String {
     match time.as_secs() {
         0 => format!("{} ms", time.as_millis()),
         seconds if seconds % 60 == 0 => format!("{} min", seconds / 60),
@@ -207,6 +214,7 @@ mod tests {
 
     fn command(step: Step) -> Command {
         Command {
+            build: "b1".to_owned(),
             step,
             argv: vec!["mvn".to_owned()],
             workdir: "/workspace".into(),

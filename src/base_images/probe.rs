@@ -13,6 +13,7 @@ use futures_util::{StreamExt as _, TryStreamExt as _};
 
 use super::definition::Probe;
 use super::engine::unavailable;
+use crate::leftovers::containers;
 use crate::model::failure::Failure;
 
 /// A probe that takes longer has failed.
@@ -35,7 +36,7 @@ pub(super) async fn run(docker: &Docker, image: &str, probe: &Probe) -> Result<O
         cmd: Some(command),
         attach_stdout: Some(true),
         attach_stderr: Some(true),
-        labels: Some(HashMap::from([("slipway.probe".to_owned(), image.to_owned())])),
+        labels: Some(containers::labels("probe", TIMEOUT)),
         host_config: Some(HostConfig {
             network_mode: Some("none".to_owned()),
             readonly_rootfs: Some(true),

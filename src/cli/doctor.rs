@@ -70,7 +70,8 @@ pub(super) async fn doctor(cli: &Cli, format: &Format) -> Result<ExitCode, Failu
         detail: config.registry.host.clone().unwrap_or_default(),
         hint: Some("only for `--push`: set `registry.host`".into()),
     });
-    findings.push(disk(&config.cache.directory.clone().unwrap_or_else(environment::cache_directory)));
+    let cache = config.cache.directory.clone().unwrap_or_else(environment::cache_directory);
+    findings.push(disk(&cache, config.limits.disk));
     print(&findings, format.format)?;
     let missing = findings.iter().any(|finding| finding.needed && !finding.there);
     Ok(if missing { ExitCode::FAILURE } else { ExitCode::SUCCESS })
@@ -130,15 +131,18 @@ async fn version(program: &str, argument: &str) -> Option<String> {
     Some(String::from_utf8_lossy(text).lines().next().unwrap_or_default().to_owned())
 }
 
-fn disk(cache: &Path) -> Finding {
+fn disk(cache: &Path, needs: u64) -> Finding {
     let place = cache.ancestors().find(|path| path.exists()).unwrap_or(Path::new("/"));
-    let free = rustix::fs::statvfs(place).map_or(0, |stat| stat.f_bavail * stat.f_frsize);
+    let free = crate::workspace::free(place).unwrap_or(0);
     Finding {
         what: "disk".into(),
-        there: free > 5 << 30,
+        there: free > needs,
         needed: true,
         detail: format!("{} GiB free at {}", free >> 30, place.display()),
-        hint: Some("free space: base images and caches want 5 GiB and more".into()),
+        hint: Some(format!(
+            "free space: a build may take {} MiB (`limits.disk`), and does not start with less",
+            needs >> 20
+        )),
     }
 }
 

@@ -29,7 +29,13 @@ pub(super) async fn run(cli: &Cli, flags: &Common, cancel: &CancellationToken) -
     })?;
     let code = services
         .backend
-        .run(&image.digest, &|line| anstream::println!("{line}"), &|line| anstream::eprintln!("{line}"), cancel)
+        .run(
+            &report.id,
+            &image.digest,
+            &|line| anstream::println!("{line}"),
+            &|line| anstream::eprintln!("{line}"),
+            cancel,
+        )
         .await?;
     Ok(ExitCode::from(u8::try_from(code).unwrap_or(1)))
 }

@@ -1,5 +1,7 @@
 //! A built image runs on this machine: for `slipway run`.
 
+use std::time::Duration;
+
 use bollard::models::{ContainerCreateBody, HostConfig};
 use bollard::query_parameters::{
     AttachContainerOptionsBuilder, CreateContainerOptions, InspectContainerOptions, RemoveContainerOptionsBuilder,
@@ -11,19 +13,24 @@ use tokio_util::sync::CancellationToken;
 use super::LogSink;
 use super::docker::DockerBackend;
 use super::engine::failure_of;
+use crate::leftovers::containers;
 use crate::model::failure::{Failure, FailureCode};
+
+/// After this time, somebody on another machine may take the container for left behind.
+const LONGEST: Duration = Duration::from_hours(30 * 24);
 
 /// Seconds that an application has to end by itself.
 const GRACE: i32 = 10;
 
 impl DockerBackend {
-    /// Starts a container of the image with its ports on free ports of this machine, passes its output on to `out`
+    /// Starts a container of the image that a build made, with its ports on free ports of this machine, passes its output on to `out`
     /// and what a person should know to `note`, and removes it in the end. Gives the container's exit code.
     ///
     /// # Errors
     /// `engine_unavailable`, `image_failed` where the container does not start.
     pub async fn run(
         &self,
+        build: &str,
         image: &str,
         out: LogSink<'_>,
         note: LogSink<'_>,
@@ -32,6 +39,7 @@ impl DockerBackend {
         let docker = self.engine().docker().await?;
         let body = ContainerCreateBody {
             image: Some(image.to_owned()),
+            labels: Some(containers::labels(build, LONGEST)),
             attach_stdout: Some(true),
             attach_stderr: Some(true),
             host_config: Some(HostConfig {

@@ -76,6 +76,8 @@ impl Default for Limits {
 /// shows the names of variables only.
 #[derive(Clone, PartialEq, Eq)]
 pub struct Command {
+    /// The id of the build it belongs to.
+    pub build: String,
     /// The step it belongs to.
     pub step: Step,
     /// Program and arguments; never a shell line.
@@ -101,6 +103,7 @@ pub struct Command {
 impl std::fmt::Debug for Command {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         f.debug_struct("Command")
+            .field("build", &self.build)
             .field("step", &self.step)
             .field("argv", &self.argv)
             .field("workdir", &self.workdir)

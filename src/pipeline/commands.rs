@@ -3,23 +3,33 @@
 use std::collections::BTreeMap;
 use std::path::PathBuf;
 use std::sync::Arc;
-use std::time::Instant;
+use std::time::Duration;
 
 use tokio::sync::mpsc;
 use tokio_util::sync::CancellationToken;
 
 use super::context::layer_directory;
+use super::deadline::Deadline;
 use super::record::Record;
-use super::secret_files;
 use super::services::{self, Services};
+use super::{disk, secret_files};
+use crate::image::LogSink;
 use crate::model::command::{CacheMount, Command, Exit};
-use crate::model::failure::{Failure, FailureCode, Step};
+use crate::model::failure::{Failure, FailureCode};
 use crate::model::plan::{LayerSource, Plan, PlannedStep};
-use crate::model::report::BuildEvent;
 use crate::model::request::BuildRequest;
 use crate::output::{Line, Redactor, Tail};
 use crate::runner::{Runner, failure_of};
 use crate::workspace::Workspace;
+
+/// The build that commands belong to.
+#[derive(Clone, Copy)]
+struct Build<'a> {
+    services: &'a Services,
+    request: &'a BuildRequest,
+    plan: &'a Plan,
+    workspace: &'a Workspace,
+}
 
 /// Runs all commands of the plan.
 pub(super) async fn run(
@@ -28,7 +38,7 @@ pub(super) async fn run(
     plan: &Plan,
     workspace: &Workspace,
     record: &mut Record<'_>,
-    cancel: &CancellationToken,
+    deadline: &Deadline<'_>,
 ) -> Result<(), Failure> {
     if plan.container_only && matches!(services.runner, Runner::Host(_)) {
         let message =
@@ -36,45 +46,37 @@ pub(super) async fn run(
         return Err(Failure::new(FailureCode::ToolMissing, message)
             .hint("leave out `--runner host`, and start a Docker Engine"));
     }
-    let mut current: Option<(Step, Instant)> = None;
-    for planned in &plan.steps {
-        match current {
-            Some((step, _)) if step == planned.step => {}
-            ended => {
-                if let Some((step, started)) = ended {
-                    record.finished(step, None, started);
+    let build = Build { services, request, plan, workspace };
+    for commands in plan.steps.chunk_by(|one, next| one.step == next.step) {
+        let Some(step) = commands.first().map(|planned| planned.step) else { continue };
+        let log = record.log(step);
+        let work = deadline.step(step, |stop| {
+            let log = &log;
+            async move {
+                for planned in commands {
+                    one(build, planned, deadline.left(), log, &stop).await?;
                 }
-                record.event(BuildEvent::StepStarted { step: planned.step });
-                current = Some((planned.step, Instant::now()));
+                Ok(())
             }
-        }
-        let ended = one(services, request, plan, planned, workspace, record, cancel).await;
-        let ended = ended.map_err(|failure| failure.in_step(planned.step));
-        if let (Err(failure), Some((step, started))) = (&ended, current) {
-            record.finished(step, Some(failure), started);
-        }
-        ended?;
-    }
-    if let Some((step, started)) = current {
-        record.finished(step, None, started);
+        });
+        record.step(step, work).await?;
     }
     Ok(())
 }
 
 /// Runs one command: offline first, where the cache has resolved the same manifests before.
 async fn one(
-    services: &Services,
-    request: &BuildRequest,
-    plan: &Plan,
+    build: Build<'_>,
     planned: &PlannedStep,
-    workspace: &Workspace,
-    record: &Record<'_>,
+    left: Duration,
+    log: LogSink<'_>,
     cancel: &CancellationToken,
 ) -> Result<(), Failure> {
+    let Build { services, request, plan, workspace } = build;
     let secret = secret_files::write(services, plan, planned.step, workspace).await?;
     let hidden = secret.secrets.iter().cloned().chain(services.proxy_passwords());
     let redactor = Arc::new(Redactor::new(hidden));
-    let mut command = command(services, request, plan, planned, workspace)?;
+    let mut command = command(build, planned, left)?;
     command.files.extend(secret.files);
     let resolved = planned.offline.as_ref().map(|offline| services.resolved(request, &offline.key));
     if let (Some(offline), Some(stamp)) = (&planned.offline, &resolved)
@@ -82,16 +84,14 @@ async fn one(
     {
         let mut offline_command = command.clone();
         offline_command.argv.splice(1..1, offline.args.iter().cloned());
-        if let (Exit::Code(0), _) = stream(services, &offline_command, &redactor, record, cancel).await? {
-            return Ok(());
+        match stream(build, &offline_command, &redactor, log, cancel).await? {
+            (Exit::Code(0), _) => return Ok(()),
+            // The cache lost something, or the project is broken: the run with a network tells which.
+            (Exit::Code(_), _) => log("offline run failed; running once more with the network"),
+            (exit, tail) => return Err(failure_of(exit, &offline_command, &tail)),
         }
-        // The cache lost something, or the project is broken: the run with a network tells which.
-        record.event(BuildEvent::Log {
-            step: planned.step,
-            line: "offline run failed; running once more with the network".to_owned(),
-        });
     }
-    let (exit, tail) = stream(services, &command, &redactor, record, cancel).await?;
+    let (exit, tail) = stream(build, &command, &redactor, log, cancel).await?;
     match exit {
         Exit::Code(0) => {
             if let Some(stamp) = resolved {
@@ -106,38 +106,54 @@ async fn one(
 
 /// Runs a command and passes its lines on, redacted.
 async fn stream(
-    services: &Services,
+    build: Build<'_>,
     command: &Command,
     redactor: &Arc<Redactor>,
-    record: &Record<'_>,
+    log: LogSink<'_>,
     cancel: &CancellationToken,
 ) -> Result<(Exit, Tail), Failure> {
     let (sender, mut lines) = mpsc::channel::<Line>(1024);
     let run = async {
-        let exit = services.runner.run(command, redactor, &sender, cancel).await;
+        let ended = bounded(build, command, redactor, &sender, cancel).await;
         drop(sender);
-        exit
+        ended
     };
     let pass_on = async {
         let mut tail = Tail::default();
         while let Some(line) = lines.recv().await {
             tail.push(&line.text);
-            record.event(BuildEvent::Log { step: line.step, line: line.text });
+            log(&line.text);
         }
         tail
     };
-    let (exit, tail) = tokio::join!(run, pass_on);
-    Ok((exit?, tail))
+    match tokio::join!(run, pass_on) {
+        (Ok(exit), tail) => Ok((exit, tail)),
+        (Err(failure), tail) => Err(failure.log_tail(tail.lines())),
+    }
+}
+
+/// Runs a command; stops it when the workspace takes more than it may.
+async fn bounded(
+    build: Build<'_>,
+    command: &Command,
+    redactor: &Arc<Redactor>,
+    lines: &mpsc::Sender<Line>,
+    cancel: &CancellationToken,
+) -> Result<Exit, Failure> {
+    let stop = cancel.child_token();
+    let mut run = std::pin::pin!(build.services.runner.run(command, redactor, lines, &stop));
+    tokio::select! {
+        exit = &mut run => exit,
+        failure = disk::exceeded(build.workspace.root(), build.services.config.limits.disk) => {
+            stop.cancel();
+            run.await.and(Err(failure))
+        }
+    }
 }
 
 /// The planned command with everything that only this machine knows.
-fn command(
-    services: &Services,
-    request: &BuildRequest,
-    plan: &Plan,
-    planned: &PlannedStep,
-    workspace: &Workspace,
-) -> Result<Command, Failure> {
+fn command(build: Build<'_>, planned: &PlannedStep, left: Duration) -> Result<Command, Failure> {
+    let Build { services, request, plan, workspace } = build;
     let mut env = services.network_env();
     env.extend(planned.env.clone().into_iter().filter(|(_, value)| !value.is_empty()));
     if let Runner::Host(_) = services.runner {
@@ -153,6 +169,7 @@ fn command(
         caches.push(CacheMount { source: output(plan, name, workspace)?, target: PathBuf::from(target) });
     }
     Ok(Command {
+        build: request.id.to_string(),
         step: planned.step,
         argv: planned.command.clone(),
         workdir: PathBuf::from(&planned.workdir),
@@ -162,7 +179,7 @@ fn command(
         workspace: workspace.source(),
         caches,
         files: services.files(&plan.files),
-        limits: services.limits(request),
+        limits: services.limits(left),
     })
 }
 

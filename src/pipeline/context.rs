@@ -2,7 +2,7 @@
 
 use std::path::{Path, PathBuf};
 
-use super::blocking;
+use super::{blocking, disk};
 use crate::artifact::layers::directory_name;
 use crate::artifact::safe_fs::Dir;
 use crate::artifact::{entrypoint, jar, tree};
@@ -11,11 +11,15 @@ use crate::model::failure::{Failure, FailureCode, Warning};
 use crate::model::plan::{BEFORE_START, LayerSource, Plan, PlannedImage};
 use crate::workspace::Workspace;
 
-/// Writes the build context of a plan.
-pub(super) async fn write(plan: &Plan, workspace: &Workspace) -> Result<(BuildContext, Vec<Warning>), Failure> {
+/// Writes the build context of a plan, which may take so many bytes.
+pub(super) async fn write(
+    plan: &Plan,
+    workspace: &Workspace,
+    limit: u64,
+) -> Result<(BuildContext, Vec<Warning>), Failure> {
     let plan = plan.clone();
     let (source, root) = (workspace.source(), workspace.context());
-    blocking(move || {
+    let (context, warnings) = blocking(move || {
         let Some(image) = &plan.image else {
             return Err(Failure::new(FailureCode::Internal, "a library has no image"));
         };
@@ -26,7 +30,9 @@ pub(super) async fn write(plan: &Plan, workspace: &Workspace) -> Result<(BuildCo
         fill(&plan, image, &source, &root, &mut warnings)?;
         Ok((BuildContext { root, kind: ContextKind::Generated { owned: vec![owned(image)] } }, warnings))
     })
-    .await
+    .await?;
+    disk::bounded(&context.root, limit).await?;
+    Ok((context, warnings))
 }
 
 /// Where an output's layer lies: commands fill it directly.

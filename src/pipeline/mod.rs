@@ -2,6 +2,8 @@
 
 mod commands;
 mod context;
+mod deadline;
+mod disk;
 mod image;
 mod record;
 mod secret_files;
@@ -21,6 +23,7 @@ use crate::model::report::{BuildEvent, BuildReport};
 use crate::model::request::BuildRequest;
 use crate::model::settings::Kind;
 use crate::workspace::Workspace;
+use deadline::Deadline;
 use record::Record;
 
 /// Takes events as they happen.
@@ -60,39 +63,54 @@ async fn build(
     record: &mut Record<'_>,
     cancel: &CancellationToken,
 ) -> Result<(), Failure> {
-    let workspace = Workspace::create(&services.workspaces(), request.id.as_str())?;
+    let limits = &services.config.limits;
+    let deadline = Deadline::start(services.timeout(request), &limits.steps, cancel);
+    let workspace = workspace(services, request).await?;
 
-    let source = record.step(Step::Checkout, unless_cancelled(cancel, source::fetch(services, request))).await?;
-    let plan = record.step(Step::Plan, plan(services, request, &source)).await?;
+    let fetch = deadline.step(Step::Checkout, async |stop| unless(&stop, source::fetch(services, request)).await);
+    let source = record.step(Step::Checkout, fetch).await?;
+    let plan = record.step(Step::Plan, deadline.step(Step::Plan, |_| plan(services, request, &source))).await?;
     record.planned(&plan);
-    let checkout =
-        record.step(Step::Checkout, unless_cancelled(cancel, source.materialise(&workspace.source()))).await?;
+    let into = workspace.source();
+    let checkout = deadline.step(Step::Checkout, async |stop| unless(&stop, source.materialise(&into)).await);
+    let checkout = record.step(Step::Checkout, checkout).await?;
     record.warn(checkout.warnings.clone());
     let directory = plan.source.directory.clone();
     blocking(move || checkout.refuse_lfs_pointers(&directory))
         .await
         .map_err(|failure| failure.in_step(Step::Checkout))?;
 
-    commands::run(services, request, &plan, &workspace, record, cancel).await?;
+    commands::run(services, request, &plan, &workspace, record, &deadline).await?;
     if request.kind == Kind::Library {
         record.deployed(&plan);
         return Ok(());
     }
-    let (context, warnings) = record.step(Step::Dockerfile, context::write(&plan, &workspace)).await?;
+    let write = deadline.step(Step::Dockerfile, |_| context::write(&plan, &workspace, limits.output));
+    let (context, warnings) = record.step(Step::Dockerfile, write).await?;
     record.warn(warnings);
     let log = record.log(Step::Image);
-    let built =
-        record.step(Step::Image, image::build(services, &plan, context, delivery.no_cache, &log, cancel)).await?;
+    let image = deadline.step(Step::Image, async |stop| {
+        let built = image::build(services, &plan, context, delivery.no_cache, &log, &stop).await?;
+        if let Some(archive) = &delivery.archive {
+            image::save(services, &plan, &built, archive, &stop).await?;
+        }
+        Ok(built)
+    });
+    let built = record.step(Step::Image, image).await?;
     record.built(&plan, &built);
-    if let Some(archive) = &delivery.archive {
-        image::save(services, &plan, &built, archive, cancel).await?;
-    }
     if delivery.push {
         let log = record.log(Step::Push);
-        let published = Box::pin(record.step(Step::Push, image::push(services, &plan, &built, &log, cancel))).await?;
+        let push = deadline.step(Step::Push, async |stop| image::push(services, &plan, &built, &log, &stop).await);
+        let published = Box::pin(record.step(Step::Push, push)).await?;
         record.published(&plan, &published);
     }
     Ok(())
+}
+
+/// A new workspace, where the disk has room for it.
+async fn workspace(services: &Services, request: &BuildRequest) -> Result<Workspace, Failure> {
+    let (parent, id, needs) = (services.workspaces(), request.id.to_string(), services.config.limits.disk);
+    blocking(move || Workspace::create(&parent, &id, needs)).await
 }
 
 /// Plans from the source's files; nothing is written.
@@ -114,10 +132,7 @@ pub async fn plan(services: &Services, request: &BuildRequest, source: &Fetched)
 }
 
 /// Gives up work that nothing is left behind by when it is dropped.
-async fn unless_cancelled<T>(
-    cancel: &CancellationToken,
-    work: impl Future<Output = Result<T, Failure>>,
-) -> Result<T, Failure> {
+async fn unless<T>(cancel: &CancellationToken, work: impl Future<Output = Result<T, Failure>>) -> Result<T, Failure> {
     tokio::select! {
         outcome = work => outcome,
         () = cancel.cancelled() => Err(Failure::new(crate::model::failure::FailureCode::Cancelled, "the build was cancelled")),

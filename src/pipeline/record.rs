@@ -82,11 +82,6 @@ impl<'a> Record<'a> {
         self.report.steps.push(report);
     }
 
-    /// Sends an event.
-    pub(super) fn event(&self, event: BuildEvent) {
-        (self.events)(event);
-    }
-
     /// Notes what was planned.
     pub(super) fn planned(&mut self, plan: &Plan) {
         self.report.source = plan.source.clone();

@@ -3,6 +3,7 @@
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
+use std::time::Duration;
 
 use super::commands::Env;
 use crate::catalog::Catalog;
@@ -101,12 +102,18 @@ impl Services {
         files
     }
 
-    /// What a command may use.
-    pub(super) fn limits(&self, request: &BuildRequest) -> Limits {
+    /// The time of a whole build: the operator's, or less where the request asks for less.
+    pub(super) fn timeout(&self, request: &BuildRequest) -> Duration {
+        let limit = self.config.limits.timeout;
+        request.timeout.map_or(limit, |asked| asked.min(limit))
+    }
+
+    /// What a command may use, in the time that is left.
+    pub(super) fn limits(&self, left: Duration) -> Limits {
         let limits = &self.config.limits;
         let millicpus = (limits.cpus * 1000.0).clamp(1.0, 1_000_000.0);
         Limits {
-            timeout: request.timeout.map_or(limits.timeout, |asked| asked.min(limits.timeout)),
+            timeout: left,
             silence: Some(limits.silence),
             memory: limits.memory,
             #[allow(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "clamped above")]

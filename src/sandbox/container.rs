@@ -2,12 +2,12 @@
 
 use std::collections::HashMap;
 use std::path::{Component, Path};
-use std::time::Duration;
 
 use bollard::models::{ContainerCreateBody, HostConfig, HostConfigLogConfig, Mount, MountType, ResourcesUlimits};
 
+use super::Settings;
 use super::ownership::{HOME, Identity};
-use super::{Settings, sweep};
+use crate::leftovers::containers;
 use crate::model::command::{Command, Network};
 use crate::model::failure::{Failure, FailureCode};
 
@@ -20,7 +20,6 @@ pub(super) fn body(
     settings: &Settings,
     identity: Identity,
     passwd: &Path,
-    owner: &str,
 ) -> Result<ContainerCreateBody, Failure> {
     if command.argv.is_empty() {
         return Err(Failure::new(FailureCode::Internal, "a command without a program"));
@@ -36,7 +35,7 @@ pub(super) fn body(
         working_dir: Some(command.workdir.display().to_string()),
         hostname: Some("slipway".to_owned()),
         env: Some(env.into_iter().map(|(name, value)| format!("{name}={value}")).collect()),
-        labels: Some(labels(command, owner)),
+        labels: Some(labels(command)),
         attach_stdout: Some(true),
         attach_stderr: Some(true),
         tty: Some(false),
@@ -45,15 +44,10 @@ pub(super) fn body(
     })
 }
 
-fn labels(command: &Command, owner: &str) -> HashMap<String, String> {
-    let now = crate::clock::since_epoch();
-    // Some time for the Engine's own work before and after.
-    let deadline = now.saturating_add(command.limits.timeout).saturating_add(Duration::from_mins(10));
-    HashMap::from([
-        (sweep::OWNER.to_owned(), owner.to_owned()),
-        (sweep::DEADLINE.to_owned(), deadline.as_secs().to_string()),
-        ("slipway.step".to_owned(), command.step.name().to_owned()),
-    ])
+fn labels(command: &Command) -> HashMap<String, String> {
+    let mut labels = containers::labels(&command.build, command.limits.timeout);
+    labels.insert("slipway.step".to_owned(), command.step.name().to_owned());
+    labels
 }
 
 fn host_config(

@@ -7,7 +7,6 @@
 mod container;
 mod network;
 mod ownership;
-mod sweep;
 
 use std::path::PathBuf;
 use std::sync::Arc;
@@ -18,12 +17,13 @@ use bollard::container::LogOutput;
 use bollard::errors::Error;
 use bollard::query_parameters::{
     AttachContainerOptionsBuilder, CreateContainerOptions, InspectContainerOptions, KillContainerOptionsBuilder,
-    RemoveContainerOptionsBuilder, StartContainerOptions, WaitContainerOptions,
+    StartContainerOptions, WaitContainerOptions,
 };
 use futures_util::StreamExt;
 use tokio::sync::OnceCell;
 use tokio_util::sync::CancellationToken;
 
+use crate::leftovers::{containers, sweep_directories};
 use crate::model::command::{Command, Exit, Network, Stream};
 use crate::model::failure::{Failure, FailureCode};
 use crate::output::Output;
@@ -63,7 +63,6 @@ pub struct Sandbox {
     settings: Settings,
     identity: Identity,
     passwd: PathBuf,
-    owner: String,
     network: Arc<OnceCell<()>>,
 }
 
@@ -79,7 +78,7 @@ impl Sandbox {
             Failure::new(FailureCode::ConfigurationInvalid, text)
         })?;
         let docker = docker.with_timeout(settings.engine_timeout);
-        Ok(Self { docker, settings, identity, passwd, owner: sweep::owner(), network: Arc::default() })
+        Ok(Self { docker, settings, identity, passwd, network: Arc::default() })
     }
 
     /// Runs a command to its end and hands its lines to `output`. The workspace and the caches then belong to the
@@ -108,12 +107,14 @@ impl Sandbox {
         }
     }
 
-    /// Removes containers of workers that are gone, and those past their time.
+    /// Removes what workers that are gone have left: containers, also those past their time, and copies of files.
     ///
     /// # Errors
     /// `engine_unavailable` when the Engine does not answer.
     pub async fn sweep(&self) -> Result<usize, Failure> {
-        sweep::sweep(&self.docker, &self.owner).await
+        let scratch = self.settings.scratch.clone();
+        let directories = tokio::task::spawn_blocking(move || sweep_directories(&scratch)).await.unwrap_or(0);
+        Ok(directories + containers::sweep(&self.docker).await.map_err(|error| engine(&error))?)
     }
 
     async fn run_in_container(
@@ -132,7 +133,7 @@ impl Sandbox {
                 Failure::new(FailureCode::ConfigurationInvalid, text)
             })?;
         let command = &Command { files, ..command.clone() };
-        let body = container::body(command, &self.settings, self.identity, &self.passwd, &self.owner)?;
+        let body = container::body(command, &self.settings, self.identity, &self.passwd)?;
         let created = self.docker.create_container(None::<CreateContainerOptions>, body).await;
         let id = created.map_err(|error| not_created(command, &error))?.id;
         let mut guard = Guard { docker: self.docker.clone(), id: Some(id.clone()) };
@@ -217,7 +218,7 @@ struct Guard {
 impl Guard {
     async fn remove(&mut self) {
         if let Some(id) = self.id.take() {
-            remove(&self.docker, &id).await;
+            containers::remove(&self.docker, &id).await;
         }
     }
 }
@@ -226,19 +227,7 @@ impl Drop for Guard {
     fn drop(&mut self) {
         if let (Some(id), Ok(runtime)) = (self.id.take(), tokio::runtime::Handle::try_current()) {
             let docker = self.docker.clone();
-            runtime.spawn(async move { remove(&docker, &id).await });
-        }
-    }
-}
-
-/// Whether the container is gone. What stays is for the next [`Sandbox::sweep`].
-async fn remove(docker: &Docker, id: &str) -> bool {
-    let options = RemoveContainerOptionsBuilder::default().force(true).v(true).build();
-    match docker.remove_container(id, Some(options)).await {
-        Ok(()) | Err(Error::DockerResponseServerError { status_code: 404, .. }) => true,
-        Err(error) => {
-            tracing::warn!(container = id, %error, "cannot remove a container");
-            false
+            runtime.spawn(async move { containers::remove(&docker, &id).await });
         }
     }
 }

@@ -6,10 +6,9 @@ use std::os::fd::{AsFd, OwnedFd};
 use std::os::unix::fs::{MetadataExt, PermissionsExt};
 use std::path::{Path, PathBuf};
 
-use tempfile::TempDir;
-
 use rustix::fs::{AtFlags, Dir, FileType, Gid, Mode, OFlags, Uid};
 
+use crate::leftovers::OwnDirectory;
 use crate::model::command::{Command, FileMount};
 use crate::model::failure::{Failure, FailureCode};
 
@@ -91,7 +90,7 @@ pub(super) fn readable(
     command: &Command,
     scratch: &Path,
     identity: Identity,
-) -> io::Result<(Vec<FileMount>, Option<TempDir>)> {
+) -> io::Result<(Vec<FileMount>, Option<OwnDirectory>)> {
     let mut files = command.files.clone();
     if !rustix::process::geteuid().is_root() {
         return Ok((files, None));
@@ -104,7 +103,7 @@ pub(super) fn readable(
         }
         let directory = match copies.take() {
             Some(directory) => directory,
-            None => tempfile::Builder::new().prefix("files-").tempdir_in(scratch)?,
+            None => OwnDirectory::create(scratch, "files")?,
         };
         let copy = directory.path().canonicalize()?.join(number.to_string());
         std::fs::copy(&file.source, &copy)?;

@@ -19,6 +19,7 @@ const ROWS: &[&[&str]] = &[
         "config",
         "environment",
         "image",
+        "leftovers",
         "output",
         "process",
         "report",
@@ -42,7 +43,11 @@ const NEIGHBOURS: &[(&str, &str)] = &[
     ("runner", "output"),
     ("runner", "process"),
     ("runner", "sandbox"),
-    ("sandbox", "clock"),
+    ("base_images", "leftovers"),
+    ("image", "leftovers"),
+    ("leftovers", "artifact"),
+    ("leftovers", "clock"),
+    ("sandbox", "leftovers"),
     ("sandbox", "output"),
     ("sandbox", "process"),
     ("config", "environment"),
@@ -50,7 +55,7 @@ const NEIGHBOURS: &[(&str, &str)] = &[
     ("secrets", "config"),
     ("secrets", "environment"),
     ("secrets", "process"),
-    ("workspace", "artifact"),
+    ("workspace", "leftovers"),
 ];
 
 /// What the core must not touch: it takes values and gives values.

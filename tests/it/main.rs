@@ -9,6 +9,7 @@ mod examples;
 mod failures;
 mod image;
 mod ledger;
+mod limits;
 mod plans;
 mod projects;
 mod runner;

@@ -50,6 +50,7 @@ impl Ran {
 fn shell(script: &str) -> (Command, TempDir) {
     let workspace = tempfile::tempdir().unwrap();
     let command = Command {
+        build: "b1".to_owned(),
         step: Step::Compile,
         argv: ["/bin/busybox", "sh", "-c", script].map(str::to_owned).to_vec(),
         workdir: "/workspace".into(),

@@ -75,20 +75,21 @@ impl Slipway {
 
     /// Any command line.
     pub(crate) async fn run(&self, args: &[String]) -> Run {
-        let config: PathBuf = self.directory.path().join("config.toml");
-        let child = tokio::process::Command::new(env!("CARGO_BIN_EXE_slipway"))
-            .arg("--config")
-            .arg(config)
-            .args(args)
-            .envs(self.env.iter().map(|(name, value)| (name, value)))
-            .env("NO_COLOR", "1")
-            .stdin(Stdio::null())
-            .kill_on_drop(true)
-            .output();
+        let child = self.command(args).output();
         let output = tokio::time::timeout(DEADLINE, child).await.expect("slipway ends in time").unwrap();
         let stderr = String::from_utf8_lossy(&output.stderr).into_owned();
         let report = serde_json::from_slice(&output.stdout).unwrap_or(Value::Null);
         Run { code: output.status.code().unwrap_or(-1), report, stderr }
+    }
+
+    /// The program with a command line, not yet started.
+    pub(crate) fn command(&self, args: &[String]) -> tokio::process::Command {
+        let config: PathBuf = self.directory.path().join("config.toml");
+        let mut command = tokio::process::Command::new(env!("CARGO_BIN_EXE_slipway"));
+        command.arg("--config").arg(config).args(args);
+        command.envs(self.env.iter().map(|(name, value)| (name, value))).env("NO_COLOR", "1");
+        command.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped()).kill_on_drop(true);
+        command
     }
 }
 
