@@ -1,6 +1,5 @@
 //! A commit that lies in the mirror, and the directory that a build gets of it.
 
-use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
 
 use super::access::Access;
@@ -13,7 +12,7 @@ use super::tree::{LFS_START, TreeReader};
 use crate::model::failure::{Failure, FailureCode, Step, Warning};
 use crate::model::names::CommitSha;
 use crate::model::source::{RepositoryUrl, Source};
-use crate::model::source_tree::SourceTree;
+use crate::model::source_tree::{SourceTree, Wanted};
 
 /// The most history that a build gets, so that version tools find the latest tag.
 const HISTORY: usize = 10_000;
@@ -175,9 +174,9 @@ impl Checkout {
     ///
     /// # Errors
     /// As [`Checkout::reader`]; `source_unusable` for a pointer of Git LFS.
-    pub fn load(&self, tree: &mut SourceTree, wanted: BTreeSet<String>) -> Result<(), Failure> {
+    pub fn load(&self, tree: &mut SourceTree, wanted: Wanted) -> Result<(), Failure> {
         self.reader()?.load(tree, &wanted);
-        match wanted.into_iter().find(|path| tree.text(path).is_some_and(|text| text.starts_with(LFS_START))) {
+        match wanted.texts.into_iter().find(|path| tree.text(path).is_some_and(|text| text.starts_with(LFS_START))) {
             Some(path) => Err(lfs_failure(&[path])),
             None => Ok(()),
         }

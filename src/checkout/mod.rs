@@ -7,6 +7,7 @@
 mod access;
 mod fetched;
 mod git;
+mod history;
 mod local;
 mod mirror;
 mod remote;

@@ -1,12 +1,13 @@
 //! The source tree of a commit or of a directory: the listing at once, texts on demand.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeMap;
 use std::io::Read;
 use std::path::{Path, PathBuf};
 
+use super::history;
 use crate::model::failure::{Failure, FailureCode};
 use crate::model::names::CommitSha;
-use crate::model::source_tree::{Entry, EntryKind, SourceTree, Text, join, parent};
+use crate::model::source_tree::{Entry, EntryKind, SourceTree, Text, Wanted, join, parent};
 
 /// The most of a file that planning reads.
 const TEXT: u64 = 1 << 20;
@@ -22,7 +23,7 @@ pub(super) const LFS_START: &str = "version https://git-lfs.github.com/spec/v1\n
 pub struct TreeReader(Origin);
 
 enum Origin {
-    Commit { repository: git2::Repository, tree: git2::Oid },
+    Commit { repository: git2::Repository, commit: git2::Oid, tree: git2::Oid },
     Directory { root: PathBuf, entries: BTreeMap<String, Entry> },
 }
 
@@ -35,11 +36,10 @@ impl std::fmt::Debug for TreeReader {
 impl TreeReader {
     /// Reads from a commit's objects.
     pub(super) fn of_commit(repository: git2::Repository, commit: &CommitSha) -> Result<Self, Failure> {
-        let tree = git2::Oid::from_str(commit.as_str())
-            .and_then(|id| repository.find_commit(id))
-            .map(|commit| commit.tree_id())
+        let (commit, tree) = git2::Oid::from_str(commit.as_str())
+            .and_then(|id| Ok((id, repository.find_commit(id)?.tree_id())))
             .map_err(|error| unreadable(&error))?;
-        Ok(Self(Origin::Commit { repository, tree }))
+        Ok(Self(Origin::Commit { repository, commit, tree }))
     }
 
     /// Reads listed files of a directory.
@@ -54,15 +54,30 @@ impl TreeReader {
     pub fn source_tree(&self) -> Result<SourceTree, Failure> {
         match &self.0 {
             Origin::Directory { entries, .. } => Ok(SourceTree::new(entries.clone())),
-            Origin::Commit { repository, tree } => listing(repository, *tree).map(SourceTree::new),
+            Origin::Commit { repository, tree, .. } => listing(repository, *tree).map(SourceTree::new),
         }
     }
 
-    /// Gives the tree the texts that it wants. A link is followed as far as it stays inside.
-    pub fn load(&self, tree: &mut SourceTree, wanted: &BTreeSet<String>) {
-        for path in wanted {
+    /// Gives the tree what it wants. A link is followed as far as it stays inside.
+    pub fn load(&self, tree: &mut SourceTree, wanted: &Wanted) {
+        for path in &wanted.texts {
             let text = self.text(tree, path);
             tree.set_text(path, text);
+        }
+        for path in &wanted.changes {
+            tree.set_changed(path, self.changed(path));
+        }
+    }
+
+    /// The time of the last commit that changed a file.
+    fn changed(&self, path: &str) -> Option<i64> {
+        match &self.0 {
+            Origin::Commit { repository, commit, .. } => history::last_change(repository, *commit, path),
+            Origin::Directory { root, .. } => {
+                let repository = git2::Repository::discover(root).ok()?;
+                let head = repository.head().ok()?.target()?;
+                history::last_change(&repository, head, path)
+            }
         }
     }
 
@@ -90,7 +105,7 @@ impl TreeReader {
 
     /// Paths and commits of the submodules.
     pub(super) fn submodules(&self) -> Result<Vec<(String, CommitSha)>, Failure> {
-        let Origin::Commit { repository, tree } = &self.0 else { return Ok(Vec::new()) };
+        let Origin::Commit { repository, tree, .. } = &self.0 else { return Ok(Vec::new()) };
         let mut found = Vec::new();
         walk(repository, *tree, |path, entry| {
             if entry.kind() == Some(git2::ObjectType::Commit)
@@ -118,7 +133,7 @@ impl TreeReader {
     /// The first bytes of the regular file at a path without links.
     fn bytes(&self, path: &str, most: u64) -> Option<Vec<u8>> {
         match &self.0 {
-            Origin::Commit { repository, tree } => {
+            Origin::Commit { repository, tree, .. } => {
                 let entry = repository.find_tree(*tree).ok()?.get_path(Path::new(path)).ok()?;
                 let blob = repository.find_blob(entry.id()).ok()?;
                 let length = usize::try_from(most).map_or(blob.size(), |most| most.min(blob.size()));

@@ -57,6 +57,12 @@ pub struct Plan {
     /// Patterns of files that belong into the image although they usually do not.
     #[serde(skip)]
     pub include: Vec<String>,
+    /// Patterns of files that the application does not need to run.
+    #[serde(skip)]
+    pub leave_out: Vec<String>,
+    /// What is said of a failure, by texts that the last lines of the command hold.
+    #[serde(skip)]
+    pub hints: Vec<(Vec<String>, String)>,
     /// Whether only containers can run the commands.
     #[serde(skip)]
     pub container_only: bool,

@@ -67,7 +67,25 @@ pub struct SourceTree {
     entries: BTreeMap<String, Entry>,
     directories: BTreeSet<String>,
     texts: BTreeMap<String, Text>,
-    wanted: RefCell<BTreeSet<String>>,
+    changes: BTreeMap<String, Option<i64>>,
+    wanted: RefCell<Wanted>,
+}
+
+/// What planning asked for and the tree does not hold yet.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Wanted {
+    /// Files whose texts are wanted.
+    pub texts: BTreeSet<String>,
+    /// Files of which the last change is wanted.
+    pub changes: BTreeSet<String>,
+}
+
+impl Wanted {
+    /// Whether nothing is missing.
+    #[must_use]
+    pub fn is_empty(&self) -> bool {
+        self.texts.is_empty() && self.changes.is_empty()
+    }
 }
 
 impl SourceTree {
@@ -156,13 +174,29 @@ impl SourceTree {
         }
         let text = self.texts.get(path);
         if text.is_none() {
-            self.wanted.borrow_mut().insert(path.to_owned());
+            self.wanted.borrow_mut().texts.insert(path.to_owned());
         }
         text
     }
 
-    /// Takes the paths whose texts were asked for and are not there.
-    pub fn take_wanted(&self) -> BTreeSet<String> {
+    /// When a file was last changed, in seconds since 1970: the time of the last commit that touched it, or of the
+    /// oldest that the history holds. `None` when nobody knows, or when it has not been loaded yet; then it is noted
+    /// as wanted.
+    pub fn changed(&self, path: &str) -> Option<i64> {
+        let known = self.changes.get(path);
+        if known.is_none() {
+            self.wanted.borrow_mut().changes.insert(path.to_owned());
+        }
+        known.copied().flatten()
+    }
+
+    /// Says when a file was last changed; `None` when nobody knows.
+    pub fn set_changed(&mut self, path: &str, time: Option<i64>) {
+        self.changes.insert(path.to_owned(), time);
+    }
+
+    /// Takes what was asked for and is not there.
+    pub fn take_wanted(&self) -> Wanted {
         self.wanted.take()
     }
 
@@ -213,12 +247,17 @@ mod tests {
 
     #[test]
     fn a_missing_text_is_wanted_once_it_exists() {
-        let tree =
+        let mut tree =
             SourceTree::new([("a/pom.xml".to_owned(), Entry { kind: EntryKind::File, executable: false, size: 3 })]);
         assert_eq!(tree.text("nothing"), None);
         assert!(tree.take_wanted().is_empty());
         assert_eq!(tree.text("a/pom.xml"), None);
-        assert_eq!(tree.take_wanted().into_iter().collect::<Vec<_>>(), ["a/pom.xml"]);
+        assert_eq!(tree.take_wanted().texts.into_iter().collect::<Vec<_>>(), ["a/pom.xml"]);
+        assert_eq!(tree.changed("a/pom.xml"), None);
+        assert_eq!(tree.take_wanted().changes.into_iter().collect::<Vec<_>>(), ["a/pom.xml"]);
+        tree.set_changed("a/pom.xml", None);
+        assert_eq!(tree.changed("a/pom.xml"), None);
+        assert!(tree.take_wanted().is_empty());
         assert!(tree.has_directory("a") && !tree.has_directory("b"));
     }
 

@@ -100,7 +100,17 @@ async fn one(
             Ok(())
         }
         Exit::Code(_) if planned.may_fail => Ok(()),
-        exit => Err(failure_of(exit, &command, &tail)),
+        exit => Err(hinted(failure_of(exit, &command, &tail), plan)),
+    }
+}
+
+/// A failure of the project with what the toolchain's data knows to do about such lines.
+fn hinted(failure: Failure, plan: &Plan) -> Failure {
+    let says = |texts: &Vec<String>| failure.log_tail.iter().any(|line| texts.iter().any(|text| line.contains(text)));
+    let hint = plan.hints.iter().find(|(texts, _)| failure.code == FailureCode::CompileFailed && says(texts));
+    match hint {
+        Some((_, hint)) => failure.hint(hint.clone()),
+        None => failure,
     }
 }
 

@@ -99,7 +99,8 @@ fn fill(
 
 fn copy(plan: &Plan, source: &Path, directory: &str, into: &Path, warnings: &mut Vec<Warning>) -> Result<(), Failure> {
     let include: Vec<&str> = plan.include.iter().map(String::as_str).collect();
-    let left_out = tree::assemble(&source.join(directory), into, &tree::TreeRules::usual(&[], &include)?)?;
+    let leave_out: Vec<&str> = plan.leave_out.iter().map(String::as_str).collect();
+    let left_out = tree::assemble(&source.join(directory), into, &tree::TreeRules::usual(&leave_out, &include)?)?;
     for (path, why) in left_out.secrets {
         let path = path.to_string_lossy().escape_debug().to_string();
         let message = format!("`{path}` is left out of the image: it {why}");

@@ -59,6 +59,15 @@ pub(super) fn warnings(facts: &Facts<'_>, context: &Value) -> Result<Vec<Warning
     Ok(warnings)
 }
 
+/// What is said of failures.
+pub(super) fn hints(facts: &Facts<'_>, context: &Value) -> Result<Vec<(Vec<String>, String)>, Failure> {
+    let definitions = &facts.toolchain.definition.hints;
+    let rendered = definitions.iter().map(|hint| Ok((hint.says.clone(), template::text(&hint.hint, context)?)));
+    let mut hints = rendered.collect::<Result<Vec<_>, Failure>>()?;
+    hints.retain(|(_, hint)| !hint.is_empty());
+    Ok(hints)
+}
+
 /// What a library deploys.
 pub(super) fn library(facts: &Facts<'_>, context: &Value) -> Result<Option<PlannedLibrary>, Failure> {
     let definition = facts.toolchain.definition.library.as_ref();

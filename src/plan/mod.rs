@@ -21,7 +21,7 @@ use crate::model::origin::{Decision, Origin};
 use crate::model::plan::{Plan, PlannedApplication, PlannedSource, PlannedToolchain};
 use crate::model::request::BuildRequest;
 use crate::model::settings::Kind;
-use crate::model::source_tree::SourceTree;
+use crate::model::source_tree::{SourceTree, Wanted};
 use crate::toolchain::findings::{Findings, Inspection};
 use crate::toolchain::manifest;
 
@@ -81,6 +81,7 @@ pub fn plan(request: &BuildRequest, tree: &SourceTree, catalog: &Catalog) -> Res
     };
     let mut include = settings.value.include.clone();
     include.extend(definition.image.iter().flat_map(|image| image.keep.clone()));
+    include.extend(findings.include.clone());
     Ok(Plan {
         version: 1,
         source: source(request, tree),
@@ -109,6 +110,8 @@ pub fn plan(request: &BuildRequest, tree: &SourceTree, catalog: &Catalog) -> Res
         bases,
         artifact: commands::artifact(&facts, &context)?,
         include,
+        leave_out: definition.image.iter().flat_map(|image| image.leave_out.clone()).collect(),
+        hints: commands::hints(&facts, &context)?,
         container_only: definition.container_only,
         outputs: definition.outputs.clone(),
         files: definition.files.clone(),
@@ -118,7 +121,8 @@ pub fn plan(request: &BuildRequest, tree: &SourceTree, catalog: &Catalog) -> Res
 
 /// Plans, loads what was wanted and plans again until nothing is missing.
 ///
-/// `load` gives the tree a text for each path that it is handed, or a reason why there is none.
+/// `load` gives the tree a text for each path that it is handed, or a reason why there is none, and says when each file
+/// was changed of which that is wanted.
 ///
 /// # Errors
 /// What `load` or the last planning said.
@@ -126,7 +130,7 @@ pub fn with_texts(
     request: &BuildRequest,
     tree: &mut SourceTree,
     catalog: &Catalog,
-    mut load: impl FnMut(&mut SourceTree, std::collections::BTreeSet<String>) -> Result<(), Failure>,
+    mut load: impl FnMut(&mut SourceTree, Wanted) -> Result<(), Failure>,
 ) -> Result<Plan, Failure> {
     loop {
         let outcome = plan(request, tree, catalog);
@@ -157,6 +161,7 @@ impl Facts<'_> {
             "manifest": self.findings.variables,
             "shape": self.findings.shape,
             "release": self.release.version,
+            "older_releases": self.older_releases(),
             "kind": self.request.kind,
             "directory": self.request.source.directory(),
             "name": self.request.name,
@@ -168,6 +173,15 @@ impl Facts<'_> {
             "tests": self.settings.value.toolchain.tests.unwrap_or(false),
             "deploy": self.request.kind == Kind::Library || self.settings.value.toolchain.deploy.unwrap_or(false),
         })
+    }
+
+    /// The offered releases before the chosen one, the newest first.
+    fn older_releases(&self) -> Vec<String> {
+        let chosen = self.release.release.map(|release| &release.version);
+        let mut older: Vec<_> = self.toolchain.definition.releases.iter().map(|release| &release.version).collect();
+        older.retain(|version| chosen.is_some_and(|chosen| *version < chosen));
+        older.sort();
+        older.iter().rev().map(ToString::to_string).collect()
     }
 
     /// The reference of the image that commands run in.

@@ -1,12 +1,14 @@
 //! Which release of the toolchain builds and runs the application.
 
+mod preference;
+
 use serde_json::json;
 
 use super::decided;
 use super::settings::Stated;
 use crate::model::failure::{Failure, FailureCode, Warning};
 use crate::model::origin::{Decision, Found, Origin, Rejected};
-use crate::toolchain::definition::{Choose, Definition, Release};
+use crate::toolchain::definition::{Definition, Release};
 use crate::toolchain::findings::Findings;
 use crate::toolchain::version::{Demand, Version};
 
@@ -30,11 +32,12 @@ pub(super) fn choose<'a>(
     }
     let origin =
         stated.origin("toolchain.version").filter(|origin| origin.kind != crate::model::origin::OriginKind::Default);
+    let mut warnings = Vec::new();
     let (release, decision) = match (&stated.value.toolchain.version, origin) {
         (Some(version), Some(origin)) => as_stated(version, origin, definition, findings)?,
-        (default, _) => as_demanded(default.as_deref(), definition, findings)?,
+        (default, _) => as_demanded(default.as_deref(), definition, findings, &mut warnings)?,
     };
-    let warnings = end_of_life(release, definition, as_of, &decision.origin);
+    warnings.extend(end_of_life(release, definition, as_of, &decision.origin));
     let version = Some(release.version.to_string());
     Ok(Chosen { release: Some(release), version, decision: Some(decision), warnings })
 }
@@ -64,6 +67,7 @@ fn as_demanded<'a>(
     operator: Option<&str>,
     definition: &'a Definition,
     findings: &Findings,
+    warnings: &mut Vec<Warning>,
 ) -> Result<(&'a Release, Decision), Failure> {
     let default_origin = match operator {
         Some(_) => Origin::default("the operator's defaults: toolchain.version"),
@@ -76,36 +80,46 @@ fn as_demanded<'a>(
     let Some(default) = default else {
         return Err(Failure::new(FailureCode::ConfigurationInvalid, "a toolchain without releases"));
     };
-    if findings.versions.is_empty() {
-        return Ok((default, decided("toolchain.version", default.version.to_string(), default_origin)));
-    }
+    let demands = findings.versions.iter().map(|found| substituted(found, definition, warnings)).collect::<Vec<_>>();
     let allowed: Vec<_> = definition
         .releases
         .iter()
-        .filter(|release| findings.versions.iter().all(|found| found.value.allows(&release.version)))
+        .filter(|release| demands.iter().all(|found| found.value.allows(&release.version)))
         .collect();
-    let release = match definition.choose {
-        Choose::Oldest => allowed.iter().min_by(|a, b| a.version.cmp(&b.version)),
-        Choose::Default => {
-            let default = allowed.iter().find(|release| release.version == default.version);
-            default.or_else(|| allowed.iter().max_by(|a, b| a.version.cmp(&b.version)))
-        }
-    };
-    let release = release.copied().ok_or_else(|| impossible(definition, findings))?;
+    let preferred = preference::among(&allowed, default, definition, findings);
+    let (release, preference) = preferred.ok_or_else(|| impossible(definition, findings))?;
     // The demand that decided: the one that the chosen release answers most narrowly.
-    let deciding = findings.versions.iter().max_by_key(|found| narrowness(&found.value));
+    let deciding = demands.iter().max_by_key(|found| narrowness(&found.value));
     let deciding = deciding.map_or(default_origin, |found| origin_of(found, release));
-    let others = findings.versions.iter().filter(|found| origin_of(found, release) != deciding);
-    let decision = Decision {
-        rejected: others
-            .filter(|found| differs(&found.value, &release.version))
-            .map(|found| outbid(found, release))
-            .collect(),
-        ..decided("toolchain.version", release.version.to_string(), deciding)
-    };
-    Ok((release, decision))
+    let others = demands.iter().filter(|found| preference.is_some() || origin_of(found, release) != deciding);
+    let mut rejected: Vec<_> =
+        others.filter(|found| differs(&found.value, &release.version)).map(|found| outbid(found, release)).collect();
+    let chosen_by = preference.as_ref().map(|found| &found.path);
+    rejected.extend(findings.suggestions.iter().filter(|found| Some(&found.origin.path) != chosen_by).map(|found| {
+        let why = if found.value.allows(&release.version) { "it is the same" } else { "others speak against it" };
+        Rejected { value: json!(found.value.to_string()), origin: found.origin.clone(), why: why.into() }
+    }));
+    let origin = preference.unwrap_or(deciding);
+    Ok((release, Decision { rejected, ..decided("toolchain.version", release.version.to_string(), origin) }))
 }
 
+/// An exact demand of a release that is not offered, as one of the next that is; said so in a warning.
+fn substituted(found: &Found<Demand>, definition: &Definition, warnings: &mut Vec<Warning>) -> Found<Demand> {
+    let Some(release) = preference::stand_in(&found.value, definition) else { return found.clone() };
+    let message = format!(
+        "{} {} is not offered: {} stands in for it ({})",
+        definition.title, found.value, release.version, found.origin
+    );
+    let hint = format!("move to {0}, or ask the operator to offer the release", release.version);
+    let warning = Warning::new("version_not_offered", message, hint);
+    warnings.push(match &found.origin.path {
+        Some(path) => warning.at(path, found.origin.line),
+        None => warning,
+    });
+    let mut origin = found.origin.clone();
+    origin.detail = format!("{} asks for {}, which is not offered; the next that is", origin.detail, found.value);
+    Found::new(Demand::Exactly(release.version.clone()), origin)
+}
 /// Where the release comes from; a demand that it more than satisfies is quoted, since its line names another version.
 fn origin_of(found: &Found<Demand>, release: &Release) -> Origin {
     let mut origin = found.origin.clone();

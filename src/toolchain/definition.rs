@@ -26,6 +26,12 @@ pub struct Definition {
     /// Which of several releases that satisfy all demands is taken.
     #[serde(default)]
     pub choose: Choose,
+    /// How many days before versions were pinned a release must have been out to be taken for them; without it the age
+    /// of pins says nothing.
+    pub settled_after_days: Option<u32>,
+    /// Whether the next release that is offered stands in for an exact one that is not.
+    #[serde(default)]
+    pub substitute: bool,
     /// The releases that are offered, oldest first.
     #[serde(default)]
     pub releases: Vec<Release>,
@@ -59,6 +65,9 @@ pub struct Definition {
     /// What plans warn of.
     #[serde(default)]
     pub warnings: Vec<WarningDefinition>,
+    /// What is said of failures by what the commands printed.
+    #[serde(default)]
+    pub hints: Vec<HintDefinition>,
     /// What the commands leave behind.
     pub artifact: Option<ArtifactDefinition>,
     /// What a library deploys, and where: templates.
@@ -113,6 +122,9 @@ pub struct Release {
     pub build: Option<String>,
     /// The base image that its applications run on.
     pub run: Option<String>,
+    /// The day it came out, `YYYY-MM-DD`.
+    #[serde(default, deserialize_with = "day")]
+    pub released: Option<jiff::civil::Date>,
     /// The day its support ends, `YYYY-MM-DD`.
     pub end_of_life: Option<String>,
     /// Environment of every command of this release.
@@ -132,6 +144,16 @@ pub struct WarningDefinition {
     /// What is so: a template.
     pub message: String,
     /// What to do.
+    pub hint: String,
+}
+
+/// What to do about a command that failed.
+#[derive(Debug, Clone, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct HintDefinition {
+    /// Texts of which one of the last lines holds one.
+    pub says: Vec<String>,
+    /// What to do: a template; empty says nothing.
     pub hint: String,
 }
 
@@ -257,6 +279,9 @@ pub struct ImageDefinition {
     /// Patterns of files that belong into the image although they usually do not.
     #[serde(default)]
     pub keep: Vec<String>,
+    /// Patterns of files that an application does not need to run.
+    #[serde(default)]
+    pub leave_out: Vec<String>,
     /// Layers, least changing first.
     pub layers: Vec<LayerDefinition>,
 }
@@ -275,6 +300,10 @@ pub struct LayerDefinition {
 
 fn bridge() -> Network {
     Network::Bridge
+}
+
+fn day<'de, D: serde::Deserializer<'de>>(deserializer: D) -> Result<Option<jiff::civil::Date>, D::Error> {
+    String::deserialize(deserializer)?.parse().map(Some).map_err(serde::de::Error::custom)
 }
 
 fn version<'de, D: serde::Deserializer<'de>>(deserializer: D) -> Result<Version, D::Error> {

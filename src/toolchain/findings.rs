@@ -38,6 +38,10 @@ pub struct Inspection<'a> {
 pub struct Findings {
     /// What the manifests demand of the release, strongest first.
     pub versions: Vec<Found<Demand>>,
+    /// What speaks for a release without demanding it, strongest first.
+    pub suggestions: Vec<Found<Demand>>,
+    /// When versions of dependencies were pinned, in seconds since 1970, where any are.
+    pub pinned: Option<Found<i64>>,
     /// The module that is built (`application.module`), where the ecosystem has modules.
     pub module: Option<Found<String>>,
     /// The ways the application can start, by name; the plan takes `web`, or the only one.
@@ -50,6 +54,8 @@ pub struct Findings {
     pub image_env: BTreeMap<String, Found<String>>,
     /// Ports the application says it listens on.
     pub ports: Vec<Found<u16>>,
+    /// Patterns of files that the application needs although the toolchain leaves them out of images.
+    pub include: Vec<String>,
     /// Decisions of the reader that are worth showing.
     pub decisions: Vec<Decision>,
     /// What people should know.

@@ -1,6 +1,5 @@
 //! Checkout against real Git servers: `make services` starts them.
 
-use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
 
 use slipway::checkout::{Access, AllowList, Credentials, WorkingTree, resolve_and_fetch};
@@ -219,7 +218,7 @@ async fn a_tree_is_read_without_a_working_tree() {
     for path in ["pom.xml", "passwd", "big"] {
         assert_eq!(tree.raw_text(path), None);
     }
-    let wanted: BTreeSet<String> = tree.take_wanted();
+    let wanted = tree.take_wanted();
     reader.load(&mut tree, &wanted);
     assert_eq!(tree.text("pom.xml"), Some("<project/>"));
     assert_eq!(tree.raw_text("passwd"), Some(&Text::Outside));

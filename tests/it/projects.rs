@@ -1,6 +1,5 @@
 //! Folders with an application: the fixtures and the examples, as planning sees them.
 
-use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
 
 use slipway::catalog::{Catalog, Operator, embedded};
@@ -9,7 +8,7 @@ use slipway::model::origin::OriginKind;
 use slipway::model::plan::Plan;
 use slipway::model::request::{BuildRequest, RequestedSource};
 use slipway::model::settings::Settings;
-use slipway::model::source_tree::{Entry, EntryKind, SourceTree, Text};
+use slipway::model::source_tree::{Entry, EntryKind, SourceTree, Text, Wanted};
 
 /// A folder with an application.
 pub(crate) struct Project {
@@ -45,13 +44,23 @@ impl Project {
         list(&self.root, &self.root, &mut entries);
         let mut tree = SourceTree::new(entries);
         tree.revision.commit = Some("0123456789abcdef0123456789abcdef01234567".parse().unwrap());
-        tree.revision.commit_time = Some(1_767_225_600);
+        tree.revision.commit_time = Some(self.committed());
         tree
     }
 
+    /// When it was committed: `.committed` says it as a date, where that matters.
+    fn committed(&self) -> i64 {
+        let stated = std::fs::read_to_string(self.root.join(".committed")).unwrap_or("2026-01-01".to_owned());
+        let date: jiff::civil::Date = stated.trim().parse().unwrap();
+        date.to_zoned(jiff::tz::TimeZone::UTC).unwrap().timestamp().as_second()
+    }
+
     /// Gives the tree the texts that planning asked for.
-    pub(crate) fn load(&self, tree: &mut SourceTree, wanted: BTreeSet<String>) {
-        for path in wanted {
+    pub(crate) fn load(&self, tree: &mut SourceTree, wanted: Wanted) {
+        for path in wanted.changes {
+            tree.set_changed(&path, tree.revision.commit_time);
+        }
+        for path in wanted.texts {
             let text = String::from_utf8(std::fs::read(self.root.join(&path)).unwrap());
             tree.set_text(&path, text.map_or(Text::NotUtf8, Text::Utf8));
         }
@@ -108,6 +117,9 @@ fn list(root: &Path, directory: &Path, entries: &mut Vec<(String, Entry)>) {
     use std::os::unix::fs::PermissionsExt;
     for entry in std::fs::read_dir(directory).unwrap() {
         let path = entry.unwrap().path();
+        if path.ends_with(".committed") {
+            continue;
+        }
         let metadata = path.symlink_metadata().unwrap();
         if metadata.is_dir() {
             list(root, &path, entries);

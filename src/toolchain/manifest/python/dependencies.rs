@@ -33,6 +33,8 @@ pub(super) struct Dependencies {
     pub(super) incomplete: bool,
     /// Whether something of the repository itself is installed.
     pub(super) editable: bool,
+    /// Whether the project's own package is installed beside the requirements, which hold its dependencies.
+    pub(super) package: bool,
     pub(super) decisions: Vec<Decision>,
     pub(super) warnings: Vec<Warning>,
 }
@@ -111,11 +113,15 @@ fn from_requirements(
         .collect();
     let mut list = read.list;
     let mut incomplete = read.incomplete;
+    // Modules below `src/` are only found where they are installed; elsewhere the application's directory has them.
+    let package = read.local.is_none()
+        && tree.has_directory(&inside(directory, "src"))
+        && project.map_or(tree.has_file(&inside(directory, "setup.py")), |project| project.packaged);
     if let Some(project) = project {
         if read.local.is_some() {
             list.extend(project.dependencies.iter().cloned());
             incomplete = project.dynamic || list.iter().any(|r| r.name.is_empty());
-        } else if let Some(origin) = &project.project {
+        } else if let Some(origin) = project.project.as_ref().filter(|_| !package) {
             rejected.push(lost(json!("pyproject.toml"), origin.clone(), first));
         }
     }
@@ -132,6 +138,7 @@ fn from_requirements(
         list,
         incomplete,
         editable: read.local.is_some(),
+        package,
         decisions: vec![decision],
         warnings: read.warnings,
     })

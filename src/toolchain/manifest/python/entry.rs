@@ -282,11 +282,14 @@ fn nothing(inspection: &Inspection<'_>, sources: &Sources<'_>, dependencies: &De
     let known = ["django", "flask", "fastapi", "tornado"].into_iter().filter(|name| dependencies.has(name));
     let known: Vec<_> = known.map(|name| format!("`{name}`")).collect();
     let frameworks = if known.is_empty() { "no framework that is known".to_owned() } else { known.join(", ") };
+    let modules = match sources.files.len() {
+        1 => "one module".to_owned(),
+        count => format!("{count} modules"),
+    };
     let message = format!(
-        "Nothing that starts was found in {} modules below `{}` (the requirements name {frameworks}): looked for Django's \
+        "Nothing that starts was found in {modules} below `{}` (the requirements name {frameworks}): looked for Django's \
          `manage.py` with `wsgi.py` or `asgi.py`, Flask and FastAPI objects and factories, Tornado scripts, and scripts \
          with `if __name__ == \"__main__\":`.",
-        sources.files.len(),
         if inspection.directory.is_empty() { "." } else { inspection.directory },
     );
     Failure::new(FailureCode::ApplicationNotFound, message)

@@ -91,6 +91,11 @@ impl<'a> Sources<'a> {
         }
     }
 
+    /// Whether a module's text holds these characters.
+    pub(super) fn any_text(&self, characters: &str) -> bool {
+        self.files.iter().any(|path| self.tree.text(path).is_some_and(|text| text.contains(characters)))
+    }
+
     /// The file a dotted name leads to, and what is left of the name as an attribute of it.
     pub(super) fn locate(&self, dotted: &str, from: &str) -> Option<(String, Option<String>)> {
         let level = dotted.chars().take_while(|c| *c == '.').count();

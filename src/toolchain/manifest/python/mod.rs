@@ -5,10 +5,13 @@
 mod application;
 mod dependencies;
 mod django;
+mod dockerfile;
 mod entry;
 mod layout;
 mod lines;
 mod module;
+mod needed;
+mod package;
 mod procfile;
 mod pyproject;
 mod requirement;
@@ -25,12 +28,15 @@ mod tests;
 
 use serde_json::json;
 
+use self::dependencies::Dependencies;
 use self::entry::Entry;
 use self::layout::Sources;
 use self::text::inside;
 use crate::model::failure::{Failure, Warning};
 use crate::model::origin::{Found, Origin};
+use crate::model::source_tree::SourceTree;
 use crate::toolchain::findings::{Findings, Inspection, Process};
+use crate::toolchain::version::Demand;
 
 /// Words of which a module must hold one to be parsed; they save work and decide nothing.
 const WORDS: [&str; 9] = [
@@ -50,7 +56,7 @@ const WORDS: [&str; 9] = [
 /// `variables`: `install` (`requirements`, `project`, `dependencies`, `none`), `requirements_files` (for
 /// `pip install -r`, relative to the application's directory), `requirements_inputs` (these and all they
 /// include, relative to the repository's root), `dependencies` (requirements as arguments of pip, for
-/// `install = "dependencies"`), `editable`, `server_requirement` (or null), `framework`, `entry` (or null),
+/// `install = "dependencies"`), `editable`, `package` (the project's own package is installed too), `server_requirement` (or null), `framework`, `entry` (or null),
 /// `python_path` (or null), `settings`, `manage`, `collectstatic`, `entrypoint` (or null).
 /// The shape is `django`, `flask`, `fastapi`, `tornado`, `script` or `library`.
 ///
@@ -63,6 +69,7 @@ pub fn read(inspection: &Inspection<'_>) -> Result<Findings, Failure> {
     let mut manifests: Vec<String> = dependencies::FILES.iter().map(|name| inside(directory, name)).collect();
     manifests.extend(["pyproject.toml", "Procfile", ".flaskenv"].iter().map(|name| inside(directory, name)));
     manifests.extend(version::FILES.iter().map(|name| inside(directory, name)));
+    manifests.extend(dockerfile::files(tree, directory).map(str::to_owned));
     let missing = |path: &str| tree.has_file(path) && tree.raw_text(path).is_none();
     let manifests_missing = manifests.iter().filter(|path| missing(path)).count();
     let sources = Sources::load(tree, directory, &WORDS);
@@ -76,7 +83,14 @@ pub fn read(inspection: &Inspection<'_>) -> Result<Findings, Failure> {
     let (processes, procfile_warnings) = procfile::read(tree, directory);
     let entrypoint = entrypoint(inspection);
     let stated_start = inspection.command_given || processes.iter().any(|p| p.name == "web") || entrypoint.is_some();
-    let mut findings = Findings { versions, processes, ..Findings::default() };
+    let mut findings = Findings {
+        pinned: pinned(tree, &dependencies, &versions),
+        suggestions: dockerfile::pythons(tree, directory),
+        include: needed::include(&sources),
+        versions,
+        processes,
+        ..Findings::default()
+    };
     findings.warnings.extend(version_warnings.into_iter().chain(procfile_warnings));
     findings.warnings.extend(dependencies.warnings.iter().cloned());
     findings.warnings.extend(unexecutable_entrypoint(inspection));
@@ -95,17 +109,7 @@ pub fn read(inspection: &Inspection<'_>) -> Result<Findings, Failure> {
     if let Some(web) = findings.processes.iter().find(|process| process.name == "web") {
         server_requirement = server_of_procfile(web, &dependencies, inspection.facts).or(server_requirement);
     }
-    if findings
-        .processes
-        .iter()
-        .any(|process| process.command.iter().any(|word| word.contains("$PORT") || word.contains("${PORT")))
-    {
-        let origin = Origin::default("the port that processes read from `PORT`");
-        findings.image_env.insert("PORT".into(), Found::new(server::PORT.to_string(), origin.clone()));
-        if findings.ports.is_empty() {
-            findings.ports.push(Found::new(server::PORT, origin));
-        }
-    }
+    port_of_web(inspection, &sources, &mut findings);
     let mut script = entrypoint.map(|origin| ("/app/entrypoint.sh", origin));
     if findings.processes.is_empty() && !inspection.library && !inspection.command_given {
         // Nothing else starts: the script is the application, not only what runs before it.
@@ -124,6 +128,7 @@ pub fn read(inspection: &Inspection<'_>) -> Result<Findings, Failure> {
         ("requirements_inputs".to_owned(), json!(dependencies.inputs)),
         ("dependencies".to_owned(), json!(listed)),
         ("editable".to_owned(), json!(dependencies.editable)),
+        ("package".to_owned(), json!(dependencies.package)),
         ("server_requirement".to_owned(), json!(server_requirement)),
         ("framework".to_owned(), json!(findings.shape)),
         ("entry".to_owned(), json!(entry.as_ref().map(|entry| &entry.name))),
@@ -136,11 +141,27 @@ pub fn read(inspection: &Inspection<'_>) -> Result<Findings, Failure> {
     Ok(findings)
 }
 
+/// When the dependencies' versions were pinned: the last change of the files that pin them, or else the commit's time.
+fn pinned(tree: &SourceTree, dependencies: &Dependencies, versions: &[Found<Demand>]) -> Option<Found<i64>> {
+    let settled = versions.iter().any(|found| matches!(found.value, Demand::Exactly(_)));
+    let pin = dependencies.list.iter().find(|requirement| requirement.pinned).filter(|_| !settled)?;
+    let path = pin.origin.path.as_deref()?;
+    let files = dependencies.list.iter().filter(|r| r.pinned).filter_map(|r| r.origin.path.as_deref());
+    let files: std::collections::BTreeSet<&str> = files.collect();
+    let changed = files.into_iter().filter_map(|file| tree.changed(file)).max();
+    let (time, detail) = match (changed, tree.revision.commit_time) {
+        (Some(time), _) => (time, "versions pinned"),
+        (None, Some(time)) => (time, "versions pinned by the time of the commit"),
+        (None, None) => return None,
+    };
+    Some(Found::new(time, Origin::tree(path, detail)))
+}
+
 /// Puts what was found to start into the findings; the server that has to be installed for it.
 fn apply(
     entry: &Entry,
     inspection: &Inspection<'_>,
-    dependencies: &dependencies::Dependencies,
+    dependencies: &Dependencies,
     findings: &mut Findings,
 ) -> Option<String> {
     findings.decisions.extend(entry.decisions.iter().cloned());
@@ -155,7 +176,7 @@ fn apply(
             let target = server::Target { entry: entry.name.trim_end_matches("()"), factory, asgi };
             let server = server::choose(target, dependencies, inspection.facts);
             findings.decisions.push(server.decision);
-            let origin = Origin::default(format!("the port that {} is told", server.command[0]));
+            let origin = Origin::default(format!("the port that `{}` is told", server.name));
             findings.ports.push(Found::new(server::PORT, origin));
             requirement = server.requirement;
             server.command
@@ -167,8 +188,24 @@ fn apply(
     requirement
 }
 
+/// A platform says the port as `PORT`; where nobody does, the image says what the plan says.
+///
+/// Processes of a `Procfile` read it, gunicorn by itself too, and so does a source that names the variable.
+fn port_of_web(inspection: &Inspection<'_>, sources: &Sources<'_>, findings: &mut Findings) {
+    let Some(web) = findings.processes.iter().find(|process| process.name == "web") else { return };
+    let stated = web.origin.path.as_deref() == Some(inside(inspection.directory, "Procfile").as_str());
+    let reads = stated || sources.any_text("\"PORT\"") || sources.any_text("'PORT'");
+    if findings.ports.is_empty() && reads {
+        let origin = Origin::default("the port that processes read from `PORT`");
+        findings.ports.push(Found::new(server::PORT, origin));
+    }
+    if let Some(port) = findings.ports.first() {
+        findings.image_env.insert("PORT".into(), Found::new(port.value.to_string(), port.origin.clone()));
+    }
+}
+
 /// A `Procfile` may name a server that the requirements do not.
-fn server_of_procfile(web: &Process, dependencies: &dependencies::Dependencies, facts: &toml::Table) -> Option<String> {
+fn server_of_procfile(web: &Process, dependencies: &Dependencies, facts: &toml::Table) -> Option<String> {
     let words = match &web.command[..] {
         [sh, flag, script] if sh == "sh" && flag == "-c" => script.split_whitespace().collect::<Vec<_>>(),
         words => words.iter().map(String::as_str).collect(),

@@ -29,15 +29,57 @@ pub(super) fn read(tree: &SourceTree, directory: &str) -> (Vec<Process>, Vec<War
     (processes, warnings)
 }
 
-/// Words where the command needs no shell, otherwise a shell that is replaced by the command's last part.
+/// Words where the command needs no shell, otherwise a shell that is replaced by the command's last part, so that the
+/// signal that ends a container reaches the server.
 fn argv(command: &str) -> Vec<String> {
     if let Some(words) = words(command) {
         return words;
     }
-    // A lone command is `exec`ed so that signals reach it.
-    let simple = !command.contains(['&', '|', ';', '\n', '(', '{']) && !starts_with_assignment(command);
-    let script = if simple && !command.starts_with("exec ") { format!("exec {command}") } else { command.to_owned() };
+    let at = last_command(command);
+    let (before, last) = command.split_at(at.unwrap_or(0));
+    let script = match at {
+        Some(_) if starts_with_assignment(last) => format!("{before}exec env {last}"),
+        Some(_) if !last.starts_with("exec ") => format!("{before}exec {last}"),
+        _ => command.to_owned(),
+    };
     vec!["sh".to_owned(), "-c".to_owned(), script]
+}
+
+/// Where the last command of a list begins (`a && b; c`), if a shell can be replaced by it: a pipeline, a job in the
+/// background and compound commands (POSIX, "Shell Grammar") cannot.
+fn last_command(command: &str) -> Option<usize> {
+    let (mut begin, mut quote, mut escaped) = (0, None, false);
+    let mut characters = command.char_indices().peekable();
+    while let Some((index, character)) = characters.next() {
+        match (quote, character) {
+            _ if escaped => escaped = false,
+            (None | Some('"'), '\\') => escaped = true,
+            (Some(open), close) if open == close => quote = None,
+            (Some(_), _) => {}
+            (None, '\'' | '"' | '`') => quote = Some(character),
+            (None, ';') => begin = index + 1,
+            (None, '&' | '|') => {
+                characters.next_if(|(_, next)| *next == character)?;
+                begin = index + 2;
+            }
+            (None, '(' | ')' | '{' | '}') if !command[..index].ends_with('$') && !in_expansion(&command[..index]) => {
+                return None;
+            }
+            _ => {}
+        }
+    }
+    let last = &command[begin..];
+    let begin = begin + (last.len() - last.trim_start().len());
+    let first = command[begin..].split_whitespace().next()?;
+    let compound = ["if", "for", "while", "until", "case", "fi", "done", "esac", "then", "else", "do", "!"];
+    (quote.is_none() && !compound.contains(&first)).then_some(begin)
+}
+
+/// Whether an expansion, `${…` or `$(…`, is still open.
+fn in_expansion(before: &str) -> bool {
+    let opened = before.matches("${").count() + before.matches("$(").count();
+    let closed = before.matches('}').count() + before.matches(')').count();
+    opened > closed
 }
 
 fn starts_with_assignment(command: &str) -> bool {
@@ -75,9 +117,18 @@ mod tests {
             ("gunicorn shop.wsgi", vec!["gunicorn", "shop.wsgi"]),
             ("gunicorn 'shop:create_app()' -w 2", vec!["gunicorn", "shop:create_app()", "-w", "2"]),
             ("uvicorn a:b --port $PORT", vec!["sh", "-c", "exec uvicorn a:b --port $PORT"]),
-            ("a && b", vec!["sh", "-c", "a && b"]),
-            ("X=1 python a.py", vec!["sh", "-c", "X=1 python a.py"]),
-            ("python 'a", vec!["sh", "-c", "exec python 'a"]),
+            ("a && b", vec!["sh", "-c", "a && exec b"]),
+            ("flask db upgrade; gunicorn x:app", vec!["sh", "-c", "flask db upgrade; exec gunicorn x:app"]),
+            ("a 'x; y' || b -p ${PORT:-80}", vec!["sh", "-c", "a 'x; y' || exec b -p ${PORT:-80}"]),
+            ("a; exec b $X", vec!["sh", "-c", "a; exec b $X"]),
+            ("yes | a", vec!["sh", "-c", "yes | a"]),
+            ("a & b", vec!["sh", "-c", "a & b"]),
+            ("(a; b)", vec!["sh", "-c", "(a; b)"]),
+            ("if a; then b; fi", vec!["sh", "-c", "if a; then b; fi"]),
+            ("a $(date) x", vec!["sh", "-c", "exec a $(date) x"]),
+            ("a \"$X;\" b", vec!["sh", "-c", "exec a \"$X;\" b"]),
+            ("X=1 python a.py", vec!["sh", "-c", "exec env X=1 python a.py"]),
+            ("python 'a", vec!["sh", "-c", "python 'a"]),
         ] {
             assert_eq!(argv(command), expected, "{command}");
         }

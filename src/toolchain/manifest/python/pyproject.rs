@@ -3,12 +3,13 @@
 use toml::Spanned;
 use toml::de::{DeTable, DeValue};
 
+use super::package;
 use super::requirement::Requirement;
 use super::specifier;
 use super::text::{Lines, line_of, manifest};
 use crate::model::failure::{Failure, FailureCode, Warning};
 use crate::model::origin::{Found, Origin};
-use crate::model::source_tree::SourceTree;
+use crate::model::source_tree::{SourceTree, parent};
 use crate::toolchain::version::Demand;
 
 /// What a `pyproject.toml` says.
@@ -38,7 +39,7 @@ pub(super) fn read(tree: &SourceTree, path: &str) -> Result<Option<Pyproject>, F
     let Some(text) = manifest(tree, path)? else { return Ok(None) };
     let root = parse(path, text)?;
     let file = File { path, lines: Lines::of(text) };
-    let mut found = Pyproject { packaged: root.get("build-system").is_some(), ..Pyproject::default() };
+    let mut found = Pyproject { packaged: package::is_package(&root, tree, parent(path)), ..Pyproject::default() };
     if let Some(project) = root.get("project") {
         file.project(project, &mut found)?;
     }
@@ -46,8 +47,6 @@ pub(super) fn read(tree: &SourceTree, path: &str) -> Result<Option<Pyproject>, F
     if let Some(poetry) = tool.and_then(|tool| tool.get("poetry")) {
         file.poetry(poetry, &mut found)?;
     }
-    let uv_package = tool.and_then(|tool| tool.get("uv")?.get_ref().get("package")?.get_ref().as_bool());
-    found.packaged = uv_package.unwrap_or(found.packaged);
     Ok(Some(found))
 }
 
@@ -103,9 +102,6 @@ impl File<'_> {
 
     fn poetry(&self, poetry: &Spanned<DeValue<'_>>, found: &mut Pyproject) -> Result<(), Failure> {
         let table = poetry.get_ref();
-        if table.get("package-mode").and_then(|mode| mode.get_ref().as_bool()) == Some(false) {
-            found.packaged = false;
-        }
         let Some(dependencies) = table.get("dependencies").and_then(|table| table.get_ref().as_table()) else {
             return Ok(());
         };

@@ -13,6 +13,8 @@ pub(super) struct Requirement {
     pub(super) text: String,
     /// Whether its marker can hold in a Linux image with `CPython`.
     pub(super) applies: bool,
+    /// Whether its version is bounded from above, so that it ages.
+    pub(super) pinned: bool,
     /// Where it stands.
     pub(super) origin: Origin,
 }
@@ -40,7 +42,9 @@ impl Requirement {
         // A URL may hold a `;`; PEP 508 wants a space before the marker's there.
         let marker = if rest.starts_with('@') { rest.split_once(" ;") } else { rest.split_once(';') };
         let applies = marker.is_none_or(|(_, marker)| can_hold(marker));
-        Some(Self { name: normalise(name), extras, text: text.to_owned(), applies, origin })
+        let version = marker.map_or(rest, |(version, _)| version);
+        let pinned = !version.starts_with('@') && ["==", "~=", "<"].iter().any(|operator| version.contains(operator));
+        Some(Self { name: normalise(name), extras, text: text.to_owned(), applies, pinned, origin })
     }
 }
 

@@ -167,6 +167,7 @@ impl Reading<'_> {
                 extras: Vec::new(),
                 text: value.to_owned(),
                 applies: true,
+                pinned: false,
                 origin: Origin::file(path, Some(number), "URL requirement"),
             });
             return Ok(());

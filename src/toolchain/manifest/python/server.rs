@@ -6,7 +6,7 @@ use super::dependencies::Dependencies;
 use crate::model::origin::{Decision, Origin};
 
 /// The port servers are told to listen on.
-pub(super) const PORT: u16 = 8000;
+pub(super) const PORT: u16 = 8080;
 
 /// An object or factory that a server imports.
 #[derive(Debug, Clone, Copy)]
@@ -20,6 +20,7 @@ pub(super) struct Target<'a> {
 /// A server with its command.
 #[derive(Debug, Clone)]
 pub(super) struct Server {
+    pub(super) name: &'static str,
     pub(super) command: Vec<String>,
     /// What is installed beside the project's own requirements.
     pub(super) requirement: Option<String>,
@@ -42,6 +43,7 @@ pub(super) fn choose(target: Target<'_>, dependencies: &Dependencies, facts: &to
     };
     let value = json!(requirement.as_deref().unwrap_or(name));
     Server {
+        name,
         command: command(name, target),
         decision: Decision { key: "server".into(), value, origin, rejected: Vec::new() },
         requirement,
@@ -54,29 +56,36 @@ pub(super) fn pinned(name: &str, facts: &toml::Table) -> String {
     stated.unwrap_or(name).to_owned()
 }
 
+/// The command, with the address behind it: a platform says the port as `PORT`, and only a shell can read that.
+///
+/// The shell gets the words as arguments and replaces itself, so nothing of them is read as shell and signals arrive.
 fn command(server: &str, target: Target<'_>) -> Vec<String> {
     let called = if target.factory { format!("{}()", target.entry) } else { target.entry.to_owned() };
-    let (entry, bind, port) = (target.entry, format!("0.0.0.0:{PORT}"), PORT.to_string());
-    let words: Vec<&str> = match server {
-        "uvicorn" if target.factory => vec!["uvicorn", "--factory", entry, "--host", "0.0.0.0", "--port", &port],
-        "uvicorn" => vec!["uvicorn", entry, "--host", "0.0.0.0", "--port", &port],
-        "hypercorn" => vec!["hypercorn", "--bind", &bind, "--access-logfile", "-", &called],
-        "daphne" => vec!["daphne", "-b", "0.0.0.0", "-p", &port, entry],
-        "waitress" if target.factory => vec!["waitress-serve", "--host=0.0.0.0", "--port=8000", "--call", entry],
-        "waitress" => vec!["waitress-serve", "--host=0.0.0.0", "--port=8000", entry],
-        _ if target.asgi => {
-            vec![
-                "gunicorn",
-                "--worker-class",
-                "uvicorn.workers.UvicornWorker",
-                "--bind",
-                &bind,
-                "--access-logfile",
-                "-",
-                &called,
-            ]
-        }
-        _ => vec!["gunicorn", "--bind", &bind, "--access-logfile", "-", &called],
+    let entry = target.entry;
+    let (words, address): (&[&str], &str) = match server {
+        "uvicorn" if target.factory => (&["uvicorn", "--factory", entry], "--host 0.0.0.0 --port"),
+        "uvicorn" => (&["uvicorn", entry], "--host 0.0.0.0 --port"),
+        "hypercorn" => (&["hypercorn", "--access-logfile", "-", &called], "--bind"),
+        "daphne" => (&["daphne", entry], "-b 0.0.0.0 -p"),
+        "waitress" if target.factory => (&["waitress-serve", "--call", entry], "--listen"),
+        "waitress" => (&["waitress-serve", entry], "--listen"),
+        _ if target.asgi => (
+            &["gunicorn", "--worker-class", "uvicorn.workers.UvicornWorker", "--access-logfile", "-", &called],
+            "--bind",
+        ),
+        _ => (&["gunicorn", "--access-logfile", "-", &called], "--bind"),
     };
-    words.into_iter().map(str::to_owned).collect()
+    listening(words, address)
+}
+
+/// A command that is told its address by options, `--port` or `--bind`, in front of its other words.
+pub(super) fn listening(words: &[&str], address: &str) -> Vec<String> {
+    let port = format!("${{PORT:-{PORT}}}");
+    let address = match address {
+        "--bind" | "--listen" => format!("{address} \"0.0.0.0:{port}\""),
+        options => format!("{options} \"{port}\""),
+    };
+    let script = format!("exec \"$0\" {address} \"$@\"");
+    let shell = ["sh", "-c", &script];
+    shell.iter().chain(words).map(|word| (*word).to_owned()).collect()
 }

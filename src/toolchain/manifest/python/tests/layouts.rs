@@ -1,6 +1,6 @@
 //! One row per layout that starts without any setting.
 
-use super::{ASGI, FACTORY, FASTAPI, FLASK, GUNICORN, MANAGE, UVICORN, WSGI, inspect, said};
+use super::{ASGI, FACTORY, FASTAPI, FLASK, GUNICORN, MANAGE, WSGI, inspect, said};
 use crate::model::source_tree::SourceTree;
 
 /// Name, files, what is said.
@@ -19,7 +19,11 @@ fn check(cases: Vec<Case>) {
 fn objects_and_factories() {
     let own_asgi = "fastapi\nuvicorn";
     check(vec![
-        ("flat app.py", vec![("requirements.txt", "Flask==3\n"), ("app.py", FLASK)], format!("flask | {GUNICORN} app:app | {PINNED} | -")),
+        (
+            "flat app.py",
+            vec![("requirements.txt", "Flask==3\n"), ("app.py", FLASK)],
+            format!("flask | {GUNICORN} app:app | {PINNED} | -"),
+        ),
         (
             "own gunicorn, another file name",
             vec![("requirements.txt", "flask\ngunicorn"), ("service.py", "import flask as f\nserver = f.Flask('x')\n")],
@@ -28,7 +32,7 @@ fn objects_and_factories() {
         (
             "waitress",
             vec![("requirements.txt", "flask\nwaitress"), ("app.py", FLASK)],
-            "flask | waitress-serve --host=0.0.0.0 --port=8000 app:app | - | -".into(),
+            "flask | waitress-serve app:app | - | -".into(),
         ),
         (
             "package factory",
@@ -57,31 +61,42 @@ fn objects_and_factories() {
             ],
             format!("flask | {GUNICORN} shop:create_app() | {PINNED} | /app/src"),
         ),
-        ("FastAPI", vec![("requirements.txt", "fastapi"), ("main.py", FASTAPI)], format!("fastapi | uvicorn main:app {UVICORN} | uvicorn==0.34.0 | -")),
+        (
+            "FastAPI",
+            vec![("requirements.txt", "fastapi"), ("main.py", FASTAPI)],
+            format!("fastapi | uvicorn main:app | uvicorn==0.34.0 | -"),
+        ),
         (
             "app/main.py with routers",
             vec![
                 ("requirements.txt", own_asgi),
                 ("app/__init__.py", ""),
-                ("app/main.py", "from fastapi import FastAPI\napp = FastAPI()\nsub = FastAPI()\napp.mount('/sub', sub)\n"),
+                (
+                    "app/main.py",
+                    "from fastapi import FastAPI\napp = FastAPI()\nsub = FastAPI()\napp.mount('/sub', sub)\n",
+                ),
                 ("tests/main.py", FASTAPI),
             ],
-            format!("fastapi | uvicorn app.main:app {UVICORN} | - | -"),
+            format!("fastapi | uvicorn app.main:app | - | -"),
         ),
         (
             "FastAPI's extras bring uvicorn",
             vec![("requirements.txt", "fastapi[standard]"), ("main.py", FASTAPI)],
-            format!("fastapi | uvicorn main:app {UVICORN} | - | -"),
+            format!("fastapi | uvicorn main:app | - | -"),
         ),
         (
             "gunicorn with uvicorn's worker",
             vec![("requirements.txt", "fastapi\nuvicorn\ngunicorn"), ("main.py", FASTAPI)],
-            "fastapi | gunicorn --worker-class uvicorn.workers.UvicornWorker --bind 0.0.0.0:8000 --access-logfile - main:app | - | -".into(),
+            "fastapi | gunicorn --worker-class uvicorn.workers.UvicornWorker --access-logfile - main:app | - | -"
+                .into(),
         ),
         (
             "FastAPI factory",
-            vec![("requirements.txt", own_asgi), ("api.py", "from fastapi import FastAPI\ndef build():\n    return FastAPI()\n")],
-            format!("fastapi | uvicorn --factory api:build {UVICORN} | - | -"),
+            vec![
+                ("requirements.txt", own_asgi),
+                ("api.py", "from fastapi import FastAPI\ndef build():\n    return FastAPI()\n"),
+            ],
+            format!("fastapi | uvicorn --factory api:build | - | -"),
         ),
     ]);
 }
@@ -114,7 +129,7 @@ fn projects_scripts_and_the_rest() {
                 ("shop/wsgi.py", WSGI),
                 ("shop/asgi.py", ASGI),
             ],
-            format!("django | uvicorn shop.asgi:application {UVICORN} | - | -"),
+            format!("django | uvicorn shop.asgi:application | - | -"),
         ),
         (
             "Tornado",

@@ -43,17 +43,35 @@ fn failed(files: &[(&str, &str)]) -> Failure {
 
 /// `shape | command of web | added server | PYTHONPATH`.
 fn said(findings: &Findings) -> String {
-    let web = findings.processes.iter().find(|p| p.name == "web").map(|p| p.command.join(" ")).unwrap_or_default();
+    let web = findings.processes.iter().find(|p| p.name == "web").map(|p| shown(&p.command)).unwrap_or_default();
     let variable = |name: &str| findings.variables[name].as_str().unwrap_or("-").to_owned();
     format!("{} | {web} | {} | {}", findings.shape, variable("server_requirement"), variable("python_path"))
+}
+
+/// A server's words, without the shell that tells it its address.
+fn shown(command: &[String]) -> String {
+    match command {
+        [sh, _, script, words @ ..] if sh == "sh" && script.contains("0.0.0.0") => words.join(" "),
+        words => words.join(" "),
+    }
+}
+
+#[test]
+fn servers_are_told_their_address() {
+    let findings = found(&[("requirements.txt", "flask"), ("app.py", FLASK)]);
+    let script = "exec \"$0\" --bind \"0.0.0.0:${PORT:-8080}\" \"$@\"";
+    assert_eq!(findings.processes[0].command, ["sh", "-c", script, "gunicorn", "--access-logfile", "-", "app:app"]);
+    let findings = found(&[("requirements.txt", "fastapi"), ("app.py", FASTAPI)]);
+    let script = "exec \"$0\" --host 0.0.0.0 --port \"${PORT:-8080}\" \"$@\"";
+    assert_eq!(findings.processes[0].command, ["sh", "-c", script, "uvicorn", "app:app"]);
+    assert_eq!((findings.ports[0].value, findings.image_env["PORT"].value.as_str()), (8080, "8080"));
 }
 
 const FLASK: &str = "from flask import Flask\napp = Flask(__name__)\n";
 const FASTAPI: &str = "from fastapi import FastAPI\napp = FastAPI()\n";
 const FACTORY: &str =
     "from flask import Flask\n\ndef create_app(config=None):\n    app = Flask(__name__)\n    return app\n";
-const GUNICORN: &str = "gunicorn --bind 0.0.0.0:8000 --access-logfile -";
-const UVICORN: &str = "--host 0.0.0.0 --port 8000";
+const GUNICORN: &str = "gunicorn --access-logfile -";
 const MANAGE: &str = "import os\nos.environ.setdefault('DJANGO_SETTINGS_MODULE', 'shop.settings')\n";
 const WSGI: &str = "import os\nfrom django.core.wsgi import get_wsgi_application\n\
     os.environ.setdefault('DJANGO_SETTINGS_MODULE', 'shop.settings')\napplication = get_wsgi_application()\n";
@@ -156,8 +174,8 @@ fn ports_entrypoints_and_installs() {
         ("app.py", FLASK),
     ]);
     assert_eq!(findings.processes.len(), 2);
-    assert_eq!(findings.image_env["PORT"].value, "8000");
-    assert_eq!(findings.ports[0].value, 8000);
+    assert_eq!(findings.image_env["PORT"].value, "8080");
+    assert_eq!(findings.ports[0].value, 8080);
 }
 
 #[test]
@@ -181,7 +199,7 @@ fn every_text_is_asked_for_in_one_pass() {
         paths.map(|path| (path.to_owned(), Entry { kind: EntryKind::File, executable: false, size: 9 })),
     );
     assert!(inspect(&tree, |_| {}).unwrap().variables.is_empty());
-    let wanted = tree.take_wanted();
+    let wanted = tree.take_wanted().texts;
     assert_eq!(wanted.len(), paths.len());
     for path in wanted {
         tree.set_text(&path, Text::Utf8(if path == "app.py" { FLASK.into() } else { String::new() }));

@@ -1,0 +1,88 @@
+//! Which of several releases that all manifests allow is taken.
+
+use jiff::ToSpan as _;
+use jiff::civil::Date;
+
+use crate::model::origin::Origin;
+use crate::toolchain::definition::{Choose, Definition, Release};
+use crate::toolchain::findings::Findings;
+use crate::toolchain::version::Demand;
+
+/// The release to take of those that are allowed, and what spoke for it where it is neither a demand nor the default.
+///
+/// A suggestion of the repository wins; then the age of its pinned dependencies, since what was pinned before a release
+/// came out was never tried with it, and has no wheels for it; then the default, then the newest.
+pub(super) fn among<'a>(
+    allowed: &[&'a Release],
+    default: &'a Release,
+    definition: &'a Definition,
+    findings: &Findings,
+) -> Option<(&'a Release, Option<Origin>)> {
+    let newest = || allowed.iter().max_by(|a, b| a.version.cmp(&b.version)).copied();
+    let default = allowed.iter().find(|release| release.version == default.version).copied();
+    let release = match definition.choose {
+        _ if findings.versions.is_empty() => default.or_else(newest),
+        Choose::Oldest => allowed.iter().min_by(|a, b| a.version.cmp(&b.version)).copied(),
+        Choose::Default => default.or_else(newest),
+    }?;
+    if allowed.len() == 1 {
+        return Some((release, None));
+    }
+    Some(
+        suggested(allowed, definition, findings)
+            .or_else(|| aged(allowed, release, definition, findings))
+            .map_or((release, None), |(release, origin)| (release, Some(origin))),
+    )
+}
+
+/// The next offered release of the same major version, where an exact one is not offered.
+pub(super) fn stand_in<'a>(demand: &Demand, definition: &'a Definition) -> Option<&'a Release> {
+    let Demand::Exactly(version) = demand else { return None };
+    if !definition.substitute || definition.releases.iter().any(|release| demand.allows(&release.version)) {
+        return None;
+    }
+    let later = definition.releases.iter().filter(|release| release.version > *version);
+    let same_major = later.filter(|release| release.version.parts().first() == version.parts().first());
+    same_major.min_by(|a, b| a.version.cmp(&b.version))
+}
+
+fn suggested<'a>(
+    allowed: &[&'a Release],
+    definition: &'a Definition,
+    findings: &Findings,
+) -> Option<(&'a Release, Origin)> {
+    findings.suggestions.iter().find_map(|found| {
+        let mut origin = found.origin.clone();
+        let exact = allowed.iter().copied().find(|release| found.value.allows(&release.version));
+        let stand_in =
+            stand_in(&found.value, definition).filter(|one| allowed.iter().any(|a| a.version == one.version));
+        if exact.is_none() && stand_in.is_some() {
+            origin.detail = format!("{} names {}, which is not offered; the next that is", origin.detail, found.value);
+        }
+        exact.or(stand_in).map(|release| (release, origin))
+    })
+}
+
+/// The newest release that had settled when the dependencies were pinned; the oldest where none had.
+fn aged<'a>(
+    allowed: &[&'a Release],
+    otherwise: &Release,
+    definition: &Definition,
+    findings: &Findings,
+) -> Option<(&'a Release, Origin)> {
+    let (found, days) = (findings.pinned.as_ref()?, definition.settled_after_days?);
+    let day = jiff::Timestamp::from_second(found.value).ok()?.to_zoned(jiff::tz::TimeZone::UTC).date();
+    let settled = |released: Date| released.checked_add(i64::from(days).days()).is_ok_and(|settled| settled <= day);
+    let old_enough = |release: &&Release| release.released.is_none_or(settled) && release.version <= otherwise.version;
+    let newest = allowed.iter().copied().filter(old_enough).max_by(|a, b| a.version.cmp(&b.version));
+    let release = newest.or_else(|| allowed.iter().min_by(|a, b| a.version.cmp(&b.version)).copied())?;
+    if release.version == otherwise.version {
+        return None;
+    }
+    let mut origin = found.origin.clone();
+    origin.detail = match newest {
+        Some(_) => format!("{} on {day}; no later release had been out for {days} days then", origin.detail),
+        None => format!("{} on {day}, before any release that is offered; the oldest", origin.detail),
+    };
+    Some((release, origin))
+}

@@ -1,0 +1,105 @@
+//! The Python that a Dockerfile of the repository starts from, although it is not built.
+
+use std::collections::BTreeMap;
+
+use super::specifier;
+use crate::model::origin::{Found, Origin};
+use crate::model::source_tree::SourceTree;
+use crate::toolchain::version::Demand;
+
+/// The Dockerfiles of the directory: `Dockerfile` first, then `Dockerfile.prod` and its like.
+pub(super) fn files<'a>(tree: &'a SourceTree, directory: &'a str) -> impl Iterator<Item = &'a str> {
+    let skip = if directory.is_empty() { 0 } else { directory.len() + 1 };
+    tree.files_in(directory).filter(move |path| path[skip..].starts_with("Dockerfile"))
+}
+
+/// What they name, each file at most once: the first `FROM` of an image of Python.
+pub(super) fn pythons(tree: &SourceTree, directory: &str) -> Vec<Found<Demand>> {
+    let named = |path: &str| {
+        let (line, version) = base(tree.text(path)?)?;
+        let demands = specifier::pep440(&format!("=={version}"))?;
+        let demand = demands.into_iter().next()?;
+        Some(Found::new(demand, Origin::file(path, Some(line), "FROM")))
+    };
+    files(tree, directory).filter_map(named).collect()
+}
+
+/// The line and the version of the first base whose name is `python:X.Y…` or whose tag begins with `pythonX.Y`.
+///
+/// Defaults of `ARG`s before the first `FROM` are filled in (Dockerfile reference, "Understand how ARG and FROM
+/// interact").
+fn base(text: &str) -> Option<(u32, String)> {
+    let mut arguments = BTreeMap::new();
+    for (number, line) in (1..).zip(text.lines()) {
+        let mut words = line.split_whitespace();
+        let keyword = words.next().unwrap_or_default();
+        if keyword.eq_ignore_ascii_case("ARG")
+            && let Some((name, value)) = words.next().and_then(|word| word.split_once('='))
+        {
+            arguments.entry(name).or_insert(value.trim_matches(['"', '\'']));
+        } else if keyword.eq_ignore_ascii_case("FROM")
+            && let Some(image) = words.find(|word| !word.starts_with("--"))
+            && let Some(version) = version(&expanded(image, &arguments))
+        {
+            return Some((number, version));
+        }
+    }
+    None
+}
+
+fn expanded(word: &str, arguments: &BTreeMap<&str, &str>) -> String {
+    let mut text = word.to_owned();
+    for (name, value) in arguments {
+        text = text.replace(&format!("${{{name}}}"), value).replace(&format!("${name}"), value);
+        // `${NAME:-default}`: the argument has a default of its own here.
+        if let Some((before, rest)) = text.split_once(&format!("${{{name}:-"))
+            && let Some((_, after)) = rest.split_once('}')
+        {
+            text = format!("{before}{value}{after}");
+        }
+    }
+    text
+}
+
+fn version(image: &str) -> Option<String> {
+    let (name, tag) = image.split('@').next()?.rsplit_once(':')?;
+    let tag = match name.rsplit('/').next()? {
+        "python" => tag,
+        _ => tag.strip_prefix("python")?,
+    };
+    let end = tag.find(|c: char| !(c.is_ascii_digit() || c == '.')).unwrap_or(tag.len());
+    let mut parts = tag[..end].split('.').filter(|part| !part.is_empty());
+    Some(format!("{}.{}", parts.next()?, parts.next()?))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn bases_of_python() {
+        for (text, expected) in [
+            ("FROM python:3.10-slim\n", Some((1, "3.10"))),
+            (
+                "# x\nfrom --platform=linux/amd64 docker.io/library/python:3.11.4-slim-bookworm AS build",
+                Some((2, "3.11")),
+            ),
+            ("ARG V=3.12\nFROM python:${V}-slim", Some((2, "3.12"))),
+            ("FROM node:20\nFROM ghcr.io/astral-sh/uv:python3.13-bookworm", Some((2, "3.13"))),
+            ("FROM tiangolo/uvicorn-gunicorn-fastapi:python3.9", Some((1, "3.9"))),
+            ("FROM python:3\n", None),
+            ("FROM python\nFROM python:latest", None),
+            ("FROM node:18.2", None),
+            ("", None),
+        ] {
+            assert_eq!(base(text), expected.map(|(line, version)| (line, version.to_owned())), "{text}");
+        }
+    }
+
+    #[test]
+    fn the_plain_name_comes_first() {
+        let tree = SourceTree::of_texts([("a/Dockerfile.dev", "FROM python:3.9"), ("a/Dockerfile", "FROM python:3.8")]);
+        let found: Vec<_> = pythons(&tree, "a").iter().map(|found| found.value.to_string()).collect();
+        assert_eq!(found, ["3.8", "3.9"]);
+    }
+}

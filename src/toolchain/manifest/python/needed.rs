@@ -1,0 +1,59 @@
+//! What the application needs in its image although it looks like what only developers need.
+
+use super::layout::Sources;
+use super::text::{below, inside};
+
+/// Patterns of files that bring back what modules import from test directories and the files that they name.
+///
+/// A module that is imported from `tests/` is needed, and so is a `README.md` that a module opens.
+pub(super) fn include(sources: &Sources<'_>) -> Vec<String> {
+    let mut patterns = Vec::new();
+    for (file, module) in &sources.modules {
+        for name in module.imported.iter().filter(|name| name.split('.').any(is_test)) {
+            let Some((target, _)) = sources.locate(name, file) else { continue };
+            let target = below(sources.directory, &target);
+            let mut at = 0;
+            for part in target.split('/') {
+                at += part.len() + 1;
+                if is_test(part.trim_end_matches(".py")) {
+                    patterns.push(format!("/{}", &target[..at - 1]));
+                }
+            }
+        }
+    }
+    let directory = sources.directory;
+    let documents = sources.tree.files_in(directory).map(|path| below(directory, path));
+    let documents =
+        documents.filter(|name| name.starts_with(|c: char| c.is_ascii_uppercase()) && !name.ends_with(".py"));
+    patterns.extend(documents.filter(|name| sources.any_text(name)).map(|name| format!("/{name}")));
+    let directories =
+        ["docs", "examples"].into_iter().filter(|name| sources.tree.has_directory(&inside(directory, name)));
+    patterns.extend(directories.filter(|name| sources.any_text(&format!("{name}/"))).map(|name| format!("/{name}/")));
+    patterns.sort();
+    patterns.dedup();
+    patterns
+}
+
+fn is_test(part: &str) -> bool {
+    matches!(part, "tests" | "test" | "conftest") || part.starts_with("test_")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::model::source_tree::SourceTree;
+
+    #[test]
+    fn what_modules_name_is_needed() {
+        let tree = SourceTree::of_texts([
+            ("app.py", "from shop.tests.data import x\nimport test_support\nopen('README.md')\n"),
+            ("shop/tests/data.py", ""),
+            ("test_support.py", ""),
+            ("other/tests/data.py", ""),
+            ("README.md", ""),
+            ("LICENSE", ""),
+        ]);
+        let sources = Sources::load(&tree, "", &[""]);
+        assert_eq!(include(&sources), ["/README.md", "/shop/tests", "/test_support.py"]);
+    }
+}
