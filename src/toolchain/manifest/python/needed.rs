@@ -23,8 +23,8 @@ pub(super) fn include(sources: &Sources<'_>) -> Vec<String> {
     }
     let directory = sources.directory;
     let documents = sources.tree.files_in(directory).map(|path| below(directory, path));
-    let documents =
-        documents.filter(|name| name.starts_with(|c: char| c.is_ascii_uppercase()) && !name.ends_with(".py"));
+    let documents = documents
+        .filter(|name| name.starts_with(|c: char| c.is_ascii_uppercase()) && name.rsplit('.').next() != Some("py"));
     patterns.extend(documents.filter(|name| sources.any_text(name)).map(|name| format!("/{name}")));
     let directories =
         ["docs", "examples"].into_iter().filter(|name| sources.tree.has_directory(&inside(directory, name)));

@@ -51,18 +51,24 @@ fn last_command(command: &str) -> Option<usize> {
     let (mut begin, mut quote, mut escaped) = (0, None, false);
     let mut characters = command.char_indices().peekable();
     while let Some((index, character)) = characters.next() {
-        match (quote, character) {
-            _ if escaped => escaped = false,
-            (None | Some('"'), '\\') => escaped = true,
-            (Some(open), close) if open == close => quote = None,
-            (Some(_), _) => {}
-            (None, '\'' | '"' | '`') => quote = Some(character),
-            (None, ';') => begin = index + 1,
-            (None, '&' | '|') => {
+        if escaped {
+            escaped = false;
+            continue;
+        }
+        if let Some(open) = quote {
+            escaped = open == '"' && character == '\\';
+            quote = quote.filter(|open| *open != character);
+            continue;
+        }
+        match character {
+            '\\' => escaped = true,
+            '\'' | '"' | '`' => quote = Some(character),
+            ';' => begin = index + 1,
+            '&' | '|' => {
                 characters.next_if(|(_, next)| *next == character)?;
                 begin = index + 2;
             }
-            (None, '(' | ')' | '{' | '}') if !command[..index].ends_with('$') && !in_expansion(&command[..index]) => {
+            '(' | ')' | '{' | '}' if !command[..index].ends_with('$') && !in_expansion(&command[..index]) => {
                 return None;
             }
             _ => {}

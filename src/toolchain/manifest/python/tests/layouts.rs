@@ -64,7 +64,7 @@ fn objects_and_factories() {
         (
             "FastAPI",
             vec![("requirements.txt", "fastapi"), ("main.py", FASTAPI)],
-            format!("fastapi | uvicorn main:app | uvicorn==0.34.0 | -"),
+            "fastapi | uvicorn main:app | uvicorn==0.34.0 | -".into(),
         ),
         (
             "app/main.py with routers",
@@ -77,12 +77,12 @@ fn objects_and_factories() {
                 ),
                 ("tests/main.py", FASTAPI),
             ],
-            format!("fastapi | uvicorn app.main:app | - | -"),
+            "fastapi | uvicorn app.main:app | - | -".into(),
         ),
         (
             "FastAPI's extras bring uvicorn",
             vec![("requirements.txt", "fastapi[standard]"), ("main.py", FASTAPI)],
-            format!("fastapi | uvicorn main:app | - | -"),
+            "fastapi | uvicorn main:app | - | -".into(),
         ),
         (
             "gunicorn with uvicorn's worker",
@@ -96,7 +96,7 @@ fn objects_and_factories() {
                 ("requirements.txt", own_asgi),
                 ("api.py", "from fastapi import FastAPI\ndef build():\n    return FastAPI()\n"),
             ],
-            format!("fastapi | uvicorn --factory api:build | - | -"),
+            "fastapi | uvicorn --factory api:build | - | -".into(),
         ),
     ]);
 }
@@ -129,7 +129,7 @@ fn projects_scripts_and_the_rest() {
                 ("shop/wsgi.py", WSGI),
                 ("shop/asgi.py", ASGI),
             ],
-            format!("django | uvicorn shop.asgi:application | - | -"),
+            "django | uvicorn shop.asgi:application | - | -".into(),
         ),
         (
             "Tornado",
