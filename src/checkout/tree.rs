@@ -153,6 +153,9 @@ impl TreeReader {
 fn open_beneath(root: &Path, path: &str) -> std::io::Result<std::fs::File> {
     use rustix::fs::{Mode, OFlags, openat};
     let flags = OFlags::RDONLY | OFlags::NOFOLLOW | OFlags::CLOEXEC | OFlags::NONBLOCK;
+    if path.split('/').any(|part| part == "..") {
+        return Err(std::io::Error::other("the path leaves the directory"));
+    }
     let mut directory = rustix::fs::open(root, OFlags::RDONLY | OFlags::DIRECTORY | OFlags::CLOEXEC, Mode::empty())?;
     let (above, name) = path.rsplit_once('/').unwrap_or(("", path));
     for part in above.split('/').filter(|part| !part.is_empty()) {
