@@ -49,9 +49,17 @@ pub struct Registry {
 #[serde(deny_unknown_fields)]
 pub struct CredentialsConfig {
     /// The account.
+    #[serde(default)]
     pub username: String,
     /// Where its password is.
-    pub password: SecretSource,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub password: Option<SecretSource>,
+    /// Where the private key for Git over SSH is; it has no passphrase.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub ssh_key: Option<SecretSource>,
+    /// The file with the SSH hosts' keys, as ssh-keyscan(1) prints them; the machine's own if absent.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub known_hosts: Option<PathBuf>,
     /// The hosts that may see it.
     #[serde(default)]
     pub hosts: Vec<String>,

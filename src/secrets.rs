@@ -1,6 +1,8 @@
 //! Secrets by name: values are read when a step needs them, from where the operator put them.
 
-use crate::config::{Config, SecretSource};
+use std::path::PathBuf;
+
+use crate::config::{Config, CredentialsConfig, SecretSource};
 use crate::model::failure::{Failure, FailureCode};
 
 /// A name and a password.
@@ -18,40 +20,86 @@ impl std::fmt::Debug for Account {
     }
 }
 
+/// A private key for Git over SSH, and the file with the keys of the hosts it is shown to.
+#[derive(Clone)]
+pub struct SshKey {
+    /// The key, in whatever form ssh reads.
+    pub key: String,
+    /// The file with the hosts' keys; the machine's own if absent.
+    pub known_hosts: Option<PathBuf>,
+}
+
+impl std::fmt::Debug for SshKey {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("SshKey").field("known_hosts", &self.known_hosts).finish_non_exhaustive()
+    }
+}
+
 /// The account of a name, where the operator allows it for this host and product line.
 ///
 /// # Errors
 /// `configuration_invalid` where the name, the permission or the secret is missing.
 pub async fn account(config: &Config, name: &str, host: &str, product_line: &str) -> Result<Account, Failure> {
-    let invalid =
-        |why: String| Failure::new(FailureCode::ConfigurationInvalid, format!("the credentials `{name}` {why}"));
+    let entry = permitted(config, name, host, product_line)?;
+    let source = entry.password.as_ref().ok_or_else(|| lacking(name, "password", host))?;
+    Ok(Account { username: entry.username.clone(), password: value(name, source).await? })
+}
+
+/// The SSH key of a name, where the operator allows it for this host and product line.
+///
+/// # Errors
+/// As [`account`].
+pub async fn ssh_key(config: &Config, name: &str, host: &str, product_line: &str) -> Result<SshKey, Failure> {
+    let entry = permitted(config, name, host, product_line)?;
+    let source = entry.ssh_key.as_ref().ok_or_else(|| lacking(name, "ssh_key", host))?;
+    Ok(SshKey { key: value(name, source).await?, known_hosts: entry.known_hosts.clone() })
+}
+
+fn permitted<'a>(
+    config: &'a Config,
+    name: &str,
+    host: &str,
+    product_line: &str,
+) -> Result<&'a CredentialsConfig, Failure> {
     let entry = config.credentials.get(name).ok_or_else(|| {
-        invalid("do not exist".to_owned())
+        invalid(name, "do not exist")
             .hint(format!("add `[credentials.{name}]` to the configuration"))
             .candidates(config.credentials.keys().cloned())
     })?;
     if !entry.hosts.iter().any(|allowed| allowed == host) {
-        return Err(invalid(format!("may not be used for the host `{host}`"))
+        return Err(invalid(name, &format!("may not be used for the host `{host}`"))
             .hint(format!("add it to `credentials.{name}.hosts`")));
     }
     if !entry.product_lines.iter().any(|allowed| allowed == "*" || allowed == product_line) {
-        return Err(invalid(format!("may not be used by the product line `{product_line}`"))
+        return Err(invalid(name, &format!("may not be used by the product line `{product_line}`"))
             .hint(format!("add it to `credentials.{name}.product_lines`")));
     }
-    let password = match &entry.password {
+    Ok(entry)
+}
+
+async fn value(name: &str, source: &SecretSource) -> Result<String, Failure> {
+    match source {
         SecretSource::File(path) => {
             let text = tokio::fs::read_to_string(path)
                 .await
-                .map_err(|error| invalid(format!("cannot be read from `{}`: {error}", path.display())))?;
-            text.trim_end_matches(['\r', '\n']).to_owned()
+                .map_err(|error| invalid(name, &format!("cannot be read from `{}`: {error}", path.display())))?;
+            Ok(text.trim_end_matches(['\r', '\n']).to_owned())
         }
         SecretSource::Env(variable) => crate::environment::variable(variable)
-            .ok_or_else(|| invalid(format!("need the environment variable `{variable}`")))?,
+            .ok_or_else(|| invalid(name, &format!("need the environment variable `{variable}`"))),
         SecretSource::Command(command) => {
-            from_command(command).await.map_err(|why| invalid(format!("cannot be had: {why}")))?
+            from_command(command).await.map_err(|why| invalid(name, &format!("cannot be had: {why}")))
         }
-    };
-    Ok(Account { username: entry.username.clone(), password })
+    }
+}
+
+fn invalid(name: &str, why: &str) -> Failure {
+    Failure::new(FailureCode::ConfigurationInvalid, format!("the credentials `{name}` {why}"))
+}
+
+fn lacking(name: &str, key: &str, host: &str) -> Failure {
+    invalid(name, &format!("have no `{key}`, which `{host}` asks for"))
+        .hint(format!("set `credentials.{name}.{key}`, or name other credentials"))
 }
 
 async fn from_command(command: &[String]) -> Result<String, String> {

@@ -2,38 +2,40 @@
 
 use std::collections::BTreeMap;
 use std::fmt;
-use std::path::PathBuf;
+use std::io::Write as _;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
 
 use crate::model::failure::{Failure, FailureCode};
 use crate::model::source::{RepositoryUrl, Transport};
+pub use crate::secrets::Account;
 
 /// What a checkout may reach, and how.
 #[derive(Debug, Clone, Default)]
 pub struct Access {
     /// The repositories that may be cloned; submodules and redirects obey it too.
     pub allow: AllowList,
-    /// What the source's host is shown.
+    /// What the hosts are shown that the operator bound them to.
     pub credentials: Option<Credentials>,
     /// The operator's certificate authorities, a PEM file.
     pub ca_bundle: Option<PathBuf>,
     /// Proxy variables for Git: `http_proxy`, `https_proxy`, `no_proxy`.
     pub proxy: BTreeMap<String, String>,
-    /// The private key for SSH; the account's own keys if absent.
-    pub ssh_key: Option<PathBuf>,
-    /// The host keys for SSH; the account's own if absent. Unknown hosts are never trusted.
-    pub ssh_known_hosts: Option<PathBuf>,
+    /// Whether SSH may use keys, agent and known hosts of the account that Slipway runs as: for people at their own
+    /// machine, where no credentials are named.
+    pub own_ssh: bool,
 }
 
-/// A name and a password for the hosts that the operator bound them to.
-#[derive(Clone, PartialEq, Eq)]
+/// Secrets for the hosts that the operator bound them to.
+#[derive(Clone, Default)]
 pub struct Credentials {
     /// The operator's name of them, which may be shown.
     pub name: String,
-    /// The account.
-    pub username: String,
-    /// The secret.
-    pub password: String,
-    /// Hosts that may see them: `gitlab.example.com`, or `gitlab.example.com:8443`.
+    /// What is shown over HTTP.
+    pub account: Option<Account>,
+    /// What is shown over SSH.
+    pub ssh: Option<SshIdentity>,
+    /// Hosts that may see them: `gitlab.example.com`, or `gitlab.example.com:8443` where the port is not the usual one.
     pub hosts: Vec<String>,
 }
 
@@ -43,17 +45,51 @@ impl fmt::Debug for Credentials {
     }
 }
 
-impl Credentials {
-    /// Whether this URL's host may see them. SSH has keys instead, a directory has neither.
-    #[must_use]
-    pub fn are_for(&self, url: &RepositoryUrl) -> bool {
-        let authority = url.authority();
-        let place = authority.split_once("://").map_or("", |(_, place)| place);
-        matches!(url.transport(), Transport::Https | Transport::Http)
-            && self.hosts.iter().any(|host| {
-                host.eq_ignore_ascii_case(place)
-                    || (!host.contains(':') && url.host().is_some_and(|own| own.eq_ignore_ascii_case(host)))
-            })
+/// A private key in a file that only we can read, and the hosts that it knows.
+///
+/// The operator's own file may be readable by a group, as secrets of Kubernetes are, which ssh refuses.
+#[derive(Debug, Clone)]
+pub struct SshIdentity {
+    file: Arc<tempfile::TempPath>,
+    known_hosts: Option<PathBuf>,
+}
+
+impl SshIdentity {
+    /// Writes the key; the file goes with the last clone.
+    ///
+    /// # Errors
+    /// What the system answers.
+    pub fn new(key: &str, known_hosts: Option<PathBuf>) -> std::io::Result<Self> {
+        let mut file = tempfile::Builder::new().prefix("slipway-ssh-").tempfile()?;
+        // ssh reads no key whose last line has no end.
+        writeln!(file, "{}", key.trim_end())?;
+        Ok(Self { file: Arc::new(file.into_temp_path()), known_hosts })
+    }
+
+    pub(super) fn key(&self) -> &Path {
+        &self.file
+    }
+
+    pub(super) fn known_hosts(&self) -> Option<&Path> {
+        self.known_hosts.as_deref()
+    }
+}
+
+impl Access {
+    /// What this URL's host may see over HTTP.
+    pub(super) fn account(&self, url: &RepositoryUrl) -> Option<&Account> {
+        self.bound(url).filter(|_| url.transport().is_http())?.account.as_ref()
+    }
+
+    /// What this URL's host may see over SSH.
+    pub(super) fn ssh(&self, url: &RepositoryUrl) -> Option<&SshIdentity> {
+        self.bound(url).filter(|_| url.transport() == Transport::Ssh)?.ssh.as_ref()
+    }
+
+    /// The credentials, where they are for this URL's host.
+    pub(super) fn bound(&self, url: &RepositoryUrl) -> Option<&Credentials> {
+        let place = url.host_and_port();
+        self.credentials.as_ref().filter(|own| own.hosts.iter().any(|host| host.eq_ignore_ascii_case(&place)))
     }
 }
 
@@ -127,17 +163,44 @@ mod tests {
 
     #[test]
     fn credentials_stay_with_their_hosts_and_out_of_debug_output() {
-        let credentials = Credentials {
-            name: "gitlab".into(),
-            username: "u".into(),
-            password: "hunter2".into(),
-            hosts: vec!["gitlab.example.com".into(), "127.0.0.1:8080".into()],
+        let access = Access {
+            credentials: Some(Credentials {
+                name: "gitlab".into(),
+                account: Some(Account { username: "u".into(), password: "hunter2".into() }),
+                ssh: Some(SshIdentity::new("hunter3", None).unwrap()),
+                hosts: vec!["gitlab.example.com".into(), "127.0.0.1:8080".into()],
+            }),
+            ..Access::default()
         };
-        assert!(credentials.are_for(&url("https://GitLab.example.com/a")));
-        assert!(credentials.are_for(&url("http://127.0.0.1:8080/a")));
-        assert!(!credentials.are_for(&url("http://127.0.0.1:8081/a")));
-        assert!(!credentials.are_for(&url("https://evil.example.com/gitlab.example.com")));
-        assert!(!credentials.are_for(&url("ssh://gitlab.example.com/a")));
-        assert!(!format!("{credentials:?}").contains("hunter2"));
+        for (text, account, ssh) in [
+            ("https://GitLab.example.com/a", true, false),
+            ("https://gitlab.example.com:443/a", true, false),
+            ("http://127.0.0.1:8080/a", true, false),
+            ("ssh://git@gitlab.example.com/a", false, true),
+            ("git@gitlab.example.com:a", false, true),
+            ("ssh://git@gitlab.example.com:22/a", false, true),
+            ("ssh://git@gitlab.example.com:2222/a", false, false),
+            ("https://gitlab.example.com:8443/a", false, false),
+            ("http://127.0.0.1:8081/a", false, false),
+            ("https://evil.example.com/gitlab.example.com", false, false),
+        ] {
+            let url = url(text);
+            assert_eq!((access.account(&url).is_some(), access.ssh(&url).is_some()), (account, ssh), "{text}");
+        }
+        assert!(!format!("{access:?}").contains("hunter"));
+    }
+
+    #[test]
+    fn a_key_lies_where_only_we_can_read_it_and_goes_with_its_last_user() {
+        use std::os::unix::fs::PermissionsExt as _;
+        let identity = SshIdentity::new("key\n\n", None).unwrap();
+        let file = identity.key().to_owned();
+        assert_eq!(std::fs::read_to_string(&file).unwrap(), "key\n");
+        assert_eq!(std::fs::metadata(&file).unwrap().permissions().mode() & 0o777, 0o600);
+        let clone = identity.clone();
+        drop(identity);
+        assert!(file.exists());
+        drop(clone);
+        assert!(!file.exists());
     }
 }

@@ -6,6 +6,7 @@ use super::access::Access;
 use super::git::Git;
 use super::local::WorkingTree;
 use super::mirror::Mirror;
+use super::oid;
 use super::resolve::resolve;
 use super::submodules;
 use super::tree::{LFS_START, TreeReader};
@@ -72,7 +73,7 @@ async fn fetch(source: &Source, access: &Access, cache: &Path) -> Result<Fetched
     let commit_time = {
         let _lock = mirror.read_lock().await?;
         let repository = mirror.open()?;
-        let id = git2::Oid::from_str(resolved.commit.as_str());
+        let id = oid::of(&resolved.commit);
         let time = id.and_then(|id| repository.find_commit(id)).map(|commit| commit.time().seconds());
         time.map_err(|_| {
             let message = format!("`{}` is no commit of `{}`", resolved.commit, source.url);
@@ -128,7 +129,7 @@ impl Fetched {
             let source = self.mirror.repository();
             let history = history(&source, &self.commit).await?;
             let reference = Mirror::reference(&self.commit);
-            copy_history(&source, &reference, into, history).await?;
+            copy_history(&source, &reference, oid::format(&self.commit), into, history).await?;
         }
         let branch = self.reference.as_deref().filter(|name| name.starts_with("refs/heads/"));
         point_head(into, &self.commit, branch, &self.url).map_err(|error| unwritable(into, &error))?;
@@ -213,9 +214,15 @@ async fn history(repository: &Path, commit: &CommitSha) -> Result<usize, Failure
 
 /// Makes a repository in `into` with objects of its own: hard links or alternates would let a
 /// build write to the mirror, or miss it inside a sandbox.
-pub(super) async fn copy_history(source: &Path, reference: &str, into: &Path, history: usize) -> Result<(), Failure> {
+pub(super) async fn copy_history(
+    source: &Path,
+    reference: &str,
+    format: git2::ObjectFormat,
+    into: &Path,
+    history: usize,
+) -> Result<(), Failure> {
     let mut options = git2::RepositoryInitOptions::new();
-    options.external_template(false).no_reinit(true).mkpath(true).initial_head("main");
+    options.external_template(false).no_reinit(true).mkpath(true).initial_head("main").object_format(format);
     git2::Repository::init_opts(into, &options).map_err(|error| unwritable(into, &error))?;
     let url = url::Url::from_file_path(source).map_err(|()| unwritable(source, &"the path is not absolute"))?;
     let (depth, wanted) = (format!("--depth={history}"), format!("+{reference}:refs/slipway/head"));
@@ -226,7 +233,7 @@ pub(super) async fn copy_history(source: &Path, reference: &str, into: &Path, hi
 
 fn point_head(into: &Path, commit: &CommitSha, branch: Option<&str>, url: &RepositoryUrl) -> Result<(), git2::Error> {
     let repository = git2::Repository::open(into)?;
-    let id = git2::Oid::from_str(commit.as_str())?;
+    let id = oid::of(commit)?;
     repository.remote("origin", url.as_str())?;
     match branch {
         Some(branch) => {

@@ -9,6 +9,7 @@ use std::time::Duration;
 use tokio_util::sync::CancellationToken;
 
 use super::access::Access;
+use super::ssh;
 use crate::model::failure::{Failure, FailureCode};
 use crate::model::source::{RepositoryUrl, Transport};
 use crate::process::{self, Captured};
@@ -77,10 +78,10 @@ impl<'a> Git<'a> {
     /// A git that ran and failed is an [`Output`].
     pub(super) async fn run(self) -> Result<Output, Failure> {
         let mut output = capture(&self.arguments, self.directory.as_deref(), self.environment()).await?;
-        if let Some(credentials) = self.remote.and_then(|(access, _)| access.credentials.as_ref())
-            && !credentials.password.is_empty()
+        if let Some(account) = self.remote.and_then(|(access, url)| access.account(url))
+            && !account.password.is_empty()
         {
-            output.stderr = output.stderr.replace(&credentials.password, "[redacted]");
+            output.stderr = output.stderr.replace(&account.password, "[redacted]");
         }
         Ok(output)
     }
@@ -140,14 +141,13 @@ impl<'a> Git<'a> {
             environment.extend(access.proxy.iter().map(|(name, value)| (name.clone(), value.into())));
             environment.extend(access.ca_bundle.iter().map(|file| ("GIT_SSL_CAINFO".to_owned(), file.into())));
             if url.transport() == Transport::Ssh {
-                environment.push(("GIT_SSH_COMMAND".to_owned(), ssh_command(access)));
-                environment.push(("GIT_SSH_VARIANT".to_owned(), "ssh".into()));
+                environment.extend(ssh::environment(access, url));
             }
-            if let Some(credentials) = access.credentials.as_ref().filter(|credentials| credentials.are_for(url)) {
+            if let Some(account) = access.account(url) {
                 // For this host only: Git asks again for wherever it is sent.
                 settings.push((format!("credential.{}.helper", url.authority()), HELPER.into()));
-                environment.push(("SLIPWAY_GIT_USERNAME".to_owned(), credentials.username.clone().into()));
-                environment.push(("SLIPWAY_GIT_PASSWORD".to_owned(), credentials.password.clone().into()));
+                environment.push(("SLIPWAY_GIT_USERNAME".to_owned(), account.username.clone().into()));
+                environment.push(("SLIPWAY_GIT_PASSWORD".to_owned(), account.password.clone().into()));
             }
         }
         if self.trace {
@@ -162,25 +162,6 @@ impl<'a> Git<'a> {
         }
         environment
     }
-}
-
-/// ssh without questions; hosts that are not known are refused. Git hands the line to a shell,
-/// so the operator's paths are quoted.
-fn ssh_command(access: &Access) -> OsString {
-    let mut line = OsString::from("ssh -oBatchMode=yes -oStrictHostKeyChecking=yes -oConnectTimeout=30");
-    let mut option = |before: &str, path: &Path| {
-        line.push(before);
-        line.push("'");
-        line.push(path.to_string_lossy().replace('\'', "'\\''"));
-        line.push("'");
-    };
-    if let Some(key) = &access.ssh_key {
-        option(" -oIdentitiesOnly=yes -i ", key);
-    }
-    if let Some(hosts) = &access.ssh_known_hosts {
-        option(" -oUserKnownHostsFile=", hosts);
-    }
-    line
 }
 
 fn local_failure(verb: &str, stderr: &str) -> Failure {
@@ -222,14 +203,14 @@ async fn capture(
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::checkout::access::Credentials;
+    use crate::checkout::access::{Account, Credentials};
 
     fn access() -> Access {
         Access {
             credentials: Some(Credentials {
                 name: "gitlab".into(),
-                username: "u".into(),
-                password: "hunter2".into(),
+                account: Some(Account { username: "u".into(), password: "hunter2".into() }),
+                ssh: None,
                 hosts: vec!["gitlab.example.com".into()],
             }),
             ..Access::default()
@@ -253,12 +234,6 @@ mod tests {
         let git = Git::new(["fetch"]).speaking_to(&access, &other);
         assert_eq!(variable(&git.environment(), "SLIPWAY_GIT_PASSWORD"), None);
         assert_eq!(variable(&Git::new(["gc"]).environment(), "GIT_ALLOW_PROTOCOL").as_deref(), Some(""));
-    }
-
-    #[test]
-    fn paths_for_ssh_are_quoted() {
-        let access = Access { ssh_key: Some("/keys/it's".into()), ..Access::default() };
-        assert!(ssh_command(&access).to_string_lossy().ends_with(r" -i '/keys/it'\''s'"));
     }
 
     #[tokio::test]

@@ -5,6 +5,7 @@ use std::path::{Path, PathBuf};
 
 use super::fetched::{Checkout, copy_history, unwritable};
 use super::git::Git;
+use super::oid;
 use super::tree::TreeReader;
 use crate::model::failure::{Failure, FailureCode, Step};
 use crate::model::names::CommitSha;
@@ -82,7 +83,7 @@ impl WorkingTree {
         std::fs::create_dir_all(into).map_err(|error| unwritable(into, &error))?;
         if let Some(commit) = &self.commit {
             // HEAD by name: a server need not give commits by their id.
-            copy_history(&self.root, "HEAD", into, 1).await?;
+            copy_history(&self.root, "HEAD", oid::format(commit), into, 1).await?;
             point_head(into, commit, self.branch.as_deref()).map_err(|error| unwritable(into, &error))?;
         }
         let (tree, target) = (self.clone(), into.to_owned());
@@ -231,7 +232,7 @@ fn copy(root: &Path, into: &Path, path: &str, entry: &Entry) -> std::io::Result<
 
 fn point_head(into: &Path, commit: &CommitSha, branch: Option<&str>) -> Result<(), git2::Error> {
     let repository = git2::Repository::open(into)?;
-    let id = git2::Oid::from_str(commit.as_str())?;
+    let id = oid::of(commit)?;
     match branch {
         Some(branch) => {
             let name = format!("refs/heads/{branch}");

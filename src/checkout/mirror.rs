@@ -10,8 +10,10 @@ use std::path::{Path, PathBuf};
 use sha2::{Digest, Sha256};
 
 use super::access::Access;
+use super::diagnosis::classify;
 use super::git::{Git, Output};
-use super::remote::{Remote, classify};
+use super::oid;
+use super::remote::Remote;
 use crate::model::failure::{Failure, FailureCode};
 use crate::model::names::CommitSha;
 use crate::model::source::RepositoryUrl;
@@ -29,10 +31,10 @@ impl Mirror {
     /// The mirror of a repository, in a directory of mirrors, for whoever has these credentials.
     pub(super) fn of(cache: &Path, url: &RepositoryUrl, access: &Access) -> Self {
         let mut hash = Sha256::new();
-        let credentials = access.credentials.as_ref().filter(|credentials| credentials.are_for(url));
-        let account = credentials.map_or((String::new(), String::new()), |c| (c.name.clone(), c.username.clone()));
-        let key = access.ssh_key.as_deref().unwrap_or(Path::new("")).to_string_lossy().into_owned();
-        for part in [url.as_str(), &account.0, &account.1, &key] {
+        // Whoever is shown the same with other credentials shares nothing with us.
+        let account = access.account(url).map_or("", |account| account.username.as_str());
+        let credentials = access.bound(url).map_or("", |credentials| credentials.name.as_str());
+        for part in [url.as_str(), credentials, account] {
             hash.update(part.as_bytes());
             hash.update([0]);
         }
@@ -107,7 +109,7 @@ impl Mirror {
         if self.holds(commit) && tag.is_none() {
             return Ok(());
         }
-        self.prepare()?;
+        self.prepare(oid::format(commit))?;
         let mut wanted = vec![format!("+{commit}:{}", Self::reference(commit))];
         wanted.extend(tag.map(|name| format!("+{name}:{name}")));
         let output = self.fetch(access, &remote.url, &wanted).await?;
@@ -120,7 +122,7 @@ impl Mirror {
         // The server gives no commit by its id: take the references, one of which may lead there.
         self.bring_references(access, &remote.url, reference).await?;
         let repository = self.open()?;
-        let found = git2::Oid::from_str(commit.as_str()).and_then(|id| repository.find_commit(id));
+        let found = oid::of(commit).and_then(|id| repository.find_commit(id));
         let id = found.map_err(|_| missing(&remote.url, commit.as_str()))?.id();
         repository
             .reference(&Self::reference(commit), id, true, "fetched")
@@ -132,14 +134,10 @@ impl Mirror {
     ///
     /// # Errors
     /// `revision_not_found` when there is none; `request_invalid` when there are several.
-    pub(super) async fn find_short(
-        &self,
-        access: &Access,
-        url: &RepositoryUrl,
-        short: &str,
-    ) -> Result<CommitSha, Failure> {
+    pub(super) async fn find_short(&self, access: &Access, remote: &Remote, short: &str) -> Result<CommitSha, Failure> {
+        let url = &remote.url;
         let _lock = self.lock(false).await?;
-        self.prepare()?;
+        self.prepare(remote.format())?;
         self.bring_references(access, url, None).await?;
         let repository = self.open()?;
         let mut found = Vec::new();
@@ -190,16 +188,16 @@ impl Mirror {
     }
 
     /// Makes the repository, or frees it from what a killed git left. The lock is held.
-    fn prepare(&self) -> Result<(), Failure> {
+    fn prepare(&self, format: git2::ObjectFormat) -> Result<(), Failure> {
         let path = self.repository();
-        if git2::Repository::open_bare(&path).is_ok() {
+        if git2::Repository::open_bare(&path).is_ok_and(|repository| repository.object_format() == format) {
             remove_stale_locks(&path).map_err(|error| damaged(&self.directory, &error))
         } else {
             if path.exists() {
                 std::fs::remove_dir_all(&path).map_err(|error| damaged(&self.directory, &error))?;
             }
             let mut options = git2::RepositoryInitOptions::new();
-            options.bare(true).external_template(false).mkpath(true);
+            options.bare(true).external_template(false).mkpath(true).object_format(format);
             let made = git2::Repository::init_opts(&path, &options);
             made.map(drop).map_err(|error| damaged(&self.directory, &error))
         }

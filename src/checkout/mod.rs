@@ -5,17 +5,20 @@
 //! with a small `.git` in it, never the mirror.
 
 mod access;
+mod diagnosis;
 mod fetched;
 mod git;
 mod history;
 mod local;
 mod mirror;
+mod oid;
 mod remote;
 mod resolve;
+mod ssh;
 mod submodules;
 mod tree;
 
-pub use access::{Access, AllowList, Credentials};
+pub use access::{Access, Account, AllowList, Credentials, SshIdentity};
 pub use fetched::{Checkout, Fetched, resolve_and_fetch};
 pub use local::{WorkingTree, origin_url};
 pub use tree::TreeReader;

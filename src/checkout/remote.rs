@@ -3,7 +3,9 @@
 use std::collections::BTreeMap;
 
 use super::access::Access;
-use super::git::{Git, tail};
+use super::diagnosis::classify;
+use super::git::Git;
+use super::oid;
 use crate::model::failure::{Failure, FailureCode};
 use crate::model::source::{RepositoryUrl, Transport};
 
@@ -19,6 +21,14 @@ pub(super) struct Remote {
     pub(super) references: BTreeMap<String, String>,
     /// The default branch, as a full reference.
     pub(super) default_branch: Option<String>,
+}
+
+impl Remote {
+    /// The hash that its ids are made with; SHA-1 where there is nothing yet.
+    pub(super) fn format(&self) -> git2::ObjectFormat {
+        let commit = self.references.values().find_map(|id| id.parse().ok());
+        commit.map_or(git2::ObjectFormat::Sha1, |commit| oid::format(&commit))
+    }
 }
 
 /// Asks a repository for `HEAD` and these references.
@@ -82,47 +92,6 @@ fn location(from: &RepositoryUrl, trace: &str) -> Option<RepositoryUrl> {
     repository.parse().ok()
 }
 
-/// What git's words mean. They are the only thing it gives; `LC_ALL=C` keeps them stable.
-pub(super) fn classify(url: &RepositoryUrl, stderr: &str) -> Failure {
-    let text = stderr.to_lowercase();
-    let says = |words: &[&str]| words.iter().any(|word| text.contains(word));
-    let tail = tail(stderr);
-    let last = tail.iter().rev().find(|line| line.starts_with("fatal: ")).or(tail.last()).cloned().unwrap_or_default();
-    let failure = |code, message: String| Failure::new(code, message).log_tail(tail.clone());
-    if says(&[
-        "could not read username",
-        "authentication failed",
-        "access denied",
-        "permission denied",
-        "error: 401",
-        "error: 403",
-    ]) {
-        return failure(
-            FailureCode::SourceUnauthorized,
-            format!("`{url}` asks for credentials, or refused those given"),
-        );
-    }
-    if says(&["not found", "does not exist", "error: 404", "not appear to be a git repository", "could not be found"]) {
-        return failure(
-            FailureCode::SourceNotFound,
-            format!("there is no repository at `{url}`, or it is not shown to us"),
-        );
-    }
-    if says(&["no space left on device"]) {
-        return failure(FailureCode::DiskFull, "the disk filled up while the repository was fetched".to_owned());
-    }
-    if says(&["' not allowed"]) {
-        return failure(FailureCode::SourceForbidden, format!("`{url}` speaks a protocol that is not allowed"));
-    }
-    if says(&["certificate", "host key verification failed"]) {
-        let mut failure = failure(FailureCode::SourceUnavailable, format!("`{url}` cannot prove who it is: {last}"))
-            .hint("give Slipway the authority: `network.ca_bundle`, or the host's key in `known_hosts`");
-        failure.retryable = false;
-        return failure;
-    }
-    failure(FailureCode::SourceUnavailable, format!("`{url}` did not answer: {last}"))
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -148,22 +117,5 @@ mod tests {
             location(&url(), "<= Recv header: location: file:///etc/info/refs\n").unwrap().as_str(),
             "file:///etc"
         );
-    }
-
-    #[test]
-    fn words_become_codes() {
-        for (words, code) in [
-            (
-                "fatal: could not read Username for 'https://x': terminal prompts disabled",
-                FailureCode::SourceUnauthorized,
-            ),
-            ("fatal: repository 'https://x/' not found", FailureCode::SourceNotFound),
-            ("fatal: unable to access 'x': Could not resolve host: x", FailureCode::SourceUnavailable),
-            ("fatal: unable to access 'x': The requested URL returned error: 503", FailureCode::SourceUnavailable),
-            ("fatal: transport 'file' not allowed", FailureCode::SourceForbidden),
-        ] {
-            assert_eq!(classify(&url(), words).code, code, "{words}");
-        }
-        assert!(!classify(&url(), "SSL certificate problem: unable to get local issuer certificate").retryable);
     }
 }

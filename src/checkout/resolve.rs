@@ -37,7 +37,7 @@ pub(super) async fn resolve(source: &Source, access: &Access, mirror: &Mirror) -
         (Some(commit), _) => commit,
         (None, Some(revision)) => match revision.full_commit() {
             Some(commit) => commit,
-            None => mirror.find_short(access, &remote.url, revision.as_str()).await?,
+            None => mirror.find_short(access, &remote, revision.as_str()).await?,
         },
         (None, None) => return Err(empty(&source.url)),
     };

@@ -5,6 +5,7 @@ use std::io::Read;
 use std::path::{Path, PathBuf};
 
 use super::history;
+use super::oid;
 use crate::model::failure::{Failure, FailureCode};
 use crate::model::names::CommitSha;
 use crate::model::source_tree::{Entry, EntryKind, SourceTree, Text, Wanted, join, parent};
@@ -36,7 +37,7 @@ impl std::fmt::Debug for TreeReader {
 impl TreeReader {
     /// Reads from a commit's objects.
     pub(super) fn of_commit(repository: git2::Repository, commit: &CommitSha) -> Result<Self, Failure> {
-        let (commit, tree) = git2::Oid::from_str(commit.as_str())
+        let (commit, tree) = oid::of(commit)
             .and_then(|id| Ok((id, repository.find_commit(id)?.tree_id())))
             .map_err(|error| unreadable(&error))?;
         Ok(Self(Origin::Commit { repository, commit, tree }))

@@ -93,8 +93,14 @@ impl RepositoryUrl {
     /// Scheme, host and port without user and path: what credentials are bound to.
     #[must_use]
     pub fn authority(&self) -> String {
-        let port = self.url.port().map(|port| format!(":{port}")).unwrap_or_default();
-        format!("{}://{}{port}", self.transport.scheme(), self.host().unwrap_or_default().to_ascii_lowercase())
+        format!("{}://{}", self.transport.scheme(), self.host_and_port())
+    }
+
+    /// Host and port without scheme, as the operator's `hosts` name them; without the port where it is the usual one.
+    #[must_use]
+    pub fn host_and_port(&self) -> String {
+        let host = self.host().unwrap_or_default().to_ascii_lowercase();
+        self.url.port().map_or(host.clone(), |port| format!("{host}:{port}"))
     }
 
     /// The path, beginning with `/`, still percent-encoded.
@@ -166,7 +172,11 @@ impl FromStr for RepositoryUrl {
             return Err(refuse("has no scheme: write `https://…`, `ssh://…` or `file:///…`"));
         }
         // What the parser says may quote a password, so it is not passed on.
-        let url = url::Url::parse(&text).map_err(|_| refuse("cannot be read"))?;
+        let mut url = url::Url::parse(&text).map_err(|_| refuse("cannot be read"))?;
+        // The parser knows the usual ports of the others.
+        if url.scheme() == "ssh" && url.port() == Some(22) {
+            url.set_port(None).map_err(|()| refuse("cannot be read"))?;
+        }
         let transport = match url.scheme() {
             "https" => Transport::Https,
             "http" => Transport::Http,

@@ -3,11 +3,13 @@
 use std::path::Path;
 
 use super::{Services, blocking};
-use crate::checkout::{self, Access, AllowList, Checkout, TreeReader, WorkingTree};
+use crate::checkout::{self, Access, AllowList, Checkout, SshIdentity, TreeReader, WorkingTree};
 use crate::model::failure::{Failure, FailureCode};
+use crate::model::origin::OriginKind;
 use crate::model::request::{BuildRequest, RequestedSource};
-use crate::model::source::RepositoryUrl;
+use crate::model::source::{RepositoryUrl, Transport};
 use crate::model::source_tree::Revision;
+use crate::secrets::SshKey;
 
 /// The source, resolved and within reach.
 #[derive(Debug, Clone)]
@@ -72,14 +74,8 @@ impl Fetched {
 /// What this machine lets a checkout reach. Without `sources.allow`, a person at the command line may clone anything.
 async fn access(services: &Services, request: &BuildRequest, url: &RepositoryUrl) -> Result<Access, Failure> {
     let config = &services.config;
-    let authority = url.authority();
-    let host = authority.split_once("://").map_or("", |(_, host)| host);
     let credentials = match &request.credentials {
-        Some(name) => {
-            let account = crate::secrets::account(config, name, host, request.product_line.as_str()).await?;
-            let (username, password) = (account.username, account.password);
-            Some(checkout::Credentials { name: name.clone(), username, password, hosts: vec![host.to_owned()] })
-        }
+        Some(name) => Some(credentials(services, request, name, url).await?),
         None => None,
     };
     let allow = match &config.sources.allow[..] {
@@ -94,5 +90,34 @@ async fn access(services: &Services, request: &BuildRequest, url: &RepositoryUrl
     ];
     let proxy = proxies.into_iter().filter_map(|(name, value)| Some((name.to_owned(), value.clone()?))).collect();
     let ca_bundle = config.network.ca_bundle.clone().or_else(crate::environment::ca_bundle);
-    Ok(Access { allow, credentials, ca_bundle, proxy, ..Access::default() })
+    // Who asks by a message has no part in the keys of the account that Slipway runs as.
+    let own_ssh = credentials.is_none() && request.asked_by == OriginKind::Flag;
+    Ok(Access { allow, credentials, ca_bundle, proxy, own_ssh })
+}
+
+/// The named credentials: what the source asks for has to be there; a submodule may ask for the other.
+async fn credentials(
+    services: &Services,
+    request: &BuildRequest,
+    name: &str,
+    url: &RepositoryUrl,
+) -> Result<checkout::Credentials, Failure> {
+    let (config, host, product_line) = (&services.config, url.host_and_port(), request.product_line.as_str());
+    let entry = config.credentials.get(name);
+    let over_ssh = url.transport() == Transport::Ssh;
+    let account = match entry.and_then(|entry| entry.password.as_ref()) {
+        None if over_ssh => None,
+        _ => Some(crate::secrets::account(config, name, &host, product_line).await?),
+    };
+    let ssh = match entry.and_then(|entry| entry.ssh_key.as_ref()) {
+        None if !over_ssh => None,
+        _ => Some(identity(crate::secrets::ssh_key(config, name, &host, product_line).await?)?),
+    };
+    let hosts = entry.map(|entry| entry.hosts.clone()).unwrap_or_default();
+    Ok(checkout::Credentials { name: name.to_owned(), account, ssh, hosts })
+}
+
+fn identity(key: SshKey) -> Result<SshIdentity, Failure> {
+    SshIdentity::new(&key.key, key.known_hosts)
+        .map_err(|error| Failure::new(FailureCode::Internal, format!("the SSH key cannot be written: {error}")))
 }

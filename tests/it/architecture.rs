@@ -37,7 +37,9 @@ const ROWS: &[&[&str]] = &[
 /// Which modules of one row may name each other: the left the right.
 const NEIGHBOURS: &[(&str, &str)] = &[
     ("toolchain", "dockerfile"),
+    ("checkout", "environment"),
     ("checkout", "process"),
+    ("checkout", "secrets"),
     ("process", "output"),
     ("report", "clock"),
     ("runner", "output"),

@@ -2,9 +2,9 @@
 
 use std::path::{Path, PathBuf};
 
-use slipway::checkout::{Access, AllowList, Credentials, WorkingTree, resolve_and_fetch};
+use slipway::checkout::{Access, Account, AllowList, Credentials, SshIdentity, WorkingTree, resolve_and_fetch};
 use slipway::model::failure::{Failure, FailureCode};
-use slipway::model::source::Source;
+use slipway::model::source::{RepositoryUrl, Source};
 use slipway::model::source_tree::{EntryKind, Text};
 
 use crate::services::{run, service};
@@ -19,11 +19,17 @@ struct Published {
 impl Published {
     /// One commit with these files, served below `/open` or `/private`.
     fn new(area: &str, files: &[(&str, &str)]) -> Self {
+        Self::with_hash("sha1", area, files)
+    }
+
+    /// The same with another hash: `sha256`.
+    fn with_hash(hash: &str, area: &str, files: &[(&str, &str)]) -> Self {
         let work = tempfile::tempdir().unwrap();
-        run(work.path(), &["git", "init", "-q", "-b", "main"]);
+        let init = ["git", "init", "-q", "-b", "main", "--object-format", hash];
+        run(work.path(), &init);
         let name = work.path().file_name().unwrap().to_string_lossy().trim_start_matches('.').to_owned() + ".git";
         let bare = Path::new(service("SLIPWAY_TEST_GIT_REPOSITORIES")).join(area).join(&name);
-        run(work.path(), &["git", "init", "-q", "--bare", "-b", "main", bare.to_str().unwrap()]);
+        run(work.path(), &[&init[..], &["--bare", bare.to_str().unwrap()]].concat());
         let published = Self { work, bare, name };
         published.commit(files);
         published
@@ -72,12 +78,17 @@ fn open_access() -> Access {
     }
 }
 
+/// Host and port of a service, as `hosts` of credentials name them.
+fn host_of(base: &str) -> String {
+    service(base).parse::<RepositoryUrl>().unwrap().host_and_port()
+}
+
 fn private_access(password: &str) -> Access {
     let credentials = Credentials {
         name: "test".into(),
-        username: service("SLIPWAY_TEST_USER").into(),
-        password: password.into(),
-        hosts: vec!["127.0.0.1".into()],
+        account: Some(Account { username: service("SLIPWAY_TEST_USER").into(), password: password.into() }),
+        ssh: None,
+        hosts: vec![host_of("SLIPWAY_TEST_GIT_PRIVATE")],
     };
     Access {
         allow: AllowList::parse([service("SLIPWAY_TEST_GIT_PRIVATE")]).unwrap(),
@@ -365,4 +376,131 @@ async fn a_working_tree_is_taken_as_it_lies_there() {
     let listed = tree.tree().source_tree().unwrap();
     assert_eq!(listed.entries().map(|(path, _)| path).collect::<Vec<_>>(), [".gitignore", "main.py"]);
     assert_eq!(tree.materialise(&parent.path().join("plain")).await.unwrap().commit, None);
+}
+
+fn ssh_access(key: &str, known_hosts: &str) -> Access {
+    let keys = Path::new(service("SLIPWAY_TEST_GIT_SSH_KEYS"));
+    let key = std::fs::read_to_string(keys.join(key)).unwrap();
+    let known_hosts = (!known_hosts.is_empty()).then(|| keys.join(known_hosts));
+    let credentials = Credentials {
+        name: "deploy-key".into(),
+        account: None,
+        ssh: Some(SshIdentity::new(&key, known_hosts).unwrap()),
+        hosts: vec![host_of("SLIPWAY_TEST_GIT_SSH")],
+    };
+    let allow = AllowList::parse([service("SLIPWAY_TEST_GIT_SSH")]).unwrap();
+    Access { allow, credentials: Some(credentials), ..Access::default() }
+}
+
+fn ssh_url(repository: &Published) -> String {
+    format!("{}/private/{}", service("SLIPWAY_TEST_GIT_SSH"), repository.name)
+}
+
+#[tokio::test]
+async fn ssh_shows_the_credentials_key_to_a_known_host() {
+    let cache = tempfile::tempdir().unwrap();
+    let repository = Published::new("private", &[("a", "1")]);
+    let first = repository.git(&["rev-parse", "HEAD"]);
+    let second = repository.commit(&[("a", "2")]);
+    let url = ssh_url(&repository);
+    let right = ssh_access("key", "known_hosts");
+    for (revision, commit) in [(None, &second), (Some("main"), &second), (Some(&first[..]), &first)] {
+        let fetched = resolve_and_fetch(&source(&url, revision), &right, cache.path()).await.unwrap();
+        assert_eq!(fetched.commit.as_str(), commit);
+        let into = tempfile::tempdir().unwrap();
+        fetched.materialise(&into.path().join("workspace")).await.unwrap();
+    }
+
+    // The mirror is warm, and access is proven all the same.
+    let wrong = resolve_and_fetch(&source(&url, None), &ssh_access("other_key", "known_hosts"), cache.path()).await;
+    let failure = wrong.unwrap_err();
+    assert_eq!(failure.code, FailureCode::SourceUnauthorized);
+    assert!(failure.hint.contains("ssh_key"), "{failure:?}");
+    let mut elsewhere = right;
+    elsewhere.credentials.as_mut().unwrap().hosts = vec!["gitlab.example.com".into()];
+    let failure = resolve_and_fetch(&source(&url, None), &elsewhere, cache.path()).await.unwrap_err();
+    assert!(!failure.retryable, "{failure:?}");
+}
+
+#[tokio::test]
+async fn ssh_trusts_no_host_that_is_not_known() {
+    let cache = tempfile::tempdir().unwrap();
+    let repository = Published::new("private", &[("a", "1")]);
+    let url = ssh_url(&repository);
+    let fail = async |access: &Access| resolve_and_fetch(&source(&url, None), access, cache.path()).await.unwrap_err();
+    let failure = fail(&ssh_access("key", "")).await;
+    assert_eq!((failure.code, failure.retryable), (FailureCode::SourceUnavailable, false));
+    assert!(failure.message.contains("not among the known hosts"), "{}", failure.message);
+
+    // The host with another key than the known one.
+    let keys = Path::new(service("SLIPWAY_TEST_GIT_SSH_KEYS"));
+    let known = std::fs::read_to_string(keys.join("known_hosts")).unwrap();
+    let other = std::fs::read_to_string(keys.join("other_key.pub")).unwrap();
+    let other: Vec<&str> = other.split(' ').take(2).collect();
+    let mut file = tempfile::NamedTempFile::new().unwrap();
+    let line = format!("{} {}\n", known.split(' ').next().unwrap(), other.join(" "));
+    std::io::Write::write_all(&mut file, line.as_bytes()).unwrap();
+    let failure = fail(&ssh_access("key", file.path().to_str().unwrap())).await;
+    assert_eq!((failure.code, failure.retryable), (FailureCode::SourceUnavailable, false));
+    assert!(failure.message.contains("another host key"), "{}", failure.message);
+
+    let failure = fail(&ssh_access("authorized_keys", "known_hosts")).await;
+    assert_eq!(failure.code, FailureCode::ConfigurationInvalid, "{failure:?}");
+}
+
+#[tokio::test]
+async fn submodules_over_ssh_obey_the_allow_list() {
+    let library = Published::new("private", &[("lib.c", "int y;")]);
+    let commit = library.git(&["rev-parse", "HEAD"]);
+    let repository = Published::new("open", &[("a", "1")]);
+    with_submodule(&repository, &ssh_url(&library), &commit);
+    let url = repository.url("SLIPWAY_TEST_GIT");
+    let mut access = ssh_access("key", "known_hosts");
+    for (allowed, code) in [
+        (&["SLIPWAY_TEST_GIT", "SLIPWAY_TEST_GIT_SSH"][..], None),
+        (&["SLIPWAY_TEST_GIT"], Some(FailureCode::SourceForbidden)),
+    ] {
+        access.allow = AllowList::parse(allowed.iter().map(|name| service(name))).unwrap();
+        let (cache, into) = (tempfile::tempdir().unwrap(), tempfile::tempdir().unwrap());
+        let fetched = resolve_and_fetch(&source(&url, None), &access, cache.path()).await.unwrap();
+        let written = fetched.materialise(&into.path().join("workspace")).await;
+        assert_eq!(written.as_ref().err().map(|failure| failure.code), code, "{written:?}");
+        let file = into.path().join("workspace/vendor/lib/lib.c");
+        assert_eq!(file.exists(), code.is_none());
+    }
+}
+
+#[tokio::test]
+async fn repositories_of_sha_256_are_like_any_other() {
+    let cache = tempfile::tempdir().unwrap();
+    let repository = Published::with_hash("sha256", "open", &[("a", "1"), ("sub/b", "2")]);
+    repository.git(&["tag", "-a", "v1", "-m", "one"]);
+    repository.push("v1");
+    let head = repository.commit(&[("a", "2")]);
+    assert_eq!(head.len(), 64);
+    let url = repository.url("SLIPWAY_TEST_GIT");
+    for revision in [None, Some("main"), Some(&head[..]), Some(&head[..9]), Some(&head[..45])] {
+        let fetched = resolve_and_fetch(&source(&url, revision), &open_access(), cache.path()).await.unwrap();
+        assert_eq!(fetched.commit.as_str(), head, "{revision:?}");
+        let reader = fetched.tree().unwrap();
+        let mut tree = reader.source_tree().unwrap();
+        assert_eq!(tree.raw_text("a"), None);
+        let wanted = tree.take_wanted();
+        reader.load(&mut tree, &wanted);
+        assert_eq!(tree.text("a"), Some("2"));
+    }
+    let fetched = resolve_and_fetch(&source(&url, None), &open_access(), cache.path()).await.unwrap();
+    let parent = tempfile::tempdir().unwrap();
+    let into = parent.path().join("workspace");
+    fetched.materialise(&into).await.unwrap();
+    assert_eq!(run(&into, &["git", "status", "--porcelain"]), "");
+    assert_eq!(run(&into, &["git", "describe", "--tags"]), format!("v1-1-g{}", &head[..7]));
+
+    let work = repository.work.path();
+    std::fs::write(work.join("a"), "3").unwrap();
+    let tree = WorkingTree::open(work).unwrap();
+    assert_eq!((tree.commit.as_ref().unwrap().as_str(), tree.dirty), (&head[..], true));
+    let into = parent.path().join("directory");
+    tree.materialise(&into).await.unwrap();
+    assert_eq!(run(&into, &["git", "status", "--porcelain"]), "M a");
 }
