@@ -215,10 +215,21 @@ pub enum Scope {
 pub struct Build {
     /// Where commands run; a container if an Engine answers, for the command line.
     pub runner: Option<RunnerKind>,
+    /// What builds images.
+    pub image_backend: ImageBackendKind,
     /// A directory that overlays the catalogue.
     pub catalog: Option<PathBuf>,
     /// Whether repositories' own Dockerfiles may be built: their `RUN` executes as root in the Engine.
     pub own_dockerfiles: bool,
+}
+
+/// What builds images.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "lowercase")]
+pub enum ImageBackendKind {
+    /// The Docker Engine.
+    #[default]
+    Docker,
 }
 
 /// Where a toolchain's commands run.

@@ -89,6 +89,7 @@ pub mod environment;
 pub mod process;
 pub mod schema;
 pub mod secrets;
+pub mod work;
 
 pub mod leftovers;
 pub mod output;

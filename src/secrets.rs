@@ -52,7 +52,13 @@ pub async fn account(config: &Config, name: &str, host: &str, product_line: &str
 pub async fn ssh_key(config: &Config, name: &str, host: &str, product_line: &str) -> Result<SshKey, Failure> {
     let entry = permitted(config, name, host, product_line)?;
     let source = entry.ssh_key.as_ref().ok_or_else(|| lacking(name, "ssh_key", host))?;
-    Ok(SshKey { key: value(name, source).await?, known_hosts: entry.known_hosts.clone() })
+    let key = value(name, source).await?;
+    // ssh itself says no more than that the host refused it.
+    if !key.contains("PRIVATE KEY-----") {
+        return Err(invalid(name, "hold no private key in `ssh_key`")
+            .hint("name the file without `.pub`, as `ssh-keygen` writes it"));
+    }
+    Ok(SshKey { key, known_hosts: entry.known_hosts.clone() })
 }
 
 fn permitted<'a>(

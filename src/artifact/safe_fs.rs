@@ -6,14 +6,19 @@
 
 use std::ffi::{OsStr, OsString};
 use std::fs::File;
-use std::io::{self, Read};
+use std::io::Read;
 use std::os::fd::OwnedFd;
 use std::os::unix::ffi::{OsStrExt, OsStringExt};
-use std::path::{Component, Path, PathBuf};
+use std::path::{Path, PathBuf};
 
 use rustix::fs::{AtFlags, FileType, Mode, OFlags, ResolveFlags};
 
+mod words;
+mod write;
+
 use crate::model::failure::{Failure, FailureCode};
+use words::not_regular;
+pub use words::{failure, show};
 
 /// An open directory below which no path is resolved through a link or out of it.
 #[derive(Debug)]
@@ -137,69 +142,6 @@ impl Dir {
         Ok(PathBuf::from(OsString::from_vec(target.into_bytes())))
     }
 
-    /// Makes a directory and those above it, all with mode 0755, and opens it.
-    ///
-    /// # Errors
-    /// `artifact_invalid` if something else has that name; `disk_full`, `internal`.
-    pub fn make(&self, relative: impl AsRef<Path>) -> Result<Self, Failure> {
-        let mut at = self.below("")?;
-        for component in relative.as_ref().components() {
-            let Component::Normal(name) = component else { continue };
-            match rustix::fs::mkdirat(&at.fd, name, Mode::from_raw_mode(0o755)) {
-                Err(error) if error != rustix::io::Errno::EXIST => {
-                    return Err(failure("make", &at.shown(Path::new(name)), error.into()));
-                }
-                made => {
-                    let next = at.below(Path::new(name))?;
-                    if made.is_ok() {
-                        // The worker's umask must not show in an image.
-                        rustix::fs::fchmod(&next.fd, Mode::from_raw_mode(0o755))
-                            .map_err(|error| failure("make", &next.shown, error.into()))?;
-                    }
-                    at = next;
-                }
-            }
-        }
-        Ok(at)
-    }
-
-    /// Makes a file that is not there yet, with mode 0755 or 0644.
-    ///
-    /// # Errors
-    /// `artifact_invalid` if the name is taken; `disk_full`, `internal`.
-    pub fn create(&self, name: impl AsRef<Path>, executable: bool) -> Result<File, Failure> {
-        let name = name.as_ref();
-        let mode = Mode::from_raw_mode(if executable { 0o755 } else { 0o644 });
-        // RDWR, because a zip writer goes back to fill in sizes.
-        let fd = self.resolve(name, OFlags::RDWR | OFlags::CREATE | OFlags::EXCL, mode)?;
-        rustix::fs::fchmod(&fd, mode).map_err(|error| failure("write", &self.shown(name), error.into()))?;
-        Ok(File::from(fd))
-    }
-
-    /// Makes a symbolic link with exactly this text.
-    ///
-    /// # Errors
-    /// `artifact_invalid` if the name is taken; `disk_full`, `internal`.
-    pub fn link(&self, name: &OsStr, target: &Path) -> Result<(), Failure> {
-        rustix::fs::symlinkat(target, &self.fd, name)
-            .map_err(|error| failure("link", &self.shown(Path::new(name)), error.into()))
-    }
-
-    /// Copies one regular file, keeping of its mode whether it is executable, and tells its size.
-    ///
-    /// It is a copy and no hard link: a process that the build left running could still write to a shared file.
-    ///
-    /// # Errors
-    /// As [`Dir::open_file`] and [`Dir::create`].
-    pub fn copy_file(&self, name: impl AsRef<Path>, into: &Self, new_name: impl AsRef<Path>) -> Result<u64, Failure> {
-        use std::os::unix::fs::PermissionsExt as _;
-        let mut from = self.open_file(&name)?;
-        let fail = |error| failure("copy", &self.shown(name.as_ref()), error);
-        let executable = from.metadata().map_err(fail)?.permissions().mode() & 0o111 != 0;
-        let mut to = into.create(new_name, executable)?;
-        io::copy(&mut from, &mut to).map_err(fail)
-    }
-
     /// The path of something below this directory, relative to the directory first opened, for messages.
     #[must_use]
     pub fn shown(&self, relative: &Path) -> PathBuf {
@@ -214,51 +156,6 @@ impl Dir {
     }
 }
 
-/// A path in backticks, with newlines, control characters and bytes that are no UTF-8 made visible.
-#[must_use]
-pub fn show(path: &Path) -> String {
-    let text = path.to_string_lossy();
-    let text = if text.is_empty() { ".".into() } else { text };
-    let escaped: String = text
-        .chars()
-        .flat_map(|c| if c.is_control() { c.escape_default().collect::<Vec<_>>() } else { vec![c] })
-        .collect();
-    format!("`{escaped}`")
-}
-
-/// What an error of the file system means for a build.
-#[must_use]
-#[allow(clippy::needless_pass_by_value, reason = "made for `map_err`")]
-pub fn failure(verb: &str, path: &Path, error: io::Error) -> Failure {
-    use rustix::io::Errno;
-    let shown = show(path);
-    match Errno::from_io_error(&error) {
-        Some(Errno::NOENT) => Failure::new(FailureCode::ArtifactMissing, format!("the build left no {shown}")),
-        Some(Errno::LOOP) => {
-            Failure::new(FailureCode::ArtifactInvalid, format!("{shown} is, or lies behind, a symbolic link"))
-                .hint("Make the build write a regular file there; links are not followed.")
-        }
-        Some(Errno::XDEV) => {
-            Failure::new(FailureCode::ArtifactInvalid, format!("{shown} lies outside the build's directory"))
-        }
-        Some(Errno::NOTDIR) => Failure::new(FailureCode::ArtifactInvalid, format!("{shown} is not a directory")),
-        Some(Errno::ISDIR | Errno::NXIO) => not_regular(path),
-        Some(Errno::EXIST) => {
-            Failure::new(FailureCode::ArtifactInvalid, format!("two files of the artifact want to be {shown}"))
-                .hint("Rename one of them: in the image there is one directory for both.")
-        }
-        Some(Errno::NOSPC | Errno::DQUOT) => {
-            Failure::new(FailureCode::DiskFull, format!("cannot {verb} {shown}: {error}"))
-        }
-        _ => Failure::new(FailureCode::Internal, format!("cannot {verb} {shown}: {error}")),
-    }
-}
-
-fn not_regular(path: &Path) -> Failure {
-    Failure::new(FailureCode::ArtifactInvalid, format!("{} is not a regular file", show(path)))
-        .hint("Sockets, FIFOs and devices cannot go into an image; remove it at the end of the build or exclude it.")
-}
-
 fn kind(file_type: FileType) -> Kind {
     match file_type {
         FileType::RegularFile => Kind::File,
@@ -271,7 +168,7 @@ fn kind(file_type: FileType) -> Kind {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use std::os::unix::fs::{PermissionsExt as _, symlink};
+    use std::os::unix::fs::symlink;
 
     fn code<T: std::fmt::Debug>(result: Result<T, Failure>) -> FailureCode {
         result.expect_err("a failure").code
@@ -321,30 +218,5 @@ mod tests {
         assert_eq!(code(dir.read("a", 3)), FailureCode::ArtifactInvalid);
         let names: Vec<_> = dir.entries().unwrap().into_iter().map(|entry| entry.name).collect();
         assert_eq!(names, ["B", "a", "b"]);
-    }
-
-    #[test]
-    fn copies_keep_only_the_executable_bit() {
-        let temp = tempfile::tempdir().unwrap();
-        for (name, mode) in [("run", 0o4700), ("data", 0o600)] {
-            std::fs::write(temp.path().join(name), name).unwrap();
-            std::fs::set_permissions(temp.path().join(name), std::fs::Permissions::from_mode(mode)).unwrap();
-        }
-        let dir = Dir::open(temp.path()).unwrap();
-        let to = dir.make("out/deep").unwrap();
-        dir.copy_file("run", &to, "run").unwrap();
-        dir.copy_file("data", &to, "data").unwrap();
-        let mode = |name: &str| std::fs::metadata(temp.path().join(name)).unwrap().permissions().mode() & 0o7777;
-        assert_eq!(
-            (mode("out/deep/run"), mode("out/deep/data"), mode("out"), mode("out/deep")),
-            (0o755, 0o644, 0o755, 0o755)
-        );
-        assert_eq!(code(dir.copy_file("run", &to, "run")), FailureCode::ArtifactInvalid);
-    }
-
-    #[test]
-    fn odd_names_are_shown_on_one_line() {
-        assert_eq!(show(Path::new("a\nb")), "`a\\nb`");
-        assert_eq!(show(Path::new("")), "`.`");
     }
 }

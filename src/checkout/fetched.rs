@@ -2,11 +2,16 @@
 
 use std::path::{Path, PathBuf};
 
+use tokio_util::sync::CancellationToken;
+
 use super::access::Access;
+use super::files::Files;
 use super::git::Git;
+use super::listing::unreadable;
 use super::local::WorkingTree;
 use super::mirror::Mirror;
 use super::oid;
+use super::repository;
 use super::resolve::resolve;
 use super::submodules;
 use super::tree::{LFS_START, TreeReader};
@@ -14,9 +19,7 @@ use crate::model::failure::{Failure, FailureCode, Step, Warning};
 use crate::model::names::CommitSha;
 use crate::model::source::{RepositoryUrl, Source};
 use crate::model::source_tree::{SourceTree, Wanted};
-
-/// The most history that a build gets, so that version tools find the latest tag.
-const HISTORY: usize = 10_000;
+use crate::work;
 
 /// Files in a directory of a build's own.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -48,6 +51,8 @@ pub struct Fetched {
     pub reference: Option<String>,
     /// The repository as it was asked for.
     pub url: RepositoryUrl,
+    /// Whether an earlier build had brought it.
+    pub cached: bool,
     pub(super) mirror: Mirror,
     pub(super) access: Access,
     pub(super) cache: PathBuf,
@@ -69,7 +74,7 @@ async fn fetch(source: &Source, access: &Access, cache: &Path) -> Result<Fetched
     access.allow.check(&source.url, "the source")?;
     let mirror = Mirror::of(cache, &source.url, access);
     let resolved = resolve(source, access, &mirror).await?;
-    mirror.bring(access, &resolved.remote, &resolved.commit, resolved.reference.as_deref()).await?;
+    let cached = mirror.bring(access, &resolved.remote, &resolved.commit, resolved.reference.as_deref()).await?;
     let commit_time = {
         let _lock = mirror.read_lock().await?;
         let repository = mirror.open()?;
@@ -85,6 +90,7 @@ async fn fetch(source: &Source, access: &Access, cache: &Path) -> Result<Fetched
         commit_time,
         reference: resolved.reference,
         url: source.url.clone(),
+        cached,
         mirror,
         access: access.clone(),
         cache: cache.to_owned(),
@@ -116,25 +122,43 @@ impl Fetched {
     /// Writes the whole repository, submodules too, into a new directory, with a `.git` of its
     /// own: the commit, and the history back to the latest tag, copied from the mirror.
     ///
+    /// Once it returns, nothing more is written, cancelled or not; drop it and that may not hold.
+    ///
     /// # Errors
+    /// `cancelled`,
     /// `source_forbidden` for a submodule that may not be cloned, what stops its fetch,
     /// `disk_full`, `internal`.
-    pub async fn materialise(&self, into: &Path) -> Result<Checkout, Failure> {
-        self.write(into, 0).await.map_err(|failure| failure.in_step(Step::Checkout))
+    pub async fn materialise(&self, into: &Path, cancel: &CancellationToken) -> Result<Checkout, Failure> {
+        self.write(into, 0, cancel).await.map_err(|failure| failure.in_step(Step::Checkout))
     }
 
-    pub(super) async fn write(&self, into: &Path, depth: usize) -> Result<Checkout, Failure> {
+    pub(super) async fn write(
+        &self,
+        into: &Path,
+        depth: usize,
+        cancel: &CancellationToken,
+    ) -> Result<Checkout, Failure> {
+        std::fs::create_dir_all(into).map_err(|error| unwritable(into, &error))?;
         {
             let _lock = self.mirror.read_lock().await?;
-            let source = self.mirror.repository();
-            let history = history(&source, &self.commit).await?;
-            let reference = Mirror::reference(&self.commit);
-            copy_history(&source, &reference, oid::format(&self.commit), into, history).await?;
+            let (mirror, commit) = (self.mirror.clone(), self.commit.clone());
+            let files = work::blocking(move || {
+                Files::of(&mirror.open()?, oid::of(&commit).map_err(|error| unreadable(&error))?)
+            });
+            let files = files.await?;
+            let (from, converted) = (self.mirror.repository(), files.converted);
+            let branch = self.reference.as_deref().filter(|name| name.starts_with("refs/heads/"));
+            let copy = repository::create(&from, &self.commit, branch, Some(&self.url), into);
+            let write = async {
+                if converted { Ok(()) } else { files.write(from.clone(), into.to_owned(), cancel.clone()).await }
+            };
+            // Both end before anything is removed.
+            let (copied, written) = tokio::join!(work::unless_cancelled(cancel, copy), write);
+            copied.and(written)?;
+            let index: &[&str] = if converted { &["reset", "--hard", "--quiet"] } else { &["read-tree", "HEAD"] };
+            work::unless_cancelled(cancel, Git::new(index).within(into).run_or_fail()).await?;
         }
-        let branch = self.reference.as_deref().filter(|name| name.starts_with("refs/heads/"));
-        point_head(into, &self.commit, branch, &self.url).map_err(|error| unwritable(into, &error))?;
-        Git::new(["reset", "--hard", "--quiet"]).within(into).run_or_fail().await?;
-        let warnings = submodules::write(self, into, depth).await?;
+        let warnings = submodules::write(self, into, depth, cancel).await?;
         Ok(Checkout {
             directory: into.to_owned(),
             commit: Some(self.commit.clone()),
@@ -201,48 +225,6 @@ fn lfs_failure(paths: &[String]) -> Failure {
     let failure = Failure::new(FailureCode::SourceUnusable, message)
         .hint("commit the files themselves, or fetch them from the package repository while building");
     paths.iter().take(20).fold(failure, |failure, path| failure.at(path, None)).in_step(Step::Checkout)
-}
-
-/// How many generations lead to the latest tag: version tools count from it (git-describe(1)).
-async fn history(repository: &Path, commit: &CommitSha) -> Result<usize, Failure> {
-    let arguments = ["describe", "--tags", "--long", "--abbrev=40", "--end-of-options", commit.as_str()];
-    let output = Git::new(arguments).within(repository).run().await?;
-    let text = String::from_utf8_lossy(&output.stdout);
-    let count = text.trim().rsplit('-').nth(1).and_then(|count| count.parse::<usize>().ok());
-    Ok(count.filter(|_| output.success).map_or(1, |count| (count + 1).min(HISTORY)))
-}
-
-/// Makes a repository in `into` with objects of its own: hard links or alternates would let a
-/// build write to the mirror, or miss it inside a sandbox.
-pub(super) async fn copy_history(
-    source: &Path,
-    reference: &str,
-    format: git2::ObjectFormat,
-    into: &Path,
-    history: usize,
-) -> Result<(), Failure> {
-    let mut options = git2::RepositoryInitOptions::new();
-    options.external_template(false).no_reinit(true).mkpath(true).initial_head("main").object_format(format);
-    git2::Repository::init_opts(into, &options).map_err(|error| unwritable(into, &error))?;
-    let url = url::Url::from_file_path(source).map_err(|()| unwritable(source, &"the path is not absolute"))?;
-    let (depth, wanted) = (format!("--depth={history}"), format!("+{reference}:refs/slipway/head"));
-    let arguments =
-        ["fetch", "--quiet", "--no-write-fetch-head", &depth, "--end-of-options", url.as_str(), wanted.as_str()];
-    Git::new(arguments).within(into).reading_locally().run_or_fail().await.map(drop)
-}
-
-fn point_head(into: &Path, commit: &CommitSha, branch: Option<&str>, url: &RepositoryUrl) -> Result<(), git2::Error> {
-    let repository = git2::Repository::open(into)?;
-    let id = oid::of(commit)?;
-    repository.remote("origin", url.as_str())?;
-    match branch {
-        Some(branch) => {
-            repository.reference(branch, id, true, "checkout")?;
-            repository.set_head(branch)?;
-        }
-        None => repository.set_head_detached(id)?,
-    }
-    repository.find_reference("refs/slipway/head")?.delete()
 }
 
 pub(super) fn unwritable(path: &Path, error: &dyn std::fmt::Display) -> Failure {

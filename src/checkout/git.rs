@@ -29,7 +29,9 @@ pub(super) struct Git<'a> {
     directory: Option<PathBuf>,
     /// The repository it speaks to, and what it may show there; `None` is no network at all.
     remote: Option<(&'a Access, &'a RepositoryUrl)>,
-    local: bool,
+    /// Another repository's objects, which it may read.
+    objects: Option<PathBuf>,
+    input: Option<Vec<u8>>,
     trace: bool,
 }
 
@@ -44,7 +46,7 @@ impl<'a> Git<'a> {
     /// `git` with these arguments.
     pub(super) fn new<S: AsRef<OsStr>>(arguments: impl IntoIterator<Item = S>) -> Self {
         let arguments = arguments.into_iter().map(|a| a.as_ref().to_owned()).collect();
-        Self { arguments, directory: None, remote: None, local: false, trace: false }
+        Self { arguments, directory: None, remote: None, objects: None, input: None, trace: false }
     }
 
     /// In a repository of ours.
@@ -59,9 +61,15 @@ impl<'a> Git<'a> {
         self
     }
 
-    /// Reading another repository of this machine that we chose ourselves.
-    pub(super) fn reading_locally(mut self) -> Self {
-        self.local = true;
+    /// Reading the objects of another repository of this machine that we chose ourselves.
+    pub(super) fn reading_objects_of(mut self, objects: &Path) -> Self {
+        self.objects = Some(objects.to_owned());
+        self
+    }
+
+    /// With this on standard input.
+    pub(super) fn input(mut self, bytes: Vec<u8>) -> Self {
+        self.input = Some(bytes);
         self
     }
 
@@ -77,7 +85,11 @@ impl<'a> Git<'a> {
     /// `tool_missing` without a git program, `source_unavailable` when it takes too long.
     /// A git that ran and failed is an [`Output`].
     pub(super) async fn run(self) -> Result<Output, Failure> {
-        let mut output = capture(&self.arguments, self.directory.as_deref(), self.environment()).await?;
+        let mut program = process::Program::new("git", &self.arguments);
+        program.env = self.environment().into_iter().map(|(name, value)| (name.into(), value)).collect();
+        program.dir = Some(self.directory.clone().unwrap_or_else(|| PathBuf::from("/")));
+        program.stdin.clone_from(&self.input);
+        let mut output = capture(program).await?;
         if let Some(account) = self.remote.and_then(|(access, url)| access.account(url))
             && !account.password.is_empty()
         {
@@ -126,6 +138,7 @@ impl<'a> Git<'a> {
             ("fetch.recurseSubmodules", "false"),
             ("submodule.recurse", "false"),
             ("gc.auto", "0"),
+            ("checkout.workers", "0"),
             ("maintenance.auto", "false"),
             ("http.followRedirects", "false"),
             ("http.lowSpeedLimit", "1000"),
@@ -135,7 +148,7 @@ impl<'a> Git<'a> {
         .map(|(name, value)| (name.to_owned(), OsString::from(value)))
         .into();
         // Whatever is listed here is allowed and everything else is not (git(1)).
-        let mut protocols = if self.local { "file" } else { "" };
+        let mut protocols = "";
         if let Some((access, url)) = self.remote {
             protocols = url.transport().scheme();
             environment.extend(access.proxy.iter().map(|(name, value)| (name.clone(), value.into())));
@@ -149,6 +162,9 @@ impl<'a> Git<'a> {
                 environment.push(("SLIPWAY_GIT_USERNAME".to_owned(), account.username.clone().into()));
                 environment.push(("SLIPWAY_GIT_PASSWORD".to_owned(), account.password.clone().into()));
             }
+        }
+        if let Some(objects) = &self.objects {
+            environment.push(("GIT_ALTERNATE_OBJECT_DIRECTORIES".to_owned(), objects.into()));
         }
         if self.trace {
             environment.push(("GIT_TRACE_CURL".to_owned(), "1".into()));
@@ -178,14 +194,7 @@ pub(super) fn tail(stderr: &str) -> Vec<String> {
 }
 
 /// Runs git to its end. Whoever drops the future ends git and its helpers.
-async fn capture(
-    arguments: &[OsString],
-    directory: Option<&Path>,
-    environment: Vec<(String, OsString)>,
-) -> Result<Output, Failure> {
-    let mut program = process::Program::new("git", arguments);
-    program.env = environment.into_iter().map(|(name, value)| (name.into(), value)).collect();
-    program.dir = Some(directory.unwrap_or(Path::new("/")).to_owned());
+async fn capture(mut program: process::Program) -> Result<Output, Failure> {
     program.timeout = TIMEOUT;
     program.max_output = OUTPUT;
     let ended = process::capture(&program, &CancellationToken::new()).await;

@@ -1,16 +1,21 @@
 //! The working tree of a person's own machine.
 
 use std::collections::BTreeMap;
+use std::ffi::OsStr;
+use std::os::unix::ffi::OsStrExt as _;
 use std::path::{Path, PathBuf};
 
-use super::fetched::{Checkout, copy_history, unwritable};
+use tokio_util::sync::CancellationToken;
+
+use super::fetched::{Checkout, unwritable};
 use super::git::Git;
-use super::oid;
+use super::repository;
 use super::tree::TreeReader;
 use crate::model::failure::{Failure, FailureCode, Step};
 use crate::model::names::CommitSha;
 use crate::model::source::RepositoryUrl;
 use crate::model::source_tree::{Entry, EntryKind};
+use crate::work;
 
 /// A directory as it lies there: what Git tracks, and what it does not track and does not ignore.
 ///
@@ -29,7 +34,8 @@ pub struct WorkingTree {
     pub branch: Option<String>,
     /// Whether files differ from the commit.
     pub dirty: bool,
-    entries: BTreeMap<String, Entry>,
+    /// Names are bytes here; planning sees those that are UTF-8.
+    entries: BTreeMap<PathBuf, Entry>,
 }
 
 impl WorkingTree {
@@ -67,31 +73,33 @@ impl WorkingTree {
     /// Reads listing and texts.
     #[must_use]
     pub fn tree(&self) -> TreeReader {
-        TreeReader::of_directory(self.root.clone(), self.entries.clone())
+        let spoken = |(path, entry): (&PathBuf, &Entry)| Some((path.to_str()?.to_owned(), entry.clone()));
+        TreeReader::of_directory(self.root.clone(), self.entries.iter().filter_map(spoken).collect())
     }
 
     /// Copies the files into a new directory, with a `.git` of its own on the same commit.
     ///
     /// # Errors
-    /// `disk_full` or `internal` when it cannot be written; `request_invalid` when a file
+    /// `cancelled`; `disk_full` or `internal` when it cannot be written; `request_invalid` when a file
     /// vanished meanwhile.
-    pub async fn materialise(&self, into: &Path) -> Result<Checkout, Failure> {
-        self.write(into).await.map_err(|failure| failure.in_step(Step::Checkout))
+    pub async fn materialise(&self, into: &Path, cancel: &CancellationToken) -> Result<Checkout, Failure> {
+        self.write(into, cancel).await.map_err(|failure| failure.in_step(Step::Checkout))
     }
 
-    async fn write(&self, into: &Path) -> Result<Checkout, Failure> {
+    async fn write(&self, into: &Path, cancel: &CancellationToken) -> Result<Checkout, Failure> {
         std::fs::create_dir_all(into).map_err(|error| unwritable(into, &error))?;
+        let origin = origin_url(&self.root);
         if let Some(commit) = &self.commit {
-            // HEAD by name: a server need not give commits by their id.
-            copy_history(&self.root, "HEAD", oid::format(commit), into, 1).await?;
-            point_head(into, commit, self.branch.as_deref()).map_err(|error| unwritable(into, &error))?;
+            let branch = self.branch.as_ref().map(|branch| format!("refs/heads/{branch}"));
+            let copy = repository::create(&self.root, commit, branch.as_deref(), origin.as_ref(), into);
+            work::unless_cancelled(cancel, copy).await?;
         }
-        let (tree, target) = (self.clone(), into.to_owned());
-        let copied = tokio::task::spawn_blocking(move || tree.copy(&target)).await;
-        copied.unwrap_or_else(|error| Err(unwritable(into, &error)))?;
+        let (tree, target, stop) = (self.clone(), into.to_owned(), cancel.clone());
+        work::blocking(move || tree.copy(&target, &stop)).await?;
         if self.commit.is_some() {
             // The index of the commit, so that tools see what is modified.
-            Git::new(["reset", "--mixed", "--quiet"]).within(into).run_or_fail().await?;
+            let reset = Git::new(["reset", "--mixed", "--quiet"]).within(into).run_or_fail();
+            work::unless_cancelled(cancel, reset).await?;
         }
         Ok(Checkout {
             directory: into.to_owned(),
@@ -99,13 +107,16 @@ impl WorkingTree {
             commit_time: self.commit_time,
             branch_or_tag: self.branch.clone(),
             dirty: self.dirty,
-            url: origin_url(&self.root).map(|url| url.as_str().to_owned()),
+            url: origin.map(|url| url.as_str().to_owned()),
             warnings: Vec::new(),
         })
     }
 
-    fn copy(&self, into: &Path) -> Result<(), Failure> {
-        let copied = |(path, entry): (&String, &Entry)| {
+    fn copy(&self, into: &Path, cancel: &CancellationToken) -> Result<(), Failure> {
+        let copied = |(path, entry): (&PathBuf, &Entry)| {
+            if cancel.is_cancelled() {
+                return Err(work::cancelled());
+            }
             copy(&self.root, into, path, entry).map_err(|error| unwritable(&into.join(path), &error))
         };
         self.entries.iter().try_for_each(copied)
@@ -141,7 +152,7 @@ fn of_repository(repository: &git2::Repository, directory: &Path) -> Result<Work
     let commit = head.as_ref().and_then(|head| head.peel_to_commit().ok());
     let branch = head.as_ref().filter(|head| head.is_branch()).and_then(|head| head.shorthand().ok());
     let mut entries = BTreeMap::new();
-    let changed = list(repository, &root, "", &mut entries, 0).map_err(failed)?;
+    let changed = list(repository, &root, Path::new(""), &mut entries, 0).map_err(failed)?;
     Ok(WorkingTree {
         directory: inside,
         commit: commit.as_ref().and_then(|commit| commit.id().to_string().parse().ok()),
@@ -158,17 +169,17 @@ fn of_repository(repository: &git2::Repository, directory: &Path) -> Result<Work
 fn list(
     repository: &git2::Repository,
     root: &Path,
-    prefix: &str,
-    entries: &mut BTreeMap<String, Entry>,
+    prefix: &Path,
+    entries: &mut BTreeMap<PathBuf, Entry>,
     depth: usize,
 ) -> Result<bool, git2::Error> {
     let mut options = git2::StatusOptions::new();
     options.include_untracked(true).recurse_untracked_dirs(true).include_unmodified(true).no_refresh(true);
     let mut changed = false;
     for status in repository.statuses(Some(&mut options))?.iter() {
-        let Ok(path) = status.path() else { continue };
         changed |= status.status() != git2::Status::CURRENT;
-        let full = format!("{prefix}{}", path.trim_end_matches('/'));
+        // Components, so that another repository's trailing `/` goes.
+        let full: PathBuf = prefix.join(OsStr::from_bytes(status.path_bytes())).components().collect();
         let Some(entry) = entry_of(&root.join(&full)) else { continue };
         if entry.kind != EntryKind::Submodule {
             entries.insert(full, entry);
@@ -178,7 +189,7 @@ fn list(
         if let Ok(inner) = git2::Repository::open(root.join(&full))
             && depth < 8
         {
-            list(&inner, root, &format!("{full}/"), entries, depth + 1)?;
+            list(&inner, root, &full, entries, depth + 1)?;
         }
     }
     Ok(changed)
@@ -189,7 +200,7 @@ fn entry_of(path: &Path) -> Option<Entry> {
     use std::os::unix::fs::PermissionsExt;
     let found = std::fs::symlink_metadata(path).ok()?;
     let kind = if found.is_symlink() {
-        EntryKind::Symlink(std::fs::read_link(path).ok()?.to_str()?.to_owned())
+        EntryKind::Symlink(std::fs::read_link(path).ok()?.to_string_lossy().into_owned())
     } else if found.is_dir() {
         EntryKind::Submodule
     } else if found.is_file() {
@@ -201,7 +212,7 @@ fn entry_of(path: &Path) -> Option<Entry> {
     Some(Entry { size: if kind == EntryKind::File { found.len() } else { 0 }, kind, executable })
 }
 
-fn without_git(root: &Path) -> Result<BTreeMap<String, Entry>, Failure> {
+fn without_git(root: &Path) -> Result<BTreeMap<PathBuf, Entry>, Failure> {
     let mut walk = ignore::WalkBuilder::new(root);
     walk.standard_filters(false).parents(false).git_ignore(true).require_git(false);
     let mut entries = BTreeMap::new();
@@ -210,7 +221,7 @@ fn without_git(root: &Path) -> Result<BTreeMap<String, Entry>, Failure> {
         if found.file_type().is_some_and(|kind| kind.is_dir()) {
             continue;
         }
-        let path = found.path().strip_prefix(root).ok().and_then(Path::to_str);
+        let path = found.path().strip_prefix(root).ok();
         if let (Some(path), Some(entry)) = (path, entry_of(found.path())) {
             entries.insert(path.to_owned(), entry);
         }
@@ -218,30 +229,16 @@ fn without_git(root: &Path) -> Result<BTreeMap<String, Entry>, Failure> {
     Ok(entries)
 }
 
-fn copy(root: &Path, into: &Path, path: &str, entry: &Entry) -> std::io::Result<()> {
+fn copy(root: &Path, into: &Path, path: &Path, entry: &Entry) -> std::io::Result<()> {
     let target = into.join(path);
     if let Some(directory) = target.parent() {
         std::fs::create_dir_all(directory)?;
     }
     match &entry.kind {
-        EntryKind::Symlink(link) => std::os::unix::fs::symlink(link, target),
+        EntryKind::Symlink(_) => std::os::unix::fs::symlink(std::fs::read_link(root.join(path))?, target),
         EntryKind::File => std::fs::copy(root.join(path), target).map(drop),
         EntryKind::Submodule => std::fs::create_dir_all(target),
     }
-}
-
-fn point_head(into: &Path, commit: &CommitSha, branch: Option<&str>) -> Result<(), git2::Error> {
-    let repository = git2::Repository::open(into)?;
-    let id = oid::of(commit)?;
-    match branch {
-        Some(branch) => {
-            let name = format!("refs/heads/{branch}");
-            repository.reference(&name, id, true, "checkout")?;
-            repository.set_head(&name)?;
-        }
-        None => repository.set_head_detached(id)?,
-    }
-    repository.find_reference("refs/slipway/head")?.delete()
 }
 
 fn unlookable(directory: &Path, error: &dyn std::fmt::Display) -> Failure {

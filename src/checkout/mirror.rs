@@ -92,7 +92,7 @@ impl Mirror {
             .is_ok_and(|id| id.to_string() == commit.as_str())
     }
 
-    /// Brings a commit, and the reference it was asked by, unless the mirror holds them.
+    /// Brings a commit, and the reference it was asked by, unless the mirror holds them; says whether it did.
     ///
     /// # Errors
     /// `revision_not_found` when the repository has no such commit; whatever stops a fetch.
@@ -102,19 +102,19 @@ impl Mirror {
         remote: &Remote,
         commit: &CommitSha,
         reference: Option<&str>,
-    ) -> Result<(), Failure> {
+    ) -> Result<bool, Failure> {
         let _lock = self.lock(false).await?;
         let tag = reference.filter(|name| name.starts_with("refs/tags/"));
         let tag = tag.filter(|name| !self.has_tag(name, remote.references.get(*name)));
         if self.holds(commit) && tag.is_none() {
-            return Ok(());
+            return Ok(true);
         }
         self.prepare(oid::format(commit))?;
         let mut wanted = vec![format!("+{commit}:{}", Self::reference(commit))];
         wanted.extend(tag.map(|name| format!("+{name}:{name}")));
         let output = self.fetch(access, &remote.url, &wanted).await?;
         if output.success {
-            return self.tidy().await;
+            return self.tidy().await.map(|()| false);
         }
         if !is_refused(&output.stderr) {
             return Err(classify(&remote.url, &output.stderr));
@@ -127,7 +127,7 @@ impl Mirror {
         repository
             .reference(&Self::reference(commit), id, true, "fetched")
             .map_err(|error| damaged(&self.directory, &error))?;
-        Ok(())
+        Ok(false)
     }
 
     /// Brings all branches and tags and finds the one commit whose id begins so.

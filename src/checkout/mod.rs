@@ -7,12 +7,15 @@
 mod access;
 mod diagnosis;
 mod fetched;
+mod files;
 mod git;
 mod history;
+mod listing;
 mod local;
 mod mirror;
 mod oid;
 mod remote;
+mod repository;
 mod resolve;
 mod ssh;
 mod submodules;

@@ -2,10 +2,13 @@
 
 use std::path::{Path, PathBuf};
 
+use tokio_util::sync::CancellationToken;
+
 use super::fetched::{Fetched, resolve_and_fetch, unwritable};
 use super::tree::TreeReader;
 use crate::model::failure::{Failure, FailureCode, Warning};
 use crate::model::source::{RepositoryUrl, Source, Transport};
+use crate::work;
 
 /// How deep submodules may nest, and how many one repository may have.
 const DEPTH: usize = 8;
@@ -16,7 +19,12 @@ const COUNT: usize = 200;
 /// # Errors
 /// `source_forbidden` for one that may not be cloned, and what stops its fetch; each names the
 /// submodule and `.gitmodules`.
-pub(super) async fn write(parent: &Fetched, into: &Path, depth: usize) -> Result<Vec<Warning>, Failure> {
+pub(super) async fn write(
+    parent: &Fetched,
+    into: &Path,
+    depth: usize,
+    cancel: &CancellationToken,
+) -> Result<Vec<Warning>, Failure> {
     let (links, declared) = {
         let reader = parent.tree()?;
         (reader.submodules()?, declared(&reader))
@@ -39,8 +47,9 @@ pub(super) async fn write(parent: &Fetched, into: &Path, depth: usize) -> Result
         let url = permitted(parent, url).map_err(named)?;
         let directory = real_directory(into, &path).map_err(|error| unwritable(into, &error))?;
         let source = Source { url, revision: None, commit: Some(commit), directory: String::new() };
-        let fetched = Box::pin(resolve_and_fetch(&source, &parent.access, &parent.cache)).await.map_err(named)?;
-        warnings.extend(Box::pin(fetched.write(&directory, depth + 1)).await.map_err(named)?.warnings);
+        let fetch = Box::pin(resolve_and_fetch(&source, &parent.access, &parent.cache));
+        let fetched = work::unless_cancelled(cancel, fetch).await.map_err(named)?;
+        warnings.extend(Box::pin(fetched.write(&directory, depth + 1, cancel)).await.map_err(named)?.warnings);
     }
     Ok(warnings)
 }

@@ -5,15 +5,14 @@ use std::io::Read;
 use std::path::{Path, PathBuf};
 
 use super::history;
+use super::listing::{Kind, unreadable, walk};
 use super::oid;
-use crate::model::failure::{Failure, FailureCode};
+use crate::model::failure::Failure;
 use crate::model::names::CommitSha;
 use crate::model::source_tree::{Entry, EntryKind, SourceTree, Text, Wanted, join, parent};
 
 /// The most of a file that planning reads.
 const TEXT: u64 = 1 << 20;
-/// The most entries that a listing may have.
-const ENTRIES: usize = 2_000_000;
 /// The most links that one path may pass through, as in Linux.
 const LINKS: usize = 40;
 /// The longest pointer of Git LFS, and how each begins (git-lfs, `docs/spec.md`).
@@ -86,33 +85,31 @@ impl TreeReader {
     /// is elsewhere, and is not fetched.
     #[must_use]
     pub fn lfs_pointers(&self, tree: &SourceTree, below: &str) -> Vec<String> {
-        let small =
-            |entry: &Entry| entry.kind == EntryKind::File && (LFS_START.len() as u64..LFS_LENGTH).contains(&entry.size);
-        let is_pointer =
-            |path: &str| self.bytes(path, LFS_LENGTH).is_some_and(|bytes| bytes.starts_with(LFS_START.as_bytes()));
-        let marked = |path: &str| self.bytes(path, TEXT).is_some_and(|bytes| contains(&bytes, b"filter=lfs"));
+        let all = |path: &str, most| self.bytes(path, most).and_then(Bytes::all).unwrap_or_default();
+        let is_pointer = |path: &str| all(path, LFS_LENGTH).starts_with(LFS_START.as_bytes());
+        let marked = |path: &str| contains(&all(path, TEXT), b"filter=lfs");
         // Only attributes make pointers, so most repositories need no look at their files.
         if !tree.entries().any(|(path, _)| path.rsplit('/').next() == Some(".gitattributes") && marked(path)) {
             return Vec::new();
         }
-        let candidates = tree.below(below).filter(|(_, entry)| small(entry)).map(|(path, _)| path);
+        let candidates = tree.below(below).filter(|(_, entry)| entry.kind == EntryKind::File).map(|(path, _)| path);
         candidates.filter(|path| is_pointer(path)).map(str::to_owned).collect()
     }
 
     /// The text of a small file, whether or not anything wanted it.
     pub(super) fn small_text(&self, path: &str) -> Option<String> {
-        String::from_utf8(self.bytes(path, TEXT)?).ok()
+        String::from_utf8(self.bytes(path, TEXT)?.all()?).ok()
     }
 
     /// Paths and commits of the submodules.
     pub(super) fn submodules(&self) -> Result<Vec<(String, CommitSha)>, Failure> {
         let Origin::Commit { repository, tree, .. } = &self.0 else { return Ok(Vec::new()) };
         let mut found = Vec::new();
-        walk(repository, *tree, |path, entry| {
-            if entry.kind() == Some(git2::ObjectType::Commit)
-                && let Ok(commit) = entry.id().to_string().parse()
+        walk(repository, *tree, |path, kind, id| {
+            if kind == Kind::Submodule
+                && let (Ok(path), Ok(commit)) = (std::str::from_utf8(path), id.to_string().parse())
             {
-                found.push((path, commit));
+                found.push((path.to_owned(), commit));
             }
         })?;
         Ok(found)
@@ -120,32 +117,45 @@ impl TreeReader {
 
     fn text(&self, tree: &SourceTree, path: &str) -> Text {
         let Some(real) = follow(tree, path) else { return Text::Outside };
-        let size = tree.entry(&real).map_or(0, |entry| entry.size);
-        if size > TEXT {
-            return Text::TooLarge(size);
-        }
-        match self.bytes(&real, TEXT + 1) {
-            Some(bytes) if bytes.len() as u64 > TEXT => Text::TooLarge(bytes.len() as u64),
-            Some(bytes) => String::from_utf8(bytes).map_or(Text::NotUtf8, Text::Utf8),
+        match self.bytes(&real, TEXT) {
+            Some(Bytes::All(bytes)) => String::from_utf8(bytes).map_or(Text::NotUtf8, Text::Utf8),
+            Some(Bytes::More(size)) => Text::TooLarge(size),
             None => Text::Outside,
         }
     }
 
-    /// The first bytes of the regular file at a path without links.
-    fn bytes(&self, path: &str, most: u64) -> Option<Vec<u8>> {
+    /// The bytes of the regular file at a path without links, or their number where they are more than `most`.
+    fn bytes(&self, path: &str, most: u64) -> Option<Bytes> {
         match &self.0 {
             Origin::Commit { repository, tree, .. } => {
-                let entry = repository.find_tree(*tree).ok()?.get_path(Path::new(path)).ok()?;
-                let blob = repository.find_blob(entry.id()).ok()?;
-                let length = usize::try_from(most).map_or(blob.size(), |most| most.min(blob.size()));
-                Some(blob.content()[..length].to_vec())
+                let id = repository.find_tree(*tree).ok()?.get_path(Path::new(path)).ok()?.id();
+                let (size, kind) = repository.odb().ok()?.read_header(id).ok()?;
+                match size as u64 {
+                    _ if kind != git2::ObjectType::Blob => None,
+                    size if size > most => Some(Bytes::More(size)),
+                    _ => Some(Bytes::All(repository.find_blob(id).ok()?.content().to_vec())),
+                }
             }
             Origin::Directory { root, .. } => {
+                let file = open_beneath(root, path).ok()?;
+                let size = file.metadata().ok()?.len();
                 let mut bytes = Vec::new();
-                open_beneath(root, path).ok()?.take(most).read_to_end(&mut bytes).ok()?;
-                Some(bytes)
+                file.take(most + 1).read_to_end(&mut bytes).ok()?;
+                Some(if bytes.len() as u64 > most { Bytes::More(size) } else { Bytes::All(bytes) })
             }
         }
+    }
+}
+
+/// What a file holds.
+enum Bytes {
+    All(Vec<u8>),
+    More(u64),
+}
+
+impl Bytes {
+    fn all(self) -> Option<Vec<u8>> {
+        if let Self::All(bytes) = self { Some(bytes) } else { None }
     }
 }
 
@@ -166,52 +176,25 @@ fn open_beneath(root: &Path, path: &str) -> std::io::Result<std::fs::File> {
     if file.metadata()?.is_file() { Ok(file) } else { Err(std::io::Error::other("not a regular file")) }
 }
 
+/// Everything but directories. Names that are not UTF-8 cannot be spoken of, and are left out; sizes cost a look
+/// at every object, and are not known.
 fn listing(repository: &git2::Repository, tree: git2::Oid) -> Result<Vec<(String, Entry)>, Failure> {
-    let odb = repository.odb().map_err(|error| unreadable(&error))?;
     let mut entries = Vec::new();
-    walk(repository, tree, |path, entry| {
-        let size = || odb.read_header(entry.id()).map_or(0, |(size, _)| size as u64);
-        let kind = match entry.filemode() {
-            0o120_000 => {
-                let target = repository.find_blob(entry.id()).ok();
-                EntryKind::Symlink(
-                    target.map_or_else(String::new, |t| String::from_utf8_lossy(t.content()).into_owned()),
-                )
+    walk(repository, tree, |path, kind, id| {
+        let (kind, executable) = match kind {
+            Kind::Directory => return,
+            Kind::Submodule => (EntryKind::Submodule, false),
+            Kind::File { executable } => (EntryKind::File, executable),
+            Kind::Link => {
+                let target = repository.find_blob(id).map(|blob| String::from_utf8_lossy(blob.content()).into_owned());
+                (EntryKind::Symlink(target.unwrap_or_default()), false)
             }
-            0o160_000 => EntryKind::Submodule,
-            _ => EntryKind::File,
         };
-        let size = if kind == EntryKind::File { size() } else { 0 };
-        entries.push((path, Entry { kind, executable: entry.filemode() & 0o111 != 0, size }));
+        if let Ok(path) = std::str::from_utf8(path) {
+            entries.push((path.to_owned(), Entry { kind, executable, size: 0 }));
+        }
     })?;
     Ok(entries)
-}
-
-/// Visits whatever is no directory. Names that are not UTF-8 cannot be spoken of, and are left out.
-fn walk(
-    repository: &git2::Repository,
-    tree: git2::Oid,
-    mut visit: impl FnMut(String, &git2::TreeEntry<'_>),
-) -> Result<(), Failure> {
-    let tree = repository.find_tree(tree).map_err(|error| unreadable(&error))?;
-    let mut count = 0;
-    let walked = tree.walk(git2::TreeWalkMode::PreOrder, |directory, entry| {
-        count += 1;
-        if count > ENTRIES {
-            return git2::TreeWalkResult::Abort;
-        }
-        if entry.kind() != Some(git2::ObjectType::Tree)
-            && let (Ok(directory), Ok(name)) = (std::str::from_utf8(directory.as_bytes()), entry.name())
-        {
-            visit(format!("{directory}{name}"), entry);
-        }
-        git2::TreeWalkResult::Ok
-    });
-    if count > ENTRIES {
-        let message = format!("the repository has more than {ENTRIES} files");
-        return Err(Failure::new(FailureCode::SourceUnusable, message));
-    }
-    walked.map_err(|error| unreadable(&error))
 }
 
 /// Where a path leads when links, of files and of directories, are followed inside the tree.
@@ -238,10 +221,6 @@ fn first_link(tree: &SourceTree, path: &str) -> Option<(String, String)> {
 
 fn contains(bytes: &[u8], words: &[u8]) -> bool {
     bytes.windows(words.len()).any(|window| window == words)
-}
-
-fn unreadable(error: &git2::Error) -> Failure {
-    Failure::new(FailureCode::Internal, format!("the commit's objects cannot be read: {}", error.message()))
 }
 
 #[cfg(test)]

@@ -4,7 +4,7 @@ use std::path::PathBuf;
 
 use clap::{Args, Parser, Subcommand, ValueEnum};
 
-use crate::config::RunnerKind;
+use crate::config::{ImageBackendKind, RunnerKind};
 use crate::model::settings::Kind;
 
 /// Turns a commit into a container image; application teams write no Dockerfile.
@@ -106,6 +106,9 @@ pub(super) struct Common {
     /// Where the toolchain's commands run
     #[arg(long, value_name = "container|host", value_parser = runner)]
     pub(super) runner: Option<RunnerKind>,
+    /// What builds the image
+    #[arg(long, value_name = "docker", value_parser = image_backend)]
+    pub(super) image_backend: Option<ImageBackendKind>,
     #[command(flatten)]
     pub(super) format: Format,
 }
@@ -199,6 +202,13 @@ fn runner(text: &str) -> Result<RunnerKind, String> {
         "container" => Ok(RunnerKind::Container),
         "host" => Ok(RunnerKind::Host),
         _ => Err("it is `container` or `host`".to_owned()),
+    }
+}
+
+fn image_backend(text: &str) -> Result<ImageBackendKind, String> {
+    match text {
+        "docker" => Ok(ImageBackendKind::Docker),
+        _ => Err("it is `docker`".to_owned()),
     }
 }
 

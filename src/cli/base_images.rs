@@ -11,6 +11,7 @@ use crate::base_images::{self, Credentials, Images, Lock, Options, State};
 use crate::config::Config;
 use crate::environment;
 use crate::model::failure::{Failure, FailureCode};
+use crate::work::unless_cancelled;
 
 /// Does what the verb says.
 pub(super) async fn base_images(
@@ -18,10 +19,7 @@ pub(super) async fn base_images(
     verb: &BaseImagesVerb,
     cancel: &CancellationToken,
 ) -> Result<ExitCode, Failure> {
-    tokio::select! {
-        outcome = act(cli, verb) => outcome,
-        () = cancel.cancelled() => Err(Failure::new(FailureCode::Cancelled, "the work on base images was cancelled")),
-    }
+    unless_cancelled(cancel, act(cli, verb)).await
 }
 
 async fn act(cli: &Cli, verb: &BaseImagesVerb) -> Result<ExitCode, Failure> {

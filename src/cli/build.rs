@@ -36,7 +36,7 @@ async fn start(cli: &Cli, flags: &BuildFlags, cancel: &CancellationToken) -> Res
         archive: flags.output.as_deref().map(archive).transpose()?,
         no_cache: flags.no_cache,
     };
-    let services = setup::services(cli, flags.common.runner).await?;
+    let services = setup::services_for(cli, &flags.common).await?;
     let format = flags.common.format.format;
     let progress = Progress::new(format, cli.quiet, cli.verbose);
     let report = pipeline::run(&services, &request, &delivery, &|event| progress.event(&event), cancel).await;

@@ -10,13 +10,11 @@ use super::{exit_code, explain, request, setup};
 use crate::model::failure::Failure;
 use crate::model::plan::Plan;
 use crate::pipeline::{self, source};
+use crate::work::unless_cancelled;
 
 /// Plans and prints.
 pub(super) async fn plan(cli: &Cli, flags: &Common, cancel: &CancellationToken) -> Result<ExitCode, Failure> {
-    let outcome = tokio::select! {
-        outcome = decide(cli, flags) => outcome,
-        () = cancel.cancelled() => Err(Failure::new(crate::model::failure::FailureCode::Cancelled, "planning was cancelled")),
-    };
+    let outcome = unless_cancelled(cancel, decide(cli, flags)).await;
     match (outcome, flags.format.format) {
         (Ok(plan), FormatKind::Text) => {
             anstream::print!("{}", crate::plan::print::text(&plan));

@@ -6,14 +6,14 @@ use tokio_util::sync::CancellationToken;
 
 use super::args::{Cli, Common};
 use super::progress::Progress;
-use super::{exit_code, explain, request, setup};
+use super::{CANCELLED, exit_code, explain, request, setup};
 use crate::model::failure::{Failure, FailureCode};
 use crate::pipeline::{self, Delivery};
 
 /// Builds and runs.
 pub(super) async fn run(cli: &Cli, flags: &Common, cancel: &CancellationToken) -> Result<ExitCode, Failure> {
     let request = request::request(flags, &[])?;
-    let services = setup::services(cli, flags.runner).await?;
+    let services = setup::services_for(cli, flags).await?;
     let progress = Progress::new(flags.format.format, cli.quiet, cli.verbose);
     let report =
         pipeline::run(&services, &request, &Delivery::default(), &|event| progress.event(&event), cancel).await;
@@ -37,5 +37,7 @@ pub(super) async fn run(cli: &Cli, flags: &Common, cancel: &CancellationToken) -
             cancel,
         )
         .await?;
-    Ok(ExitCode::from(u8::try_from(code).unwrap_or(1)))
+    // Who stops it by Ctrl-C wants no verdict on how it ended.
+    let code = if cancel.is_cancelled() { CANCELLED } else { u8::try_from(code).unwrap_or(1) };
+    Ok(ExitCode::from(code))
 }

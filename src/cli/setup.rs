@@ -6,9 +6,9 @@ use std::sync::Arc;
 
 use tokio_util::sync::CancellationToken;
 
-use super::args::{Cli, SchemaOf};
+use super::args::{Cli, Common, SchemaOf};
 use crate::catalog::{self, Catalog, Operator};
-use crate::config::{Config, RunnerKind};
+use crate::config::{Config, ImageBackendKind, RunnerKind};
 use crate::environment;
 use crate::image::docker::DockerBackend;
 use crate::model::failure::{Failure, FailureCode};
@@ -106,7 +106,22 @@ fn ca_bundle(config: &Config) -> Option<PathBuf> {
     config.network.ca_bundle.clone().or_else(environment::ca_bundle)
 }
 
-/// Everything that builds need, from configuration and flags.
+/// Everything that a build by these flags needs.
+pub(super) async fn services_for(cli: &Cli, flags: &Common) -> Result<Services, Failure> {
+    let mut services = services(cli, flags.runner).await?;
+    if let Some(kind) = flags.image_backend {
+        services.backend = backend(kind);
+    }
+    Ok(services)
+}
+
+fn backend(kind: ImageBackendKind) -> DockerBackend {
+    match kind {
+        ImageBackendKind::Docker => DockerBackend::new(None),
+    }
+}
+
+/// Everything that builds need, by the configuration; where commands run may be chosen.
 pub(super) async fn services(cli: &Cli, runner: Option<RunnerKind>) -> Result<Services, Failure> {
     let config = config(cli)?;
     let catalog = Arc::new(catalog(cli, &config)?);
@@ -119,7 +134,7 @@ pub(super) async fn services(cli: &Cli, runner: Option<RunnerKind>) -> Result<Se
         }
         None => None,
     };
-    let backend = DockerBackend::new(None);
+    let backend = backend(config.build.image_backend);
     let runner = match runner.or(config.build.runner).unwrap_or(RunnerKind::Container) {
         RunnerKind::Container => container(&cache).await?,
         RunnerKind::Host => Runner::host(),

@@ -21,11 +21,11 @@ pub(super) async fn build(engine: &Engine, spec: &BuildSpec, log: LogSink<'_>) -
     for base in &spec.base_images {
         pull_if_missing(docker, spec, base, &mut log).await?;
     }
-    let id = run(docker, spec, log).await?;
+    let (id, cached) = run(docker, spec, log).await?;
     for reference in &spec.references {
         tag(docker, &id, reference).await?;
     }
-    inspect(docker, &id).await
+    inspect(docker, &id, cached).await
 }
 
 /// Gives a local image a reference's tag.
@@ -88,8 +88,8 @@ fn unauthorized(error: &Error) -> bool {
     text.contains("no basic auth credentials") || text.contains("unauthorized:")
 }
 
-/// Sends the context, follows the progress, returns the image's id.
-async fn run(docker: &Docker, spec: &BuildSpec, mut log: BuildLog<'_>) -> Result<Digest, Failure> {
+/// Sends the context, follows the progress, returns the image's id and whether nothing had to be done.
+async fn run(docker: &Docker, spec: &BuildSpec, mut log: BuildLog<'_>) -> Result<(Digest, bool), Failure> {
     let (mut writer, chunks) = tar_stream::channel();
     let (context, dockerfile) = (spec.context.clone(), spec.dockerfile.clone());
     let sending = tokio::task::spawn_blocking(move || {
@@ -123,7 +123,7 @@ async fn run(docker: &Docker, spec: &BuildSpec, mut log: BuildLog<'_>) -> Result
         sending.await.map_err(|_| Failure::new(FailureCode::Internal, "Sending the context ended abnormally."))?;
     let what = "The image build failed";
     let failure = match (fault, id) {
-        (None, Some(id)) => return Ok(id),
+        (None, Some(id)) => return Ok((id, log.is_cached())),
         // A context that cannot be read breaks the request too; its own words say why.
         (_, _) if sent.as_ref().is_err_and(|failure| failure.code != FailureCode::Internal) => {
             sent.err().unwrap_or_else(|| Failure::new(FailureCode::Internal, what))
@@ -182,7 +182,7 @@ fn tag_suffix(reference: &ImageReference) -> String {
     reference.tag().map_or_else(String::new, |tag| format!(":{tag}"))
 }
 
-async fn inspect(docker: &Docker, id: &Digest) -> Result<BuiltImage, Failure> {
+async fn inspect(docker: &Docker, id: &Digest, cached: bool) -> Result<BuiltImage, Failure> {
     let image = match docker.inspect_image(id.as_str()).await {
         Ok(image) => image,
         Err(error) => {
@@ -194,7 +194,8 @@ async fn inspect(docker: &Docker, id: &Digest) -> Result<BuiltImage, Failure> {
     let layers = layers.iter().map(|layer| layer.parse::<DiffId>()).collect::<Result<Vec<_>, _>>();
     let layers = layers
         .map_err(|error| Failure::new(FailureCode::Internal, format!("The Engine named a layer so: {error}.")))?;
-    Ok(BuiltImage { id: id.clone(), size: image.size.and_then(|size| size.try_into().ok()).unwrap_or(0), layers })
+    let size = image.size.and_then(|size| size.try_into().ok()).unwrap_or(0);
+    Ok(BuiltImage { id: id.clone(), size, layers, cached })
 }
 
 #[cfg(test)]

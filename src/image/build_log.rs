@@ -18,6 +18,7 @@ pub(super) struct BuildLog<'a> {
     said: BTreeSet<(String, Said)>,
     partial: BTreeMap<String, Vec<u8>>,
     tail: VecDeque<String>,
+    ran: bool,
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
@@ -28,7 +29,7 @@ enum Said {
 
 impl<'a> BuildLog<'a> {
     pub(super) fn new(sink: LogSink<'a>) -> Self {
-        Self { sink, said: BTreeSet::new(), partial: BTreeMap::new(), tail: VecDeque::new() }
+        Self { sink, said: BTreeSet::new(), partial: BTreeMap::new(), tail: VecDeque::new(), ran: false }
     }
 
     /// Says one line.
@@ -44,6 +45,8 @@ impl<'a> BuildLog<'a> {
     pub(super) fn progress(&mut self, status: &StatusResponse) {
         for vertex in &status.vertexes {
             let begun = vertex.started.is_some() || vertex.cached;
+            // `[1/3] FROM …` is named again when it is there.
+            self.ran |= vertex.completed.is_some() && !vertex.cached && is_instruction(&vertex.name);
             let shown = !vertex.name.starts_with("[internal]");
             if begun && shown && self.said.insert((vertex.digest.clone(), Said::Started)) {
                 let cached = if vertex.cached { " (cached)" } else { "" };
@@ -59,6 +62,11 @@ impl<'a> BuildLog<'a> {
         for log in &status.logs {
             self.output(&log.vertex, &log.msg);
         }
+    }
+
+    /// Whether every instruction was done before.
+    pub(super) fn is_cached(&self) -> bool {
+        !self.ran
     }
 
     /// The last lines, for a failure.
@@ -97,6 +105,12 @@ impl<'a> BuildLog<'a> {
     }
 }
 
+/// Whether a vertex is an instruction that changes the image: `[2/3] COPY …`, `[build 2/3] RUN …`.
+fn is_instruction(name: &str) -> bool {
+    let instruction = name.strip_prefix('[').and_then(|rest| rest.split_once("] "));
+    instruction.is_some_and(|(number, text)| number.contains('/') && !text.starts_with("FROM "))
+}
+
 #[cfg(test)]
 mod tests {
     use std::sync::Mutex;
@@ -124,6 +138,27 @@ mod tests {
         let tail = log.finish();
         assert_eq!(tail, ["[1/1] RUN x (cached)", "one", "two", "thr"]);
         assert_eq!(*lines.lock().unwrap(), tail);
+    }
+
+    #[test]
+    fn only_what_ran_is_not_cached() {
+        let ended = |name: &str, cached| {
+            let mut vertex = Vertex { digest: name.into(), name: name.into(), cached, ..Default::default() };
+            vertex.completed.get_or_insert_default();
+            StatusResponse { vertexes: vec![vertex], ..Default::default() }
+        };
+        let mut log = BuildLog::new(&|_| {});
+        for (name, cached) in [
+            ("[internal] load build context", false),
+            ("[1/2] FROM x", false),
+            ("[2/2] COPY a /", true),
+            ("exporting", false),
+        ] {
+            log.progress(&ended(name, cached));
+        }
+        assert!(log.is_cached());
+        log.progress(&ended("[build 2/2] RUN x", false));
+        assert!(!log.is_cached());
     }
 
     #[test]

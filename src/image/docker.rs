@@ -6,8 +6,9 @@ use tokio_util::sync::CancellationToken;
 
 use super::engine::Engine;
 use super::{BuildSpec, BuiltImage, ImageBackend, LogSink, PublishedImage, RegistryAccess, build, push, save};
-use crate::model::failure::{Failure, FailureCode, Step};
+use crate::model::failure::{Failure, Step};
 use crate::model::image_reference::ImageReference;
+use crate::work::unless_cancelled;
 
 /// The Docker Engine (API 1.41 and newer) as an image backend.
 #[derive(Debug, Default)]
@@ -53,7 +54,7 @@ impl ImageBackend for DockerBackend {
         log: LogSink<'_>,
         cancel: &CancellationToken,
     ) -> Result<BuiltImage, Failure> {
-        unless_cancelled(cancel, Step::Image, build::build(&self.engine, spec, log)).await
+        run(cancel, Step::Image, build::build(&self.engine, spec, log)).await
     }
 
     async fn push(
@@ -64,7 +65,7 @@ impl ImageBackend for DockerBackend {
         log: LogSink<'_>,
         cancel: &CancellationToken,
     ) -> Result<PublishedImage, Failure> {
-        unless_cancelled(cancel, Step::Push, push::push(&self.engine, image, references, access, log)).await
+        run(cancel, Step::Push, push::push(&self.engine, image, references, access, log)).await
     }
 
     async fn save(
@@ -74,21 +75,16 @@ impl ImageBackend for DockerBackend {
         destination: &Path,
         cancel: &CancellationToken,
     ) -> Result<(), Failure> {
-        unless_cancelled(cancel, Step::Image, save::save(&self.engine, image, references, destination)).await
+        run(cancel, Step::Image, save::save(&self.engine, image, references, destination)).await
     }
 }
 
-/// Runs the work until it ends or nobody wants it: dropping it closes its connections, which
+/// Runs the step until it ends or nobody wants it: dropping it closes its connections, which
 /// stops what the Engine does for it.
-async fn unless_cancelled<T>(
+async fn run<T>(
     cancel: &CancellationToken,
     step: Step,
     work: impl Future<Output = Result<T, Failure>>,
 ) -> Result<T, Failure> {
-    let result = tokio::select! {
-        biased;
-        () = cancel.cancelled() => Err(Failure::new(FailureCode::Cancelled, format!("The {step} was cancelled."))),
-        result = work => result,
-    };
-    result.map_err(|failure| failure.in_step(step))
+    unless_cancelled(cancel, work).await.map_err(|failure| failure.in_step(step))
 }

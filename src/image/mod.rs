@@ -163,6 +163,8 @@ pub struct BuiltImage {
     pub size: u64,
     /// Its layers, lowest first.
     pub layers: Vec<DiffId>,
+    /// Whether every step of the build was done before.
+    pub cached: bool,
 }
 
 /// An image after its push.
@@ -177,6 +179,14 @@ pub struct PublishedImage {
     pub size: u64,
     /// Its layers, lowest first; empty when the registry does not show the manifest.
     pub layers: Vec<PublishedLayer>,
+}
+
+impl PublishedImage {
+    /// Whether the registry had every layer before.
+    #[must_use]
+    pub fn was_there(&self) -> bool {
+        !self.layers.is_empty() && self.layers.iter().all(|layer| layer.reused)
+    }
 }
 
 /// A layer as the registry holds it.

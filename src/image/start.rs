@@ -2,6 +2,7 @@
 
 use std::time::Duration;
 
+use bollard::container::LogOutput;
 use bollard::models::{ContainerCreateBody, HostConfig};
 use bollard::query_parameters::{
     AttachContainerOptionsBuilder, CreateContainerOptions, InspectContainerOptions, RemoveContainerOptionsBuilder,
@@ -18,6 +19,9 @@ use crate::model::failure::{Failure, FailureCode};
 
 /// After this time, somebody on another machine may take the container for left behind.
 const LONGEST: Duration = Duration::from_hours(30 * 24);
+
+/// Bytes after which what has no line end gets one.
+const LINE: usize = 64 * 1024;
 
 /// Seconds that an application has to end by itself.
 const GRACE: i32 = 10;
@@ -86,11 +90,13 @@ async fn follow(
             note(&format!("port {inside} is at http://127.0.0.1:{outside}/; Ctrl-C stops the application"));
         }
     }
+    let (mut output, mut errors) = (Lines::default(), Lines::default());
     let mut stopping = false;
     loop {
         tokio::select! {
             frame = attached.output.next() => match frame {
-                Some(Ok(frame)) => out(String::from_utf8_lossy(&frame.into_bytes()).trim_end_matches('\n')),
+                Some(Ok(LogOutput::StdErr { message })) => errors.push(&message, out),
+                Some(Ok(frame)) => output.push(&frame.into_bytes(), out),
                 Some(Err(error)) => return Err(error),
                 None => break,
             },
@@ -100,10 +106,56 @@ async fn follow(
             }
         }
     }
+    output.end(out);
+    errors.end(out);
     match docker.wait_container(container, None::<WaitContainerOptions>).next().await {
         Some(Ok(answer)) => Ok(answer.status_code),
         Some(Err(bollard::errors::Error::DockerContainerWaitError { code, .. })) => Ok(code),
         Some(Err(error)) => Err(error),
         None => Ok(0),
+    }
+}
+
+/// Bytes of one stream, which come in any pieces, as lines.
+#[derive(Default)]
+struct Lines(Vec<u8>);
+
+impl Lines {
+    fn push(&mut self, bytes: &[u8], out: LogSink<'_>) {
+        self.0.extend_from_slice(bytes);
+        while let Some(end) = self.0.iter().position(|byte| *byte == b'\n') {
+            let line: Vec<u8> = self.0.drain(..=end).collect();
+            out(String::from_utf8_lossy(&line[..end]).trim_end_matches('\r'));
+        }
+        if self.0.len() > LINE {
+            self.end(out);
+        }
+    }
+
+    /// What has no line end.
+    fn end(&mut self, out: LogSink<'_>) {
+        if !self.0.is_empty() {
+            out(&String::from_utf8_lossy(&std::mem::take(&mut self.0)));
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::Mutex;
+
+    use super::*;
+
+    #[test]
+    fn pieces_become_lines() {
+        let seen = Mutex::new(Vec::new());
+        let out = |line: &str| seen.lock().unwrap().push(line.to_owned());
+        let mut lines = Lines::default();
+        for piece in ["it ends", "\n", "\na\r\nb\nc"] {
+            lines.push(piece.as_bytes(), &out);
+        }
+        lines.end(&out);
+        lines.end(&out);
+        assert_eq!(*seen.lock().unwrap(), ["it ends", "", "a", "b", "c"]);
     }
 }

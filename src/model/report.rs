@@ -57,7 +57,8 @@ pub struct StepReport {
     pub outcome: Outcome,
     /// Milliseconds.
     pub duration_ms: u64,
-    /// Whether earlier work was used.
+    /// Whether earlier work was used in place of it: the commit was in the mirror, packages came from the cache alone,
+    /// every layer was there.
     pub cached: bool,
 }
 
@@ -103,6 +104,9 @@ pub struct BuildReport {
     /// Why it failed.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub failure: Option<Failure>,
+    /// Where the whole log is, if it is kept.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub log: Option<String>,
 }
 
 /// The image of a report.

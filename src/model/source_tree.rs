@@ -93,13 +93,15 @@ impl SourceTree {
     pub fn new(entries: impl IntoIterator<Item = (String, Entry)>) -> Self {
         let entries: BTreeMap<_, _> = entries.into_iter().collect();
         let mut directories = BTreeSet::new();
+        let mut last = "";
         for path in entries.keys() {
-            let mut rest = path.as_str();
-            while let Some((parent, _)) = rest.rsplit_once('/') {
-                if !directories.insert(parent.to_owned()) {
-                    break;
-                }
-                rest = parent;
+            let mut rest = parent(path);
+            // Most files lie beside the one before them.
+            if std::mem::replace(&mut last, rest) == rest {
+                continue;
+            }
+            while !rest.is_empty() && directories.insert(rest.to_owned()) {
+                rest = parent(rest);
             }
         }
         Self { entries, directories, ..Self::default() }

@@ -53,25 +53,26 @@ pub(super) async fn run(
         let work = deadline.step(step, |stop| {
             let log = &log;
             async move {
+                let mut offline = true;
                 for planned in commands {
-                    one(build, planned, deadline.left(), log, &stop).await?;
+                    offline &= one(build, planned, deadline.left(), log, &stop).await?;
                 }
-                Ok(())
+                Ok(offline)
             }
         });
-        record.step(step, work).await?;
+        record.reusing(step, work, |offline| *offline).await?;
     }
     Ok(())
 }
 
-/// Runs one command: offline first, where the cache has resolved the same manifests before.
+/// Runs one command: offline first, where the cache has resolved the same manifests before. Says whether that did.
 async fn one(
     build: Build<'_>,
     planned: &PlannedStep,
     left: Duration,
     log: LogSink<'_>,
     cancel: &CancellationToken,
-) -> Result<(), Failure> {
+) -> Result<bool, Failure> {
     let Build { services, request, plan, workspace } = build;
     let secret = secret_files::write(services, plan, planned.step, workspace).await?;
     let hidden = secret.secrets.iter().cloned().chain(services.proxy_passwords());
@@ -85,7 +86,7 @@ async fn one(
         let mut offline_command = command.clone();
         offline_command.argv.splice(1..1, offline.args.iter().cloned());
         match stream(build, &offline_command, &redactor, log, cancel).await? {
-            (Exit::Code(0), _) => return Ok(()),
+            (Exit::Code(0), _) => return Ok(true),
             // The cache lost something, or the project is broken: the run with a network tells which.
             (Exit::Code(_), _) => log("offline run failed; running once more with the network"),
             (exit, tail) => return Err(failure_of(exit, &offline_command, &tail)),
@@ -97,9 +98,9 @@ async fn one(
             if let Some(stamp) = resolved {
                 services::mark_resolved(&stamp);
             }
-            Ok(())
+            Ok(false)
         }
-        Exit::Code(_) if planned.may_fail => Ok(()),
+        Exit::Code(_) if planned.may_fail => Ok(false),
         exit => Err(hinted(failure_of(exit, &command, &tail), plan)),
     }
 }

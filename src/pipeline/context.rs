@@ -2,13 +2,14 @@
 
 use std::path::{Path, PathBuf};
 
-use super::{blocking, disk};
+use super::disk;
 use crate::artifact::layers::directory_name;
 use crate::artifact::safe_fs::Dir;
 use crate::artifact::{entrypoint, jar, tree};
 use crate::image::{BuildContext, ContextKind, OwnedPath};
 use crate::model::failure::{Failure, FailureCode, Warning};
 use crate::model::plan::{BEFORE_START, LayerSource, Plan, PlannedImage};
+use crate::work::blocking;
 use crate::workspace::Workspace;
 
 /// Writes the build context of a plan, which may take so many bytes.

@@ -5,8 +5,8 @@ use std::time::Duration;
 
 use tokio::time::Instant;
 
-use super::blocking;
 use crate::model::failure::{Failure, FailureCode};
+use crate::work::blocking;
 use crate::workspace::usage;
 
 /// How often a workspace is measured, at most.

@@ -17,11 +17,13 @@ use tokio_util::sync::CancellationToken;
 pub use services::Services;
 pub use source::Fetched;
 
+use crate::image::PublishedImage;
 use crate::model::failure::{Failure, Step};
 use crate::model::plan::Plan;
 use crate::model::report::{BuildEvent, BuildReport};
 use crate::model::request::BuildRequest;
 use crate::model::settings::Kind;
+use crate::work::{blocking, unless_cancelled};
 use crate::workspace::Workspace;
 use deadline::Deadline;
 use record::Record;
@@ -67,13 +69,14 @@ async fn build(
     let deadline = Deadline::start(services.timeout(request), &limits.steps, cancel);
     let workspace = workspace(services, request).await?;
 
-    let fetch = deadline.step(Step::Checkout, async |stop| unless(&stop, source::fetch(services, request)).await);
-    let source = record.step(Step::Checkout, fetch).await?;
+    let fetch =
+        deadline.step(Step::Checkout, async |stop| unless_cancelled(&stop, source::fetch(services, request)).await);
+    let source = record.reusing(Step::Checkout, fetch, Fetched::cached).await?;
     let plan = record.step(Step::Plan, deadline.step(Step::Plan, |_| plan(services, request, &source))).await?;
     record.planned(&plan);
     let into = workspace.source();
-    let checkout = deadline.step(Step::Checkout, async |stop| unless(&stop, source.materialise(&into)).await);
-    let checkout = record.step(Step::Checkout, checkout).await?;
+    let checkout = deadline.step(Step::Checkout, async |stop| source.materialise(&into, &stop).await);
+    let checkout = Box::pin(record.step(Step::Checkout, checkout)).await?;
     record.warn(checkout.warnings.clone());
     let directory = plan.source.directory.clone();
     blocking(move || checkout.refuse_lfs_pointers(&directory))
@@ -96,12 +99,12 @@ async fn build(
         }
         Ok(built)
     });
-    let built = record.step(Step::Image, image).await?;
+    let built = Box::pin(record.reusing(Step::Image, image, |built| built.cached)).await?;
     record.built(&plan, &built);
     if delivery.push {
         let log = record.log(Step::Push);
         let push = deadline.step(Step::Push, async |stop| image::push(services, &plan, &built, &log, &stop).await);
-        let published = Box::pin(record.step(Step::Push, push)).await?;
+        let published = Box::pin(record.reusing(Step::Push, push, PublishedImage::was_there)).await?;
         record.published(&plan, &published);
     }
     Ok(())
@@ -129,22 +132,4 @@ pub async fn plan(services: &Services, request: &BuildRequest, source: &Fetched)
         })
     })
     .await
-}
-
-/// Gives up work that nothing is left behind by when it is dropped.
-async fn unless<T>(cancel: &CancellationToken, work: impl Future<Output = Result<T, Failure>>) -> Result<T, Failure> {
-    tokio::select! {
-        outcome = work => outcome,
-        () = cancel.cancelled() => Err(Failure::new(crate::model::failure::FailureCode::Cancelled, "the build was cancelled")),
-    }
-}
-
-/// Runs blocking work off the asynchronous threads.
-async fn blocking<T: Send + 'static>(work: impl FnOnce() -> Result<T, Failure> + Send + 'static) -> Result<T, Failure> {
-    tokio::task::spawn_blocking(work).await.unwrap_or_else(|error| {
-        Err(Failure::new(
-            crate::model::failure::FailureCode::Internal,
-            format!("a task of Slipway ended early: {error}"),
-        ))
-    })
 }

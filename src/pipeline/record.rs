@@ -50,6 +50,7 @@ impl<'a> Record<'a> {
             dockerfile: None,
             library: None,
             failure: None,
+            log: None,
         };
         Self { events, report }
     }
@@ -60,10 +61,24 @@ impl<'a> Record<'a> {
         step: Step,
         work: impl Future<Output = Result<T, Failure>>,
     ) -> Result<T, Failure> {
+        self.reusing(step, work, |_| false).await
+    }
+
+    /// Runs a step whose result tells whether all of it was done before.
+    pub(super) async fn reusing<T>(
+        &mut self,
+        step: Step,
+        work: impl Future<Output = Result<T, Failure>>,
+        cached: impl FnOnce(&T) -> bool,
+    ) -> Result<T, Failure> {
         (self.events)(BuildEvent::StepStarted { step });
         let started = Instant::now();
         let result = work.await.map_err(|failure| failure.in_step(step));
-        self.finished(step, result.as_ref().err(), started);
+        let outcome = result.as_ref().err().map_or(Outcome::Succeeded, outcome_of);
+        let duration_ms = u64::try_from(started.elapsed().as_millis()).unwrap_or(u64::MAX);
+        let report = StepReport { step, outcome, duration_ms, cached: result.as_ref().is_ok_and(cached) };
+        (self.events)(BuildEvent::StepFinished(report.clone()));
+        self.report.steps.push(report);
         result
     }
 
@@ -71,15 +86,6 @@ impl<'a> Record<'a> {
     pub(super) fn log(&self, step: Step) -> impl Fn(&str) + Send + Sync + use<'a> {
         let events = self.events;
         move |line: &str| events(BuildEvent::Log { step, line: line.to_owned() })
-    }
-
-    /// The end of a step.
-    pub(super) fn finished(&mut self, step: Step, failure: Option<&Failure>, started: Instant) {
-        let outcome = failure.map_or(Outcome::Succeeded, outcome_of);
-        let duration_ms = u64::try_from(started.elapsed().as_millis()).unwrap_or(u64::MAX);
-        let report = StepReport { step, outcome, duration_ms, cached: false };
-        (self.events)(BuildEvent::StepFinished(report.clone()));
-        self.report.steps.push(report);
     }
 
     /// Notes what was planned.

@@ -2,7 +2,9 @@
 
 use std::path::Path;
 
-use super::{Services, blocking};
+use tokio_util::sync::CancellationToken;
+
+use super::Services;
 use crate::checkout::{self, Access, AllowList, Checkout, SshIdentity, TreeReader, WorkingTree};
 use crate::model::failure::{Failure, FailureCode};
 use crate::model::origin::OriginKind;
@@ -10,6 +12,7 @@ use crate::model::request::{BuildRequest, RequestedSource};
 use crate::model::source::{RepositoryUrl, Transport};
 use crate::model::source_tree::Revision;
 use crate::secrets::SshKey;
+use crate::work::blocking;
 
 /// The source, resolved and within reach.
 #[derive(Debug, Clone)]
@@ -47,6 +50,11 @@ impl Fetched {
         }
     }
 
+    /// Whether an earlier build had brought it.
+    pub(super) fn cached(&self) -> bool {
+        matches!(self, Self::Commit(fetched) if fetched.cached)
+    }
+
     /// What the source resolved to.
     pub(super) fn revision(&self) -> Revision {
         match self {
@@ -63,10 +71,10 @@ impl Fetched {
     }
 
     /// Writes the files into a directory of the build's own.
-    pub(super) async fn materialise(&self, into: &Path) -> Result<Checkout, Failure> {
+    pub(super) async fn materialise(&self, into: &Path, cancel: &CancellationToken) -> Result<Checkout, Failure> {
         match self {
-            Self::Commit(fetched) => fetched.materialise(into).await,
-            Self::Directory(tree) => tree.materialise(into).await,
+            Self::Commit(fetched) => fetched.materialise(into, cancel).await,
+            Self::Directory(tree) => tree.materialise(into, cancel).await,
         }
     }
 }

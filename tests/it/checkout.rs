@@ -1,70 +1,15 @@
 //! Checkout against real Git servers: `make services` starts them.
 
-use std::path::{Path, PathBuf};
+use std::path::Path;
 
 use slipway::checkout::{Access, Account, AllowList, Credentials, SshIdentity, WorkingTree, resolve_and_fetch};
 use slipway::model::failure::{Failure, FailureCode};
-use slipway::model::source::{RepositoryUrl, Source};
+use slipway::model::source::Source;
 use slipway::model::source_tree::{EntryKind, Text};
+use tokio_util::sync::CancellationToken;
 
 use crate::services::{run, service};
-
-/// A repository on the test server that goes when the test ends.
-struct Published {
-    work: tempfile::TempDir,
-    bare: PathBuf,
-    name: String,
-}
-
-impl Published {
-    /// One commit with these files, served below `/open` or `/private`.
-    fn new(area: &str, files: &[(&str, &str)]) -> Self {
-        Self::with_hash("sha1", area, files)
-    }
-
-    /// The same with another hash: `sha256`.
-    fn with_hash(hash: &str, area: &str, files: &[(&str, &str)]) -> Self {
-        let work = tempfile::tempdir().unwrap();
-        let init = ["git", "init", "-q", "-b", "main", "--object-format", hash];
-        run(work.path(), &init);
-        let name = work.path().file_name().unwrap().to_string_lossy().trim_start_matches('.').to_owned() + ".git";
-        let bare = Path::new(service("SLIPWAY_TEST_GIT_REPOSITORIES")).join(area).join(&name);
-        run(work.path(), &[&init[..], &["--bare", bare.to_str().unwrap()]].concat());
-        let published = Self { work, bare, name };
-        published.commit(files);
-        published
-    }
-
-    fn commit(&self, files: &[(&str, &str)]) -> String {
-        for (path, text) in files {
-            let file = self.work.path().join(path);
-            std::fs::create_dir_all(file.parent().unwrap()).unwrap();
-            std::fs::write(file, text).unwrap();
-        }
-        self.git(&["add", "-A"]);
-        self.git(&["commit", "-q", "-m", "change"]);
-        self.push("HEAD:refs/heads/main");
-        self.git(&["rev-parse", "HEAD"])
-    }
-
-    fn push(&self, what: &str) {
-        self.git(&["push", "-q", "-f", self.bare.to_str().unwrap(), what]);
-    }
-
-    fn git(&self, arguments: &[&str]) -> String {
-        run(self.work.path(), &[&["git"], arguments].concat())
-    }
-
-    fn url(&self, base: &str) -> String {
-        format!("{}/{}", service(base), self.name)
-    }
-}
-
-impl Drop for Published {
-    fn drop(&mut self) {
-        let _ = std::fs::remove_dir_all(&self.bare);
-    }
-}
+use crate::support::repository::{Published, host_of, with_submodule};
 
 fn source(url: &str, revision: Option<&str>) -> Source {
     let revision = revision.map(|revision| revision.parse().unwrap());
@@ -76,11 +21,6 @@ fn open_access() -> Access {
         allow: AllowList::parse(["http://127.0.0.1:1/", service("SLIPWAY_TEST_GIT")]).unwrap(),
         ..Access::default()
     }
-}
-
-/// Host and port of a service, as `hosts` of credentials name them.
-fn host_of(base: &str) -> String {
-    service(base).parse::<RepositoryUrl>().unwrap().host_and_port()
 }
 
 fn private_access(password: &str) -> Access {
@@ -110,7 +50,7 @@ async fn every_kind_of_revision_is_found() {
     repository.push("v1");
     let second = repository.commit(&[("pom.xml", "<project>2</project>")]);
     repository.git(&["checkout", "-q", "-b", "side"]);
-    std::fs::write(repository.work.path().join("side"), "").unwrap();
+    std::fs::write(repository.path().join("side"), "").unwrap();
     repository.git(&["add", "-A"]);
     repository.git(&["commit", "-q", "-m", "side"]);
     let side = repository.git(&["rev-parse", "HEAD"]);
@@ -217,15 +157,15 @@ async fn a_private_authority_is_trusted_when_the_operator_names_it() {
 async fn a_tree_is_read_without_a_working_tree() {
     let cache = tempfile::tempdir().unwrap();
     let repository = Published::new("open", &[("app/pom.xml", "<project/>"), ("big", &"x".repeat((1 << 20) + 1))]);
-    std::os::unix::fs::symlink("app/pom.xml", repository.work.path().join("pom.xml")).unwrap();
-    std::os::unix::fs::symlink("../../etc/passwd", repository.work.path().join("passwd")).unwrap();
+    std::os::unix::fs::symlink("app/pom.xml", repository.path().join("pom.xml")).unwrap();
+    std::os::unix::fs::symlink("../../etc/passwd", repository.path().join("passwd")).unwrap();
     repository.commit(&[("run.sh", "#!/bin/sh\n")]);
     let url = repository.url("SLIPWAY_TEST_GIT");
     let fetched = resolve_and_fetch(&source(&url, None), &open_access(), cache.path()).await.unwrap();
     let reader = fetched.tree().unwrap();
     let mut tree = reader.source_tree().unwrap();
     assert_eq!(tree.entry("pom.xml").unwrap().kind, EntryKind::Symlink("app/pom.xml".into()));
-    assert_eq!(tree.entry("app/pom.xml").unwrap().size, 10);
+    assert_eq!(tree.entry("app/pom.xml").unwrap().kind, EntryKind::File);
     for path in ["pom.xml", "passwd", "big"] {
         assert_eq!(tree.raw_text(path), None);
     }
@@ -248,7 +188,7 @@ async fn a_builds_directory_has_a_usable_git_of_its_own() {
     let fetched = resolve_and_fetch(&source(&url, None), &open_access(), cache.path()).await.unwrap();
     let parent = tempfile::tempdir().unwrap();
     let into = parent.path().join("workspace");
-    let checkout = fetched.materialise(&into).await.unwrap();
+    let checkout = fetched.materialise(&into, &CancellationToken::new()).await.unwrap();
     // Nothing in it may depend on the mirror.
     std::fs::remove_dir_all(cache.path()).unwrap();
     assert_eq!(run(&into, &["git", "rev-parse", "HEAD"]), head);
@@ -261,20 +201,11 @@ async fn a_builds_directory_has_a_usable_git_of_its_own() {
     assert_eq!((checkout.dirty, checkout.branch_or_tag.as_deref()), (false, Some("main")));
 }
 
-fn with_submodule(repository: &Published, url: &str, commit: &str) {
-    let text = format!("[submodule \"lib\"]\n\tpath = vendor/lib\n\turl = {url}\n");
-    std::fs::write(repository.work.path().join(".gitmodules"), text).unwrap();
-    repository.git(&["add", ".gitmodules"]);
-    repository.git(&["update-index", "--add", "--cacheinfo", &format!("160000,{commit},vendor/lib")]);
-    repository.git(&["commit", "-q", "-m", "submodule"]);
-    repository.push("HEAD:refs/heads/main");
-}
-
 async fn materialise(repository: &Published, into: &Path) -> Result<(), Failure> {
     let cache = tempfile::tempdir().unwrap();
     let url = repository.url("SLIPWAY_TEST_GIT");
     let fetched = resolve_and_fetch(&source(&url, None), &open_access(), cache.path()).await?;
-    fetched.materialise(&into.join("workspace")).await.map(drop)
+    fetched.materialise(&into.join("workspace"), &CancellationToken::new()).await.map(drop)
 }
 
 #[tokio::test]
@@ -323,7 +254,7 @@ async fn parallel_builds_share_a_mirror() {
         let (cache, url) = (cache.path().to_owned(), url.clone());
         tokio::spawn(async move {
             let fetched = resolve_and_fetch(&source(&url, None), &open_access(), &cache).await.unwrap();
-            fetched.materialise(&cache.join(format!("build-{index}"))).await.unwrap();
+            fetched.materialise(&cache.join(format!("build-{index}")), &CancellationToken::new()).await.unwrap();
         })
     });
     for build in builds.collect::<Vec<_>>() {
@@ -352,7 +283,7 @@ async fn a_mirror_survives_a_killed_fetch() {
 #[tokio::test]
 async fn a_working_tree_is_taken_as_it_lies_there() {
     let repository = Published::new("open", &[("app/a", "1"), (".gitignore", "target/\n"), ("gone", "x")]);
-    let work = repository.work.path();
+    let work = repository.path();
     assert!(!WorkingTree::open(work).unwrap().dirty);
     std::fs::write(work.join("app/a"), "changed").unwrap();
     std::fs::write(work.join("new"), "n").unwrap();
@@ -363,7 +294,7 @@ async fn a_working_tree_is_taken_as_it_lies_there() {
     assert_eq!((tree.directory.as_str(), tree.dirty, tree.branch.as_deref()), ("app", true, Some("main")));
     let parent = tempfile::tempdir().unwrap();
     let into = parent.path().join("workspace");
-    let checkout = tree.materialise(&into).await.unwrap();
+    let checkout = tree.materialise(&into, &CancellationToken::new()).await.unwrap();
     assert!(checkout.dirty);
     assert_eq!(run(&into, &["git", "status", "--porcelain"]), "M app/a\n D gone\n?? new");
     assert_eq!(run(&into, &["git", "rev-parse", "HEAD"]), repository.git(&["rev-parse", "HEAD"]));
@@ -375,7 +306,7 @@ async fn a_working_tree_is_taken_as_it_lies_there() {
     let tree = WorkingTree::open(plain.path()).unwrap();
     let listed = tree.tree().source_tree().unwrap();
     assert_eq!(listed.entries().map(|(path, _)| path).collect::<Vec<_>>(), [".gitignore", "main.py"]);
-    assert_eq!(tree.materialise(&parent.path().join("plain")).await.unwrap().commit, None);
+    assert_eq!(tree.materialise(&parent.path().join("plain"), &CancellationToken::new()).await.unwrap().commit, None);
 }
 
 fn ssh_access(key: &str, known_hosts: &str) -> Access {
@@ -392,23 +323,19 @@ fn ssh_access(key: &str, known_hosts: &str) -> Access {
     Access { allow, credentials: Some(credentials), ..Access::default() }
 }
 
-fn ssh_url(repository: &Published) -> String {
-    format!("{}/private/{}", service("SLIPWAY_TEST_GIT_SSH"), repository.name)
-}
-
 #[tokio::test]
 async fn ssh_shows_the_credentials_key_to_a_known_host() {
     let cache = tempfile::tempdir().unwrap();
     let repository = Published::new("private", &[("a", "1")]);
     let first = repository.git(&["rev-parse", "HEAD"]);
     let second = repository.commit(&[("a", "2")]);
-    let url = ssh_url(&repository);
+    let url = repository.ssh_url();
     let right = ssh_access("key", "known_hosts");
     for (revision, commit) in [(None, &second), (Some("main"), &second), (Some(&first[..]), &first)] {
         let fetched = resolve_and_fetch(&source(&url, revision), &right, cache.path()).await.unwrap();
         assert_eq!(fetched.commit.as_str(), commit);
         let into = tempfile::tempdir().unwrap();
-        fetched.materialise(&into.path().join("workspace")).await.unwrap();
+        fetched.materialise(&into.path().join("workspace"), &CancellationToken::new()).await.unwrap();
     }
 
     // The mirror is warm, and access is proven all the same.
@@ -426,7 +353,7 @@ async fn ssh_shows_the_credentials_key_to_a_known_host() {
 async fn ssh_trusts_no_host_that_is_not_known() {
     let cache = tempfile::tempdir().unwrap();
     let repository = Published::new("private", &[("a", "1")]);
-    let url = ssh_url(&repository);
+    let url = repository.ssh_url();
     let fail = async |access: &Access| resolve_and_fetch(&source(&url, None), access, cache.path()).await.unwrap_err();
     let failure = fail(&ssh_access("key", "")).await;
     assert_eq!((failure.code, failure.retryable), (FailureCode::SourceUnavailable, false));
@@ -453,7 +380,7 @@ async fn submodules_over_ssh_obey_the_allow_list() {
     let library = Published::new("private", &[("lib.c", "int y;")]);
     let commit = library.git(&["rev-parse", "HEAD"]);
     let repository = Published::new("open", &[("a", "1")]);
-    with_submodule(&repository, &ssh_url(&library), &commit);
+    with_submodule(&repository, &library.ssh_url(), &commit);
     let url = repository.url("SLIPWAY_TEST_GIT");
     let mut access = ssh_access("key", "known_hosts");
     for (allowed, code) in [
@@ -463,7 +390,7 @@ async fn submodules_over_ssh_obey_the_allow_list() {
         access.allow = AllowList::parse(allowed.iter().map(|name| service(name))).unwrap();
         let (cache, into) = (tempfile::tempdir().unwrap(), tempfile::tempdir().unwrap());
         let fetched = resolve_and_fetch(&source(&url, None), &access, cache.path()).await.unwrap();
-        let written = fetched.materialise(&into.path().join("workspace")).await;
+        let written = fetched.materialise(&into.path().join("workspace"), &CancellationToken::new()).await;
         assert_eq!(written.as_ref().err().map(|failure| failure.code), code, "{written:?}");
         let file = into.path().join("workspace/vendor/lib/lib.c");
         assert_eq!(file.exists(), code.is_none());
@@ -492,15 +419,88 @@ async fn repositories_of_sha_256_are_like_any_other() {
     let fetched = resolve_and_fetch(&source(&url, None), &open_access(), cache.path()).await.unwrap();
     let parent = tempfile::tempdir().unwrap();
     let into = parent.path().join("workspace");
-    fetched.materialise(&into).await.unwrap();
+    fetched.materialise(&into, &CancellationToken::new()).await.unwrap();
     assert_eq!(run(&into, &["git", "status", "--porcelain"]), "");
     assert_eq!(run(&into, &["git", "describe", "--tags"]), format!("v1-1-g{}", &head[..7]));
 
-    let work = repository.work.path();
+    let work = repository.path();
     std::fs::write(work.join("a"), "3").unwrap();
     let tree = WorkingTree::open(work).unwrap();
     assert_eq!((tree.commit.as_ref().unwrap().as_str(), tree.dirty), (&head[..], true));
     let into = parent.path().join("directory");
-    tree.materialise(&into).await.unwrap();
+    tree.materialise(&into, &CancellationToken::new()).await.unwrap();
     assert_eq!(run(&into, &["git", "status", "--porcelain"]), "M a");
+}
+
+#[tokio::test]
+async fn a_short_commit_that_could_be_several_names_them() {
+    let cache = tempfile::tempdir().unwrap();
+    let repository = Published::new("open", &[("a", "1")]);
+    // As many commits as make two of the same first four digits all but certain.
+    let commit = |number| format!("commit refs/heads/many\ncommitter A <a@example.com> {number} +0000\ndata 1\nx\n");
+    let stream: String = (0..1500).map(commit).collect();
+    repository.fast_import(stream.as_bytes());
+    let listed = run(&repository.bare, &["git", "rev-list", "many"]);
+    let mut ids: Vec<&str> = listed.lines().collect();
+    ids.sort_unstable();
+    let twins = ids.windows(2).find(|pair| pair[0][..4] == pair[1][..4]).expect("two commits begin alike");
+    let url = repository.url("SLIPWAY_TEST_GIT");
+    let asked = resolve_and_fetch(&source(&url, Some(&twins[0][..4])), &open_access(), cache.path()).await;
+    let failure = asked.unwrap_err();
+    assert_eq!(failure.code, FailureCode::RequestInvalid, "{failure:?}");
+    assert!(twins.iter().all(|twin| failure.candidates.contains(&(*twin).to_owned())), "{failure:?}");
+}
+
+#[tokio::test]
+async fn an_empty_repository_has_no_revision() {
+    let cache = tempfile::tempdir().unwrap();
+    let repository = Published::new("open", &[("a", "1")]);
+    run(&repository.bare, &["git", "update-ref", "-d", "refs/heads/main"]);
+    let url = repository.url("SLIPWAY_TEST_GIT");
+    for revision in [None, Some("main"), Some("HEAD")] {
+        let code = fetch_code(&url, revision, &open_access(), cache.path()).await;
+        assert_eq!(code, FailureCode::RevisionNotFound, "{revision:?}");
+    }
+}
+
+#[tokio::test]
+async fn what_git_would_convert_is_written_as_git_writes_it() {
+    let cache = tempfile::tempdir().unwrap();
+    let files = [(".gitattributes", "*.bat text eol=crlf\n"), ("run.bat", "a\nb\n"), ("run.sh", "a\nb\n")];
+    let repository = Published::new("open", &files);
+    let url = repository.url("SLIPWAY_TEST_GIT");
+    let fetched = resolve_and_fetch(&source(&url, None), &open_access(), cache.path()).await.unwrap();
+    let parent = tempfile::tempdir().unwrap();
+    let into = parent.path().join("workspace");
+    fetched.materialise(&into, &CancellationToken::new()).await.unwrap();
+    assert_eq!(std::fs::read_to_string(into.join("run.bat")).unwrap(), "a\r\nb\r\n");
+    assert_eq!(std::fs::read_to_string(into.join("run.sh")).unwrap(), "a\nb\n");
+    assert_eq!(run(&into, &["git", "status", "--porcelain"]), "");
+}
+
+#[tokio::test]
+async fn names_may_hold_any_byte_but_nul_and_slash() {
+    use std::os::unix::ffi::OsStrExt as _;
+    let cache = tempfile::tempdir().unwrap();
+    let repository = Published::new("open", &[("a", "1")]);
+    let names: [&[u8]; 4] = [b"two\nlines", b"\xff\xfe", b"quote\" and\ttab", b"-x"];
+    for name in names {
+        let directory = repository.path().join(std::ffi::OsStr::from_bytes(b"d\xe9"));
+        std::fs::create_dir_all(&directory).unwrap();
+        std::fs::write(directory.join(std::ffi::OsStr::from_bytes(name)), name).unwrap();
+    }
+    repository.commit(&[("b", "2")]);
+    let url = repository.url("SLIPWAY_TEST_GIT");
+    let fetched = resolve_and_fetch(&source(&url, None), &open_access(), cache.path()).await.unwrap();
+    // Planning cannot speak of them, and needs none of them.
+    let tree = fetched.tree().unwrap().source_tree().unwrap();
+    assert_eq!(tree.entries().map(|(path, _)| path).collect::<Vec<_>>(), ["a", "b"]);
+    let parent = tempfile::tempdir().unwrap();
+    let into = parent.path().join("workspace");
+    fetched.materialise(&into, &CancellationToken::new()).await.unwrap();
+    assert_eq!(run(&into, &["git", "status", "--porcelain"]), "");
+    for name in names {
+        let file = into.join(std::ffi::OsStr::from_bytes(b"d\xe9")).join(std::ffi::OsStr::from_bytes(name));
+        assert_eq!(std::fs::read(file).unwrap(), name);
+    }
 }

@@ -5,4 +5,5 @@ pub(crate) mod container;
 pub(crate) mod image;
 pub(crate) mod probe;
 pub(crate) mod project;
+pub(crate) mod repository;
 pub(crate) mod slipway;
