@@ -63,6 +63,8 @@ pub struct BaseImage {
     pub digest: Option<String>,
     /// Programs in it that hooks may need: `sh`, `make` ….
     pub contains: Vec<String>,
+    /// The command that asks `{{ url }}` whether the application is healthy.
+    pub health: Vec<String>,
 }
 
 /// The operator's decisions that planning needs.
@@ -78,8 +80,37 @@ pub struct Operator {
     pub mirrors: serde_json::Value,
     /// Whether there is a bundle of certificate authorities to hand to commands.
     pub ca_bundle: bool,
-    /// Whether repositories' own Dockerfiles may be built.
-    pub own_dockerfiles: bool,
+    /// For whom repositories' own Dockerfiles are built.
+    pub own_dockerfiles: OwnDockerfiles,
+    /// The images that own Dockerfiles may use, as patterns; none is all.
+    pub own_dockerfile_bases: Option<Vec<String>>,
+}
+
+/// For whom repositories' own Dockerfiles are built: their `RUN` executes as root in the Engine.
+#[derive(Debug, Clone, PartialEq, Eq, serde::Serialize, serde::Deserialize, schemars::JsonSchema)]
+#[serde(untagged, expecting = "`true`, `false` or a list of product lines is expected")]
+pub enum OwnDockerfiles {
+    /// For everyone, or for no one.
+    Switch(bool),
+    /// For these product lines; `*` is all.
+    ProductLines(Vec<String>),
+}
+
+impl Default for OwnDockerfiles {
+    fn default() -> Self {
+        Self::Switch(false)
+    }
+}
+
+impl OwnDockerfiles {
+    /// Whether those of a product line are built.
+    #[must_use]
+    pub fn allow(&self, product_line: &str) -> bool {
+        match self {
+            Self::Switch(on) => *on,
+            Self::ProductLines(allowed) => allowed.iter().any(|name| name == "*" || name == product_line),
+        }
+    }
 }
 
 /// The part of `base-images/images.toml` that planning needs.
@@ -93,6 +124,10 @@ struct ImageEntry {
     reference: Option<String>,
     #[serde(default)]
     contains: Vec<String>,
+    #[serde(default)]
+    health: Vec<String>,
+    #[serde(default)]
+    internal: bool,
 }
 
 #[derive(Debug, serde::Deserialize)]
@@ -120,9 +155,10 @@ impl Catalog {
         catalog.base_images = images
             .images
             .into_iter()
+            .filter(|(_, entry)| !entry.internal)
             .map(|(name, entry)| {
                 let reference = entry.reference.unwrap_or_else(|| format!("slipway/{name}:latest"));
-                (name, BaseImage { reference, digest: None, contains: entry.contains })
+                (name, BaseImage { reference, digest: None, contains: entry.contains, health: entry.health })
             })
             .collect();
         Ok(catalog)

@@ -2,7 +2,7 @@
 
 use bollard::Docker;
 
-use super::definition::Images;
+use super::definition::{Images, Probe};
 use super::engine::Engine;
 use super::{probe, reference};
 use crate::model::failure::Failure;
@@ -52,7 +52,8 @@ async fn check_one(images: &Images, name: &str, engine: &Engine) -> Result<Vec<S
         problems.push(format!("it starts as `{}`, not as `{user}`", found.user));
     }
     let parts = image.contains.iter().filter_map(|part| images.probes.get(part));
-    for probe in parts.chain(&image.probe) {
+    let health = image.health.first().map(|program| Probe { files: vec![program.clone()], ..Probe::default() });
+    for probe in parts.chain(&health).chain(&image.probe) {
         problems.extend(probe::run(engine.docker(), &reference, probe).await?);
     }
     Ok(problems)

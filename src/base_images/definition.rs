@@ -42,6 +42,9 @@ pub struct Image {
     pub contains: BTreeSet<String>,
     /// The user that it starts as; none is root.
     pub user: Option<String>,
+    /// The command that asks `{{ url }}` whether the application in it is healthy; `check` sees that its program is there.
+    #[serde(default)]
+    pub health: Vec<String>,
     /// How to check it, besides `contains`.
     pub probe: Option<Probe>,
     /// Only other images are based on it.
@@ -76,7 +79,7 @@ pub enum RootOrigin<'a> {
 }
 
 /// How to check an image.
-#[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
+#[derive(Debug, Clone, Default, PartialEq, Eq, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Probe {
     /// Program and arguments to run in it, without a shell and without a network.

@@ -2,11 +2,14 @@
 //!
 //! No I/O, no clock, no environment, no network, and no code of the project runs.
 
+mod base;
 mod commands;
 mod detect;
 mod image;
+mod own_dockerfile;
 pub mod print;
 mod release;
+mod runtime;
 mod settings;
 mod start;
 mod template;
@@ -187,7 +190,7 @@ impl Facts<'_> {
     /// The reference of the image that commands run in.
     fn build_image(&self) -> Result<Option<String>, Failure> {
         let Some(name) = self.release.release.and_then(|release| release.build.as_deref()) else { return Ok(None) };
-        Ok(Some(image::base(self.catalog, name)?.reference.clone()))
+        Ok(Some(base::base(self.catalog, name)?.reference.clone()))
     }
 }
 

@@ -273,9 +273,6 @@ pub struct ImageDefinition {
     /// Ports, where nobody states one.
     #[serde(default)]
     pub ports: Vec<u16>,
-    /// The command that asks the application at `url` whether it is healthy; without one images get no `HEALTHCHECK`.
-    #[serde(default)]
-    pub probe: Vec<Argument>,
     /// Patterns of files that belong into the image although they usually do not.
     #[serde(default)]
     pub keep: Vec<String>,
