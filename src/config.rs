@@ -7,6 +7,7 @@ use std::time::Duration;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
+use crate::catalog::OwnDockerfiles;
 use crate::model::failure::{Failure, FailureCode, Step};
 use crate::model::settings::ToolchainSettings;
 
@@ -219,8 +220,12 @@ pub struct Build {
     pub image_backend: ImageBackendKind,
     /// A directory that overlays the catalogue.
     pub catalog: Option<PathBuf>,
-    /// Whether repositories' own Dockerfiles may be built: their `RUN` executes as root in the Engine.
-    pub own_dockerfiles: bool,
+    /// Whose own Dockerfiles are built: a list of product lines, `true` for all, `false` for none (as if absent). Their `RUN` executes as root in the Engine.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub own_dockerfiles: Option<OwnDockerfiles>,
+    /// The images that own Dockerfiles may use, after `mirrors.images`, as patterns in which `*` stands for any text; all if absent.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub own_dockerfile_bases: Option<Vec<String>>,
 }
 
 /// What builds images.
@@ -436,7 +441,11 @@ mod tests {
             overlay("SLIPWAY__REGISTRY__HOST", "127.0.0.1:5000").unwrap().registry.host.as_deref(),
             Some("127.0.0.1:5000")
         );
-        assert!(overlay("SLIPWAY__BUILD__OWN_DOCKERFILES", "true").unwrap().build.own_dockerfiles);
+        assert!(
+            overlay("SLIPWAY__BUILD__OWN_DOCKERFILES", "true").unwrap().build.own_dockerfiles.unwrap().allow("trade")
+        );
+        let some = overlay("SLIPWAY__BUILD__OWN_DOCKERFILES", "[\"trade\"]").unwrap().build.own_dockerfiles.unwrap();
+        assert!(some.allow("trade") && !some.allow("other"));
         assert_eq!(overlay("SLIPWAY__LIMITS__TIMEOUT", "5m").unwrap().limits.timeout, Duration::from_mins(5));
         let failure = overlay("SLIPWAY__REGISTRY__HOSTS", "x").unwrap_err();
         assert!(failure.message.contains("SLIPWAY__REGISTRY__HOSTS"), "{}", failure.message);

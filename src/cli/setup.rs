@@ -7,7 +7,7 @@ use std::sync::Arc;
 use tokio_util::sync::CancellationToken;
 
 use super::args::{Cli, Common, SchemaOf};
-use crate::catalog::{self, Catalog, Operator};
+use crate::catalog::{self, Catalog, Operator, OwnDockerfiles};
 use crate::config::{Config, ImageBackendKind, RunnerKind};
 use crate::environment;
 use crate::image::docker::DockerBackend;
@@ -58,14 +58,20 @@ pub(super) fn catalog(cli: &Cli, config: &Config) -> Result<Catalog, Failure> {
         mirrors: serde_json::to_value(&config.mirrors).unwrap_or_default(),
         ca_bundle: ca_bundle(config).is_some(),
         // Where no operator has written a configuration, a person builds their own Dockerfile on their own machine.
-        own_dockerfiles: config.build.own_dockerfiles || Config::file(cli.config.as_deref()).is_none(),
+        own_dockerfiles: config
+            .build
+            .own_dockerfiles
+            .clone()
+            .unwrap_or(OwnDockerfiles::Switch(Config::file(cli.config.as_deref()).is_none())),
+        own_dockerfile_bases: config.build.own_dockerfile_bases.clone(),
     };
     let mut catalog = Catalog::from_files(&files(cli, config)?, operator)?;
     for (name, locked) in super::base_images::lock(config)?.images {
         if let Some(image) = catalog.base_images.get_mut(&name) {
-            image.reference = locked.reference;
             image.digest =
-                locked.digest.and_then(|digest| digest.rsplit_once('@').map(|(_, digest)| digest.to_owned()));
+                locked.digest.as_ref().and_then(|digest| digest.rsplit_once('@').map(|(_, digest)| digest.to_owned()));
+            // What a registry has, any machine can pull; what was only built is on this one.
+            image.reference = locked.digest.unwrap_or(locked.reference);
         }
     }
     Ok(catalog)

@@ -11,11 +11,13 @@ pub struct Dockerfile {
     pub instructions: Vec<Located>,
 }
 
-/// An instruction and the line it starts on, from 1.
+/// An instruction and the lines it stands on, from 1.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Located {
     /// The line of the keyword.
     pub line: u32,
+    /// The last line, continuations and here-documents included.
+    pub last_line: u32,
     /// The instruction.
     pub instruction: Instruction,
 }

@@ -19,6 +19,7 @@ pub(super) struct Lines {
 #[derive(Debug)]
 pub(super) struct Line {
     pub(super) number: u32,
+    pub(super) last: u32,
     pub(super) text: String,
     pub(super) heredocs: Vec<Heredoc>,
 }
@@ -40,7 +41,7 @@ pub(super) fn lines(text: &str) -> Result<Lines, ParseError> {
         }
         let (text, after) = logical(&physical, index, result.escape);
         let (heredocs, next) = heredocs(&physical, &text, after, result.escape);
-        result.logical.push(Line { number: number(index), text, heredocs });
+        result.logical.push(Line { number: number(index), last: number(next - 1), text, heredocs });
         index = next;
     }
     Ok(result)

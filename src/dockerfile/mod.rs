@@ -3,6 +3,7 @@
 pub mod instruction;
 mod lexer;
 pub mod parse;
+pub mod rebase;
 pub mod render;
 pub mod template;
 pub mod word;

@@ -63,10 +63,10 @@ impl ParseError {
 pub fn parse(text: &str) -> Result<Dockerfile, ParseError> {
     let lines = lexer::lines(text)?;
     let parsed = lines.logical.into_iter().map(|line| {
-        let number = line.number;
+        let (number, last_line) = (line.number, line.last);
         let instruction = Parser { escape: lines.escape }.line(line);
         instruction
-            .map(|instruction| Located { line: number, instruction })
+            .map(|instruction| Located { line: number, last_line, instruction })
             .map_err(|problem| ParseError::new(number, problem))
     });
     Ok(Dockerfile { syntax: lines.syntax, instructions: parsed.collect::<Result<_, _>>()? })

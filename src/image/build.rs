@@ -51,7 +51,7 @@ async fn pull_if_missing(docker: &Docker, spec: &BuildSpec, base: &str, log: &mu
         return Ok(());
     }
     log.line(&format!("pulling {base}"));
-    let reference = base.parse::<ImageReference>().ok();
+    let reference = ImageReference::familiar(base).ok();
     let credentials = reference.as_ref().and_then(|reference| {
         spec.credentials.get(reference.registry()).map(|found| found.for_engine(reference.registry()))
     });

@@ -70,7 +70,7 @@ impl Credentials {
 /// # Errors
 ///
 /// `registry_unauthorized` when the file or a helper is broken.
-pub(super) async fn of_docker(registry: &str) -> Result<Option<Credentials>, Failure> {
+pub async fn of_docker(registry: &str) -> Result<Option<Credentials>, Failure> {
     let server = registry.to_owned();
     // A helper is a process that is waited for.
     let found = tokio::task::spawn_blocking(move || docker_credential::get_credential(&server)).await;

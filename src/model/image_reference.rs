@@ -65,6 +65,27 @@ impl ImageReference {
         Ok(Self { registry: registry.to_owned(), repository: repository.to_owned(), tag, digest })
     }
 
+    /// Reads a name as Docker does: without a registry it means Docker Hub's, where what stands in no directory is in
+    /// `library` (the `reference` grammar of the distribution project, "familiar names").
+    ///
+    /// # Errors
+    ///
+    /// As for a full reference.
+    ///
+    /// ```
+    /// use slipway::model::image_reference::ImageReference;
+    /// assert_eq!(ImageReference::familiar("redis:7").unwrap().to_string(), "docker.io/library/redis:7");
+    /// ```
+    pub fn familiar(text: &str) -> Result<Self, InvalidReference> {
+        match text.split_once('/') {
+            Some(("docker.io" | "index.docker.io", path)) if path.contains('/') => format!("docker.io/{path}").parse(),
+            Some(("docker.io" | "index.docker.io", path)) => format!("docker.io/library/{path}").parse(),
+            Some((first, _)) if is_registry(first) => text.parse(),
+            Some(_) => format!("docker.io/{text}").parse(),
+            None => format!("docker.io/library/{text}").parse(),
+        }
+    }
+
     /// The registry: `harbor.example.com` or `127.0.0.1:5000`.
     #[must_use]
     pub fn registry(&self) -> &str {

@@ -148,6 +148,13 @@ fn resolve(schema: &Value, property: &Value) -> Value {
 
 /// A type as a word for people.
 fn kind(schema: &Value, property: &Value) -> String {
+    let one =
+        property["anyOf"].as_array().and_then(|all| all.iter().find(|one| one["type"] != "null")).unwrap_or(property);
+    let referred =
+        one["$ref"].as_str().and_then(|path| path.strip_prefix("#/$defs/")).map_or(one, |name| &schema["$defs"][name]);
+    if let Some(several) = referred["anyOf"].as_array().filter(|all| all.iter().all(|one| one["type"] != "null")) {
+        return several.iter().map(|one| kind(schema, one)).collect::<Vec<_>>().join(" or ");
+    }
     let target = resolve(schema, property);
     let alternatives = target["enum"].as_array().or_else(|| target["oneOf"].as_array());
     if let Some(alternatives) = alternatives {

@@ -2,6 +2,7 @@
 
 use proptest::prelude::*;
 use serde_json::json;
+use slipway::catalog::OwnDockerfiles;
 use slipway::model::failure::FailureCode;
 use slipway::model::origin::Origin;
 use slipway::model::source_tree::{SourceTree, Text};
@@ -126,9 +127,36 @@ fn failures_have_the_code_of_what_is_wrong() {
 #[test]
 fn own_dockerfiles_need_the_operators_leave() {
     let mut catalog = catalog();
-    catalog.operator.own_dockerfiles = false;
+    catalog.operator.own_dockerfiles = OwnDockerfiles::ProductLines(vec!["another".into()]);
     let project = all().into_iter().find(|project| project.id == "dockerfile-alone").unwrap();
     assert_eq!(project.plan(&catalog).1.unwrap_err().code, FailureCode::ToolchainForbidden);
+}
+
+#[test]
+fn own_dockerfiles_are_based_on_what_the_operator_mirrors_and_allows() {
+    let mut catalog = catalog();
+    catalog.operator.image_mirrors.insert("docker.io".into(), "harbor.example.com/hub".into());
+    let text = "ARG GO=1.24\nFROM golang:${GO} AS build\nCOPY --from=alpine:3.22 /etc/os-release /x\nFROM slipway/debian\nCOPY --from=build /x /x\n";
+    let tree = SourceTree::of_texts([("Dockerfile", text)]);
+    let planned = plan(&request("order"), &tree, &catalog).unwrap();
+    let go = "harbor.example.com/hub/library/golang:1.24";
+    let alpine = "harbor.example.com/hub/library/alpine:3.22";
+    assert_eq!(planned.bases, [go, alpine, "slipway/debian:latest"]);
+    let expected = format!(
+        "ARG GO=1.24\nFROM {go} AS build\nCOPY --from={alpine} /etc/os-release /x\nFROM slipway/debian:latest\nCOPY --from=build /x /x\n"
+    );
+    assert_eq!(planned.dockerfile.as_deref(), Some(expected.as_str()));
+    let decision = |key: &str| planned.decisions.iter().find(|decision| decision.key == key).expect(key);
+    assert_eq!(decision("image.base").value, "slipway/debian:latest");
+    let build = decision("image.bases.2");
+    assert_eq!((build.origin.line, build.rejected[0].value.as_str()), (Some(2), Some("golang:1.24")));
+    assert_eq!(planned.image.unwrap().labels["org.opencontainers.image.base.name"], "slipway/debian:latest");
+
+    catalog.operator.own_dockerfile_bases =
+        Some(vec!["slipway/*".into(), "harbor.example.com/hub/library/golang:*".into()]);
+    let failure = plan(&request("order"), &tree, &catalog).unwrap_err();
+    assert_eq!((failure.code, failure.places[0].line), (FailureCode::ToolchainForbidden, Some(3)));
+    assert!(failure.message.contains(alpine) && failure.message.contains("alpine:3.22"), "{failure}");
 }
 
 /// A module with one program and a `slipway.toml` of this text.

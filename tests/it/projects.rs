@@ -2,7 +2,7 @@
 
 use std::path::{Path, PathBuf};
 
-use slipway::catalog::{Catalog, Operator, embedded};
+use slipway::catalog::{Catalog, Operator, OwnDockerfiles, embedded};
 use slipway::model::failure::Failure;
 use slipway::model::origin::OriginKind;
 use slipway::model::plan::Plan;
@@ -108,8 +108,11 @@ pub(crate) fn request(name: &str) -> BuildRequest {
 
 /// The catalogue that the program brings along, at an operator's who allows everything.
 pub(crate) fn catalog() -> Catalog {
-    let operator =
-        Operator { registry: Some("harbor.example.com".into()), own_dockerfiles: true, ..Operator::default() };
+    let operator = Operator {
+        registry: Some("harbor.example.com".into()),
+        own_dockerfiles: OwnDockerfiles::Switch(true),
+        ..Operator::default()
+    };
     Catalog::from_files(&embedded(), operator).unwrap()
 }
 

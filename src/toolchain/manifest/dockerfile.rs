@@ -3,6 +3,8 @@
 //! The Engine's built-in frontend (20.10) knows no here-documents, no `--link` and no flags that
 //! came later, and `# syntax=` would fetch another frontend from outside.
 
+mod bases;
+
 use std::collections::{BTreeMap, BTreeSet};
 
 use serde_json::{Value, json};
@@ -38,8 +40,9 @@ const PREDEFINED: &[(&str, &str)] = &[
 ///
 /// The facts `build_args` (a table of texts) and `target` (a text) stand for the request's
 /// `toolchain.build_args` and `toolchain.target`.
-/// Variables: `path`, `bases` (`[{image, line}]`, external images only), `stages`
-/// (`[{name, line}]`), `target`. Ports come from the built stage's `EXPOSE`.
+/// Variables: `path`, `bases` (`[{image, line, instruction}]`, the external images that the built stage needs), `base`
+/// (the image that the built stage rests on, null for `scratch`), `stages` (`[{name, line}]`), `target`. Ports come
+/// from the built stage's `EXPOSE`.
 ///
 /// # Errors
 /// `manifest_invalid` when it cannot be read, `dockerfile_unsupported` with the line of what the
@@ -80,11 +83,12 @@ pub fn examine(
     let built = built(path, &stages, target)?;
     let mut findings = Findings::default();
     findings.variables.insert("path".to_owned(), json!(path));
-    findings.variables.insert("bases".to_owned(), Value::Array(bases(&stages, &file)));
+    findings.variables.insert("bases".to_owned(), Value::Array(bases::used(path, &stages, built)?));
+    findings.variables.insert("base".to_owned(), json!(bases::of_stage(&stages, built)));
     let listed = stages.iter().map(|stage| json!({ "name": stage.name, "line": stage.line })).collect();
     findings.variables.insert("stages".to_owned(), Value::Array(listed));
     findings.variables.insert("target".to_owned(), json!(target));
-    findings.ports = ports(path, built);
+    findings.ports = ports(path, &stages[built]);
     Ok(findings)
 }
 
@@ -98,7 +102,7 @@ struct Stage<'a> {
 
 enum Base {
     Image(String),
-    Stage,
+    Stage(usize),
     Scratch,
 }
 
@@ -113,7 +117,7 @@ fn refuse_unsupported(path: &str, file: &Dockerfile) -> Result<(), Failure> {
         let what = format!("`# syntax={}`, which fetches a builder from outside", shown(syntax));
         return Err(unsupported(path, *line, &what, "Remove the line; the Engine's own builder is used."));
     }
-    for Located { line, instruction } in &file.instructions {
+    for Located { line, instruction, .. } in &file.instructions {
         if !instruction.heredocs().is_empty() {
             let hint = "Write the commands with `&&` and `\\`, or copy a script from the repository.";
             return Err(unsupported(path, *line, "a here-document, which the Engine does not know", hint));
@@ -139,7 +143,7 @@ fn stages<'a>(
     let mut arguments: BTreeMap<String, String> =
         PREDEFINED.iter().map(|(name, value)| ((*name).to_owned(), (*value).to_owned())).collect();
     let mut stages: Vec<Stage<'a>> = Vec::new();
-    for (index, Located { line, instruction }) in file.instructions.iter().enumerate() {
+    for (index, Located { line, instruction, .. }) in file.instructions.iter().enumerate() {
         match instruction {
             Instruction::Arg(given) if stages.is_empty() => {
                 for (name, default) in given {
@@ -156,9 +160,8 @@ fn stages<'a>(
                     let why = "`FROM` names no image once its variables are replaced; give the `ARG` a default, or set `toolchain.build_args`";
                     return Err(invalid(*line, why));
                 }
-                let known = stages.iter().any(|stage| stage.is(&image));
-                let base = if known {
-                    Base::Stage
+                let base = if let Some(stage) = stages.iter().rposition(|stage| stage.is(&image)) {
+                    Base::Stage(stage)
                 } else if image == "scratch" {
                     Base::Scratch
                 } else {
@@ -190,10 +193,9 @@ fn expand(word: &Word, arguments: &BTreeMap<String, String>) -> Result<String, S
     word.expand(&|name| arguments.get(name).cloned()).map_err(|error| error.to_string())
 }
 
-fn built<'a, 'b>(path: &str, stages: &'b [Stage<'a>], target: Option<&str>) -> Result<&'b Stage<'a>, Failure> {
-    let Some(target) = target else { return Ok(&stages[stages.len() - 1]) };
-    let numbered = || target.parse::<usize>().ok().and_then(|index| stages.get(index));
-    stages.iter().rfind(|stage| stage.is(target)).or_else(numbered).ok_or_else(|| {
+fn built(path: &str, stages: &[Stage<'_>], target: Option<&str>) -> Result<usize, Failure> {
+    let Some(target) = target else { return Ok(stages.len() - 1) };
+    stage_named(stages, target).ok_or_else(|| {
         Failure::new(FailureCode::PlanInvalid, format!("`{path}` has no stage `{}`", shown(target)))
             .hint("Set `toolchain.target` to one of the stages that are named.")
             .candidates(stages.iter().filter_map(|stage| stage.name.clone()))
@@ -201,34 +203,10 @@ fn built<'a, 'b>(path: &str, stages: &'b [Stage<'a>], target: Option<&str>) -> R
     })
 }
 
-/// The images that come from outside, by `FROM`, `COPY --from` and `RUN --mount=…,from=`.
-fn bases(stages: &[Stage<'_>], file: &Dockerfile) -> Vec<Value> {
-    let own = |name: &str| {
-        let is_stage = stages.iter().any(|stage| stage.is(name));
-        is_stage || name.parse::<usize>().is_ok_and(|index| index < stages.len()) || name == "scratch"
-    };
-    let mut found: Vec<(String, u32)> = stages
-        .iter()
-        .filter_map(|stage| match &stage.base {
-            Base::Image(image) => Some((image.clone(), stage.line)),
-            Base::Stage | Base::Scratch => None,
-        })
-        .collect();
-    for Located { line, instruction } in &file.instructions {
-        for flag in instruction.flags() {
-            let Some(value) = flag.value.as_ref().and_then(Word::as_literal) else { continue };
-            let from = match flag.name.as_str() {
-                "from" => Some(value),
-                "mount" => value.split(',').find_map(|option| option.strip_prefix("from=")),
-                _ => None,
-            };
-            found.extend(from.filter(|name| !own(name)).map(|name| (name.to_owned(), *line)));
-        }
-    }
-    found.sort_by_key(|(_, line)| *line);
-    let mut seen = BTreeSet::new();
-    found.retain(|(image, _)| seen.insert(image.clone()));
-    found.into_iter().map(|(image, line)| json!({ "image": image, "line": line })).collect()
+/// A stage by its name or number.
+fn stage_named(stages: &[Stage<'_>], name: &str) -> Option<usize> {
+    let numbered = || name.parse::<usize>().ok().filter(|index| *index < stages.len());
+    stages.iter().rposition(|stage| stage.is(name)).or_else(numbered)
 }
 
 /// Ports of `EXPOSE` in the built stage; ranges, UDP and variables say nothing about a health check.

@@ -30,9 +30,9 @@ fn stages_bases_and_ports() {
     assert_eq!(
         found.variables["bases"],
         json!([
-            {"image": "maven:21", "line": 3},
-            {"image": "hub.example.com/jre:21", "line": 5},
-            {"image": "tools:1", "line": 7}
+            {"image": "maven:21", "line": 3, "instruction": "FROM"},
+            {"image": "hub.example.com/jre:21", "line": 5, "instruction": "FROM"},
+            {"image": "tools:1", "line": 7, "instruction": "COPY"}
         ])
     );
     assert_eq!(found.ports, [Found::new(8080, Origin::file("a/Dockerfile", Some(8), "EXPOSE"))]);
