@@ -283,7 +283,7 @@ mod tests {
         assert!(images.below("jre").all(|(path, _)| path.starts_with("jre/")));
         // A run image never starts as root.
         for (name, image) in &images.images {
-            let runs = !name.starts_with("build-") && name != "maven";
+            let runs = !name.starts_with("build-") && name != "maven" && name != "http-probe";
             assert_eq!(image.user.as_deref() == Some("10001:10001"), runs, "{name}");
         }
     }
