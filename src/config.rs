@@ -216,8 +216,8 @@ pub enum Scope {
 pub struct Build {
     /// Where commands run; a container if an Engine answers, for the command line.
     pub runner: Option<RunnerKind>,
-    /// What builds images.
-    pub image_backend: ImageBackendKind,
+    /// What makes images; the Docker Engine if absent.
+    pub image_backend: Option<BackendKind>,
     /// A directory that overlays the catalogue.
     pub catalog: Option<PathBuf>,
     /// Whose own Dockerfiles are built: a list of product lines, `true` for all, `false` for none (as if absent). Their `RUN` executes as root in the Engine.
@@ -228,15 +228,6 @@ pub struct Build {
     pub own_dockerfile_bases: Option<Vec<String>>,
 }
 
-/// What builds images.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
-#[serde(rename_all = "lowercase")]
-pub enum ImageBackendKind {
-    /// The Docker Engine.
-    #[default]
-    Docker,
-}
-
 /// Where a toolchain's commands run.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "lowercase")]
@@ -245,6 +236,16 @@ pub enum RunnerKind {
     Container,
     /// On this machine, with what is installed on it.
     Host,
+}
+
+/// What makes images.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "lowercase")]
+pub enum BackendKind {
+    /// The Docker Engine.
+    Docker,
+    /// Slipway itself, without an Engine; no `RUN`.
+    Assembler,
 }
 
 impl Config {

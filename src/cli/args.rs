@@ -4,7 +4,7 @@ use std::path::PathBuf;
 
 use clap::{Args, Parser, Subcommand, ValueEnum};
 
-use crate::config::{ImageBackendKind, RunnerKind};
+use crate::config::{BackendKind, RunnerKind};
 use crate::model::settings::Kind;
 
 /// Turns a commit into a container image; application teams write no Dockerfile.
@@ -106,9 +106,9 @@ pub(super) struct Common {
     /// Where the toolchain's commands run
     #[arg(long, value_name = "container|host", value_parser = runner)]
     pub(super) runner: Option<RunnerKind>,
-    /// What builds the image
-    #[arg(long, value_name = "docker", value_parser = image_backend)]
-    pub(super) image_backend: Option<ImageBackendKind>,
+    /// What makes the image
+    #[arg(long, value_name = "docker|assembler", value_parser = image_backend)]
+    pub(super) image_backend: Option<BackendKind>,
     #[command(flatten)]
     pub(super) format: Format,
 }
@@ -130,8 +130,8 @@ pub(super) struct BuildFlags {
     /// A tag of the image; may be repeated
     #[arg(long)]
     pub(super) tag: Vec<String>,
-    /// Write the image as an archive: `type=docker,dest=FILE`
-    #[arg(long, value_name = "type=docker,dest=FILE")]
+    /// Write the image as an archive: `docker` for `docker load`, `oci` is an OCI image layout
+    #[arg(long, value_name = "type=docker|oci,dest=FILE")]
     pub(super) output: Option<String>,
 }
 
@@ -205,10 +205,11 @@ fn runner(text: &str) -> Result<RunnerKind, String> {
     }
 }
 
-fn image_backend(text: &str) -> Result<ImageBackendKind, String> {
+fn image_backend(text: &str) -> Result<BackendKind, String> {
     match text {
-        "docker" => Ok(ImageBackendKind::Docker),
-        _ => Err("it is `docker`".to_owned()),
+        "docker" => Ok(BackendKind::Docker),
+        "assembler" => Ok(BackendKind::Assembler),
+        _ => Err("it is `docker` or `assembler`".to_owned()),
     }
 }
 

@@ -9,6 +9,7 @@ use tokio_util::sync::CancellationToken;
 use super::args::{BuildFlags, Cli, FormatKind};
 use super::progress::Progress;
 use super::{exit_code, explain, request, setup};
+use crate::image::Backend;
 use crate::model::failure::{Failure, FailureCode};
 use crate::model::report::{BuildReport, Outcome};
 use crate::pipeline::{self, Delivery};
@@ -36,7 +37,12 @@ async fn start(cli: &Cli, flags: &BuildFlags, cancel: &CancellationToken) -> Res
         archive: flags.output.as_deref().map(archive).transpose()?,
         no_cache: flags.no_cache,
     };
-    let services = setup::services_for(cli, &flags.common).await?;
+    let services = setup::services(cli, flags.common.runner, flags.common.image_backend).await?;
+    if flags.output.as_deref().is_some_and(is_oci) && matches!(services.backend, Backend::Docker(_)) {
+        let message = "the Docker Engine writes no OCI image layout";
+        return Err(Failure::new(FailureCode::RequestInvalid, message)
+            .hint("add `--image-backend assembler`, or write `--output type=docker,dest=FILE`, or `type=oci`"));
+    }
     let format = flags.common.format.format;
     let progress = Progress::new(format, cli.quiet, cli.verbose);
     let report = pipeline::run(&services, &request, &delivery, &|event| progress.event(&event), cancel).await;
@@ -48,6 +54,11 @@ async fn start(cli: &Cli, flags: &BuildFlags, cancel: &CancellationToken) -> Res
         }
         exit_code(failure)
     }))
+}
+
+/// Whether an OCI image layout is asked for; what Slipway assembles, is one in either case.
+fn is_oci(output: &str) -> bool {
+    output.split(',').any(|part| part == "type=oci")
 }
 
 /// The file of `type=docker,dest=FILE`.
@@ -65,9 +76,9 @@ fn archive(output: &str) -> Result<PathBuf, Failure> {
         }
     }
     match (kind, dest) {
-        (Some("docker"), Some(dest)) => Ok(PathBuf::from(dest)),
-        (Some("docker"), None) => Err(invalid("has no `dest=`")),
-        _ => Err(invalid("has a type other than `docker`")),
+        (Some("docker" | "oci"), Some(dest)) => Ok(PathBuf::from(dest)),
+        (Some("docker" | "oci"), None) => Err(invalid("has no `dest=`")),
+        _ => Err(invalid("has a type other than `docker` and `oci`")),
     }
 }
 
@@ -107,7 +118,7 @@ mod tests {
     #[test]
     fn an_output_names_type_and_file() {
         assert_eq!(archive("type=docker,dest=a.tar").unwrap(), PathBuf::from("a.tar"));
-        for bad in ["", "a.tar", "type=oci,dest=a", "type=docker", "type=docker,dest=", "dest=a"] {
+        for bad in ["", "a.tar", "type=podman,dest=a", "type=docker", "type=docker,dest=", "dest=a"] {
             assert_eq!(archive(bad).unwrap_err().code, FailureCode::RequestInvalid, "{bad}");
         }
     }

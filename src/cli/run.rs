@@ -7,13 +7,19 @@ use tokio_util::sync::CancellationToken;
 use super::args::{Cli, Common};
 use super::progress::Progress;
 use super::{CANCELLED, exit_code, explain, request, setup};
+use crate::image::Backend;
 use crate::model::failure::{Failure, FailureCode};
 use crate::pipeline::{self, Delivery};
 
 /// Builds and runs.
 pub(super) async fn run(cli: &Cli, flags: &Common, cancel: &CancellationToken) -> Result<ExitCode, Failure> {
     let request = request::request(flags, &[])?;
-    let services = setup::services_for(cli, flags).await?;
+    let services = setup::services(cli, flags.runner, flags.image_backend).await?;
+    let Backend::Docker(engine) = &services.backend else {
+        let failure = Failure::new(FailureCode::RequestInvalid, "what runs here, the Docker Engine has to build");
+        return Err(failure
+            .hint("leave out `--image-backend assembler`, or use `slipway build --output type=docker,dest=FILE`"));
+    };
     let progress = Progress::new(flags.format.format, cli.quiet, cli.verbose);
     let report =
         pipeline::run(&services, &request, &Delivery::default(), &|event| progress.event(&event), cancel).await;
@@ -27,8 +33,7 @@ pub(super) async fn run(cli: &Cli, flags: &Common, cancel: &CancellationToken) -
         Failure::new(FailureCode::RequestInvalid, "a library has nothing that runs")
             .hint("`slipway run` is for services")
     })?;
-    let code = services
-        .backend
+    let code = engine
         .run(
             &report.id,
             &image.digest,

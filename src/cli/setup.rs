@@ -6,10 +6,12 @@ use std::sync::Arc;
 
 use tokio_util::sync::CancellationToken;
 
-use super::args::{Cli, Common, SchemaOf};
+use super::args::{Cli, SchemaOf};
 use crate::catalog::{self, Catalog, Operator, OwnDockerfiles};
-use crate::config::{Config, ImageBackendKind, RunnerKind};
+use crate::config::{BackendKind, Config, RunnerKind};
 use crate::environment;
+use crate::image::Backend;
+use crate::image::assembler::AssemblerBackend;
 use crate::image::docker::DockerBackend;
 use crate::model::failure::{Failure, FailureCode};
 use crate::pipeline::Services;
@@ -112,23 +114,12 @@ fn ca_bundle(config: &Config) -> Option<PathBuf> {
     config.network.ca_bundle.clone().or_else(environment::ca_bundle)
 }
 
-/// Everything that a build by these flags needs.
-pub(super) async fn services_for(cli: &Cli, flags: &Common) -> Result<Services, Failure> {
-    let mut services = services(cli, flags.runner).await?;
-    if let Some(kind) = flags.image_backend {
-        services.backend = backend(kind);
-    }
-    Ok(services)
-}
-
-fn backend(kind: ImageBackendKind) -> DockerBackend {
-    match kind {
-        ImageBackendKind::Docker => DockerBackend::new(None),
-    }
-}
-
-/// Everything that builds need, by the configuration; where commands run may be chosen.
-pub(super) async fn services(cli: &Cli, runner: Option<RunnerKind>) -> Result<Services, Failure> {
+/// Everything that builds need, from configuration and flags.
+pub(super) async fn services(
+    cli: &Cli,
+    runner: Option<RunnerKind>,
+    backend: Option<BackendKind>,
+) -> Result<Services, Failure> {
     let config = config(cli)?;
     let catalog = Arc::new(catalog(cli, &config)?);
     let cache = config.cache.directory.clone().unwrap_or_else(environment::cache_directory);
@@ -140,7 +131,13 @@ pub(super) async fn services(cli: &Cli, runner: Option<RunnerKind>) -> Result<Se
         }
         None => None,
     };
-    let backend = backend(config.build.image_backend);
+    let backend = match backend.or(config.build.image_backend).unwrap_or(BackendKind::Docker) {
+        BackendKind::Docker => Backend::Docker(DockerBackend::new(None)),
+        BackendKind::Assembler => {
+            let bundle = ca_bundle(&config).and_then(|path| std::fs::read(path).ok());
+            Backend::Assembler(AssemblerBackend::new(cache.join("images"), bundle))
+        }
+    };
     let runner = match runner.or(config.build.runner).unwrap_or(RunnerKind::Container) {
         RunnerKind::Container => container(&cache).await?,
         RunnerKind::Host => Runner::host(),
@@ -164,7 +161,14 @@ pub(super) fn planning(cli: &Cli) -> Result<Services, Failure> {
     let config = config(cli)?;
     let catalog = Arc::new(catalog(cli, &config)?);
     let cache = config.cache.directory.clone().unwrap_or_else(environment::cache_directory);
-    Ok(Services { config, catalog, runner: Runner::host(), backend: DockerBackend::new(None), cache, trust: None })
+    Ok(Services {
+        config,
+        catalog,
+        runner: Runner::host(),
+        backend: Backend::Docker(DockerBackend::new(None)),
+        cache,
+        trust: None,
+    })
 }
 
 /// Prints the JSON schema of a format.

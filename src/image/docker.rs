@@ -81,7 +81,7 @@ impl ImageBackend for DockerBackend {
 
 /// Runs the step until it ends or nobody wants it: dropping it closes its connections, which
 /// stops what the Engine does for it.
-async fn run<T>(
+pub(super) async fn run<T>(
     cancel: &CancellationToken,
     step: Step,
     work: impl Future<Output = Result<T, Failure>>,

@@ -1,10 +1,12 @@
 //! Images: built from a Dockerfile and a context, pushed to a registry, saved as an archive.
 
+pub mod assembler;
 pub mod context;
 pub mod credentials;
 pub mod docker;
 
 mod answers;
+mod backend;
 mod build;
 mod build_log;
 mod diagnosis;
@@ -23,6 +25,7 @@ use tokio_util::sync::CancellationToken;
 
 use crate::model::failure::Failure;
 use crate::model::image_reference::{DiffId, Digest, ImageReference};
+pub use backend::Backend;
 use credentials::Credentials;
 
 /// Takes the lines of a build or push as they come, without line ends.

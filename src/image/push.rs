@@ -17,14 +17,14 @@ use crate::model::failure::{Failure, FailureCode};
 use crate::model::image_reference::{Digest, ImageReference};
 
 /// How often a push is tried.
-const ATTEMPTS: u32 = 3;
+pub(super) const ATTEMPTS: u32 = 3;
 
 /// The first pause; each further one is twice as long.
 const FIRST_PAUSE: Duration = Duration::from_secs(1);
 
 /// The longest `Retry-After` that is waited for here; a longer one ends the build, which may
 /// be asked for again.
-const LONGEST_PAUSE: Duration = Duration::from_mins(1);
+pub(super) const LONGEST_PAUSE: Duration = Duration::from_mins(1);
 
 /// Pushes an image under every reference.
 pub(super) async fn push(
@@ -231,7 +231,7 @@ fn short(hex: &str) -> &str {
 
 /// Doubling pauses, each between half and the whole of its length, so that builds that failed
 /// together do not come back together.
-fn backoff(attempt: u32) -> Duration {
+pub(super) fn backoff(attempt: u32) -> Duration {
     let whole = FIRST_PAUSE * 2_u32.saturating_pow(attempt.saturating_sub(1));
     whole.mul_f64(rand::random_range(0.5..=1.0))
 }

@@ -22,7 +22,7 @@ pub(super) struct Registry {
 }
 
 /// Content with its size, as a manifest names it.
-#[derive(Debug, Clone, PartialEq, Eq, serde::Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
 pub(super) struct Descriptor {
     pub(super) digest: Digest,
     pub(super) size: u64,
@@ -61,6 +61,8 @@ impl Registry {
             connect_timeout: Some(TIMEOUT),
             read_timeout: Some(TIMEOUT),
             user_agent: USER_AGENT,
+            // A known blob takes two requests then, not one for each 4 MiB.
+            use_monolithic_push: true,
             ..ClientConfig::default()
         };
         // `Client::new` would fall back to other settings when these are wrong.
@@ -75,6 +77,11 @@ impl Registry {
             Some(Credentials::IdentityToken(_)) | None => RegistryAuth::Anonymous,
         };
         Ok(Self { client, auth })
+    }
+
+    /// The client and the account, for those who send and fetch more than a manifest.
+    pub(super) fn into_parts(self) -> (Client, RegistryAuth) {
+        (self.client, self.auth)
     }
 
     /// Asks for the image that a tag names: its digest by `HEAD`, its manifest by that digest.

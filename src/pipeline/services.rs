@@ -8,9 +8,8 @@ use std::time::Duration;
 use super::commands::Env;
 use crate::catalog::Catalog;
 use crate::config::{Config, CredentialsConfig, Scope};
-use crate::image::RegistryAccess;
 use crate::image::credentials::Credentials;
-use crate::image::docker::DockerBackend;
+use crate::image::{Backend, RegistryAccess};
 use crate::model::command::{FileMount, Limits};
 use crate::model::failure::{Failure, FailureCode};
 use crate::model::image_reference::ImageReference;
@@ -27,7 +26,7 @@ pub struct Services {
     /// Where commands run.
     pub runner: Runner,
     /// What makes images.
-    pub backend: DockerBackend,
+    pub backend: Backend,
     /// Where caches are.
     pub cache: PathBuf,
     /// The operator's certificate authorities.

@@ -2,6 +2,7 @@
 #![allow(clippy::disallowed_methods, reason = "tests start programs, and the environment says where the parts are")]
 
 mod architecture;
+mod assembler;
 mod base_images;
 mod checkout;
 mod documents;

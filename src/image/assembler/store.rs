@@ -1,0 +1,163 @@
+//! The blobs of images on disk: content-addressed, appearing whole or not at all.
+
+use std::io::{self, Read, Write};
+use std::path::{Path, PathBuf};
+
+use serde::Serialize;
+use serde::de::DeserializeOwned;
+use sha2::{Digest as _, Sha256};
+
+use crate::image::registry::Descriptor;
+use crate::model::failure::{Failure, FailureCode};
+use crate::model::image_reference::Digest;
+
+/// The largest manifest, configuration or note that is read into memory.
+const DOCUMENT_LIMIT: u64 = 32 << 20;
+
+/// A directory of blobs, and of notes about them: what was made from what. Losing a note costs time only.
+#[derive(Debug, Clone)]
+pub(super) struct Store {
+    root: PathBuf,
+}
+
+impl Store {
+    pub(super) fn new(root: PathBuf) -> Self {
+        Self { root }
+    }
+
+    /// Where all of it is.
+    pub(super) fn directory(&self) -> &Path {
+        &self.root
+    }
+
+    /// Where a blob is, or would be.
+    pub(super) fn path(&self, digest: &Digest) -> PathBuf {
+        self.root.join("blobs/sha256").join(digest.hex())
+    }
+
+    pub(super) fn has(&self, blob: &Descriptor) -> bool {
+        std::fs::metadata(self.path(&blob.digest)).is_ok_and(|found| found.len() == blob.size)
+    }
+
+    /// A new blob, which gets its name when it is finished.
+    pub(super) fn writer(&self) -> Result<BlobWriter, Failure> {
+        let directory = self.root.join("blobs/sha256");
+        let made = std::fs::create_dir_all(&directory)
+            .and_then(|()| tempfile::Builder::new().prefix(".partial-").tempfile_in(&directory));
+        let file = made.map_err(|error| unwritable(&directory, &error))?;
+        Ok(BlobWriter { file, hash: Sha256::new(), size: 0 })
+    }
+
+    /// Keeps bytes as a blob.
+    pub(super) fn put(&self, bytes: &[u8]) -> Result<Descriptor, Failure> {
+        let mut writer = self.writer()?;
+        writer.write_all(bytes).map_err(|error| unwritable(&self.root, &error))?;
+        self.finish(writer)
+    }
+
+    /// Gives a blob its name.
+    pub(super) fn finish(&self, writer: BlobWriter) -> Result<Descriptor, Failure> {
+        let digest = digest_of(writer.hash);
+        let path = self.path(&digest);
+        // A power cut must not leave a name without its content.
+        let kept =
+            writer.file.as_file().sync_data().and_then(|()| writer.file.persist(&path).map_err(|error| error.error));
+        kept.map_err(|error| unwritable(&path, &error))?;
+        Ok(Descriptor { digest, size: writer.size })
+    }
+
+    /// The bytes of a manifest or configuration, checked against its digest.
+    pub(super) fn read(&self, digest: &Digest) -> Result<Vec<u8>, Failure> {
+        let path = self.path(digest);
+        let bytes = read_limited(&path).map_err(|error| unreadable(&path, &error))?;
+        if digest_of(Sha256::new_with_prefix(&bytes)) != *digest {
+            return Err(unreadable(&path, &io::Error::other("its content is not that of its name")));
+        }
+        Ok(bytes)
+    }
+
+    /// What was noted under a key.
+    pub(super) fn recall<T: DeserializeOwned>(&self, kind: &str, key: &str) -> Option<T> {
+        serde_json::from_slice(&read_limited(&self.root.join(kind).join(key)).ok()?).ok()
+    }
+
+    /// Notes a value under a key, which is a hash and so a file name.
+    pub(super) fn note<T: Serialize>(&self, kind: &str, key: &str, value: &T) {
+        let directory = self.root.join(kind);
+        let write = || -> io::Result<()> {
+            std::fs::create_dir_all(&directory)?;
+            let mut file = tempfile::NamedTempFile::new_in(&directory)?;
+            file.write_all(&serde_json::to_vec(value)?)?;
+            file.persist(directory.join(key)).map(drop).map_err(|error| error.error)
+        };
+        if let Err(error) = write() {
+            tracing::debug!(%error, kind, key, "a note cannot be kept");
+        }
+    }
+}
+
+/// A blob that is being written.
+pub(super) struct BlobWriter {
+    file: tempfile::NamedTempFile,
+    hash: Sha256,
+    size: u64,
+}
+
+impl Write for BlobWriter {
+    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+        let written = self.file.write(bytes)?;
+        self.hash.update(&bytes[..written]);
+        self.size += written as u64;
+        Ok(written)
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        self.file.flush()
+    }
+}
+
+/// A finished hash as a digest.
+pub(super) fn digest_of(hash: Sha256) -> Digest {
+    #[expect(clippy::expect_used, reason = "64 hexadecimal digits are a digest")]
+    format!("sha256:{}", hex::encode(hash.finalize())).parse().expect("a digest")
+}
+
+fn read_limited(path: &Path) -> io::Result<Vec<u8>> {
+    let mut bytes = Vec::new();
+    std::fs::File::open(path)?.take(DOCUMENT_LIMIT).read_to_end(&mut bytes)?;
+    Ok(bytes)
+}
+
+pub(super) fn unwritable(path: &Path, error: &io::Error) -> Failure {
+    let code = match error.kind() {
+        io::ErrorKind::StorageFull | io::ErrorKind::QuotaExceeded => FailureCode::DiskFull,
+        _ => FailureCode::Internal,
+    };
+    Failure::new(code, format!("`{}` cannot be written: {error}", path.display()))
+}
+
+pub(super) fn unreadable(path: &Path, error: &io::Error) -> Failure {
+    Failure::new(FailureCode::Internal, format!("`{}` in the cache of images cannot be read: {error}", path.display()))
+        .hint("remove the directory `images` of the cache; it is made anew")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_blob_has_the_name_of_its_content_and_notes_last() {
+        let directory = tempfile::tempdir().unwrap();
+        let store = Store::new(directory.path().to_owned());
+        let blob = store.put(b"abc").unwrap();
+        assert_eq!(blob.digest.hex(), "ba7816bf8f01cfea414140de5dae2223b00361a396177a9cb410ff61f20015ad");
+        assert!(store.has(&blob) && store.read(&blob.digest).unwrap() == b"abc");
+        drop(store.writer().unwrap());
+        assert_eq!(std::fs::read_dir(directory.path().join("blobs/sha256")).unwrap().count(), 1);
+        std::fs::write(store.path(&blob.digest), "abd").unwrap();
+        assert!(store.read(&blob.digest).is_err());
+        assert_eq!(store.recall::<u32>("layers", "00"), None);
+        store.note("layers", "00", &7_u32);
+        assert_eq!(store.recall("layers", "00"), Some(7_u32));
+    }
+}
