@@ -86,6 +86,7 @@ pub mod plan;
 pub mod clock;
 pub mod config;
 pub mod environment;
+pub mod machine;
 pub mod process;
 pub mod schema;
 pub mod secrets;

@@ -12,9 +12,10 @@ use super::{base_images, setup};
 use crate::catalog::Catalog;
 use crate::environment;
 use crate::image::docker::DockerBackend;
+use crate::machine::{self, Installation};
 use crate::model::failure::Failure;
 use crate::process::{Program, capture};
-use crate::toolchain::definition::Argument;
+use crate::toolchain::definition::{Argument, Definition};
 
 /// One thing that was looked at.
 #[derive(Debug, Serialize)]
@@ -33,7 +34,9 @@ pub(super) async fn doctor(cli: &Cli, format: &Format) -> Result<ExitCode, Failu
     let catalog = setup::catalog(cli, &config)?;
     let mut findings = vec![engine().await];
     findings.push(tool("git", &["--version"], true, "install Git: it fetches sources").await);
-    findings.push(tool("java", &["-version"], false, "only for `--runner host`: install a JDK").await);
+    for definition in catalog.toolchains.values().map(|toolchain| &toolchain.definition) {
+        findings.extend(installed(definition).await);
+    }
     for (program, title) in programs(&catalog) {
         findings.push(
             tool(
@@ -88,14 +91,38 @@ async fn engine() -> Finding {
     }
 }
 
-/// The programs that the toolchains' commands start, with the title of their toolchain.
+/// What this machine has of a toolchain, each installation a line.
+async fn installed(definition: &Definition) -> Vec<Finding> {
+    let Some(host) = &definition.host else { return Vec::new() };
+    let mut found: Vec<Installation> = Vec::new();
+    for release in &definition.releases {
+        for one in machine::installations(host, &release.version.to_string()).await {
+            if !found.contains(&one) {
+                found.push(one);
+            }
+        }
+    }
+    let finding = |there, detail| Finding {
+        what: definition.title.clone(),
+        there,
+        needed: false,
+        detail,
+        hint: Some(format!("only for `--runner host` and {}: install it", definition.title)),
+    };
+    if found.is_empty() {
+        return vec![finding(false, String::new())];
+    }
+    found.iter().map(|one| finding(true, format!("{} in {}", one.version, one.home.display()))).collect()
+}
+
+/// The programs that the toolchains' commands start besides, with the title of their toolchain.
 fn programs(catalog: &Catalog) -> BTreeMap<String, String> {
     let mut programs = BTreeMap::new();
     for definition in catalog.toolchains.values().map(|toolchain| &toolchain.definition) {
         for step in &definition.steps {
             let Some(Argument::One(program)) = step.command.first() else { continue };
             // What lies at a path is made by the build itself.
-            if program.contains('/') {
+            if program.contains('/') || is_toolchain(definition, program) {
                 continue;
             }
             let releases = definition
@@ -106,6 +133,11 @@ fn programs(catalog: &Catalog) -> BTreeMap<String, String> {
         }
     }
     programs
+}
+
+/// Whether a program is the one that installations of the toolchain are found by.
+fn is_toolchain(definition: &Definition, program: &str) -> bool {
+    definition.host.as_ref().is_some_and(|host| host.program.rsplit('/').next() == Some(program))
 }
 
 /// Whether a program answers when it is asked for its version, and the first line of what it says.

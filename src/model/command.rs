@@ -27,10 +27,10 @@ pub struct CacheMount {
     pub target: PathBuf,
 }
 
-/// A file that only this command sees (settings, credentials, trust stores), read-only.
+/// A file that only this command sees (settings, credentials, trust stores), or a directory of tools; read-only.
 #[derive(Clone, PartialEq, Eq)]
 pub struct FileMount {
-    /// The file on the host.
+    /// Where it is on the host.
     pub source: PathBuf,
     /// Where the command sees it.
     pub target: PathBuf,

@@ -3,6 +3,7 @@
 pub mod command;
 pub mod failure;
 pub mod image_reference;
+pub mod installation;
 pub mod names;
 pub mod origin;
 pub mod plan;

@@ -7,6 +7,7 @@ use serde::Serialize;
 
 use super::command::Network;
 use super::failure::{Step, Warning};
+use super::installation::{Extra, Host};
 use super::origin::Decision;
 use super::settings::Kind;
 
@@ -72,9 +73,28 @@ pub struct Plan {
     /// Where commands see a file of the operator's, and the setting that says where it is.
     #[serde(skip)]
     pub files: BTreeMap<String, String>,
+    /// Where commands see a text that planning made.
+    #[serde(skip)]
+    pub texts: BTreeMap<String, String>,
+    /// Where machines have the release, and where commands see it.
+    #[serde(skip)]
+    pub host: Option<PlannedHost>,
     /// Files with credentials, by where the commands of one step see them.
     #[serde(skip)]
     pub secret_files: BTreeMap<String, PlannedSecretFile>,
+}
+
+/// The release on a machine of its own, for the host runner.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct PlannedHost {
+    /// The release.
+    pub version: String,
+    /// Other names of it.
+    pub aliases: Vec<String>,
+    /// Where the build image has it, if commands name that place.
+    pub home: Option<String>,
+    /// Where to look.
+    pub host: Host,
 }
 
 /// A file with credentials; the plan holds names, never values.
@@ -156,9 +176,34 @@ pub struct PlannedToolchain {
     /// The image its commands run in.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub image: Option<String>,
+    /// Further releases within the commands' reach.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub extras: Vec<PlannedExtra>,
     /// The shape of the application, a word of the toolchain's data.
     #[serde(skip_serializing_if = "String::is_empty")]
     pub shape: String,
+}
+
+/// A release within the reach of another's commands: taken out of its build image once, and mounted read-only.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, JsonSchema)]
+pub struct PlannedExtra {
+    /// `jdk-8`
+    pub name: String,
+    /// The release.
+    pub version: String,
+    /// The build image that it is taken from.
+    pub image: String,
+    /// Where commands see it.
+    pub home: String,
+    /// How it is copied out of its image, and checked.
+    #[serde(skip)]
+    pub recipe: Extra,
+    /// Other names of the release.
+    #[serde(skip)]
+    pub aliases: Vec<String>,
+    /// Where machines have it.
+    #[serde(skip)]
+    pub host: Option<Host>,
 }
 
 /// One command of a plan. Its environment shows no secret: those join it when it runs.

@@ -71,7 +71,7 @@ pub struct ToolchainSettings {
     pub args: Option<Vec<String>>,
     /// Environment of the toolchain's commands.
     pub env: BTreeMap<String, String>,
-    /// Further releases that the build needs beside its own.
+    /// Further releases within the build's reach, by name: `["jdk-8"]`. Commands see it at `/slipway/extras/jdk-8`, which `JDK_8_HOME` names too. JDKs that a pom's toolchains ask for need no mention.
     pub extras: Option<Vec<String>>,
     /// Whether the project's tests run.
     pub tests: Option<bool>,

@@ -10,15 +10,17 @@ use tokio_util::sync::CancellationToken;
 
 use super::context::layer_directory;
 use super::deadline::Deadline;
+use super::extras::{self, Extras};
 use super::record::Record;
 use super::services::{self, Services};
 use super::{disk, secret_files};
 use crate::image::LogSink;
-use crate::model::command::{CacheMount, Command, Exit};
+use crate::model::command::{CacheMount, Command, Exit, FileMount};
 use crate::model::failure::{Failure, FailureCode};
 use crate::model::plan::{LayerSource, Plan, PlannedStep};
 use crate::model::request::BuildRequest;
 use crate::output::{Line, Redactor, Tail};
+use crate::process::Translation;
 use crate::runner::{Runner, failure_of};
 use crate::workspace::Workspace;
 
@@ -29,6 +31,7 @@ struct Build<'a> {
     request: &'a BuildRequest,
     plan: &'a Plan,
     workspace: &'a Workspace,
+    extras: &'a Extras,
 }
 
 /// Runs all commands of the plan.
@@ -46,7 +49,9 @@ pub(super) async fn run(
         return Err(Failure::new(FailureCode::ToolMissing, message)
             .hint("leave out `--runner host`, and start a Docker Engine"));
     }
-    let build = Build { services, request, plan, workspace };
+    let Some(first) = plan.steps.first() else { return Ok(()) };
+    let extras = deadline.step(first.step, |stop| async move { extras::bring(services, plan, &stop).await }).await?;
+    let build = Build { services, request, plan, workspace, extras: &extras };
     for commands in plan.steps.chunk_by(|one, next| one.step == next.step) {
         let Some(step) = commands.first().map(|planned| planned.step) else { continue };
         let log = record.log(step);
@@ -73,7 +78,7 @@ async fn one(
     log: LogSink<'_>,
     cancel: &CancellationToken,
 ) -> Result<bool, Failure> {
-    let Build { services, request, plan, workspace } = build;
+    let Build { services, request, plan, workspace, .. } = build;
     let secret = secret_files::write(services, plan, planned.step, workspace).await?;
     let hidden = secret.secrets.iter().cloned().chain(services.proxy_passwords());
     let redactor = Arc::new(Redactor::new(hidden));
@@ -164,12 +169,13 @@ async fn bounded(
 
 /// The planned command with everything that only this machine knows.
 fn command(build: Build<'_>, planned: &PlannedStep, left: Duration) -> Result<Command, Failure> {
-    let Build { services, request, plan, workspace } = build;
+    let Build { services, request, plan, workspace, extras } = build;
     let mut env = services.network_env();
-    env.extend(planned.env.clone().into_iter().filter(|(_, value)| !value.is_empty()));
+    env.extend(planned.env.clone());
     if let Runner::Host(_) = services.runner {
         // The tools are where this machine has them; what they keep at home lasts as long as the build.
-        env.extend(crate::environment::variable("PATH").map(|path| ("PATH".to_owned(), path)));
+        env.insert("PATH".to_owned(), extras.search_path());
+        env.extend(extras.env.iter().cloned());
         env.insert("HOME".to_owned(), workspace.files().display().to_string());
     }
     let mut caches: Vec<CacheMount> = Vec::new();
@@ -179,7 +185,9 @@ fn command(build: Build<'_>, planned: &PlannedStep, left: Duration) -> Result<Co
     for (name, target) in &plan.outputs {
         caches.push(CacheMount { source: output(plan, name, workspace)?, target: PathBuf::from(target) });
     }
-    Ok(Command {
+    let mut files = services.files(&plan.files);
+    files.extend(extras.mounts.iter().cloned());
+    let mut command = Command {
         build: request.id.to_string(),
         step: planned.step,
         argv: planned.command.clone(),
@@ -189,9 +197,26 @@ fn command(build: Build<'_>, planned: &PlannedStep, left: Duration) -> Result<Co
         image: plan.toolchain.image.clone().unwrap_or_default(),
         workspace: workspace.source(),
         caches,
-        files: services.files(&plan.files),
+        files,
         limits: services.limits(left),
-    })
+    };
+    let texts = texts(build, &command)?;
+    command.files.extend(texts);
+    Ok(command)
+}
+
+/// Writes the texts that planning made; on the host, paths in them become the host's.
+fn texts(build: Build<'_>, command: &Command) -> Result<Vec<FileMount>, Failure> {
+    let translation = matches!(build.services.runner, Runner::Host(_)).then(|| Translation::of(command));
+    let mut files = Vec::new();
+    for (index, (target, text)) in build.plan.texts.iter().enumerate() {
+        let source = build.workspace.files().join(format!("text-{index}"));
+        let text = translation.as_ref().map_or_else(|| text.clone(), |translation| translation.text(text));
+        std::fs::write(&source, text.trim_start())
+            .map_err(|error| Failure::new(FailureCode::Internal, format!("`{}`: {error}", source.display())))?;
+        files.push(FileMount { source, target: PathBuf::from(target) });
+    }
+    Ok(files)
 }
 
 /// The directory that an output fills: its layer's place in the build context.

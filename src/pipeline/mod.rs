@@ -4,6 +4,7 @@ mod commands;
 mod context;
 mod deadline;
 mod disk;
+mod extras;
 mod image;
 mod record;
 mod secret_files;

@@ -7,7 +7,9 @@ use sha2::{Digest, Sha256};
 
 use super::{Facts, template};
 use crate::model::failure::{Failure, FailureCode, Warning};
-use crate::model::plan::{Offline, PlannedArtifact, PlannedLibrary, PlannedSecretFile, PlannedStep, WORKSPACE};
+use crate::model::plan::{
+    Offline, PlannedArtifact, PlannedHost, PlannedLibrary, PlannedSecretFile, PlannedStep, WORKSPACE,
+};
 use crate::model::settings::Kind;
 use crate::model::source_tree::join;
 use crate::toolchain::definition::{Definition, SecretFile, StepDefinition};
@@ -25,6 +27,9 @@ pub(super) fn steps(facts: &Facts<'_>, context: &Value) -> Result<Vec<PlannedSte
             env.extend(template::map(&release.env, context)?);
         }
         env.extend(template::map(&step.env, context)?);
+        env.retain(|_, value| !value.is_empty());
+        let variable = |name: &str| format!("{}_HOME", name.to_uppercase().replace(['-', '.'], "_"));
+        env.extend(facts.extras.planned.iter().map(|extra| (variable(&extra.name), extra.home.clone())));
         env.extend(facts.settings.value.toolchain.env.clone());
         steps.push(PlannedStep {
             step: step.step,
@@ -38,6 +43,19 @@ pub(super) fn steps(facts: &Facts<'_>, context: &Value) -> Result<Vec<PlannedSte
         });
     }
     Ok(steps)
+}
+
+/// Where machines have the release.
+pub(super) fn host(facts: &Facts<'_>) -> Option<PlannedHost> {
+    let (definition, release) = (&facts.toolchain.definition, facts.release.release?);
+    // Where commands run in another release's image, the own one is among the extras.
+    let own = facts.extras.home.is_empty();
+    Some(PlannedHost {
+        version: release.version.to_string(),
+        aliases: release.aliases.clone(),
+        home: definition.extra.as_ref().filter(|_| own).map(|extra| extra.home.clone()),
+        host: definition.host.clone()?,
+    })
 }
 
 /// Versions of further tools.

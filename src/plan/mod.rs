@@ -5,6 +5,7 @@
 mod base;
 mod commands;
 mod detect;
+mod extras;
 mod image;
 mod own_dockerfile;
 pub mod print;
@@ -43,6 +44,8 @@ pub fn plan(request: &BuildRequest, tree: &SourceTree, catalog: &Catalog) -> Res
     let findings = inspect(request, &settings, definition, tree)?;
     let release = release::choose(&settings, definition, &findings, &catalog.as_of)?;
 
+    let extras = extras::choose(&settings, &findings, toolchain.value, release.release, catalog)?;
+
     let mut decisions = vec![Decision {
         key: "toolchain.name".into(),
         value: json!(definition.name),
@@ -50,6 +53,7 @@ pub fn plan(request: &BuildRequest, tree: &SourceTree, catalog: &Catalog) -> Res
         rejected: toolchain.rejected.clone(),
     }];
     decisions.extend(release.decision.clone());
+    decisions.extend(extras.decision.clone());
     decisions.extend(findings.module.as_ref().map(|module| Decision {
         key: "application.module".into(),
         value: json!(module.value),
@@ -66,6 +70,7 @@ pub fn plan(request: &BuildRequest, tree: &SourceTree, catalog: &Catalog) -> Res
         toolchain: toolchain.value,
         findings: &findings,
         release: &release,
+        extras: &extras,
     };
     let context = facts.context();
     let steps = commands::steps(&facts, &context)?;
@@ -99,7 +104,8 @@ pub fn plan(request: &BuildRequest, tree: &SourceTree, catalog: &Catalog) -> Res
             name: definition.name.clone(),
             version: release.version.clone(),
             tools: commands::tools(&facts, &context)?,
-            image: facts.build_image()?,
+            image: extras.image.clone(),
+            extras: extras.planned.clone(),
             shape: findings.shape.clone(),
         },
         decisions,
@@ -118,6 +124,8 @@ pub fn plan(request: &BuildRequest, tree: &SourceTree, catalog: &Catalog) -> Res
         container_only: definition.container_only,
         outputs: definition.outputs.clone(),
         files: definition.files.clone(),
+        texts: template::map(&definition.texts, &context)?,
+        host: commands::host(&facts),
         secret_files: commands::secret_files(definition),
     })
 }
@@ -154,6 +162,7 @@ struct Facts<'a> {
     toolchain: &'a crate::catalog::Toolchain,
     findings: &'a Findings,
     release: &'a release::Chosen<'a>,
+    extras: &'a extras::Extras,
 }
 
 impl Facts<'_> {
@@ -165,6 +174,8 @@ impl Facts<'_> {
             "shape": self.findings.shape,
             "release": self.release.version,
             "older_releases": self.older_releases(),
+            "home": self.extras.home,
+            "homes": self.extras.homes,
             "kind": self.request.kind,
             "directory": self.request.source.directory(),
             "name": self.request.name,
@@ -185,12 +196,6 @@ impl Facts<'_> {
         older.retain(|version| chosen.is_some_and(|chosen| *version < chosen));
         older.sort();
         older.iter().rev().map(ToString::to_string).collect()
-    }
-
-    /// The reference of the image that commands run in.
-    fn build_image(&self) -> Result<Option<String>, Failure> {
-        let Some(name) = self.release.release.and_then(|release| release.build.as_deref()) else { return Ok(None) };
-        Ok(Some(base::base(self.catalog, name)?.reference.clone()))
     }
 }
 

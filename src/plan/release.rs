@@ -150,7 +150,8 @@ fn outbid(found: &Found<Demand>, release: &Release) -> Rejected {
     }
 }
 
-fn find<'a>(version: &str, definition: &'a Definition) -> Option<&'a Release> {
+/// The release of this name.
+pub(super) fn find<'a>(version: &str, definition: &'a Definition) -> Option<&'a Release> {
     let alias = |release: &&Release| release.aliases.iter().any(|alias| alias == version);
     if let Some(release) = definition.releases.iter().find(alias) {
         return Some(release);

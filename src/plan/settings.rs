@@ -14,7 +14,7 @@ pub(super) struct Stated {
     /// The merged value.
     pub(super) value: Settings,
     /// Origins by the setting's path: `toolchain.version`.
-    origins: BTreeMap<String, Origin>,
+    pub(super) origins: BTreeMap<String, Origin>,
     /// What was ignored.
     pub(super) warnings: Vec<Warning>,
 }

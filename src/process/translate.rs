@@ -63,7 +63,7 @@ fn text_of(path: &Path) -> String {
 }
 
 fn delimits(character: char) -> bool {
-    character.is_whitespace() || "=:,;\"'".contains(character)
+    character.is_whitespace() || "=:,;\"'<>".contains(character)
 }
 
 fn ends_component(rest: &str) -> bool {
@@ -102,6 +102,7 @@ mod tests {
             ("-I/workspace/include", "-I/b/1/include"),
             ("@/workspace/args", "@/b/1/args"),
             ("file:///workspace/repo", "file:///b/1/repo"),
+            ("<home>/cache/m2</home>", "<home>/var/m2</home>"),
         ] {
             assert_eq!(translation().text(from), to);
         }

@@ -117,6 +117,21 @@ impl Sandbox {
         Ok(directories + containers::sweep(&self.docker).await.map_err(|error| engine(&error))?)
     }
 
+    /// The id of an image that the Engine has.
+    ///
+    /// # Errors
+    /// `base_image_missing`, `engine_unavailable`.
+    pub async fn image_id(&self, reference: &str) -> Result<String, Failure> {
+        match self.docker.inspect_image(reference).await {
+            Ok(image) => Ok(image.id.unwrap_or_default()),
+            Err(Error::DockerResponseServerError { status_code: 404, .. }) => {
+                let text = format!("the Docker Engine has no image `{reference}`");
+                Err(Failure::new(FailureCode::BaseImageMissing, text))
+            }
+            Err(error) => Err(engine(&error)),
+        }
+    }
+
     async fn run_in_container(
         &self,
         command: &Command,

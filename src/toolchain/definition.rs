@@ -7,6 +7,7 @@ use serde::Deserialize;
 use super::version::Version;
 use crate::model::command::Network;
 use crate::model::failure::Step;
+use crate::model::installation::{Extra, Host};
 use crate::model::plan::LayerSource;
 
 /// A toolchain's definition.
@@ -56,6 +57,13 @@ pub struct Definition {
     /// Where commands see a file of the operator's, and the setting that says where it is.
     #[serde(default)]
     pub files: BTreeMap<String, String>,
+    /// Where commands see a text that planning makes: templates.
+    #[serde(default)]
+    pub texts: BTreeMap<String, String>,
+    /// What a release of it brings along for other releases' commands.
+    pub extra: Option<Extra>,
+    /// Where a machine has it, for the host runner.
+    pub host: Option<Host>,
     /// Where commands of one step see a file with credentials, and what it is made of.
     #[serde(default)]
     pub secret_files: BTreeMap<String, SecretFile>,
@@ -127,6 +135,9 @@ pub struct Release {
     pub released: Option<jiff::civil::Date>,
     /// The day its support ends, `YYYY-MM-DD`.
     pub end_of_life: Option<String>,
+    /// The C library of its build image: of several releases, commands run in the image with the newest.
+    #[serde(default, deserialize_with = "optional_version")]
+    pub libc: Option<Version>,
     /// Environment of every command of this release.
     #[serde(default)]
     pub env: BTreeMap<String, String>,
@@ -301,6 +312,10 @@ fn bridge() -> Network {
 
 fn day<'de, D: serde::Deserializer<'de>>(deserializer: D) -> Result<Option<jiff::civil::Date>, D::Error> {
     String::deserialize(deserializer)?.parse().map(Some).map_err(serde::de::Error::custom)
+}
+
+fn optional_version<'de, D: serde::Deserializer<'de>>(deserializer: D) -> Result<Option<Version>, D::Error> {
+    version(deserializer).map(Some)
 }
 
 fn version<'de, D: serde::Deserializer<'de>>(deserializer: D) -> Result<Version, D::Error> {

@@ -42,6 +42,8 @@ pub struct Findings {
     pub suggestions: Vec<Found<Demand>>,
     /// When versions of dependencies were pinned, in seconds since 1970, where any are.
     pub pinned: Option<Found<i64>>,
+    /// Further releases that the manifests ask for, by version (`toolchain.extras`).
+    pub extras: Vec<Found<String>>,
     /// The module that is built (`application.module`), where the ecosystem has modules.
     pub module: Option<Found<String>>,
     /// The ways the application can start, by name; the plan takes `web`, or the only one.

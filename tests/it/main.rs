@@ -7,6 +7,7 @@ mod base_images;
 mod checkout;
 mod documents;
 mod examples;
+mod extras;
 mod failures;
 mod image;
 mod interrupt;

@@ -49,14 +49,22 @@ pub(super) fn of_module(poms: &Poms<'_>, module: &Effective) -> Result<Vec<Found
     Ok(found)
 }
 
-/// JDKs that the toolchains plugin asks for.
-pub(super) fn toolchains(module: &Effective) -> Result<Vec<String>, Failure> {
+/// JDKs that the toolchains plugin, or a plugin's own `jdkToolchain`, asks for beside the one that Maven runs on.
+/// A range is no JDK that anyone asked for: the one that Maven runs on may do.
+pub(super) fn toolchains(module: &Effective) -> Result<Vec<Found<String>>, Failure> {
     let mut found = Vec::new();
-    for plugin in module.plugins.iter().filter(|plugin| plugin.artifact == "maven-toolchains-plugin") {
+    for plugin in &module.plugins {
+        let path = match plugin.artifact.as_str() {
+            "maven-toolchains-plugin" => "toolchains/jdk/version",
+            _ => "jdkToolchain/version",
+        };
         for configuration in plugin.configurations() {
-            for element in configuration.all("toolchains/jdk/version") {
-                let value = module.value(element, "version")?;
-                found.extend(value.and_then(|value| major(&value.value)).map(|major| major.to_string()));
+            for element in configuration.all(path) {
+                let value = module.value(element, &format!("{}: {path}", plugin.artifact))?;
+                found.extend(value.and_then(|value| {
+                    let version = major(&value.value)?.to_string();
+                    Some(Found::new(version, value.origin))
+                }));
             }
         }
     }

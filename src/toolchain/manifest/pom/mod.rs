@@ -155,7 +155,7 @@ fn describe(
         if whole || module.packaging == "pom" { (0..reactor.modules.len()).collect() } else { reactor.closure(index) };
     let mut findings =
         Findings { versions: jdk::of_files(inspection.tree, &module.pom.directory), ..Findings::default() };
-    let (mut toolchains, mut test_jar, mut snapshots, mut git) = (Vec::new(), false, false, false);
+    let (mut test_jar, mut snapshots, mut git) = (false, false, false);
     let known_git: Vec<_> =
         inspection.facts.get("git_plugins").and_then(toml::Value::as_array).into_iter().flatten().collect();
     for one in closure.iter().map(|index| &reactor.modules[*index]) {
@@ -166,7 +166,8 @@ fn describe(
         findings
             .versions
             .extend(demands.into_iter().filter(|new| !findings.versions.contains(new)).collect::<Vec<_>>());
-        toolchains.extend(jdk::toolchains(one)?);
+        let extras = jdk::toolchains(one)?;
+        findings.extras.extend(extras.into_iter().filter(|new| !findings.extras.contains(new)).collect::<Vec<_>>());
         let outside = one.dependencies.iter().filter(|dependency| reactor.provider(one, dependency).is_none());
         snapshots |= outside
             .filter_map(|dependency| dependency.text_of("version"))
@@ -179,12 +180,10 @@ fn describe(
         });
         git |= one.plugins.iter().any(|plugin| known_git.iter().any(|known| known.as_str() == Some(&plugin.artifact)));
     }
-    toolchains.sort();
-    toolchains.dedup();
     let root = reactor.modules.first().map_or("", |module| module.pom.directory.as_str());
     let maven = wrapper::maven_version(inspection.tree, root);
     let main_class = runnable.and_then(|runnable| runnable.main_class.clone());
-    let variables: [(&str, Value); 16] = [
+    let variables: [(&str, Value); 15] = [
         ("module_dir", json!(module.pom.directory)),
         ("reactor_root", json!(root)),
         ("artifact_id", json!(module.artifact)),
@@ -199,7 +198,6 @@ fn describe(
         ("maven_version", json!(maven.map(|found| found.value.to_string()))),
         ("snapshot_dependencies", json!(snapshots)),
         ("git_plugin", json!(git)),
-        ("toolchain_jdks", json!(toolchains)),
         ("jvm_config", json!(wrapper::words(inspection.tree, root, "jvm.config"))),
     ];
     findings.variables = variables.into_iter().map(|(key, value)| (key.to_owned(), value)).collect();

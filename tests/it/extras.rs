@@ -1,0 +1,84 @@
+//! Several JDKs in one build: Maven runs on one and compiles with another.
+
+use std::process::Command;
+
+use crate::support::project::Project;
+use crate::support::slipway::Slipway;
+
+/// Compiles with JDK 8 alone: later ones have no `sun.misc.BASE64Encoder`.
+const MAIN: &str = "package com.example;
+
+public class Main {
+    public static void main(String[] arguments) {
+        System.out.println(new sun.misc.BASE64Encoder().encode(\"built\".getBytes()));
+    }
+}
+";
+
+/// Maven has to run on JDK 17: its own rule says so.
+const POM: &str = "<project>
+  <modelVersion>4.0.0</modelVersion>
+  <groupId>com.example</groupId>
+  <artifactId>two-jdks</artifactId>
+  <version>1</version>
+  <properties>
+    <maven.compiler.source>1.8</maven.compiler.source>
+    <maven.compiler.target>1.8</maven.compiler.target>
+    <project.build.sourceEncoding>UTF-8</project.build.sourceEncoding>
+  </properties>
+  <build>
+    <plugins>
+      <plugin>
+        <artifactId>maven-enforcer-plugin</artifactId>
+        <version>3.5.0</version>
+        <executions>
+          <execution>
+            <goals><goal>enforce</goal></goals>
+            <configuration><rules><requireJavaVersion><version>[17,18)</version></requireJavaVersion></rules></configuration>
+          </execution>
+        </executions>
+      </plugin>
+      <plugin>
+        <artifactId>maven-toolchains-plugin</artifactId>
+        <version>3.2.0</version>
+        <executions><execution><goals><goal>toolchain</goal></goals></execution></executions>
+        <configuration><toolchains><jdk><version>1.8</version></jdk></toolchains></configuration>
+      </plugin>
+      <plugin>
+        <artifactId>maven-jar-plugin</artifactId>
+        <configuration><archive><manifest><mainClass>com.example.Main</mainClass></manifest></archive></configuration>
+      </plugin>
+    </plugins>
+  </build>
+</project>
+";
+
+#[tokio::test(flavor = "multi_thread")]
+async fn maven_runs_on_jdk_17_and_compiles_with_jdk_8() {
+    let project = Project::new("two-jdks", &[("pom.xml", POM), ("src/main/java/com/example/Main.java", MAIN)]);
+    project.commit();
+    let run = Slipway::new().build(&project.path(), &[]).await;
+    let references = run.report["image"]["references"].as_array().cloned().unwrap_or_default();
+    for reference in references.iter().filter_map(|reference| reference.as_str()) {
+        let _ = Command::new("docker").args(["image", "rm", "--force", reference]).output();
+    }
+    assert_eq!(run.report["outcome"], "succeeded", "{}", run.text());
+    assert_eq!(run.report["toolchain"]["version"], "17", "{}", run.text());
+    let extras = run.report["toolchain"]["extras"].as_array().cloned().unwrap_or_default();
+    let names: Vec<_> = extras.iter().filter_map(|extra| extra["name"].as_str()).collect();
+    assert_eq!(names, ["jdk-8", "jdk-17"], "the image is JDK 8's, whose C library is newer: {}", run.text());
+    assert!(run.stderr.contains("JDK[/slipway/extras/jdk-8]"), "{}", run.text());
+    let decided = run.report["decisions"].as_array().unwrap();
+    let extras = decided.iter().find(|decision| decision["key"] == "toolchain.extras").expect("it is a decision");
+    assert_eq!(extras["origin"]["path"], "pom.xml");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn an_extra_that_is_not_there_is_named_with_what_is() {
+    let project = Project::new("two-jdks", &[("pom.xml", POM), ("src/main/java/com/example/Main.java", MAIN)]);
+    project.commit();
+    let run =
+        Slipway::new().build(&project.path(), &["--set".to_owned(), "toolchain.extras=[\"jdk-7\"]".to_owned()]).await;
+    assert_eq!(run.failure_code(), "version_unknown", "{}", run.text());
+    assert!(run.failure()["candidates"].to_string().contains("jdk-21"), "{}", run.text());
+}
