@@ -11,6 +11,10 @@ use crate::catalog::OwnDockerfiles;
 use crate::model::failure::{Failure, FailureCode, Step};
 use crate::model::settings::ToolchainSettings;
 
+mod amqp;
+
+pub use amqp::{Amqp, Lanes, WorkerConfig};
+
 /// The whole configuration.
 #[derive(Debug, Clone, Default, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields, default)]
@@ -33,6 +37,10 @@ pub struct Config {
     pub build: Build,
     /// Defaults by toolchain: `[defaults.maven]`.
     pub defaults: BTreeMap<String, ToolchainSettings>,
+    /// The broker that messages come from.
+    pub amqp: Amqp,
+    /// How `slipway worker` works.
+    pub worker: WorkerConfig,
 }
 
 /// `[registry]`
@@ -174,7 +182,7 @@ pub struct LimitsConfig {
 impl Default for LimitsConfig {
     fn default() -> Self {
         Self {
-            timeout: Duration::from_mins(30),
+            timeout: Duration::from_mins(25),
             steps: BTreeMap::new(),
             silence: Duration::from_mins(10),
             memory: 4 << 30,
@@ -319,13 +327,14 @@ impl Config {
         Ok(last)
     }
 
-    /// The settings that are URLs and stand in plans, by key.
+    /// The settings that are URLs and stand in plans or messages, by key.
     fn urls(&self) -> impl Iterator<Item = (&'static str, &str)> {
         let mirrors = &self.mirrors;
         let stated = [
             ("mirrors.python_index", mirrors.python_index.as_deref()),
             ("mirrors.go_proxy", mirrors.go_proxy.as_deref()),
             ("mirrors.maven_deploy.url", mirrors.maven_deploy.as_ref().map(|deploy| deploy.url.as_str())),
+            ("amqp.url", self.amqp.url.as_deref()),
         ];
         stated.into_iter().filter_map(|(key, value)| Some((key, value?)))
     }
@@ -363,7 +372,17 @@ pub mod duration {
     }
 
     pub(super) fn serialize<S: Serializer>(duration: &Duration, serializer: S) -> Result<S::Ok, S::Error> {
-        serializer.serialize_str(&format!("{}s", duration.as_secs()))
+        serializer.serialize_str(&text(*duration))
+    }
+
+    /// Writes a duration in the largest unit that it is a whole number of.
+    #[must_use]
+    pub fn text(duration: Duration) -> String {
+        match duration.as_secs() {
+            seconds if seconds > 0 && seconds % 3600 == 0 => format!("{}h", seconds / 3600),
+            seconds if seconds > 0 && seconds % 60 == 0 => format!("{}m", seconds / 60),
+            seconds => format!("{seconds}s"),
+        }
     }
 }
 

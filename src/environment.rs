@@ -35,6 +35,14 @@ pub fn cache_directory() -> PathBuf {
     cache.join("slipway")
 }
 
+/// Where what has to last is kept (XDG Base Directory Specification).
+#[must_use]
+pub fn state_directory() -> PathBuf {
+    let home = || variable("HOME").map(|home| PathBuf::from(home).join(".local/state"));
+    let state = variable("XDG_STATE_HOME").map(PathBuf::from).or_else(home).unwrap_or_else(std::env::temp_dir);
+    state.join("slipway")
+}
+
 /// The machine's bundle of certificate authorities.
 #[must_use]
 pub fn ca_bundle() -> Option<PathBuf> {

@@ -87,6 +87,7 @@ pub mod clock;
 pub mod config;
 pub mod environment;
 pub mod machine;
+pub mod message;
 pub mod process;
 pub mod schema;
 pub mod secrets;
@@ -97,6 +98,7 @@ pub mod output;
 pub mod runner;
 pub mod sandbox;
 
+pub mod amqp;
 pub mod artifact;
 pub mod base_images;
 pub mod checkout;
@@ -109,4 +111,6 @@ pub mod workspace;
 pub mod pipeline;
 
 // Triggers.
+pub mod worker;
+
 pub mod cli;

@@ -26,11 +26,29 @@ pub fn config() -> Value {
     schemars::schema_for!(crate::config::Config).to_value()
 }
 
+/// Of build messages.
+#[must_use]
+pub fn message() -> Value {
+    schemars::schema_for!(crate::message::BuildMessage).to_value()
+}
+
+/// Of event messages.
+#[must_use]
+pub fn event() -> Value {
+    schemars::schema_for!(crate::message::EventMessage).to_value()
+}
+
+/// Of cancel messages.
+#[must_use]
+pub fn cancel() -> Value {
+    schemars::schema_for!(crate::message::CancelMessage).to_value()
+}
+
 #[cfg(test)]
 mod tests {
     #[test]
     fn what_people_write_refuses_unknown_keys() {
-        for schema in [super::settings(), super::config()] {
+        for schema in [super::settings(), super::config(), super::message(), super::cancel()] {
             assert_eq!(schema["additionalProperties"], false);
         }
     }

@@ -58,6 +58,16 @@ pub struct Fetched {
     pub(super) cache: PathBuf,
 }
 
+/// The commit that a source means now; nothing is fetched where the repository itself can say.
+///
+/// # Errors
+/// As for [`resolve_and_fetch`].
+pub async fn commit_of(source: &Source, access: &Access, cache: &Path) -> Result<CommitSha, Failure> {
+    let mirror = Mirror::of(cache, &source.url, access);
+    access.allow.check(&source.url, "The source")?;
+    Ok(resolve(source, access, &mirror).await?.commit)
+}
+
 /// Resolves a source to one commit and brings it into its mirror, below `cache`.
 ///
 /// The repository is asked each time with the credentials given, so a warm mirror serves

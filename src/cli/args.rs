@@ -5,6 +5,7 @@ use std::path::PathBuf;
 use clap::{Args, Parser, Subcommand, ValueEnum};
 
 use crate::config::{BackendKind, RunnerKind};
+use crate::model::names::BuildId;
 use crate::model::settings::Kind;
 
 /// Turns a commit into a container image; application teams write no Dockerfile.
@@ -50,6 +51,30 @@ pub(super) enum Verb {
     /// List, build, push or check the base images
     #[command(subcommand, name = "base-images")]
     BaseImages(BaseImagesVerb),
+    /// Take build messages from the queue, build, push and report, until SIGTERM
+    #[command(
+        after_help = "The queues have to be there: `slipway queues declare`.\n\nSIGTERM or Ctrl-C: takes no more builds, lets those that run end within `worker.grace`, and exits with 0; a second\none gives them back to the queue at once. SIGHUP: reads the configuration again for the next build."
+    )]
+    Worker(WorkerFlags),
+    /// Declare, check or show the exchanges and queues
+    #[command(subcommand)]
+    Queues(QueuesVerb),
+    /// Send a build message
+    #[command(
+        after_help = "The message is JSON: `slipway schema message`. `version` and `id` may be left out. A branch is resolved to its commit\nbefore it is sent.\n\nExamples:\n  slipway submit build.json --wait\n  jq -n '{source: {url: env.CI_REPOSITORY}, …}' | slipway submit - --wait"
+    )]
+    Submit(SubmitFlags),
+    /// Cancel a build, wherever it is; one that has ended stays as it is
+    Cancel {
+        /// The build's id
+        id: BuildId,
+        /// Why; the report shows it
+        #[arg(long)]
+        reason: Option<String>,
+    },
+    /// Look at messages that killed workers or could not be read
+    #[command(subcommand)]
+    Dead(DeadVerb),
     /// Say what is there, what is missing, and what to do about it
     Doctor(Format),
     /// Print the JSON schema of a format
@@ -135,6 +160,69 @@ pub(super) struct BuildFlags {
     pub(super) output: Option<String>,
 }
 
+/// Flags of `worker`.
+#[derive(Debug, Clone, Args)]
+pub(super) struct WorkerFlags {
+    /// How log lines look
+    #[arg(long, value_enum, default_value_t = LogFormat::Text)]
+    pub(super) log: LogFormat,
+}
+
+/// How log lines look.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub(super) enum LogFormat {
+    /// For people
+    Text,
+    /// One JSON document a line
+    Json,
+}
+
+/// What to do with exchanges and queues.
+#[derive(Debug, Clone, Subcommand)]
+pub(super) enum QueuesVerb {
+    /// Make what is not there
+    Declare,
+    /// Say what is missing or has another shape; change nothing
+    Check(Format),
+    /// Print the exchanges, queues and bindings; needs no broker
+    Show(Format),
+}
+
+/// Flags of `submit`.
+#[derive(Debug, Clone, Args)]
+pub(super) struct SubmitFlags {
+    /// The build message; `-` reads it from standard input
+    #[arg(value_name = "FILE|-")]
+    pub(super) file: String,
+    /// Follow the build to its end; the exit code is that of `slipway build`
+    #[arg(long)]
+    pub(super) wait: bool,
+    #[command(flatten)]
+    pub(super) format: Format,
+}
+
+/// What to do with dead messages.
+#[derive(Debug, Clone, Subcommand)]
+pub(super) enum DeadVerb {
+    /// List them
+    List(Format),
+    /// Print one as it came
+    Show {
+        /// The message's id
+        id: String,
+    },
+    /// Send one again as a build of its own, under a new id, and remove it
+    Requeue {
+        /// The message's id
+        id: String,
+    },
+    /// Remove one
+    Drop {
+        /// The message's id
+        id: String,
+    },
+}
+
 /// `--format`
 #[derive(Debug, Clone, Args)]
 pub(super) struct Format {
@@ -187,6 +275,12 @@ pub(super) enum SchemaOf {
     Settings,
     /// `config.toml`
     Config,
+    /// Build messages
+    Message,
+    /// Event messages
+    Event,
+    /// Cancel messages
+    Cancel,
 }
 
 fn kind(text: &str) -> Result<Kind, String> {

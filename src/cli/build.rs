@@ -92,7 +92,8 @@ fn print_data(value: &impl serde::Serialize, format: FormatKind) -> Result<(), F
     Ok(())
 }
 
-fn print(report: &BuildReport, format: FormatKind) -> Result<(), Failure> {
+/// Prints a report.
+pub(super) fn print(report: &BuildReport, format: FormatKind) -> Result<(), Failure> {
     match format {
         FormatKind::Json | FormatKind::Jsonl => print_data(report, format),
         FormatKind::Text => {

@@ -3,13 +3,18 @@
 mod args;
 mod base_images;
 mod build;
+mod cancel;
+mod dead;
 mod doctor;
 mod explain;
 mod plan;
 mod progress;
+mod queues;
 mod request;
 mod run;
 mod setup;
+mod submit;
+mod worker;
 
 use std::process::ExitCode;
 
@@ -46,9 +51,11 @@ pub fn main() -> ExitCode {
     };
     runtime.block_on(async {
         let cancel = CancellationToken::new();
-        let signal = tokio::spawn(setup::cancel_on_signal(cancel.clone()));
+        // A worker has its own way to go.
+        let listens = !matches!(cli.verb, Verb::Worker(_));
+        let signal = listens.then(|| tokio::spawn(setup::cancel_on_signal(cancel.clone())));
         let outcome = dispatch(&cli, &cancel).await;
-        signal.abort();
+        signal.inspect(tokio::task::JoinHandle::abort);
         match outcome {
             Ok(code) => code,
             Err(failure) => {
@@ -66,6 +73,11 @@ async fn dispatch(cli: &Cli, cancel: &CancellationToken) -> Result<ExitCode, Fai
         Verb::Build(flags) => build::build(cli, flags, cancel).await,
         Verb::Run(flags) => run::run(cli, flags, cancel).await,
         Verb::BaseImages(verb) => base_images::base_images(cli, verb, cancel).await,
+        Verb::Worker(_) => worker::worker(cli).await,
+        Verb::Queues(verb) => queues::queues(cli, verb).await,
+        Verb::Submit(flags) => submit::submit(cli, flags, cancel).await,
+        Verb::Cancel { id, reason } => cancel::cancel(cli, id, reason.as_deref()).await,
+        Verb::Dead(verb) => dead::dead(cli, verb).await,
         Verb::Doctor(format) => doctor::doctor(cli, format).await,
         Verb::Schema { of } => setup::schema(*of),
         Verb::Completions { .. } => Ok(ExitCode::SUCCESS),

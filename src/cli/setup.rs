@@ -6,7 +6,7 @@ use std::sync::Arc;
 
 use tokio_util::sync::CancellationToken;
 
-use super::args::{Cli, SchemaOf};
+use super::args::{Cli, LogFormat, SchemaOf, Verb};
 use crate::catalog::{self, Catalog, Operator, OwnDockerfiles};
 use crate::config::{BackendKind, Config, RunnerKind};
 use crate::environment;
@@ -21,15 +21,24 @@ use crate::trust::Trust;
 
 /// Structured logs to stderr, as loud as the flags say.
 pub(super) fn logging(cli: &Cli) {
+    let worker = match &cli.verb {
+        Verb::Worker(flags) => Some(flags.log),
+        _ => None,
+    };
     let level = match (cli.quiet, cli.verbose) {
         (true, _) => "error",
-        (false, 0) => "warn",
-        (false, 1) => "slipway=info,warn",
+        // What the broker's library calls an error is told by us, where it is one.
+        (false, 0) if worker.is_none() => "warn,lapin=off",
+        (false, 0 | 1) => "slipway=info,warn,lapin=off",
         (false, 2) => "slipway=debug,info",
         _ => "trace",
     };
     let filter = tracing_subscriber::EnvFilter::new(level);
-    tracing_subscriber::fmt().with_env_filter(filter).with_writer(std::io::stderr).with_target(false).init();
+    let lines = tracing_subscriber::fmt().with_env_filter(filter).with_writer(std::io::stderr).with_target(false);
+    match worker {
+        Some(LogFormat::Json) => lines.json().flatten_event(true).with_current_span(true).with_span_list(false).init(),
+        _ => lines.init(),
+    }
 }
 
 /// Cancels on Ctrl-C and SIGTERM; a second Ctrl-C ends the program at once.
@@ -178,6 +187,9 @@ pub(super) fn schema(of: SchemaOf) -> Result<ExitCode, Failure> {
         SchemaOf::Report => schema::report(),
         SchemaOf::Settings => schema::settings(),
         SchemaOf::Config => schema::config(),
+        SchemaOf::Message => schema::message(),
+        SchemaOf::Event => schema::event(),
+        SchemaOf::Cancel => schema::cancel(),
     };
     print_json(&schema)
 }

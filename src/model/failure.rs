@@ -108,6 +108,7 @@ macro_rules! failure_codes {
 
 failure_codes! {
     RequestInvalid = "request_invalid", Request, false, "The request has an unknown, missing or malformed field.", "Correct the field that the message names.";
+    IdReused = "id_reused", Request, false, "Another request was made under the same id before.", "Give every build an id of its own; a UUID will do.";
     SourceForbidden = "source_forbidden", Request, false, "The source's URL, a redirect or a submodule is not one that may be cloned.", "Use a URL below one of the operator's `sources.allow` prefixes.";
     SourceNotFound = "source_not_found", Request, false, "The repository does not exist, or the credentials do not show it.", "Check the URL, and that the named credentials may read the repository.";
     SourceUnauthorized = "source_unauthorized", Request, false, "The repository asks for credentials, or refused those given.", "Name credentials that may read it: `source.credentials`, from the operator's `[credentials]`.";
@@ -147,6 +148,8 @@ failure_codes! {
     RegistryRateLimited = "registry_rate_limited", Service, true, "The registry asked for fewer requests.", "Try again later.";
     RegistryRefused = "registry_refused", Service, false, "The registry refused the image.", "Read the registry's own words in the message.";
     DigestMismatch = "digest_mismatch", Service, true, "The registry shows another digest than the one pushed.", "Somebody may have pushed the same tag; try again.";
+    BrokerUnavailable = "broker_unavailable", Service, true, "The message broker did not answer, or refused a message.", "Try again; if it stays, check the broker and `slipway queues check`.";
+    WorkerKilled = "worker_killed", Service, false, "Every worker that took the build died of it.", "Look for out-of-memory kills on the workers; then `slipway dead requeue`.";
     DiskFull = "disk_full", Service, true, "The disk is full.", "Free space; `slipway doctor` shows where.";
     ConfigurationInvalid = "configuration_invalid", Service, false, "The operator's configuration or catalogue is malformed.", "Correct the file at the line that is named.";
     Cancelled = "cancelled", Request, false, "The build was cancelled.", "Ask again when it is wanted.";
@@ -154,7 +157,7 @@ failure_codes! {
 }
 
 /// A place in the repository that a failure or a warning speaks of.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, JsonSchema)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct Place {
     /// Relative to the repository's root.
     pub path: String,
@@ -164,7 +167,7 @@ pub struct Place {
 }
 
 /// Why a build, or its planning, ended without what was asked for.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, JsonSchema, thiserror::Error)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema, thiserror::Error)]
 #[error("{message}")]
 pub struct Failure {
     /// The stable code.
@@ -181,13 +184,13 @@ pub struct Failure {
     /// What to do.
     pub hint: String,
     /// The values one of which would settle it.
-    #[serde(skip_serializing_if = "Vec::is_empty")]
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub candidates: Vec<String>,
     /// Where to look.
-    #[serde(skip_serializing_if = "Vec::is_empty")]
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub places: Vec<Place>,
     /// The log's last lines, redacted.
-    #[serde(skip_serializing_if = "Vec::is_empty")]
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub log_tail: Vec<String>,
 }
 
@@ -244,7 +247,7 @@ impl Failure {
 }
 
 /// Something that a person should know and that stops nothing.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, JsonSchema)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct Warning {
     /// A stable code, in `snake_case`.
     pub code: String,

@@ -86,7 +86,7 @@ impl<T> Found<T> {
 }
 
 /// One decided value, why, and what lost against it.
-#[derive(Debug, Clone, PartialEq, Serialize, JsonSchema)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
 pub struct Decision {
     /// The message's path of the setting: `toolchain.version`.
     pub key: String,
@@ -99,7 +99,7 @@ pub struct Decision {
 }
 
 /// A value that was found and not taken.
-#[derive(Debug, Clone, PartialEq, Serialize, JsonSchema)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
 pub struct Rejected {
     /// The value.
     pub value: Value,

@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 
 use schemars::JsonSchema;
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 
 use super::command::Network;
 use super::failure::{Step, Warning};
@@ -120,7 +120,7 @@ pub struct PlannedArtifact {
 }
 
 /// What a library deploys, and where.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, JsonSchema)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct PlannedLibrary {
     /// How the ecosystem names it: `group:artifact:version`.
     pub coordinates: String,
@@ -129,7 +129,7 @@ pub struct PlannedLibrary {
 }
 
 /// The source of a plan.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, JsonSchema)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct PlannedSource {
     /// The repository's URL; absent for a directory without one.
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -147,7 +147,7 @@ pub struct PlannedSource {
 }
 
 /// The application of a plan.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, JsonSchema)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct PlannedApplication {
     /// The product line.
     pub product_line: String,
@@ -164,7 +164,7 @@ pub struct PlannedApplication {
 }
 
 /// The toolchain of a plan.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, JsonSchema)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct PlannedToolchain {
     /// Its name.
     pub name: String,
@@ -177,15 +177,15 @@ pub struct PlannedToolchain {
     #[serde(skip_serializing_if = "Option::is_none")]
     pub image: Option<String>,
     /// Further releases within the commands' reach.
-    #[serde(skip_serializing_if = "Vec::is_empty")]
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub extras: Vec<PlannedExtra>,
     /// The shape of the application, a word of the toolchain's data.
-    #[serde(skip_serializing_if = "String::is_empty")]
+    #[serde(default, skip_serializing_if = "String::is_empty")]
     pub shape: String,
 }
 
 /// A release within the reach of another's commands: taken out of its build image once, and mounted read-only.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, JsonSchema)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct PlannedExtra {
     /// `jdk-8`
     pub name: String,
@@ -283,7 +283,7 @@ pub struct PlannedLayer {
 }
 
 /// What a layer is made of.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, JsonSchema, serde::Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, JsonSchema, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum LayerSource {
     /// A part of the jar that the reader takes apart.

@@ -3,7 +3,7 @@
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-use super::failure::{Failure, Step, Warning};
+use super::failure::{Failure, FailureCode, Step, Warning};
 use super::origin::Decision;
 use super::plan::{PlannedApplication, PlannedLibrary, PlannedSource, PlannedToolchain};
 
@@ -49,7 +49,7 @@ pub enum BuildEvent {
 }
 
 /// How one step went.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, JsonSchema)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct StepReport {
     /// The step.
     pub step: Step,
@@ -63,7 +63,7 @@ pub struct StepReport {
 }
 
 /// The end of a build.
-#[derive(Debug, Clone, PartialEq, Serialize, JsonSchema)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
 pub struct BuildReport {
     /// The format's version.
     pub version: u32,
@@ -109,8 +109,75 @@ pub struct BuildReport {
     pub log: Option<String>,
 }
 
+impl BuildReport {
+    /// The report of a build that has just begun.
+    #[must_use]
+    pub fn begun(
+        id: String,
+        application: PlannedApplication,
+        source: PlannedSource,
+        worker: String,
+        now: String,
+    ) -> Self {
+        Self {
+            version: 1,
+            id,
+            attempt: 1,
+            outcome: Outcome::Failed,
+            application,
+            source,
+            started_at: now.clone(),
+            finished_at: now,
+            worker,
+            steps: Vec::new(),
+            toolchain: None,
+            decisions: Vec::new(),
+            warnings: Vec::new(),
+            image: None,
+            dockerfile: None,
+            library: None,
+            failure: None,
+            log: None,
+        }
+    }
+
+    /// The report of a build that ended, well or with a failure.
+    #[must_use]
+    pub fn ended(mut self, failure: Option<Failure>, now: String) -> Self {
+        self.outcome = failure.as_ref().map_or(Outcome::Succeeded, Outcome::of);
+        self.failure = failure;
+        self.finished_at = now;
+        self
+    }
+}
+
+impl Outcome {
+    /// How a build ended that ended with this failure.
+    #[must_use]
+    pub fn of(failure: &Failure) -> Self {
+        match failure.code {
+            FailureCode::Cancelled => Self::Cancelled,
+            FailureCode::TimedOut => Self::TimedOut,
+            FailureCode::RequestInvalid | FailureCode::IdReused | FailureCode::SourceForbidden => Self::Rejected,
+            _ => Self::Failed,
+        }
+    }
+
+    /// The name in reports, which is also the last word of a report's routing key.
+    #[must_use]
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Succeeded => "succeeded",
+            Self::Failed => "failed",
+            Self::TimedOut => "timed_out",
+            Self::Cancelled => "cancelled",
+            Self::Rejected => "rejected",
+        }
+    }
+}
+
 /// The image of a report.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, JsonSchema)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct ReportedImage {
     /// What it is called.
     pub references: Vec<String>,
@@ -127,7 +194,7 @@ pub struct ReportedImage {
 }
 
 /// A layer of a report.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, JsonSchema)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct ReportedLayer {
     /// The blob's digest, or the diff id where nothing was pushed.
     pub digest: String,

@@ -15,6 +15,7 @@ use std::path::PathBuf;
 
 use tokio_util::sync::CancellationToken;
 
+pub use record::worker;
 pub use services::Services;
 pub use source::Fetched;
 
@@ -56,6 +57,12 @@ pub async fn run(
     let mut record = Record::begin(request, events);
     let outcome = Box::pin(build(services, request, delivery, &mut record, cancel)).await;
     record.end(outcome.err())
+}
+
+/// The report of a request that nothing was done for.
+#[must_use]
+pub fn refused(request: &BuildRequest, failure: Failure) -> BuildReport {
+    Record::begin(request, &|_| {}).end(Some(failure))
 }
 
 /// The steps of a build, in order.

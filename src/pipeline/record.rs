@@ -4,7 +4,7 @@ use std::time::Instant;
 
 use super::EventSink;
 use crate::image::{BuiltImage, PublishedImage};
-use crate::model::failure::{Failure, FailureCode, Step, Warning};
+use crate::model::failure::{Failure, Step, Warning};
 use crate::model::plan::{Plan, PlannedApplication, PlannedSource};
 use crate::model::report::{BuildEvent, BuildReport, Outcome, ReportedImage, ReportedLayer, StepReport};
 use crate::model::request::BuildRequest;
@@ -19,39 +19,21 @@ impl<'a> Record<'a> {
     /// Begins the record of a request.
     pub(super) fn begin(request: &BuildRequest, events: EventSink<'a>) -> Self {
         events(BuildEvent::Accepted { id: request.id.to_string() });
-        let now = crate::clock::now();
-        let report = BuildReport {
-            version: 1,
-            id: request.id.to_string(),
-            attempt: 1,
-            outcome: Outcome::Failed,
-            application: PlannedApplication {
-                product_line: request.product_line.to_string(),
-                name: request.name.to_string(),
-                kind: request.kind,
-                module: request.settings.application.module.clone(),
-                process: request.settings.application.process.clone(),
-            },
-            source: PlannedSource {
-                url: request.source.url().map(ToString::to_string),
-                revision: request.source.revision().map(str::to_owned),
-                commit: None,
-                dirty: false,
-                directory: request.source.directory().to_owned(),
-            },
-            started_at: now.clone(),
-            finished_at: now,
-            worker: rustix::system::uname().nodename().to_string_lossy().into_owned(),
-            steps: Vec::new(),
-            toolchain: None,
-            decisions: Vec::new(),
-            warnings: Vec::new(),
-            image: None,
-            dockerfile: None,
-            library: None,
-            failure: None,
-            log: None,
+        let application = PlannedApplication {
+            product_line: request.product_line.to_string(),
+            name: request.name.to_string(),
+            kind: request.kind,
+            module: request.settings.application.module.clone(),
+            process: request.settings.application.process.clone(),
         };
+        let source = PlannedSource {
+            url: request.source.url().map(ToString::to_string),
+            revision: request.source.revision().map(str::to_owned),
+            commit: None,
+            dirty: false,
+            directory: request.source.directory().to_owned(),
+        };
+        let report = BuildReport::begun(request.id.to_string(), application, source, worker(), crate::clock::now());
         Self { events, report }
     }
 
@@ -74,7 +56,7 @@ impl<'a> Record<'a> {
         (self.events)(BuildEvent::StepStarted { step });
         let started = Instant::now();
         let result = work.await.map_err(|failure| failure.in_step(step));
-        let outcome = result.as_ref().err().map_or(Outcome::Succeeded, outcome_of);
+        let outcome = result.as_ref().err().map_or(Outcome::Succeeded, Outcome::of);
         let duration_ms = u64::try_from(started.elapsed().as_millis()).unwrap_or(u64::MAX);
         let report = StepReport { step, outcome, duration_ms, cached: result.as_ref().is_ok_and(cached) };
         (self.events)(BuildEvent::StepFinished(report.clone()));
@@ -139,19 +121,13 @@ impl<'a> Record<'a> {
     }
 
     /// The report.
-    pub(super) fn end(mut self, failure: Option<Failure>) -> BuildReport {
-        self.report.outcome = failure.as_ref().map_or(Outcome::Succeeded, outcome_of);
-        self.report.failure = failure;
-        self.report.finished_at = crate::clock::now();
-        self.report
+    pub(super) fn end(self, failure: Option<Failure>) -> BuildReport {
+        self.report.ended(failure, crate::clock::now())
     }
 }
 
-fn outcome_of(failure: &Failure) -> Outcome {
-    match failure.code {
-        FailureCode::Cancelled => Outcome::Cancelled,
-        FailureCode::TimedOut => Outcome::TimedOut,
-        FailureCode::RequestInvalid => Outcome::Rejected,
-        _ => Outcome::Failed,
-    }
+/// The machine's name.
+#[must_use]
+pub fn worker() -> String {
+    rustix::system::uname().nodename().to_string_lossy().into_owned()
 }

@@ -8,6 +8,7 @@ use super::Services;
 use crate::checkout::{self, Access, AllowList, Checkout, SshIdentity, TreeReader, WorkingTree};
 use crate::model::failure::{Failure, FailureCode};
 use crate::model::origin::OriginKind;
+use crate::model::names::CommitSha;
 use crate::model::request::{BuildRequest, RequestedSource};
 use crate::model::source::{RepositoryUrl, Transport};
 use crate::model::source_tree::Revision;
@@ -39,6 +40,16 @@ pub async fn fetch(services: &Services, request: &BuildRequest) -> Result<Fetche
             blocking(move || WorkingTree::open(&path)).await.map(Fetched::Directory)
         }
     }
+}
+
+/// The commit that a request means now.
+///
+/// # Errors
+/// What Git or the operator's rules say.
+pub async fn commit_of(services: &Services, request: &BuildRequest) -> Result<Option<CommitSha>, Failure> {
+    let RequestedSource::Repository(source) = &request.source else { return Ok(None) };
+    let access = access(services, request, &source.url).await?;
+    checkout::commit_of(source, &access, &services.cache.join("git")).await.map(Some)
 }
 
 impl Fetched {

@@ -34,6 +34,9 @@ fn schemas_are_current() {
         ("report", schema::report()),
         ("settings", schema::settings()),
         ("config", schema::config()),
+        ("message", schema::message()),
+        ("event", schema::event()),
+        ("cancel", schema::cancel()),
     ];
     for (name, schema) in schemas {
         current(&format!("docs/schema/{name}.json"), &format!("{}\n", serde_json::to_string_pretty(&schema).unwrap()));
@@ -222,7 +225,7 @@ fn the_command_line_is_documented() {
 /// `slipway schema` prints what is checked in.
 #[test]
 fn the_program_prints_the_schemas() {
-    for name in ["plan", "report", "settings", "config"] {
+    for name in ["plan", "report", "settings", "config", "message", "event", "cancel"] {
         let printed =
             std::process::Command::new(env!("CARGO_BIN_EXE_slipway")).args(["schema", name]).output().unwrap();
         let printed: Value = serde_json::from_slice(&printed.stdout).unwrap();

@@ -1,0 +1,176 @@
+//! Sending, on a connection of its own: under an alarm the broker stops reading from whoever sends.
+
+use std::collections::BTreeMap;
+
+use lapin::options::{BasicPublishOptions, ConfirmSelectOptions};
+use lapin::types::{AMQPValue, FieldTable, LongString, ShortString};
+use lapin::{BasicProperties, Channel, Confirmation};
+use tokio::sync::Mutex;
+
+use super::{Broker, Error, Link, timed};
+
+/// A message to send.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Outgoing {
+    /// The exchange; empty for the default one, whose keys are queues.
+    pub exchange: String,
+    /// The routing key.
+    pub key: String,
+    /// JSON.
+    pub body: Vec<u8>,
+    /// The build.
+    pub message_id: String,
+    /// What the sender of a request wants to find in the answer.
+    pub correlation_id: Option<String>,
+    /// Where the sender of a request waits for the answer.
+    pub reply_to: Option<String>,
+    /// Which of several messages it is.
+    pub kind: Option<String>,
+    /// When it was first sent, in Unix time; now if absent.
+    pub sent_at: Option<u64>,
+    /// Further headers.
+    pub headers: BTreeMap<String, String>,
+}
+
+/// The sending connection, made when it is needed and again when it broke.
+pub struct Publisher {
+    broker: Broker,
+    open: Mutex<Option<Open>>,
+}
+
+#[derive(Clone)]
+struct Open {
+    link: Link,
+    /// Answers every message.
+    confirming: Channel,
+    /// Answers none; for events.
+    plain: Channel,
+}
+
+impl Publisher {
+    /// A publisher that is not connected yet.
+    #[must_use]
+    pub fn new(broker: Broker) -> Self {
+        Self { broker, open: Mutex::new(None) }
+    }
+
+    /// Sends a message and waits until the broker has stored it in a queue.
+    ///
+    /// # Errors
+    /// Whatever keeps it from being stored, a message without a queue and a full queue included.
+    pub async fn publish(&self, message: &Outgoing) -> Result<(), Error> {
+        let open = self.open().await?;
+        let sent = confirmed(&open.confirming, message).await;
+        if !matches!(sent, Ok(()) | Err(Error::Unroutable(..) | Error::Refused(_))) {
+            self.drop_broken(&open).await;
+        }
+        sent
+    }
+
+    /// Sends a message that may be lost.
+    ///
+    /// # Errors
+    /// When the broker is known not to have it.
+    pub async fn post(&self, message: &Outgoing) -> Result<(), Error> {
+        let open = self.open().await?;
+        let sent = timed("send an event", send(&open.plain, message, false)).await;
+        if sent.is_err() {
+            self.drop_broken(&open).await;
+        }
+        sent.map(drop)
+    }
+
+    /// Closes the connection.
+    pub async fn close(&self) {
+        if let Some(open) = self.open.lock().await.take() {
+            open.link.close().await;
+        }
+    }
+
+    async fn open(&self) -> Result<Open, Error> {
+        let mut held = self.open.lock().await;
+        if let Some(open) = held.as_ref().filter(|open| open.is_up()) {
+            return Ok(open.clone());
+        }
+        if let Some(broken) = held.take() {
+            tokio::spawn(broken.link.close());
+        }
+        let link = self.broker.connect("publisher").await?;
+        let (confirming, plain) = (link.channel().await?, link.channel().await?);
+        timed("ask for confirms", confirming.confirm_select(ConfirmSelectOptions::default())).await?;
+        let open = Open { link, confirming, plain };
+        *held = Some(open.clone());
+        Ok(open)
+    }
+
+    /// Lets go of a connection that failed, unless somebody already made another.
+    async fn drop_broken(&self, broken: &Open) {
+        let mut held = self.open.lock().await;
+        if held.as_ref().is_some_and(|open| open.link.is(&broken.link)) {
+            held.take();
+            tokio::spawn(broken.link.clone().close());
+        }
+    }
+}
+
+impl Open {
+    fn is_up(&self) -> bool {
+        self.link.is_up() && self.confirming.status().connected() && self.plain.status().connected()
+    }
+}
+
+/// Sends, and reads what the confirmation really says: an `Ack` may carry the message back.
+async fn confirmed(channel: &Channel, message: &Outgoing) -> Result<(), Error> {
+    let whole = async {
+        let confirm = send(channel, message, true).await?;
+        confirm.await
+    };
+    let confirmation = timed("send a message", whole).await?;
+    let to = || format!("{}/{}", message.exchange, message.key);
+    match confirmation {
+        Confirmation::Ack(None) => Ok(()),
+        Confirmation::Ack(Some(returned)) | Confirmation::Nack(Some(returned)) => {
+            let why = returned.error().map_or_else(String::new, |error| error.to_string());
+            Err(Error::Unroutable(to(), why))
+        }
+        Confirmation::Nack(None) => Err(Error::Refused(to())),
+        Confirmation::NotRequested => Err(Error::Silent("confirm a message")),
+    }
+}
+
+async fn send(channel: &Channel, message: &Outgoing, mandatory: bool) -> lapin::Result<lapin::PublisherConfirm> {
+    let options = BasicPublishOptions { mandatory, ..BasicPublishOptions::default() };
+    let (exchange, key) = (message.exchange.as_str().into(), message.key.as_str().into());
+    channel.basic_publish(exchange, key, options, &message.body, message.properties(mandatory)).await
+}
+
+impl Outgoing {
+    fn properties(&self, persistent: bool) -> BasicProperties {
+        let mut headers = FieldTable::default();
+        for (name, value) in &self.headers {
+            let value = match value.parse::<i64>() {
+                Ok(number) => AMQPValue::LongLongInt(number),
+                Err(_) => AMQPValue::LongString(LongString::from(value.as_str())),
+            };
+            headers.insert(name.as_str().into(), value);
+        }
+        let short = |text: &str| ShortString::from(text);
+        let mut properties = BasicProperties::default()
+            .with_content_type(short("application/json"))
+            .with_delivery_mode(if persistent { 2 } else { 1 })
+            .with_timestamp(self.sent_at.unwrap_or_else(|| crate::clock::since_epoch().as_secs()))
+            .with_app_id(short("slipway"))
+            .with_message_id(short(&self.message_id))
+            .with_headers(headers);
+        if let Some(kind) = &self.kind {
+            properties = properties.with_type(short(kind));
+        }
+        if let Some(id) = &self.correlation_id {
+            properties = properties.with_correlation_id(short(id));
+        }
+        if let Some(reply_to) = &self.reply_to {
+            properties = properties.with_reply_to(short(reply_to));
+        }
+        properties
+    }
+}

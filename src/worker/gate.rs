@@ -1,0 +1,60 @@
+//! Whether builds are taken.
+
+use std::sync::{Mutex, PoisonError};
+
+use tokio::sync::watch;
+
+/// What has to be so before a build is taken.
+#[derive(Debug, Clone, Copy, Default)]
+struct State {
+    /// The control stream was read up to now.
+    informed: bool,
+    /// There is no room on the disk.
+    full: bool,
+    /// The worker goes away.
+    draining: bool,
+}
+
+/// Opens when everything is as it should be.
+pub(super) struct Gate {
+    state: Mutex<State>,
+    open: watch::Sender<bool>,
+}
+
+impl Gate {
+    /// Closed.
+    pub(super) fn new() -> Self {
+        Self { state: Mutex::default(), open: watch::Sender::new(false) }
+    }
+
+    /// Follows it.
+    pub(super) fn subscribe(&self) -> watch::Receiver<bool> {
+        self.open.subscribe()
+    }
+
+    /// Whether it is open.
+    pub(super) fn is_open(&self) -> bool {
+        *self.open.borrow()
+    }
+
+    pub(super) fn informed(&self, informed: bool) {
+        self.change(|state| state.informed = informed);
+    }
+
+    pub(super) fn full(&self, full: bool) {
+        self.change(|state| state.full = full);
+    }
+
+    pub(super) fn draining(&self) {
+        self.change(|state| state.draining = true);
+    }
+
+    fn change(&self, change: impl FnOnce(&mut State)) {
+        let mut state = self.state.lock().unwrap_or_else(PoisonError::into_inner);
+        change(&mut state);
+        let open = state.informed && !state.full && !state.draining;
+        if self.open.send_if_modified(|now| std::mem::replace(now, open) != open) {
+            tracing::info!("{}", if open { "the worker takes builds" } else { "the worker takes no builds" });
+        }
+    }
+}

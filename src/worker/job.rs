@@ -1,0 +1,123 @@
+//! A delivery of the queue, understood: which build, which attempt, who waits for the answer.
+
+use sha2::{Digest as _, Sha256};
+
+use crate::amqp::names::{ATTEMPT, Names, key};
+use crate::amqp::{Incoming, Outgoing, Receipt};
+use crate::message::BuildMessage;
+use crate::model::failure::{Failure, FailureCode};
+use crate::model::report::BuildReport;
+use crate::model::request::BuildRequest;
+
+/// A build to make.
+pub(super) struct Job {
+    pub(super) request: BuildRequest,
+    /// Tells requests under the same id apart.
+    pub(super) hash: String,
+    /// From 1.
+    pub(super) attempt: u32,
+    /// What it takes the place of others by: product line, application, the sender's key.
+    pub(super) supersede: Option<String>,
+    /// When it was sent, in Unix time.
+    pub(super) sent_at: u64,
+    /// How often it was delivered before.
+    pub(super) deliveries: u64,
+    /// The message as it came.
+    pub(super) original: Outgoing,
+    pub(super) reply: Reply,
+    pub(super) receipt: Receipt,
+}
+
+/// Who waits for the report, beside everybody.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub(super) struct Reply {
+    queue: Option<String>,
+    correlation_id: Option<String>,
+}
+
+impl Job {
+    /// Reads a delivery.
+    ///
+    /// # Errors
+    /// The receipt, and why the body is no build message.
+    pub(super) fn read(incoming: Incoming) -> Result<Self, (Receipt, Failure)> {
+        let understood =
+            BuildMessage::parse(&incoming.body).and_then(|message| Ok((message.request()?, message.supersede)));
+        let (request, supersede) = match understood {
+            Ok(understood) => understood,
+            Err(failure) => return Err((incoming.receipt, failure)),
+        };
+        Ok(Self {
+            hash: hash(&incoming.body),
+            attempt: incoming.number(ATTEMPT).and_then(|attempt| u32::try_from(attempt).ok()).unwrap_or(1).max(1),
+            supersede: supersede.map(|key| format!("{}/{}/{key}", request.product_line, request.name)),
+            sent_at: incoming.sent_at.unwrap_or_default(),
+            deliveries: incoming.number("x-delivery-count").unwrap_or_default(),
+            reply: Reply::of(&incoming),
+            original: original(&incoming),
+            receipt: incoming.receipt,
+            request,
+        })
+    }
+
+    /// The build's id.
+    pub(super) fn id(&self) -> &str {
+        self.request.id.as_str()
+    }
+}
+
+impl Reply {
+    /// Who sent this waits for an answer there.
+    pub(super) fn of(incoming: &Incoming) -> Self {
+        Self { queue: incoming.reply_to.clone(), correlation_id: incoming.correlation_id.clone() }
+    }
+
+    /// Refuses a queue of Slipway's own: a report in it would be read as something else.
+    pub(super) fn refusal(&self, names: &Names) -> Option<Failure> {
+        let queue = self.queue.as_deref().filter(|queue| names.are_ours(queue))?;
+        let message = format!("`reply_to` names `{queue}`, which is Slipway's own");
+        Some(
+            Failure::new(FailureCode::RequestInvalid, message)
+                .at("reply_to", None)
+                .hint("declare a queue for the answers; all reports also go to the exchange of reports"),
+        )
+    }
+
+    /// The messages that carry a report: one for everybody, and one for who asked.
+    pub(super) fn messages(&self, names: &Names, report: &BuildReport, json: &str) -> Vec<Outgoing> {
+        let application = &report.application;
+        let everybody = Outgoing {
+            exchange: names.reports(),
+            key: key(&application.product_line, &application.name, report.outcome.name()),
+            body: json.as_bytes().to_vec(),
+            message_id: report.id.clone(),
+            correlation_id: self.correlation_id.clone(),
+            kind: Some("report".to_owned()),
+            ..Outgoing::default()
+        };
+        let asked = self.queue.as_ref().filter(|queue| !names.are_ours(queue));
+        let asked = asked.map(|queue| Outgoing { exchange: String::new(), key: queue.clone(), ..everybody.clone() });
+        std::iter::once(everybody).chain(asked).collect()
+    }
+}
+
+/// A message as it came, to be sent once more.
+pub(super) fn original(incoming: &Incoming) -> Outgoing {
+    let headers = incoming.headers.iter().filter(|(name, _)| !name.starts_with("x-"));
+    Outgoing {
+        exchange: String::new(),
+        key: incoming.key.clone(),
+        body: incoming.body.clone(),
+        message_id: incoming.message_id.clone().unwrap_or_default(),
+        correlation_id: incoming.correlation_id.clone(),
+        reply_to: incoming.reply_to.clone(),
+        kind: incoming.kind.clone(),
+        sent_at: incoming.sent_at,
+        headers: headers.map(|(name, value)| (name.clone(), value.clone())).collect(),
+    }
+}
+
+/// What tells two bodies apart.
+pub(super) fn hash(body: &[u8]) -> String {
+    hex::encode(Sha256::digest(body))
+}
