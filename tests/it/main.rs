@@ -21,3 +21,4 @@ mod services;
 mod sources;
 mod support;
 mod toy_ecosystem;
+mod worker;

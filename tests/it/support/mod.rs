@@ -2,6 +2,7 @@
 
 pub(crate) mod case;
 pub(crate) mod container;
+pub(crate) mod fleet;
 pub(crate) mod image;
 pub(crate) mod probe;
 pub(crate) mod project;

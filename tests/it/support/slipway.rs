@@ -65,6 +65,19 @@ impl Slipway {
         self
     }
 
+    /// With further lines in its configuration.
+    pub(crate) fn and(self, lines: &str) -> Self {
+        let path = self.config();
+        let config = std::fs::read_to_string(&path).unwrap();
+        std::fs::write(path, format!("{config}{lines}")).unwrap();
+        self
+    }
+
+    /// Where its configuration is.
+    pub(crate) fn config(&self) -> PathBuf {
+        self.directory.path().join("config.toml")
+    }
+
     /// `slipway build DIR --format json` with the test's product line.
     pub(crate) async fn build(&self, directory: &Path, args: &[String]) -> Run {
         let mut all = ["build", "--format", "json", "--product-line", PRODUCT_LINE].map(str::to_owned).to_vec();
@@ -84,9 +97,8 @@ impl Slipway {
 
     /// The program with a command line, not yet started.
     pub(crate) fn command(&self, args: &[String]) -> tokio::process::Command {
-        let config: PathBuf = self.directory.path().join("config.toml");
         let mut command = tokio::process::Command::new(env!("CARGO_BIN_EXE_slipway"));
-        command.arg("--config").arg(config).args(args);
+        command.arg("--config").arg(self.config()).args(args);
         command.envs(self.env.iter().map(|(name, value)| (name, value))).env("NO_COLOR", "1");
         command.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped()).kill_on_drop(true);
         command
