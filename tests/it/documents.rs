@@ -234,6 +234,32 @@ fn the_program_prints_the_schemas() {
     }
 }
 
+/// The examples of messages are what the program reads and writes, no field more and no field less.
+#[test]
+fn the_examples_of_messages_are_exact() {
+    use slipway::message::{BuildMessage, CancelMessage, EventMessage};
+    let read = |name: &str| std::fs::read_to_string(root().join("docs/examples").join(name)).unwrap();
+    let same = |name: &str, text: &str, again: Value| {
+        assert_eq!(serde_json::from_str::<Value>(text).unwrap(), again, "{name}");
+    };
+    for name in ["message.json", "message-smallest.json"] {
+        BuildMessage::parse(read(name).as_bytes()).unwrap().request().unwrap();
+    }
+    let cancel = read("cancel.json");
+    same("cancel.json", &cancel, serde_json::to_value(CancelMessage::parse(cancel.as_bytes()).unwrap()).unwrap());
+    let report = read("report.json");
+    let again: slipway::model::report::BuildReport = serde_json::from_str(&report).unwrap();
+    same("report.json", &report, serde_json::to_value(again).unwrap());
+    let events = read("events.jsonl");
+    let mut kinds = std::collections::BTreeSet::new();
+    for line in events.lines() {
+        let event: EventMessage = serde_json::from_str(line).unwrap();
+        kinds.insert(event.event.kind());
+        same("events.jsonl", line, serde_json::to_value(event).unwrap());
+    }
+    assert_eq!(kinds.into_iter().collect::<Vec<_>>(), ["accepted", "finished", "log", "step_finished", "step_started"]);
+}
+
 /// Links between documents lead somewhere.
 #[test]
 fn links_lead_somewhere() {

@@ -44,7 +44,7 @@ macro_rules! examples {
             let tested: BTreeSet<String> = [$($directory.to_owned()),*].into();
             let entries = std::fs::read_dir(root()).unwrap().map(Result::unwrap);
             let there: BTreeSet<String> = entries
-                .filter(|entry| entry.path().is_dir())
+                .filter(|entry| entry.path().join("slipway-test.json").is_file())
                 .map(|entry| entry.file_name().into_string().unwrap())
                 .collect();
             assert_eq!(tested, there);

@@ -22,3 +22,5 @@ mod sources;
 mod support;
 mod toy_ecosystem;
 mod worker;
+mod worker_faults;
+mod worker_flows;

@@ -27,7 +27,8 @@ pub(crate) fn all() -> Vec<Project> {
     for (prefix, folder) in folders {
         for entry in std::fs::read_dir(&folder).unwrap_or_else(|error| panic!("{}: {error}", folder.display())) {
             let entry = entry.unwrap();
-            if entry.path().is_dir() {
+            // An example that builds nothing says nothing about its test.
+            if entry.path().is_dir() && (prefix.is_empty() || entry.path().join("slipway-test.json").is_file()) {
                 let name = entry.file_name().to_str().unwrap().to_owned();
                 projects.push(Project { id: format!("{prefix}{name}"), name, root: entry.path() });
             }

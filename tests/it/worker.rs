@@ -9,7 +9,7 @@ const ENDLESS: &str = "echo begun\nsleep 600\n";
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_message_is_built_and_reported_once() {
-    let mut fleet = Fleet::new("").await;
+    let mut fleet = Fleet::new(&[]).await;
     let repository = Repository::script("echo one\necho two\n");
     let mut worker = fleet.worker().await;
     let id = fleet.send(&fleet.message(&repository, json!({}))).await;
@@ -41,7 +41,7 @@ async fn a_message_is_built_and_reported_once() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_second_delivery_repeats_the_report_and_another_body_is_refused() {
-    let mut fleet = Fleet::new("").await;
+    let mut fleet = Fleet::new(&[]).await;
     let repository = Repository::script("date +%N\n");
     let _worker = fleet.worker().await;
     let message = fleet.message(&repository, json!({}));
@@ -59,7 +59,7 @@ async fn a_second_delivery_repeats_the_report_and_another_body_is_refused() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn what_cannot_be_read_is_reported_once_and_set_aside() {
-    let mut fleet = Fleet::new("").await;
+    let mut fleet = Fleet::new(&[]).await;
     let repository = Repository::script("true\n");
     let _worker = fleet.worker().await;
     let large = vec![b'x'; 10 << 20];
@@ -101,7 +101,7 @@ async fn what_cannot_be_read_is_reported_once_and_set_aside() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn only_what_may_pass_is_tried_again() {
-    let mut fleet = Fleet::new("").await;
+    let mut fleet = Fleet::new(&[]).await;
     let unavailable = "echo 'Could not transfer artifact: Connection refused'; exit 1\n";
     let (passing, failing) = (Repository::script(unavailable), Repository::script("exit 1\n"));
     let _worker = fleet.worker().await;
@@ -128,7 +128,7 @@ async fn only_what_may_pass_is_tried_again() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_build_is_cancelled_before_during_and_after() {
-    let mut fleet = Fleet::new("").await;
+    let mut fleet = Fleet::new(&[]).await;
     let (endless, short) = (Repository::script(ENDLESS), Repository::script("true\n"));
     // Before any worker is there, and before the message is.
     let early = fleet.message(&short, json!({}));
@@ -166,7 +166,7 @@ fn cancelled(report: &Value) {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_newer_build_takes_the_place_of_an_older_one() {
-    let mut fleet = Fleet::new("[worker.lanes]\ninteractive = 2\nbulk = 0\n").await;
+    let mut fleet = Fleet::new(&[("WORKER__LANES", "{ interactive = 2, bulk = 0 }")]).await;
     let mut repository = Repository::script(ENDLESS);
     let _worker = fleet.worker().await;
     let key = json!({ "supersede": "main" });
@@ -184,7 +184,7 @@ async fn a_newer_build_takes_the_place_of_an_older_one() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_worker_that_goes_ends_what_runs_or_gives_it_back() {
-    let mut fleet = Fleet::new("").await;
+    let mut fleet = Fleet::new(&[]).await;
     let waits = format!("echo begun\nwhile ! test -e {}/go; do sleep 0.1; done\n", fleet.state().display());
     let repository = Repository::script(&waits);
     let mut worker = fleet.worker().await;
@@ -215,7 +215,7 @@ async fn a_worker_that_goes_ends_what_runs_or_gives_it_back() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_worker_refuses_a_broker_that_is_not_prepared() {
-    let fleet = Fleet::undeclared("").await;
+    let fleet = Fleet::undeclared(&[]).await;
     let mut worker = fleet.start();
     assert_eq!(worker.end().await, Some(2));
     assert!(worker.log().contains("slipway queues declare"), "{}", worker.log());
@@ -225,8 +225,7 @@ async fn a_worker_refuses_a_broker_that_is_not_prepared() {
     assert_eq!(check.report["differences"].as_array().unwrap().len(), 11, "{}", check.text());
     // Checking makes nothing.
     assert_eq!(fleet.slipway.run(&args).await.report, check.report);
-    let declared = fleet.slipway.run(&["queues".to_owned(), "declare".to_owned()]).await;
-    assert_eq!(declared.code, 0, "{}", declared.text());
+    fleet.declare().await;
     assert_eq!(fleet.slipway.run(&args).await.code, 0);
     // The same names in another shape.
     let mut other = fleet.slipway.command(&["worker".to_owned()]);
@@ -238,7 +237,7 @@ async fn a_worker_refuses_a_broker_that_is_not_prepared() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_deadline_longer_than_the_brokers_is_refused() {
-    let fleet = Fleet::undeclared("").await;
+    let fleet = Fleet::undeclared(&[]).await;
     let mut command = fleet.slipway.command(&["worker".to_owned()]);
     let output = command.env("SLIPWAY__LIMITS__TIMEOUT", "29m").output().await.unwrap();
     let text = String::from_utf8_lossy(&output.stderr);
@@ -248,7 +247,7 @@ async fn a_deadline_longer_than_the_brokers_is_refused() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn submit_waits_for_the_report() {
-    let fleet = Fleet::new("").await;
+    let fleet = Fleet::new(&[]).await;
     let repository = Repository::script("echo hello\n");
     let _worker = fleet.worker().await;
     let file = fleet.state().join("message.json");

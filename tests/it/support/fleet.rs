@@ -61,16 +61,26 @@ pub(crate) struct Fleet {
 }
 
 impl Fleet {
-    /// With queues declared, and further lines for the configuration; `{state}` in them is a directory of the test's.
-    pub(crate) async fn new(more: &str) -> Self {
-        let fleet = Self::undeclared(more).await;
-        let declared = fleet.slipway.run(&["queues".to_owned(), "declare".to_owned()]).await;
+    /// With queues declared, and settings of the test's own: `SECTION__KEY` and the value.
+    pub(crate) async fn new(settings: &[(&str, &str)]) -> Self {
+        let fleet = Self::undeclared(settings).await;
+        fleet.declare().await;
+        fleet
+    }
+
+    /// Declares the queues, and hears of everything from then on.
+    pub(crate) async fn declare(&self) {
+        let declared = self.slipway.run(&["queues", "declare"].map(str::to_owned)).await;
         assert_eq!(declared.code, 0, "{}", declared.text());
-        fleet.listen().await
+        for (consumer, exchange) in [(&self.events, "events"), (&self.reports, "reports")] {
+            let (queue, exchange) = (consumer.queue(), self.name(exchange).into());
+            let (options, none) = (QueueBindOptions::default(), FieldTable::default());
+            self.channel.queue_bind(queue, exchange, "#".into(), options, none).await.unwrap();
+        }
     }
 
     /// Without queues.
-    pub(crate) async fn undeclared(more: &str) -> Self {
+    pub(crate) async fn undeclared(settings: &[(&str, &str)]) -> Self {
         let state = tempfile::tempdir().unwrap();
         let prefix = format!("test-{}", uuid::Uuid::now_v7().simple());
         let catalog = state.path().join("catalog/toolchains/script");
@@ -86,16 +96,18 @@ impl Fleet {
              [amqp]\nurl = \"amqp://{host}/%2f\"\ncredentials = \"broker\"\nprefix = {prefix:?}\n\
              retry_delays = [\"1s\", \"1s\"]\n\
              [limits]\ndisk = \"64MiB\"\n\
-             [worker]\ndirectory = \"{place}/worker\"\nname = \"tester\"\ngrace = \"20s\"\n{more}\n",
+             [worker]\ndirectory = \"{place}/worker\"\nname = \"tester\"\ngrace = \"20s\"\n",
             git = service("SLIPWAY_TEST_GIT"),
             user = service("SLIPWAY_TEST_USER"),
-            more = more.replace("{state}", &place.to_string()),
         );
         std::fs::write(state.path().join("broker"), password).unwrap();
-        let slipway = Slipway::new()
+        let mut slipway = Slipway::new()
             .and(&config)
             .env("SLIPWAY__BUILD__CATALOG", &state.path().join("catalog").display().to_string())
             .env("SLIPWAY__BUILD__RUNNER", "host");
+        for (key, value) in settings {
+            slipway = slipway.env(&format!("SLIPWAY__{key}"), value);
+        }
         let connection = connect().await;
         let channel = connection.create_channel().await.unwrap();
         channel.confirm_select(ConfirmSelectOptions::default()).await.unwrap();
@@ -104,24 +116,14 @@ impl Fleet {
         Self { slipway, prefix, channel, _connection: connection, events, reports, seen_events, state }
     }
 
-    /// Hears of everything from now on.
-    pub(crate) async fn listen(self) -> Self {
-        for (consumer, exchange) in [(&self.events, "events"), (&self.reports, "reports")] {
-            let bound = self.channel.queue_bind(
-                consumer.queue(),
-                self.name(exchange).into(),
-                "#".into(),
-                QueueBindOptions::default(),
-                FieldTable::default(),
-            );
-            bound.await.unwrap();
-        }
-        self
-    }
-
     /// The name of an exchange or a queue.
     pub(crate) fn name(&self, last: &str) -> String {
         format!("{}.{last}", self.prefix)
+    }
+
+    /// A queue of the sender's own, for answers.
+    pub(crate) async fn answers(&self) -> Consumer {
+        own_queue(&self.channel).await
     }
 
     /// A directory of the test's own.
@@ -368,14 +370,16 @@ async fn own_queue(channel: &Channel) -> Consumer {
     channel.basic_consume(name, "".into(), BasicConsumeOptions::default(), FieldTable::default()).await.unwrap()
 }
 
-async fn next(consumer: &mut Consumer) -> Delivery {
+/// The next message of a queue.
+pub(crate) async fn next(consumer: &mut Consumer) -> Delivery {
     let delivery = timeout(PATIENCE, consumer.next()).await.expect("a message comes in time");
     let delivery = delivery.expect("the queue stays").expect("the connection stays");
     delivery.ack(BasicAckOptions::default()).await.unwrap();
     delivery
 }
 
-fn json_of(delivery: &Delivery) -> Value {
+/// What a message holds.
+pub(crate) fn json_of(delivery: &Delivery) -> Value {
     serde_json::from_slice(&delivery.data).unwrap()
 }
 

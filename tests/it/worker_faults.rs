@@ -1,0 +1,154 @@
+//! What happens to workers, and what is left to their neighbours: nothing is lost, and nothing is built twice by accident.
+
+use lapin::options::ExchangeDeleteOptions;
+use serde_json::json;
+
+use crate::support::fleet::{Fleet, Repository, header, json_of, next, properties};
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_build_that_kills_its_workers_is_set_aside() {
+    let mut fleet = Fleet::new(&[("AMQP__DELIVERY_LIMIT", "1")]).await;
+    let repository = Repository::script("echo begun\nsleep 20\n");
+    let id = fleet.send(&fleet.message(&repository, json!({}))).await;
+    for _ in 0..2 {
+        let mut worker = fleet.worker().await;
+        fleet.event(&id, |event| event["kind"] == "log").await;
+        worker.child.kill().await.unwrap();
+    }
+    let _worker = fleet.worker().await;
+    let report = fleet.report(&id).await;
+    assert_eq!((&report["outcome"], &report["failure"]["code"]), (&json!("failed"), &json!("worker_killed")));
+    assert_eq!(report["failure"]["blame"], "service");
+    fleet.until_waiting("dead", 1).await;
+    let list = fleet.slipway.run(&["dead", "list", "--format", "json"].map(str::to_owned)).await;
+    assert_eq!(list.report["messages"][0]["id"], json!(id), "{}", list.text());
+    // Sent again, it is another build.
+    let requeue = fleet.slipway.command(&["dead", "requeue", &id].map(str::to_owned)).output().await.unwrap();
+    let new = String::from_utf8(requeue.stdout).unwrap().trim().to_owned();
+    assert_ne!(new, id);
+    fleet.event(&new, |event| event["kind"] == "log").await;
+    fleet.until_waiting("dead", 0).await;
+    fleet.no_more_reports().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_report_outlives_its_worker_and_the_build_is_not_made_again() {
+    let mut fleet = Fleet::new(&[]).await;
+    let place = fleet.state().display().to_string();
+    let script = format!("echo built >> {place}/builds\nwhile ! test -e {place}/go; do sleep 0.1; done\n");
+    let repository = Repository::script(&script);
+    let mut worker = fleet.worker().await;
+    let id = fleet.send(&fleet.message(&repository, json!({}))).await;
+    fleet.event(&id, |event| event["kind"] == "step_started" && event["step"] == "compile").await;
+    // Nobody can take the report.
+    let reports = fleet.name("reports");
+    fleet.channel.exchange_delete(reports.as_str().into(), ExchangeDeleteOptions::default()).await.unwrap();
+    std::fs::write(fleet.state().join("go"), "").unwrap();
+    worker.says("a report goes to the outbox").await;
+    worker.child.kill().await.unwrap();
+    // As after a crash of everything.
+    fleet.declare().await;
+    let _worker = fleet.worker().await;
+    assert_eq!(fleet.report(&id).await["outcome"], "succeeded");
+    // The request, which was never acknowledged, is answered from the ledger.
+    fleet.until_waiting("builds.interactive", 0).await;
+    assert_eq!(std::fs::read_to_string(fleet.state().join("builds")).unwrap(), "built\n");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_missing_report_queue_is_waited_for() {
+    let mut fleet = Fleet::new(&[]).await;
+    let repository = Repository::script("true\n");
+    let mut worker = fleet.worker().await;
+    let reports = fleet.name("reports");
+    fleet.channel.exchange_delete(reports.as_str().into(), ExchangeDeleteOptions::default()).await.unwrap();
+    let id = fleet.send(&fleet.message(&repository, json!({}))).await;
+    worker.says("a report waits in the outbox").await;
+    fleet.declare().await;
+    assert_eq!(fleet.report(&id).await["outcome"], "succeeded");
+    worker.signal("TERM");
+    assert_eq!(worker.end().await, Some(0), "{}", worker.log());
+    fleet.until_waiting("builds.interactive", 0).await;
+    fleet.no_more_reports().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn whoever_asks_may_have_the_answer_sent_to_a_queue_of_its_own() {
+    let mut fleet = Fleet::new(&[]).await;
+    let repository = Repository::script("true\n");
+    let _worker = fleet.worker().await;
+    let mut answers = fleet.answers().await;
+    let message = fleet.message(&repository, json!({}));
+    let id = message["id"].as_str().unwrap().to_owned();
+    let asked = properties(&id).with_correlation_id("c-1".into()).with_reply_to(answers.queue());
+    fleet.send_raw(message.to_string().as_bytes(), asked).await;
+    let answer = next(&mut answers).await;
+    assert_eq!(json_of(&answer)["id"], json!(id));
+    assert_eq!(answer.properties.correlation_id().as_ref().map(ToString::to_string).as_deref(), Some("c-1"));
+    assert_eq!(fleet.report(&id).await, json_of(&answer));
+    // A queue that has gone keeps nobody waiting.
+    let message = fleet.message(&repository, json!({}));
+    let id = message["id"].as_str().unwrap().to_owned();
+    fleet.send_raw(message.to_string().as_bytes(), properties(&id).with_reply_to("gone".into())).await;
+    assert_eq!(fleet.report(&id).await["outcome"], "succeeded");
+    // One of Slipway's own would read a report as something else.
+    let message = fleet.message(&repository, json!({}));
+    let id = message["id"].as_str().unwrap().to_owned();
+    let control = fleet.name("control");
+    fleet.send_raw(message.to_string().as_bytes(), properties(&id).with_reply_to(control.as_str().into())).await;
+    let report = fleet.report(&id).await;
+    assert_eq!((&report["outcome"], &report["failure"]["places"][0]["path"]), (&json!("rejected"), &json!("reply_to")));
+    fleet.until_waiting("builds.interactive", 0).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_changed_configuration_holds_for_the_next_build_and_a_broken_one_changes_nothing() {
+    let mut fleet = Fleet::new(&[]).await;
+    let (endless, short) = (Repository::script("sleep 600\n"), Repository::script("true\n"));
+    let worker = fleet.worker().await;
+    let path = fleet.slipway.config();
+    let good = std::fs::read_to_string(&path).unwrap();
+    std::fs::write(&path, format!("{good}\nno = such\n")).unwrap();
+    worker.signal("HUP");
+    worker.says("the configuration is broken, and the old one stays").await;
+    let id = fleet.send(&fleet.message(&short, json!({}))).await;
+    assert_eq!(fleet.report(&id).await["outcome"], "succeeded");
+    std::fs::write(&path, good.replace("[limits]", "[limits]\ntimeout = \"2s\"")).unwrap();
+    worker.signal("HUP");
+    worker.says("the configuration was read again").await;
+    let id = fleet.send(&fleet.message(&endless, json!({}))).await;
+    let report = fleet.report(&id).await;
+    assert_eq!((&report["outcome"], &report["failure"]["code"]), (&json!("timed_out"), &json!("timed_out")));
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_deleted_queue_is_followed_when_it_is_there_again() {
+    let mut fleet = Fleet::new(&[]).await;
+    let repository = Repository::script("true\n");
+    let worker = fleet.worker().await;
+    let queue = fleet.name("builds.interactive");
+    fleet.channel.queue_delete(queue.as_str().into(), lapin::options::QueueDeleteOptions::default()).await.unwrap();
+    worker.says("gives no more messages").await;
+    fleet.declare().await;
+    let id = fleet.send(&fleet.message(&repository, json!({}))).await;
+    assert_eq!(fleet.report(&id).await["outcome"], "succeeded");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn the_dead_are_shown_and_dropped() {
+    let mut fleet = Fleet::new(&[]).await;
+    let _worker = fleet.worker().await;
+    fleet.send_raw(b"not a message", properties("poison")).await;
+    fleet.report("poison").await;
+    fleet.until_waiting("dead", 1).await;
+    let dead = |args: &[&str]| {
+        fleet.slipway.command(&[&["dead"], args].concat().iter().map(ToString::to_string).collect::<Vec<_>>())
+    };
+    assert_eq!(dead(&["show", "poison"]).output().await.unwrap().stdout, b"not a message");
+    let refused = dead(&["requeue", "poison"]).output().await.unwrap();
+    assert_eq!(refused.status.code(), Some(1));
+    assert_eq!(dead(&["drop", "nobody"]).output().await.unwrap().status.code(), Some(1));
+    fleet.until_waiting("dead", 1).await;
+    let message = fleet.get("dead").await.unwrap();
+    assert!(header(&message, "slipway-reason").starts_with("request_invalid: "));
+}
