@@ -2,6 +2,7 @@
 
 mod decode;
 mod redact;
+mod window;
 
 use std::collections::VecDeque;
 use std::fmt::Write as _;
@@ -12,6 +13,7 @@ use crate::model::failure::Step;
 
 use decode::Decoder;
 pub use redact::Redactor;
+use window::{Text, Window};
 
 /// Bytes of one line that are kept; the rest of a longer line is dropped and counted.
 pub const LINE_LIMIT: usize = 8 * 1024;
@@ -63,6 +65,7 @@ pub struct Output {
     kept: u64,
     received: u64,
     decoders: [Decoder; 2],
+    windows: [Window; 2],
     tail: Tail,
 }
 
@@ -70,8 +73,8 @@ impl Output {
     /// An output that gives every line to `sink`.
     pub fn new(redactor: Arc<Redactor>, sink: impl FnMut(Line) + Send + 'static) -> Self {
         let decoders = [Decoder::new(LINE_LIMIT + redactor.longest()), Decoder::new(LINE_LIMIT + redactor.longest())];
-        let (step, tail) = (Step::Compile, Tail::default());
-        Self { redactor, sink: Box::new(sink), step, limit: u64::MAX, kept: 0, received: 0, decoders, tail }
+        let (step, windows, tail) = (Step::Compile, Default::default(), Tail::default());
+        Self { redactor, sink: Box::new(sink), step, limit: u64::MAX, kept: 0, received: 0, decoders, windows, tail }
     }
 
     /// Begins a command: its step, and how many bytes of it are kept.
@@ -109,6 +112,9 @@ impl Output {
             for line in lines {
                 self.keep(stream, &line);
             }
+            for text in self.windows[stream as usize].finish(&self.redactor) {
+                self.emit(stream, text);
+            }
         }
     }
 
@@ -141,13 +147,20 @@ impl Output {
 
     fn keep(&mut self, stream: Stream, line: &decode::RawLine) {
         // Cleaned first: an escape sequence inside a secret would hide it from the redactor.
-        let mut text = self.redactor.redact(&decode::clean(&line.bytes));
+        let text = Text { text: decode::clean(&line.bytes), dropped: line.dropped };
+        for text in self.windows[stream as usize].push(&self.redactor, text) {
+            self.emit(stream, text);
+        }
+    }
+
+    fn emit(&mut self, stream: Stream, line: Text) {
+        let Text { mut text, dropped } = line;
         let length = text.len();
-        if line.dropped > 0 || length > LINE_LIMIT {
+        if dropped > 0 || length > LINE_LIMIT {
             // Where bytes are missing, the end may be the first part of a secret.
-            let whole = if line.dropped > 0 { length.saturating_sub(self.redactor.longest()) } else { length };
+            let whole = if dropped > 0 { length.saturating_sub(self.redactor.longest()) } else { length };
             text.truncate(text.floor_char_boundary(LINE_LIMIT.min(whole)));
-            let dropped = line.dropped + (length - text.len()) as u64;
+            let dropped = dropped + (length - text.len()) as u64;
             // Writing to a string cannot fail.
             let _ = write!(text, " … [{dropped} bytes of this line dropped]");
         }

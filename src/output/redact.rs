@@ -1,10 +1,12 @@
 //! Secrets out of text, also in the forms tools print them.
 
+use std::ops::Range;
+
 use base64::Engine as _;
 use base64::engine::general_purpose::{STANDARD_NO_PAD, URL_SAFE_NO_PAD};
 
 /// Shorter values are no secrets anyone could keep, and replacing them would make logs unreadable.
-const SHORTEST: usize = 4;
+pub(super) const SHORTEST: usize = 4;
 
 /// Replaces the values of secrets by `***`.
 #[derive(Clone, Default)]
@@ -38,27 +40,52 @@ impl Redactor {
     /// The text with every secret replaced; secrets that overlap are replaced together.
     #[must_use]
     pub fn redact(&self, text: &str) -> String {
-        let mut hits: Vec<(usize, usize)> = Vec::new();
-        for needle in &self.needles {
-            hits.extend(text.match_indices(needle).map(|(at, _)| (at, at + needle.len())));
-        }
-        hits.sort_unstable();
-        let (mut result, mut done) = (String::with_capacity(text.len()), 0);
-        for (start, end) in hits {
-            if start >= done {
-                result.push_str(&text[done..start]);
-                result.push_str("***");
+        masked(text, 0..text.len(), &self.hits(text))
+    }
+
+    /// Where secrets stand, in order; those that overlap are one.
+    pub(super) fn hits(&self, text: &str) -> Vec<Range<usize>> {
+        let matches = |needle: &String| {
+            let length = needle.len();
+            text.match_indices(needle).map(move |(at, _)| at..at + length).collect::<Vec<_>>()
+        };
+        let mut hits: Vec<Range<usize>> = self.needles.iter().flat_map(matches).collect();
+        hits.sort_unstable_by_key(|hit| (hit.start, hit.end));
+        let mut merged: Vec<Range<usize>> = Vec::new();
+        for hit in hits {
+            match merged.last_mut() {
+                Some(last) if hit.start < last.end => last.end = last.end.max(hit.end),
+                _ => merged.push(hit),
             }
-            done = done.max(end);
         }
-        result.push_str(&text[done..]);
-        result
+        merged
+    }
+
+    /// Where a secret may begin that goes on behind the text; the text's length where none does.
+    pub(super) fn begins(&self, text: &str) -> usize {
+        let begun = |needle: &String| {
+            let lengths = needle.char_indices().map(|(at, _)| at).filter(|length| *length >= SHORTEST);
+            lengths.rev().find(|length| text.ends_with(&needle[..*length]))
+        };
+        text.len() - self.needles.iter().filter_map(begun).max().unwrap_or(0)
     }
 
     /// The length of the longest form, in bytes.
     pub(super) fn longest(&self) -> usize {
         self.needles.first().map_or(0, String::len)
     }
+}
+
+/// A part of a text, with what is hit replaced.
+pub(super) fn masked(text: &str, part: Range<usize>, hits: &[Range<usize>]) -> String {
+    let (mut result, mut done) = (String::with_capacity(part.len()), part.start);
+    for hit in hits.iter().filter(|hit| hit.start < part.end && hit.end > part.start) {
+        result.push_str(&text[done..hit.start.max(part.start)]);
+        result.push_str("***");
+        done = hit.end.min(part.end);
+    }
+    result.push_str(&text[done..part.end]);
+    result
 }
 
 /// Shows how many, never which.
