@@ -1,5 +1,7 @@
 //! The operator's configuration: `--config`, `SLIPWAY_CONFIG`, `/etc/slipway/config.toml`, then defaults.
 
+mod operations;
+
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
@@ -10,6 +12,7 @@ use serde::{Deserialize, Serialize};
 use crate::catalog::OwnDockerfiles;
 use crate::model::failure::{Failure, FailureCode, Step};
 use crate::model::settings::ToolchainSettings;
+pub use operations::{Logs, Probes};
 
 mod amqp;
 
@@ -35,6 +38,10 @@ pub struct Config {
     pub cache: Cache,
     /// How builds run.
     pub build: Build,
+    /// What is kept of the logs of a worker's builds.
+    pub logs: Logs,
+    /// The worker's own port.
+    pub probes: Probes,
     /// Defaults by toolchain: `[defaults.maven]`.
     pub defaults: BTreeMap<String, ToolchainSettings>,
     /// The broker that messages come from.
@@ -344,7 +351,7 @@ fn everyone() -> Vec<String> {
     vec!["*".into()]
 }
 
-/// Durations as people write them: `90s`, `20m`, `2h`.
+/// Durations as people write them: `90s`, `20m`, `2h`, `14d`.
 pub mod duration {
     use std::time::Duration;
 
@@ -361,10 +368,13 @@ pub mod duration {
             "s" => Some(1),
             "m" => Some(60),
             "h" => Some(3600),
+            "d" => Some(86400),
             _ => None,
         };
         let seconds = number.parse::<u64>().ok().zip(factor).and_then(|(number, factor)| number.checked_mul(factor));
-        seconds.map(Duration::from_secs).ok_or_else(|| format!("`{text}` is no duration: write `90s`, `20m` or `2h`"))
+        seconds
+            .map(Duration::from_secs)
+            .ok_or_else(|| format!("`{text}` is no duration: write `90s`, `20m`, `2h` or `14d`"))
     }
 
     pub(super) fn deserialize<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Duration, D::Error> {
