@@ -52,6 +52,7 @@ impl Slipway {
              hosts = [{registry:?}, {maven_host:?}]\nproduct_lines = [{PRODUCT_LINE:?}]\n\
              [mirrors]\nmaven_deploy = {{ url = {maven:?}, credentials = \"test\" }}\n\
              [cache]\ndirectory = {cache:?}\n\
+             [limits]\ndisk = \"1GiB\"\n\
              [build]\nown_dockerfiles = true\n",
             username = service("SLIPWAY_TEST_USER"),
         );
