@@ -2,7 +2,7 @@
 
 SHELL := /bin/bash
 .DEFAULT_GOAL := help
-.PHONY: help services services-down base-images test test-full lint demo bench
+.PHONY: help services services-down base-images test test-full lint demo bench corpus
 
 # What the examples and tests run on; `make test-full` builds and checks all there are.
 BASE_IMAGES := build-jdk-8 jre-8 build-jdk-17 jre-17 build-python-3.13 python-3.13 build-go static debian
@@ -41,3 +41,7 @@ demo: services base-images ## the main job, end to end, on real input
 
 bench: services base-images ## time builds against what a team would run by hand
 	$(WITH_SERVICES) tests/bench
+
+corpus: ## build, start and ask public repositories: CORPUS_DIR=clones, CORPUS_ARGS="--only NAME --plan-only --resume"
+	@test -n "$(CORPUS_DIR)" || { echo "say where the clones are: make corpus CORPUS_DIR=…, with OWNER/NAME for each row of tests/corpus.toml"; exit 2; }
+	$(WITH_SERVICES) cargo test --locked --quiet --test corpus -- --dir "$(CORPUS_DIR)" $(CORPUS_ARGS)

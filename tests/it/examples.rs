@@ -187,7 +187,7 @@ async fn service_works(report: &Value, case: &Case, commit: &str) {
     let docker = engine().await;
     let image = Pulled::from_report(&docker, report).await;
     described(&image, report, case, commit);
-    let container = Container::start(&docker, &image.reference, &case.env, case.port).await.unwrap();
+    let container = Container::start(&docker, &image.reference, &case.env, &[], case.port).await.unwrap();
     if let Some(why) = &case.fails {
         let ended = probe::until(START, async || finished(&container).await, async || true).await;
         let log = container.log().await;

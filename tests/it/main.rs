@@ -5,6 +5,7 @@ mod architecture;
 mod assembler;
 mod base_images;
 mod checkout;
+mod corpus;
 mod documents;
 mod examples;
 mod extras;

@@ -41,11 +41,13 @@ impl Container {
         docker: &Docker,
         image: &str,
         env: &BTreeMap<String, String>,
+        args: &[String],
         port: Option<u16>,
     ) -> Result<Self, String> {
         let free = vec![PortBinding { host_ip: Some("127.0.0.1".to_owned()), host_port: Some("0".to_owned()) }];
         let body = ContainerCreateBody {
             image: Some(image.to_owned()),
+            cmd: (!args.is_empty()).then(|| args.to_vec()),
             env: Some(env.iter().map(|(name, value)| format!("{name}={value}")).collect()),
             exposed_ports: port.map(|port| vec![format!("{port}/tcp")]),
             host_config: Some(HostConfig {
