@@ -1,6 +1,6 @@
 //! One repository: planned, built, started, asked.
 
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::process::{Command, Output};
 use std::time::{Duration, Instant};
 
@@ -201,9 +201,4 @@ async fn answer(container: &Container, probe: &Probe) -> Result<String, String> 
         return Err(format!("the answer to GET {path} has no `{}`", probe.contains));
     }
     Ok(format!("GET {path} {status}"))
-}
-
-/// Where the coverage page is.
-pub(crate) fn page() -> PathBuf {
-    Path::new(env!("CARGO_MANIFEST_DIR")).join("docs/coverage.md")
 }

@@ -20,7 +20,7 @@ use clap::Parser;
 use slipway::catalog::{Catalog, Operator, embedded};
 use slipway::model::failure::FailureCode;
 
-use attempt::{Bench, page};
+use attempt::Bench;
 use rows::Row;
 
 /// Tries the repositories of `tests/corpus.toml` and writes `docs/coverage.md`
@@ -44,6 +44,9 @@ struct Arguments {
     /// Leave the built images
     #[arg(long)]
     keep_images: bool,
+    /// The page with the table, which is also where a run goes on from
+    #[arg(long, value_name = "FILE", default_value = concat!(env!("CARGO_MANIFEST_DIR"), "/docs/coverage.md"))]
+    page: PathBuf,
     /// The program; the one that was built with this runner if absent
     #[arg(long, value_name = "FILE", default_value = env!("CARGO_BIN_EXE_slipway"))]
     slipway: PathBuf,
@@ -60,8 +63,8 @@ async fn main() -> ExitCode {
             return ExitCode::from(2);
         }
     };
-    let page = page();
-    let mut coverage = coverage::read(&page);
+    let page = &arguments.page;
+    let mut coverage = coverage::read(page);
     let bench = Bench {
         slipway: arguments.slipway.clone(),
         clones: arguments.dir.clone(),
@@ -90,7 +93,7 @@ async fn main() -> ExitCode {
             first => first.to_owned(),
         };
         coverage.insert(row.id(), line);
-        if let Err(error) = coverage::write(&page, &coverage) {
+        if let Err(error) = coverage::write(page, &coverage) {
             eprintln!("{}: {error}", page.display());
             return ExitCode::from(2);
         }
