@@ -1,6 +1,6 @@
 //! One repository: planned, built, started, asked.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::process::{Command, Output};
 use std::time::{Duration, Instant};
 
@@ -44,12 +44,14 @@ impl Bench {
     }
 
     async fn steps(&self, row: &Row, line: &mut Line) -> Result<String, String> {
-        let source = self.source(row)?;
+        let directory = tempfile::tempdir().map_err(|error| error.to_string())?;
+        let source = directory.path();
+        self.checkout(row, source)?;
         let mut hints: &[String] = &[];
-        let mut plan = self.plan(row, &source, hints);
+        let mut plan = self.plan(row, source, hints);
         if !row.hints.is_empty() && failure(&plan.0).is_some_and(|(code, _)| SETTLED.contains(&code)) {
             hints = &row.hints;
-            plan = self.plan(row, &source, hints);
+            plan = self.plan(row, source, hints);
         }
         line.plan_ms = plan.1;
         let passed = match hints.len() {
@@ -70,7 +72,7 @@ impl Bench {
             return Ok(String::new());
         }
         let started = Instant::now();
-        let report = json(&self.slipway("build", row, &source, hints));
+        let report = json(&self.slipway("build", row, source, hints));
         line.build_s = Some(started.elapsed().as_secs());
         if let Some((code, message)) = failure(&report) {
             if code == row.outcome {
@@ -98,40 +100,51 @@ impl Bench {
         Ok(seen)
     }
 
-    /// The clone's URL; the clone has to hold the commit.
-    fn source(&self, row: &Row) -> Result<String, String> {
+    /// A work tree of the commit, which the clone has to hold. Only the commit's own files are needed: a clone may lack
+    /// older ones.
+    fn checkout(&self, row: &Row, into: &Path) -> Result<(), String> {
         let candidates = [self.clones.join(&row.name), self.clones.join(format!("{}.git", row.name))];
         let clone = candidates.iter().find(|path| path.is_dir());
         let clone = clone.ok_or_else(|| format!("no clone at `{}`", candidates[0].display()))?;
         let clone = clone.canonicalize().map_err(|error| format!("{}: {error}", clone.display()))?;
-        let commit = format!("{}^{{commit}}", row.commit);
-        let there = Command::new("git").arg("-C").arg(&clone).args(["cat-file", "-e", &commit]).output();
-        if !there.is_ok_and(|output| output.status.success()) {
-            return Err(format!("the clone `{}` does not have the commit", clone.display()));
-        }
-        Ok(format!("file://{}", clone.display()))
+        let url = format!("file://{}", clone.display());
+        let serve = "git -c uploadpack.allowAnySHA1InWant=true upload-pack";
+        let origin = format!("https://github.com/{}.git", row.name);
+        git(into, &["init", "--quiet"])?;
+        git(into, &["fetch", "--quiet", "--depth", "1", "--no-tags", "--upload-pack", serve, &url, &row.commit])?;
+        git(into, &["-c", "advice.detachedHead=false", "checkout", "--quiet", &row.commit])?;
+        git(into, &["remote", "add", "origin", &origin])
     }
 
-    /// Plans twice, since the first time fetches the commit, and gives the second answer with its time.
-    fn plan(&self, row: &Row, source: &str, hints: &[String]) -> (Value, Option<u128>) {
+    /// Plans twice, so that the files have been read once, and gives the second answer with its time.
+    fn plan(&self, row: &Row, source: &Path, hints: &[String]) -> (Value, Option<u128>) {
         let _ = self.slipway("plan", row, source, hints);
         let started = Instant::now();
         let answer = json(&self.slipway("plan", row, source, hints));
         (answer, Some(started.elapsed().as_millis()))
     }
 
-    fn slipway(&self, verb: &str, row: &Row, source: &str, hints: &[String]) -> std::io::Result<Output> {
+    fn slipway(&self, verb: &str, row: &Row, source: &Path, hints: &[String]) -> std::io::Result<Output> {
         let name = row.directory.rsplit('/').next().filter(|name| !name.is_empty());
         let name = name.or(row.name.rsplit('/').next()).unwrap_or_default().to_lowercase();
         let words: Vec<&str> =
             name.split(|c: char| !c.is_ascii_alphanumeric()).filter(|word| !word.is_empty()).collect();
         let kind = if row.outcome == "library" { "library" } else { "service" };
         Command::new(&self.slipway)
-            .args([verb, source, "--revision", &row.commit, "--directory", &row.directory, "--format", "json"])
+            .arg(verb)
+            .arg(source)
+            .args(["--directory", &row.directory, "--format", "json"])
             .args(["--product-line", "corpus", "--name", &words.join("-"), "--kind", kind])
             .args(hints.iter().flat_map(|hint| ["--set", hint]))
             .output()
     }
+}
+
+fn git(directory: &Path, arguments: &[&str]) -> Result<(), String> {
+    let output = Command::new("git").current_dir(directory).args(arguments).output();
+    let output = output.map_err(|error| format!("git: {error}"))?;
+    let why = || format!("git {}: {}", arguments.join(" "), cell(&String::from_utf8_lossy(&output.stderr)));
+    output.status.success().then_some(()).ok_or_else(why)
 }
 
 fn json(output: &std::io::Result<Output>) -> Value {

@@ -95,7 +95,7 @@ pub(crate) fn write(file: &Path, coverage: &Coverage) -> std::io::Result<()> {
     if let Some(p95) = times.get((times.len() * 95).div_ceil(100).saturating_sub(1)) {
         let _ = writeln!(
             text,
-            "\nPlan time is that of a second `slipway plan` of the same commit, the program's start and Git's answer\nincluded: p95 {p95} ms, median {} ms.",
+            "\nPlan time is that of a second `slipway plan` of the same work tree, the program's start included: p95 {p95} ms, median {} ms.",
             times[times.len() / 2]
         );
     }
