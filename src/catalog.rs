@@ -41,8 +41,28 @@ pub struct Catalog {
     pub dockerfile: String,
     /// The day against which ends of life are judged, `YYYY-MM-DD`.
     pub as_of: String,
+    /// Names of directories in which nobody looks for the application.
+    pub aside: Vec<String>,
+    /// Ecosystems that no toolchain builds, by a file's name or, behind a `*`, its ending.
+    pub unsupported: BTreeMap<String, String>,
+    /// What applications say that end because they were started alone.
+    pub needs: Vec<Need>,
     /// What the operator decided.
     pub operator: Operator,
+}
+
+/// Why an application may end at once that is not at fault.
+#[derive(Debug, Clone, serde::Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Need {
+    /// The warning's code.
+    pub code: String,
+    /// What is missing.
+    pub message: String,
+    /// What to do.
+    pub hint: String,
+    /// Parts of its output, in lower case.
+    pub output: Vec<String>,
 }
 
 /// A toolchain with its templates.
@@ -134,6 +154,12 @@ struct ImageEntry {
 #[serde(deny_unknown_fields)]
 struct CatalogFile {
     as_of: String,
+    #[serde(default)]
+    aside: Vec<String>,
+    #[serde(default)]
+    unsupported: BTreeMap<String, String>,
+    #[serde(default)]
+    needs: Vec<Need>,
 }
 
 impl Catalog {
@@ -150,6 +176,9 @@ impl Catalog {
         }
         let file: CatalogFile = parse(files, "toolchains/catalog.toml")?;
         catalog.as_of = file.as_of;
+        catalog.aside = file.aside;
+        catalog.unsupported = file.unsupported;
+        catalog.needs = file.needs;
         text(files, "toolchains/Dockerfile.tera")?.clone_into(&mut catalog.dockerfile);
         let images: ImagesFile = parse(files, "base-images/images.toml")?;
         catalog.base_images = images

@@ -9,56 +9,7 @@ use ignore::gitignore::{Gitignore, GitignoreBuilder};
 
 use super::safe_fs::{Dir, Entry, Kind, show};
 use crate::model::failure::{Failure, FailureCode, Step};
-
-/// What never belongs into an image: it is made elsewhere, or only for those who work on the source.
-pub const EXCLUDES: &[&str] = &[
-    ".git/",
-    ".hg/",
-    ".svn/",
-    "target/",
-    "__pycache__/",
-    "*.pyc",
-    ".venv/",
-    "venv/",
-    "node_modules/",
-    ".tox/",
-    ".nox/",
-    ".pytest_cache/",
-    ".mypy_cache/",
-    ".ruff_cache/",
-    ".idea/",
-    ".vscode/",
-    ".DS_Store",
-];
-
-/// Files that by their name hold a secret, with the reason that a warning gives.
-///
-/// Whoever can pull an image can read all of its files.
-pub const SECRETS: &[(&str, &str)] = &[
-    (".env", "may hold passwords"),
-    (".env.*", "may hold passwords"),
-    ("*.pem", "may hold a private key"),
-    ("*.key", "may hold a private key"),
-    ("*.p12", "holds a private key"),
-    ("*.pfx", "holds a private key"),
-    ("*.jks", "may hold a private key"),
-    ("*.keystore", "may hold a private key"),
-    ("id_rsa*", "is an SSH key"),
-    ("id_dsa*", "is an SSH key"),
-    ("id_ecdsa*", "is an SSH key"),
-    ("id_ed25519*", "is an SSH key"),
-    (".npmrc", "may hold a registry's token"),
-    (".pypirc", "may hold a registry's password"),
-    (".netrc", "holds passwords"),
-    (".git-credentials", "holds passwords"),
-    (".htpasswd", "holds password hashes"),
-    ("credentials.json", "may hold a cloud account's key"),
-    (".aws/", "holds a cloud account's key"),
-    (".ssh/", "holds SSH keys"),
-];
-
-/// Names among [`SECRETS`] that are templates without values.
-const HARMLESS: &[&str] = &[".env.example", ".env.sample", ".env.template"];
+use crate::model::left_out::{EXCLUDES, HARMLESS, SECRETS};
 
 /// The tree may not be nested deeper, because one directory is open per level.
 const DEPTH: usize = 128;

@@ -294,4 +294,13 @@ pub enum LayerSource {
     Output(String),
     /// A directory of the repository, relative to the application's.
     Directory(String),
+    /// Files that the toolchain's reader found, by the name of its variable `{directory, paths}`; plans name the files.
+    Found(String),
+    /// Files and directories of the repository.
+    Files {
+        /// What they are relative to.
+        directory: String,
+        /// Their paths.
+        paths: Vec<String>,
+    },
 }

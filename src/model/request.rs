@@ -68,6 +68,16 @@ impl RequestedSource {
         }
     }
 
+    /// The same source with another application's directory.
+    #[must_use]
+    pub fn in_directory(mut self, below: &str) -> Self {
+        match &mut self {
+            Self::Repository(source) => below.clone_into(&mut source.directory),
+            Self::Directory { directory, .. } => below.clone_into(directory),
+        }
+        self
+    }
+
     /// The application's directory below the root, `""` for the root itself.
     #[must_use]
     pub fn directory(&self) -> &str {

@@ -8,6 +8,7 @@ use crate::artifact::safe_fs::Dir;
 use crate::artifact::{entrypoint, jar, tree};
 use crate::image::{BuildContext, ContextKind, OwnedPath};
 use crate::model::failure::{Failure, FailureCode, Warning};
+use crate::model::left_out;
 use crate::model::plan::{BEFORE_START, LayerSource, Plan, PlannedImage};
 use crate::work::blocking;
 use crate::workspace::Workspace;
@@ -75,15 +76,19 @@ fn fill(
     for layer in &image.layers {
         let into = layer_directory(root, &layer.name, &layer.to);
         match &layer.from {
-            LayerSource::Jar => {}
+            // A plan names files where a toolchain's data says that a reader finds them.
+            LayerSource::Jar | LayerSource::Found(_) => {}
             LayerSource::Output(_) => {
                 let made = std::fs::create_dir_all(&into);
                 made.map_err(|error| Failure::new(FailureCode::Internal, format!("`{}`: {error}", into.display())))?;
             }
-            LayerSource::Source => copy(plan, source, &plan.source.directory, &into, warnings)?,
+            LayerSource::Source => copy(plan, source, &plan.source.directory, &[], &into, warnings)?,
             LayerSource::Directory(name) => {
                 let below = crate::model::source_tree::join(&plan.source.directory, name).unwrap_or_default();
-                copy(plan, source, &below, &into, warnings)?;
+                copy(plan, source, &below, &[], &into, warnings)?;
+            }
+            LayerSource::Files { directory, paths } => {
+                copy(plan, source, directory, &only(paths), &into, warnings)?;
             }
         }
     }
@@ -98,23 +103,47 @@ fn fill(
     Ok(())
 }
 
-fn copy(plan: &Plan, source: &Path, directory: &str, into: &Path, warnings: &mut Vec<Warning>) -> Result<(), Failure> {
+/// Copies a directory but for what is excluded and what looks like a secret.
+fn copy(
+    plan: &Plan,
+    source: &Path,
+    directory: &str,
+    exclude: &[String],
+    into: &Path,
+    warnings: &mut Vec<Warning>,
+) -> Result<(), Failure> {
     let include: Vec<&str> = plan.include.iter().map(String::as_str).collect();
-    let leave_out: Vec<&str> = plan.leave_out.iter().map(String::as_str).collect();
-    let left_out = tree::assemble(&source.join(directory), into, &tree::TreeRules::usual(&leave_out, &include)?)?;
-    for (path, why) in left_out.secrets {
-        let path = path.to_string_lossy().escape_debug().to_string();
-        let message = format!("`{path}` is left out of the image: it {why}");
-        warnings.push(
-            Warning::new(
-                "secret_left_out",
-                message,
-                format!("if it belongs there, name it in `slipway.toml`: `include = [\"{path}\"]`"),
-            )
-            .at(path, None),
-        );
+    let exclude: Vec<&str> = plan.leave_out.iter().chain(exclude).map(String::as_str).collect();
+    let copied = tree::assemble(&source.join(directory), into, &tree::TreeRules::usual(&exclude, &include)?)?;
+    for (path, why) in copied.secrets {
+        let path = path.to_string_lossy();
+        let whole = crate::model::source_tree::join(directory, &path).unwrap_or_else(|| path.to_string());
+        warnings.push(left_out::warning(&path, &why).at(whole, None));
     }
     Ok(())
+}
+
+/// Patterns that leave out all but these paths (gitignore(5): each directory on the way is brought back, then the next
+/// level left out).
+fn only(paths: &[String]) -> Vec<String> {
+    let escaped = |path: &str| {
+        let special = |c| if "*?[]\\!# ".contains(c) { vec!['\\', c] } else { vec![c] };
+        path.chars().flat_map(special).collect::<String>()
+    };
+    let mut ways: Vec<&str> = Vec::new();
+    for path in paths {
+        let parents = path.match_indices('/').map(|(at, _)| &path[..at]);
+        ways.extend(parents);
+    }
+    // Shallow ones first, so that a deeper one is not left out again.
+    ways.sort_by_key(|way| (way.matches('/').count(), *way));
+    ways.dedup();
+    let mut patterns = vec!["/*".to_owned()];
+    for way in ways {
+        patterns.extend([format!("!/{}/", escaped(way)), format!("/{}/*", escaped(way))]);
+    }
+    patterns.extend(paths.iter().map(|path| format!("!/{}", escaped(path))));
+    patterns
 }
 
 fn write_script(path: &Path, script: &str) -> std::io::Result<()> {
@@ -124,4 +153,38 @@ fn write_script(path: &Path, script: &str) -> std::io::Result<()> {
     }
     std::fs::write(path, script)?;
     std::fs::set_permissions(path, std::fs::Permissions::from_mode(0o755))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn only_the_named_paths_are_copied() {
+        let (from, into) = (tempfile::tempdir().unwrap(), tempfile::tempdir().unwrap());
+        let files = [
+            "web/a.html",
+            "web/sub/b.css",
+            "conf/app.yml",
+            "conf/other.yml",
+            "deep/x/y/z.txt",
+            "deep/x/q.txt",
+            "main.go",
+            "web/.env",
+            "we*rd.txt",
+            "weird.txt",
+        ];
+        for path in files {
+            let path = from.path().join(path);
+            std::fs::create_dir_all(path.parent().unwrap()).unwrap();
+            std::fs::write(path, "x").unwrap();
+        }
+        let paths = ["conf/app.yml", "deep/x/y", "we*rd.txt", "web"].map(str::to_owned);
+        let patterns = only(&paths);
+        let patterns: Vec<&str> = patterns.iter().map(String::as_str).collect();
+        tree::assemble(from.path(), into.path(), &tree::TreeRules::usual(&patterns, &[]).unwrap()).unwrap();
+        let there = |path: &&str| into.path().join(path).exists();
+        let copied: Vec<&str> = files.into_iter().filter(there).collect();
+        assert_eq!(copied, ["web/a.html", "web/sub/b.css", "conf/app.yml", "deep/x/y/z.txt", "we*rd.txt"]);
+    }
 }

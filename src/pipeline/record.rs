@@ -82,7 +82,15 @@ impl<'a> Record<'a> {
 
     /// Notes warnings.
     pub(super) fn warn(&mut self, warnings: Vec<Warning>) {
-        self.report.warnings.extend(warnings);
+        // A build meets what planning has warned of.
+        let new = |warning: &Warning, known: &[Warning]| {
+            !known.iter().any(|known| (&known.code, &known.message) == (&warning.code, &warning.message))
+        };
+        for warning in warnings {
+            if new(&warning, &self.report.warnings) {
+                self.report.warnings.push(warning);
+            }
+        }
     }
 
     /// Notes the image before its push.

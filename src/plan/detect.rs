@@ -3,12 +3,13 @@
 use serde_json::json;
 
 use super::settings::Stated;
+use super::{below, inspect};
 use crate::catalog::{Catalog, Toolchain};
 use crate::model::failure::{Failure, FailureCode, Warning};
-use crate::model::origin::{Origin, Rejected};
+use crate::model::origin::{Decision, Origin, Rejected};
 use crate::model::request::BuildRequest;
-use crate::model::source_tree::{SourceTree, join};
-use crate::toolchain::definition::Detect;
+use crate::model::source_tree::{SourceTree, join, parent};
+use crate::toolchain::definition::{Above, Detect};
 
 /// The toolchain, why, and what lost.
 pub(super) struct Detected<'a> {
@@ -63,8 +64,88 @@ pub(super) fn toolchain<'a>(
             warnings: Vec::new(),
         }),
         ([], []) => Err(unrecognised(directory, tree, catalog)),
-        ([], several) | (several, _) => Err(ambiguous(several)),
+        ([], several) => Err(ambiguous(several)),
+        (several, _) => owner(several, stated, request, tree).ok_or_else(|| ambiguous(several)),
     }
+}
+
+/// The only toolchain that finds something to start: tools of another ecosystem beside an application are not the
+/// application.
+fn owner<'a>(
+    several: &[(&'a Toolchain, String)],
+    stated: &Stated,
+    request: &BuildRequest,
+    tree: &SourceTree,
+) -> Option<Detected<'a>> {
+    let nothing_starts = |(toolchain, _): &&(&Toolchain, String)| {
+        let read = inspect(request, stated, &toolchain.definition, tree);
+        read.err().is_some_and(|failure| failure.code == FailureCode::ApplicationNotFound)
+    };
+    let (others, starting): (Vec<_>, Vec<_>) = several.iter().partition(nothing_starts);
+    let [(value, path)] = starting[..] else { return None };
+    let rejected = others.iter().map(|(toolchain, path)| Rejected {
+        value: json!(toolchain.definition.name),
+        origin: Origin::tree(path, "the file is there"),
+        why: "nothing of it starts".into(),
+    });
+    Some(Detected {
+        value,
+        origin: Origin::tree(path, "the file is there, and nothing else here starts"),
+        rejected: rejected.collect(),
+        warnings: Vec::new(),
+    })
+}
+
+/// The only directory below the asked one that a toolchain recognises, where it is none itself, as a request for it.
+pub(super) fn below(
+    stated: &Stated,
+    request: &BuildRequest,
+    tree: &SourceTree,
+    catalog: &Catalog,
+) -> Result<Option<(BuildRequest, Decision)>, Failure> {
+    let directory = request.source.directory();
+    let command_given = stated.value.runtime.command.is_some();
+    let recognised = |toolchain: &Toolchain| recognise(&toolchain.definition.detect, directory, tree, command_given);
+    let here = catalog.toolchains.values().any(|toolchain| recognised(toolchain).is_some());
+    if stated.value.toolchain.name.is_some() || here || !tree.has_directory(directory) || own_settings(directory, tree)
+    {
+        return Ok(None);
+    }
+    let found = below::applications(directory, tree, catalog);
+    let mut all = found.iter();
+    match (all.next(), all.next()) {
+        (Some((only, path)), None) => {
+            let decision = Decision {
+                key: "source.directory".into(),
+                value: json!(only),
+                origin: Origin::tree(path, "the only application below the directory that was asked for"),
+                rejected: Vec::new(),
+            };
+            let source = request.source.clone().in_directory(only);
+            Ok(Some((BuildRequest { source, ..request.clone() }, decision)))
+        }
+        (Some(_), Some(_)) => Err(several_below(directory, &found)),
+        _ => Ok(None),
+    }
+}
+
+/// Whether settings speak of the directory itself.
+fn own_settings(directory: &str, tree: &SourceTree) -> bool {
+    join(directory, "slipway.toml").is_some_and(|path| tree.has_file(&path))
+}
+
+fn several_below(directory: &str, found: &std::collections::BTreeMap<String, String>) -> Failure {
+    let shown: Vec<_> = found.keys().take(12).map(|path| format!("`{}`", path.escape_debug())).collect();
+    let more =
+        if found.len() > shown.len() { format!(" and {} more", found.len() - shown.len()) } else { String::new() };
+    let place = if directory.is_empty() { "the repository's root".to_owned() } else { format!("`{directory}`") };
+    let message =
+        format!("{place} is no application, and {} directories below it are: {}{more}", found.len(), shown.join(", "));
+    let first = found.keys().next().map_or("", String::as_str);
+    let failure = Failure::new(FailureCode::EcosystemUnrecognised, message)
+        .hint(format!("choose one: `source.directory`, or `--directory {first}`"))
+        .candidates(found.keys().take(50).cloned());
+    found.values().take(12).fold(failure, |failure, path| failure.at(path, None))
 }
 
 fn recognise(detect: &Detect, directory: &str, tree: &SourceTree, command_given: bool) -> Option<String> {
@@ -73,7 +154,17 @@ fn recognise(detect: &Detect, directory: &str, tree: &SourceTree, command_given:
     }
     let inside = |name: &String| join(directory, name);
     let file = detect.files.iter().filter_map(inside).find(|path| tree.has_file(path));
-    file.or_else(|| detect.directories.iter().filter_map(inside).find(|path| tree.has_directory(path)))
+    let inside_directory = || detect.directories.iter().filter_map(inside).find(|path| tree.has_directory(path));
+    file.or_else(inside_directory).or_else(|| above(detect.above.as_ref()?, directory, tree))
+}
+
+/// The nearest of the files above the directory, where the directory has what belongs to it.
+fn above(above: &Above, directory: &str, tree: &SourceTree) -> Option<String> {
+    if directory.is_empty() || !tree.below(directory).any(|(path, _)| path.ends_with(&above.beside)) {
+        return None;
+    }
+    let up = std::iter::successors(Some(parent(directory)), |path| (!path.is_empty()).then(|| parent(path)));
+    up.into_iter().find_map(|up| above.files.iter().filter_map(|name| join(up, name)).find(|path| tree.has_file(path)))
 }
 
 fn rejected((toolchain, path): &(&Toolchain, String)) -> Rejected {
@@ -97,6 +188,17 @@ fn unknown(name: &str, catalog: &Catalog) -> Failure {
 }
 
 fn unrecognised(directory: &str, tree: &SourceTree, catalog: &Catalog) -> Failure {
+    if let Some((path, wanted)) = below::misspelt(directory, tree, catalog) {
+        let message = format!("no toolchain recognised the files; `{}` looks like `{wanted}`", path.escape_debug());
+        return Failure::new(FailureCode::EcosystemUnrecognised, message)
+            .hint(format!("rename it to `{wanted}`, which is what its tools look for too"))
+            .at(path, None);
+    }
+    if let Some((name, path)) = below::unsupported(directory, tree, catalog) {
+        let message = format!("`{}` is of {name}, and there is no toolchain for it", path.escape_debug());
+        let hint = "bring a `Dockerfile`, or build it before and bring the result as `output/` with `runtime.command`";
+        return Failure::new(FailureCode::EcosystemUnrecognised, message).hint(hint).at(path, None);
+    }
     let looked_for = catalog.toolchains.values().flat_map(|toolchain| {
         let detect = &toolchain.definition.detect;
         detect.files.iter().cloned().chain(detect.directories.iter().map(|name| format!("{name}/")))
@@ -112,21 +214,8 @@ fn unrecognised(directory: &str, tree: &SourceTree, catalog: &Catalog) -> Failur
         looked_for.join(", "),
         seen.join(", ")
     );
-    let elsewhere = catalog.toolchains.values().flat_map(|toolchain| toolchain.definition.detect.files.iter());
-    let elsewhere: std::collections::BTreeSet<String> = elsewhere
-        .filter(|name| !name.contains('/'))
-        .flat_map(|name| {
-            tree.below(directory)
-                .filter(move |(path, _)| path.rsplit_once('/').is_some_and(|(_, last)| last == name))
-                .map(|(path, _)| crate::model::source_tree::parent(path).to_owned())
-        })
-        .take(8)
-        .collect();
-    let failure = Failure::new(FailureCode::EcosystemUnrecognised, message);
-    if elsewhere.is_empty() {
-        return failure.hint("add the manifest of your ecosystem, or a `Dockerfile`");
-    }
-    failure.hint("choose the application's directory: `source.directory` (`--directory`)").candidates(elsewhere)
+    Failure::new(FailureCode::EcosystemUnrecognised, message)
+        .hint("add the manifest of your ecosystem, or a `Dockerfile`")
 }
 
 fn ambiguous(several: &[(&Toolchain, String)]) -> Failure {

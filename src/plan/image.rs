@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use serde_json::{Value, json};
 
-use super::{Facts, base, decided, own_dockerfile, runtime, start, template};
+use super::{Facts, base, decided, layers, own_dockerfile, runtime, start, template};
 use crate::catalog::BaseImage;
 use crate::model::failure::{Failure, FailureCode, Warning};
 use crate::model::origin::Decision;
@@ -46,11 +46,7 @@ pub(super) fn image(
     if let Some(script) = &start.wrapper {
         entrypoint.insert(0, script.clone());
     }
-    let mut layers: Vec<_> = definition
-        .layers
-        .iter()
-        .map(|layer| PlannedLayer { name: layer.name.clone(), from: layer.from.clone(), to: layer.to.clone() })
-        .collect();
+    let mut layers = layers::layers(definition, facts.findings);
     if let Some(hook) = &settings.before_start {
         runtime::hook_runs(hook, &base_name, &base)?;
         entrypoint.insert(0, BEFORE_START.to_owned());

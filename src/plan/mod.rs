@@ -3,10 +3,13 @@
 //! No I/O, no clock, no environment, no network, and no code of the project runs.
 
 mod base;
+mod below;
 mod commands;
 mod detect;
 mod extras;
 mod image;
+mod layers;
+mod notices;
 mod own_dockerfile;
 pub mod print;
 mod release;
@@ -38,6 +41,11 @@ use crate::toolchain::manifest;
 /// A failure that names the place and the line that settles it.
 pub fn plan(request: &BuildRequest, tree: &SourceTree, catalog: &Catalog) -> Result<Plan, Failure> {
     let stated = settings::stated(request, tree)?;
+    if let Some((below, decision)) = detect::below(&stated, request, tree, catalog)? {
+        let mut plan = plan(&below, tree, catalog)?;
+        plan.decisions.insert(0, decision);
+        return Ok(plan);
+    }
     let toolchain = detect::toolchain(&stated, request, tree, catalog)?;
     let settings = stated.with_defaults(catalog.operator.defaults.get(&toolchain.value.definition.name));
     let definition = &toolchain.value.definition;
@@ -54,7 +62,9 @@ pub fn plan(request: &BuildRequest, tree: &SourceTree, catalog: &Catalog) -> Res
     }];
     decisions.extend(release.decision.clone());
     decisions.extend(extras.decision.clone());
-    decisions.extend(findings.module.as_ref().map(|module| Decision {
+    // A reader that chose among several says so itself, with what lost.
+    let told = findings.decisions.iter().any(|decision| decision.key == "application.module");
+    decisions.extend(findings.module.as_ref().filter(|_| !told).map(|module| Decision {
         key: "application.module".into(),
         value: json!(module.value),
         origin: module.origin.clone(),
@@ -88,6 +98,9 @@ pub fn plan(request: &BuildRequest, tree: &SourceTree, catalog: &Catalog) -> Res
         None => (None, None, None, Vec::new()),
     };
     let mut include = settings.value.include.clone();
+    if let Some(image) = &image {
+        warnings.extend(notices::notices(image, tree, request.source.directory(), &include));
+    }
     include.extend(definition.image.iter().flat_map(|image| image.keep.clone()));
     include.extend(findings.include.clone());
     Ok(Plan {

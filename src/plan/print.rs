@@ -22,6 +22,8 @@ pub fn text(plan: &Plan) -> String {
                 LayerSource::Source => "the application's files".to_owned(),
                 LayerSource::Output(name) => format!("output `{name}`"),
                 LayerSource::Directory(name) => format!("directory `{name}`"),
+                LayerSource::Found(name) => format!("files `{name}`"),
+                LayerSource::Files { paths, .. } => words(paths),
             };
             format!("layer {:<22} {:<16} {from}", layer.name, layer.to)
         }));

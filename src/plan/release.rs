@@ -37,7 +37,7 @@ pub(super) fn choose<'a>(
         (Some(version), Some(origin)) => as_stated(version, origin, definition, findings)?,
         (default, _) => as_demanded(default.as_deref(), definition, findings, &mut warnings)?,
     };
-    warnings.extend(end_of_life(release, definition, as_of, &decision.origin));
+    warnings.extend(end_of_life(release, definition, as_of, &decision.origin, findings));
     let version = Some(release.version.to_string());
     Ok(Chosen { release: Some(release), version, decision: Some(decision), warnings })
 }
@@ -208,7 +208,18 @@ fn place(failure: Failure, origin: &Origin) -> Failure {
     }
 }
 
-fn end_of_life(release: &Release, definition: &Definition, as_of: &str, origin: &Origin) -> Vec<Warning> {
+fn end_of_life(
+    release: &Release,
+    definition: &Definition,
+    as_of: &str,
+    origin: &Origin,
+    findings: &Findings,
+) -> Vec<Warning> {
+    // A line that names another release than the one that was taken is not where to change it.
+    let elsewhere = findings.versions.iter().any(|found| {
+        let same = (&found.origin.path, found.origin.line) == (&origin.path, origin.line);
+        same && differs(&found.value, &release.version)
+    });
     // ISO dates compare as text.
     let ended = release.end_of_life.as_deref().filter(|day| *day < as_of);
     ended
@@ -216,8 +227,8 @@ fn end_of_life(release: &Release, definition: &Definition, as_of: &str, origin: 
             let message = format!("{} {} has had no support since {day}", definition.title, release.version);
             let warning = Warning::new("end_of_life", message, "move to a release that is maintained");
             match &origin.path {
-                Some(path) => warning.at(path, origin.line),
-                None => warning,
+                Some(path) if !elsewhere => warning.at(path, origin.line),
+                _ => warning,
             }
         })
         .into_iter()

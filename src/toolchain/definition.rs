@@ -97,12 +97,24 @@ pub struct Detect {
     /// Any of these directories in the application's directory.
     #[serde(default)]
     pub directories: Vec<String>,
+    /// Files in a directory above the application's.
+    pub above: Option<Above>,
     /// Only where somebody said how the application starts.
     #[serde(default)]
     pub needs_command: bool,
     /// Only where no other toolchain is recognised.
     #[serde(default)]
     pub fallback: bool,
+}
+
+/// Files above the application's directory that it belongs to.
+#[derive(Debug, Clone, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Above {
+    /// Any of these.
+    pub files: Vec<String>,
+    /// How the name of a file ends that has to lie in the application's directory itself.
+    pub beside: String,
 }
 
 /// Which of several releases is taken.
@@ -114,6 +126,8 @@ pub enum Choose {
     Default,
     /// The oldest that satisfies every demand.
     Oldest,
+    /// The newest that satisfies every demand.
+    Newest,
 }
 
 /// One release of a toolchain.

@@ -22,6 +22,7 @@ pub(super) fn among<'a>(
     let default = allowed.iter().find(|release| release.version == default.version).copied();
     let release = match definition.choose {
         _ if findings.versions.is_empty() => default.or_else(newest),
+        Choose::Newest => newest(),
         Choose::Oldest => allowed.iter().min_by(|a, b| a.version.cmp(&b.version)).copied(),
         Choose::Default => default.or_else(newest),
     }?;

@@ -1,16 +1,26 @@
-//! Reads a Go module or workspace: the release it demands, what starts, whether it needs cgo
-//! (Go Modules Reference; `go help packages`).
+//! Reads a Go module or workspace: the release it demands, what starts, whether it needs cgo, which port it listens on,
+//! which files it opens (Go Modules Reference; `go help packages`).
 
+mod assets;
 mod layout;
 mod mains;
+mod mentions;
+mod packages;
+mod ports;
+mod verify;
+
+use std::collections::BTreeMap;
 
 use serde_json::{Value, json};
 
 use self::layout::{Layout, Module};
-use self::mains::{Main, Scan};
+use self::mains::Main;
+use self::packages::Package;
+use super::dockerfile;
 use crate::model::failure::Failure;
 use crate::model::origin::{Decision, Found, Origin, Rejected};
 use crate::toolchain::findings::{Findings, Inspection, Process};
+use crate::toolchain::version::{Demand, Version};
 
 /// Where the toolchain puts the program, whatever its package is called.
 const PROGRAM: &str = "/app/application";
@@ -19,42 +29,134 @@ const PROGRAM: &str = "/app/application";
 ///
 /// Variables: `package` (relative to the module: `./cmd/api`; `./...` where nothing starts),
 /// `module_path`, `module_dir`, `workspace` (the directory of a `go.work` that uses the module, or
-/// null), `vendor`, `embed`. The shape is `cgo` or `static`. The fact `cgo_modules` may
-/// list modules whose use needs cgo.
+/// null), `vendor`, `assets` (`{directory, paths}`), `toolchains` (release to full version). The shape is `cgo` or
+/// `static`. Facts: `aside`, `cgo_packages`, `listening`, `opening`, `toolchains`.
 ///
 /// # Errors
-/// `manifest_invalid`, `application_ambiguous` with the candidates, `application_not_found`.
+/// `manifest_invalid`, `application_ambiguous` with the candidates, `application_not_found`, `source_unusable` for
+/// embedded files that are not there.
 pub fn read(inspection: &Inspection<'_>) -> Result<Findings, Failure> {
     let layout = Layout::read(inspection.tree, inspection.directory)?;
-    let scan = Scan::of(inspection, &layout);
-    let chosen = if inspection.library { None } else { mains::choose(inspection, &layout, &scan)? };
-    let module = &layout.modules[chosen.map_or(0, |main| main.module)];
+    let packages = packages::read(inspection.tree, &layout, &tags(inspection.args));
+    let mains = mains::mains(inspection, &layout, &packages);
+    let chosen = if inspection.library { None } else { mains::choose(inspection, &layout, &mains)? };
+    let main = chosen.map(|(main, _)| main);
+    let module = &layout.modules[main.map_or(0, |main| main.module)];
+    let closure: Vec<&Package<'_>> = match main {
+        Some(main) => packages::closure(&packages, &layout, &main.directory).iter().map(|at| &packages[at]).collect(),
+        None => packages.values().filter(|package| package.module == 0).collect(),
+    };
+    for package in &closure {
+        verify::embedded(inspection.tree, package)?;
+    }
+    if layout.workspace.is_none() {
+        verify::vendored(inspection.tree, module)?;
+    }
 
-    let mut findings = Findings { versions: module.versions.clone(), ..Findings::default() };
-    findings.versions.extend(layout.workspace.iter().flat_map(|workspace| workspace.versions.clone()));
+    let mut findings = Findings { versions: versions(&layout, module, &closure), ..Findings::default() };
     findings.warnings.extend(layout.warning.clone());
-    if let Some(main) = chosen {
+    if let Some((main, why)) = chosen {
         let origin = Origin::file(main.path.as_str(), Some(main.line), "func main");
-        findings.decisions.extend(decision(main, &scan, &origin));
+        findings.decisions.extend(decision(main, &mains, why, &origin));
         findings.module = Some(Found::new(main.name.clone(), origin.clone()));
         findings.processes.push(Process { name: "web".to_owned(), command: vec![PROGRAM.to_owned()], origin });
     }
-    let (shape, why) = shape(inspection, module, &scan);
+    let (shape, why) = shape(inspection, &closure);
     findings.decisions.push(Decision { key: "shape".to_owned(), value: json!(shape), origin: why, rejected: vec![] });
     shape.clone_into(&mut findings.shape);
-    for (key, value) in variables(inspection, &layout, module, chosen, &scan) {
+    let toolchains = toolchains(inspection, &findings.versions);
+    findings.variables.insert("toolchains".to_owned(), json!(toolchains));
+    for (key, value) in variables(inspection, &layout, module, main) {
         findings.variables.insert(key.to_owned(), value);
+    }
+    if let Some(main) = main {
+        running(inspection, module, main, &closure, &mut findings);
     }
     Ok(findings)
 }
 
-fn decision(main: &Main, scan: &Scan, origin: &Origin) -> Option<Decision> {
-    let others = scan.mains.iter().filter(|other| *other != main);
+/// What the program needs where it runs: its port, `PORT`, the files that it opens.
+fn running(
+    inspection: &Inspection<'_>,
+    module: &Module,
+    main: &Main,
+    closure: &[&Package<'_>],
+    findings: &mut Findings,
+) {
+    let paths = closure.iter().flat_map(|package| package.files.iter().map(|(path, _)| *path));
+    let files: Vec<_> =
+        paths.filter_map(|path| Some((path, mentions::mentions(inspection.tree.text(path)?)))).collect();
+    let directories = [inspection.directory, main.directory.as_str(), module.directory.as_str()];
+    ports::find(&files, inspection.facts, &exposed(inspection, directories), findings);
+    let assets = assets::find(inspection.tree, inspection.facts, &files, &directories);
+    findings.variables.insert("assets".to_owned(), json!({ "directory": assets.directory, "paths": assets.paths }));
+    if let Some((path, line)) = assets.first {
+        findings.decisions.push(Decision {
+            key: "assets".to_owned(),
+            value: json!(assets.paths),
+            origin: Origin::file(path, Some(line), "opened by a relative path"),
+            rejected: vec![],
+        });
+    }
+}
+
+/// What a Dockerfile that is not used says about ports.
+fn exposed(inspection: &Inspection<'_>, directories: [&str; 3]) -> Vec<Found<u16>> {
+    let found = directories.iter().find_map(|directory| {
+        let path = layout::below(directory, "Dockerfile");
+        let text = inspection.tree.text(&path)?;
+        dockerfile::examine(&path, text, &BTreeMap::new(), None).ok().map(|findings| findings.ports)
+    });
+    found.unwrap_or_default()
+}
+
+/// What `-tags` among the arguments of `go build` adds.
+fn tags(args: &[String]) -> Vec<String> {
+    let flag = |argument: &str| argument.trim_start_matches('-').to_owned();
+    let mut found = Vec::new();
+    for (index, argument) in args.iter().enumerate().filter(|(_, argument)| argument.starts_with('-')) {
+        let list = match flag(argument).split_once('=') {
+            Some(("tags", list)) => list.to_owned(),
+            None if flag(argument) == "tags" => args.get(index + 1).cloned().unwrap_or_default(),
+            _ => continue,
+        };
+        found.extend(list.split([',', ' ']).filter(|tag| !tag.is_empty()).map(str::to_owned));
+    }
+    found
+}
+
+/// The demands of the program's module, of its workspace, and of the modules that it is made of.
+fn versions(layout: &Layout, module: &Module, closure: &[&Package<'_>]) -> Vec<Found<Demand>> {
+    let mut versions = module.versions.clone();
+    versions.extend(layout.workspace.iter().flat_map(|workspace| workspace.versions.clone()));
+    let others = layout.modules.iter().enumerate().filter(|(_, other)| other.file != module.file);
+    let used = others.filter(|(index, _)| closure.iter().any(|package| package.module == *index));
+    versions.extend(used.flat_map(|(_, other)| other.versions.clone()));
+    versions
+}
+
+/// The full version that stands for each release: the catalogue's, or a later patch that is demanded.
+fn toolchains(inspection: &Inspection<'_>, versions: &[Found<Demand>]) -> BTreeMap<String, String> {
+    let table = inspection.facts.get("toolchains").and_then(toml::Value::as_table);
+    let offered = table.into_iter().flatten().filter_map(|(release, full)| Some((release, full.as_str()?)));
+    let later = |release: &str, full: &str| {
+        let (release, full): (Version, Version) = (release.parse().ok()?, full.parse().ok()?);
+        let demanded = versions.iter().filter_map(|found| match &found.value {
+            Demand::AtLeast(version) if version.within(&release) && *version > full => Some(version),
+            _ => None,
+        });
+        demanded.max().map(ToString::to_string)
+    };
+    offered.map(|(release, full)| (release.clone(), later(release, full).unwrap_or_else(|| full.to_owned()))).collect()
+}
+
+fn decision(main: &Main, mains: &[Main], why: &str, origin: &Origin) -> Option<Decision> {
+    let others = mains.iter().filter(|other| *other != main);
     let rejected: Vec<_> = others
         .map(|other| Rejected {
             value: json!(other.name),
             origin: Origin::file(other.path.as_str(), Some(other.line), "func main"),
-            why: "another program was named".to_owned(),
+            why: why.to_owned(),
         })
         .collect();
     (!rejected.is_empty()).then(|| Decision {
@@ -65,16 +167,20 @@ fn decision(main: &Main, scan: &Scan, origin: &Origin) -> Option<Decision> {
     })
 }
 
-/// `cgo` where a package imports `"C"` or a module known for it is required.
-fn shape(inspection: &Inspection<'_>, module: &Module, scan: &Scan) -> (&'static str, Origin) {
-    if let Some((path, line)) = &scan.cgo {
-        return ("cgo", Origin::file(path.as_str(), Some(*line), "import \"C\""));
+/// `cgo` where a package of the program imports `"C"` and has nothing to stand in for it, or imports what is known to.
+fn shape(inspection: &Inspection<'_>, closure: &[&Package<'_>]) -> (&'static str, Origin) {
+    if let Some((path, line)) = closure.iter().find_map(|package| package.cgo()) {
+        return ("cgo", Origin::file(path, Some(line), "import \"C\""));
     }
-    let listed = inspection.facts.get("cgo_modules").and_then(toml::Value::as_array);
-    let known: Vec<&str> = listed.into_iter().flatten().filter_map(toml::Value::as_str).collect();
-    match module.requires.iter().find(|(path, _)| known.contains(&path.as_str())) {
-        Some((path, line)) => ("cgo", Origin::file(module.file.as_str(), Some(*line), format!("require {path}"))),
-        None => ("static", Origin::default("no package of the module imports \"C\"")),
+    let known = closure.iter().find_map(|package| verify::known_cgo(inspection.facts, package));
+    match known {
+        Some((path, import)) => {
+            let text = inspection.tree.text(path).unwrap_or_default();
+            let line = text.lines().position(|line| line.contains(&format!("\"{import}\"")));
+            let line = line.and_then(|index| u32::try_from(index + 1).ok());
+            ("cgo", Origin::file(path, line, format!("import of {import}, which needs cgo")))
+        }
+        None => ("static", Origin::default("no package of the program needs cgo")),
     }
 }
 
@@ -83,7 +189,6 @@ fn variables(
     layout: &Layout,
     module: &Module,
     main: Option<&Main>,
-    scan: &Scan,
 ) -> [(&'static str, Value); 6] {
     let workspace = layout.workspace.as_ref().map(|workspace| workspace.directory.clone());
     let vendored = |directory: &str| {
@@ -98,7 +203,7 @@ fn variables(
         ("module_dir", json!(module.directory)),
         ("workspace", json!(workspace)),
         ("vendor", json!(vendor)),
-        ("embed", json!(scan.embed)),
+        ("assets", json!({ "directory": "", "paths": [] })),
     ]
 }
 

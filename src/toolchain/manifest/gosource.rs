@@ -1,7 +1,8 @@
 //! The little that planning reads of a Go source file: its build constraint, its package, what
-//! it imports, and whether it has `func main` (Go specification; `go help buildconstraint`).
+//! it imports and embeds, and whether it has `func main` (Go specification; `go help buildconstraint`).
 
-use super::goconstraint::{constraint, for_linux, holds};
+use super::goconstraint::{Tags, constraint, for_linux, holds};
+use super::gotokens::{Kind, Token, Tokens};
 
 /// What a file says about itself.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
@@ -12,25 +13,33 @@ pub(super) struct Source {
     pub(super) main: Option<u32>,
     /// The line of `import "C"`.
     pub(super) cgo: Option<u32>,
-    /// Whether `//go:embed` is used.
-    pub(super) embed: bool,
-    /// Whether the build constraint holds on Linux.
+    /// What it imports, `"C"` excepted.
+    pub(super) imports: Vec<String>,
+    /// Patterns of `//go:embed`, with their lines.
+    pub(super) embeds: Vec<(String, u32)>,
+    /// Whether the file is built on Linux with cgo.
     pub(super) built: bool,
+    /// Whether it is built on Linux only where cgo is off.
+    pub(super) without_cgo: bool,
 }
 
 /// Reads a file; `None` without a package clause. Looks for `main` only in a package `main`.
-pub(super) fn read(name: &str, text: &str) -> Option<Source> {
-    let mut tokens = Tokens { text, at: 0, line: 1 };
+pub(super) fn read(name: &str, text: &str, tags: &[String]) -> Option<Source> {
+    let mut tokens = Tokens::of(text);
     if tokens.next()?.kind != Kind::Word("package") {
         return None;
     }
     let Kind::Word(package) = tokens.next()?.kind else { return None };
+    let expression = constraint(text);
+    let built =
+        |cgo| for_linux(name) && expression.as_deref().is_none_or(|text| holds(text, &Tags { cgo, more: tags }));
     let mut source = Source {
         package: package.to_owned(),
-        embed: text.lines().any(|line| line.starts_with("//go:embed ")),
-        built: for_linux(name) && constraint(text).is_none_or(holds),
+        embeds: if text.contains("//go:embed") { embeds(text) } else { Vec::new() },
+        built: built(true),
         ..Source::default()
     };
+    source.without_cgo = !source.built && built(false);
     let mut token = tokens.next();
     while let Some(Token { kind: Kind::Word("import"), .. }) = token {
         token = imports(&mut tokens, &mut source);
@@ -41,16 +50,40 @@ pub(super) fn read(name: &str, text: &str) -> Option<Source> {
     Some(source)
 }
 
+/// The patterns of `//go:embed` lines: words, or Go texts (package `embed`, "Directives").
+fn embeds(text: &str) -> Vec<(String, u32)> {
+    let mut found = Vec::new();
+    for (number, line) in (1..).zip(text.lines()) {
+        let Some(mut rest) = line.strip_prefix("//go:embed").filter(|rest| rest.starts_with([' ', '\t'])) else {
+            continue;
+        };
+        loop {
+            rest = rest.trim_start();
+            let Some(first) = rest.chars().next() else { break };
+            let quoted = ['"', '`'].contains(&first);
+            let end = if quoted { rest[1..].find(first).map(|at| at + 1) } else { rest.find([' ', '\t']) };
+            let end = end.unwrap_or(rest.len());
+            found.push((rest[usize::from(quoted)..end].to_owned(), number));
+            rest = rest.get(end + usize::from(quoted)..).unwrap_or_default();
+        }
+    }
+    found
+}
+
 /// Reads one import declaration and returns the token after it.
 fn imports<'a>(tokens: &mut Tokens<'a>, source: &mut Source) -> Option<Token<'a>> {
     let mut block = false;
     loop {
         let token = tokens.next()?;
         match token.kind {
-            Kind::Text(path) => {
-                if path == "C" {
-                    source.cgo.get_or_insert(token.line);
+            Kind::Text("C") => {
+                source.cgo.get_or_insert(token.line);
+                if !block {
+                    break;
                 }
+            }
+            Kind::Text(path) => {
+                source.imports.push(path.to_owned());
                 if !block {
                     break;
                 }
@@ -87,103 +120,23 @@ fn main_line<'a>(mut token: Option<Token<'a>>, tokens: &mut Tokens<'a>) -> Optio
     None
 }
 
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Kind<'a> {
-    Word(&'a str),
-    Text(&'a str),
-    Sign(char),
-}
-
-#[derive(Debug, Clone, Copy)]
-struct Token<'a> {
-    kind: Kind<'a>,
-    line: u32,
-}
-
-struct Tokens<'a> {
-    text: &'a str,
-    at: usize,
-    line: u32,
-}
-
-impl<'a> Tokens<'a> {
-    fn take(&mut self, bytes: usize) -> &'a str {
-        let rest = &self.text[self.at..];
-        let taken = rest.get(..bytes).unwrap_or(rest);
-        self.at += taken.len();
-        let lines = taken.bytes().filter(|byte| *byte == b'\n').count();
-        self.line = self.line.saturating_add(u32::try_from(lines).unwrap_or(u32::MAX));
-        taken
-    }
-
-    fn skip_blank(&mut self) {
-        loop {
-            let rest = &self.text[self.at..];
-            let blank = rest.len() - rest.trim_start_matches(|c: char| c.is_whitespace() || c == '\u{feff}').len();
-            let length = if blank > 0 {
-                blank
-            } else if rest.starts_with("//") {
-                rest.find('\n').unwrap_or(rest.len())
-            } else if let Some(comment) = rest.strip_prefix("/*") {
-                comment.find("*/").map_or(rest.len(), |end| end + 4)
-            } else {
-                return;
-            };
-            self.take(length);
-        }
-    }
-
-    fn next(&mut self) -> Option<Token<'a>> {
-        self.skip_blank();
-        let line = self.line;
-        let rest = &self.text[self.at..];
-        let first = rest.chars().next()?;
-        let kind = match first {
-            '`' | '"' | '\'' => {
-                let text = self.take(quoted(rest, first));
-                let inner = text.strip_prefix(first).unwrap_or(text);
-                Kind::Text(inner.strip_suffix(first).unwrap_or(inner))
-            }
-            c if c.is_alphanumeric() || c == '_' => {
-                let end = rest.find(|c: char| !c.is_alphanumeric() && c != '_').unwrap_or(rest.len());
-                Kind::Word(self.take(end))
-            }
-            c => {
-                self.take(c.len_utf8());
-                Kind::Sign(c)
-            }
-        };
-        Some(Token { kind, line })
-    }
-}
-
-/// Bytes of the literal that starts here; an unclosed `"` or `'` ends with its line.
-fn quoted(text: &str, quote: char) -> usize {
-    let mut escaped = false;
-    for (at, c) in text.char_indices().skip(1) {
-        if escaped {
-            escaped = false;
-        } else if c == '\\' && quote != '`' {
-            escaped = true;
-        } else if c == quote || (c == '\n' && quote != '`') {
-            return at + 1;
-        }
-    }
-    text.len()
-}
-
 #[cfg(test)]
 mod tests {
     use proptest::prelude::*;
 
     use super::*;
 
+    fn read(name: &str, text: &str) -> Option<Source> {
+        super::read(name, text, &["extra".to_owned()])
+    }
+
     #[test]
     fn a_main_is_found_behind_comments_and_texts() {
         let text = "/* func main() */\n// package x\npackage main\n\nimport (\n\t\"fmt\"\n\t_ \"C\"\n)\nvar x = `func main(`\n\
             var y = \"func main(\"; const r = '\"'\nfunc (t T) main() {}\nfunc f() { func main() }\n//go:embed a\nfunc\tmain ( ) {}\n";
         let source = read("main.go", text).unwrap();
-        assert_eq!((source.main, source.cgo, source.embed, source.built), (Some(14), Some(7), true, true));
+        assert_eq!((source.main, source.cgo, source.built), (Some(14), Some(7), true));
+        assert_eq!((source.imports, source.embeds), (vec!["fmt".to_owned()], vec![("a".to_owned(), 13)]));
         assert_eq!(read("a.go", "package main\nfunc mainly() {}").unwrap().main, None);
         assert_eq!(read("a.go", "package lib\nimport \"C\"\nfunc main() {}").unwrap().main, None);
         assert_eq!(read("a.go", "package a\nimport x \"y\"; import \"C\"\n").unwrap().cgo, Some(2));
@@ -192,24 +145,40 @@ mod tests {
     }
 
     #[test]
+    fn embeds_are_words_and_texts() {
+        let source =
+            read("a.go", "package a\n//go:embed dist/* all:web \"a b\" `c`\n//go:embedded x\n // go:embed y\n");
+        let patterns: Vec<_> = source.unwrap().embeds;
+        assert_eq!(
+            patterns.iter().map(|(pattern, _)| pattern.as_str()).collect::<Vec<_>>(),
+            ["dist/*", "all:web", "a b", "c"]
+        );
+        assert!(patterns.iter().all(|(_, line)| *line == 2));
+    }
+
+    #[test]
     fn constraints_count_before_the_package_clause() {
         let built = |name: &str, text: &str| read(name, text).unwrap().built;
         assert!(!built("a.go", "// (c)\n\n/* x\n*/\n//go:build ignore\n\npackage main"));
         assert!(built("a.go", "package main\n//go:build ignore\n"));
+        assert!(built("a.go", "//go:build extra\n\npackage main\n"));
         assert!(!built("a_windows.go", "package a") && !built("a_linux_arm64.go", "package a"));
         assert!(
             built("a_linux.go", "package a") && built("linux_x.go", "package a") && built("windows.go", "package a")
         );
+        let other = read("a.go", "//go:build !cgo\n\npackage a\n").unwrap();
+        assert!(!other.built && other.without_cgo);
     }
 
     proptest! {
         #[test]
         fn never_panics_and_names_existing_lines(
-            text in "(package main\n)?(func main|import|\"C\"|//go:build|[ (){}!|&\"'`/*\\\\é\n\u{feff}]){0,40}"
+            text in "(package main\n)?(func main|import|\"C\"|//go:build|//go:embed |[ (){}!|&\"'`/*\\\\é\n\u{feff}]){0,40}"
         ) {
             let count = u32::try_from(text.lines().count()).unwrap();
             if let Some(source) = read("a.go", &text) {
-                prop_assert!(source.main.into_iter().chain(source.cgo).all(|line| line >= 1 && line <= count));
+                let lines = source.main.into_iter().chain(source.cgo).chain(source.embeds.iter().map(|(_, line)| *line));
+                prop_assert!(lines.into_iter().all(|line| line >= 1 && line <= count));
             }
         }
     }

@@ -5,6 +5,7 @@ mod goconstraint;
 mod godirectives;
 pub mod gomod;
 mod gosource;
+mod gotokens;
 pub mod pom;
 pub mod python;
 pub mod versions;

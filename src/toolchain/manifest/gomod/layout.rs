@@ -10,8 +10,12 @@ const MODULE_VERBS: &[&str] =
     &["module", "go", "toolchain", "godebug", "require", "exclude", "replace", "retract", "tool", "ignore"];
 const WORKSPACE_VERBS: &[&str] = &["go", "toolchain", "godebug", "use", "replace"];
 
-/// The modules that may hold the application, never empty, and their workspace.
+/// How a `replace` is written (Go Modules Reference).
+const REPLACE: &str = "`replace` is written `OLD => NEW VERSION` or `OLD => ./DIRECTORY`";
+
+/// The modules of a build, never empty, and their workspace.
 pub(super) struct Layout {
+    /// The module around the application's directory first, then those of the workspace and local replacements.
     pub(super) modules: Vec<Module>,
     pub(super) workspace: Option<Workspace>,
     pub(super) warning: Option<Warning>,
@@ -25,8 +29,12 @@ pub(super) struct Module {
     /// The module path, `example.com/order`.
     pub(super) path: String,
     pub(super) versions: Vec<Found<Demand>>,
-    /// Required modules with their lines.
-    pub(super) requires: Vec<(String, u32)>,
+    /// Required modules: path, version and line.
+    pub(super) requires: Vec<(String, String, u32)>,
+    /// Modules that stand for others by a directory: the path replaced, the directory as written, the line.
+    replaces: Vec<(String, String, u32)>,
+    /// Every `replace`: the path replaced and what stands for it.
+    pub(super) replaced: Vec<String>,
 }
 
 pub(super) struct Workspace {
@@ -37,7 +45,7 @@ pub(super) struct Workspace {
 }
 
 impl Layout {
-    /// The module around `directory`, and those of a workspace that lie below it.
+    /// The module around `directory`, those of its workspace, and what they replace by directories of the repository.
     pub(super) fn read(tree: &SourceTree, directory: &str) -> Result<Self, Failure> {
         let module = nearest(tree, directory, "go.mod").map(|found| Module::read(tree, found)).transpose()?;
         let workspace = nearest(tree, directory, "go.work").map(|found| Workspace::read(tree, found)).transpose()?;
@@ -50,10 +58,11 @@ impl Layout {
             let message = format!("`{file}` does not use the module `{}`, so it is left aside", modules[0].file);
             let warning =
                 Warning::new("workspace_ignored", message, "Add a `use` line, or set `GOWORK=off` in your own builds.");
+            let modules = with_replacements(tree, modules)?;
             return Ok(Self { modules, workspace: None, warning: Some(warning.at(file, None)) });
         }
         for (used, line) in workspace.iter().flat_map(|workspace| &workspace.uses) {
-            if !is_below(used, directory) || modules.iter().any(|module| module.directory == *used) {
+            if modules.iter().any(|module| module.directory == *used) {
                 continue;
             }
             if !tree.has_file(&below(used, "go.mod")) {
@@ -63,14 +72,55 @@ impl Layout {
         }
         if modules.is_empty() {
             let message = match &workspace {
-                Some(_) => format!("`{file}` uses no module below `{directory}`"),
+                Some(_) => format!("`{file}` uses no module"),
                 None => format!("no `go.mod` in `{directory}` or above it"),
             };
             return Err(Failure::new(FailureCode::ManifestInvalid, message)
                 .hint("Make it a module with `go mod init`, or set `source.directory` to where its `go.mod` is."));
         }
-        Ok(Self { modules, workspace, warning: None })
+        Ok(Self { modules: with_replacements(tree, modules)?, workspace, warning: None })
     }
+
+    /// The directory that an import path leads to, where it is a package of one of the modules.
+    pub(super) fn directory_of(&self, import: &str) -> Option<String> {
+        let inside = self.modules.iter().filter(|module| is_below(import, &module.path));
+        // The longest path wins, as `go` has it.
+        let module = inside.max_by_key(|module| module.path.len())?;
+        Some(
+            below(&module.directory, import[module.path.len()..].trim_start_matches('/'))
+                .trim_end_matches('/')
+                .to_owned(),
+        )
+    }
+}
+
+/// Adds the modules that required ones are replaced by (Go Modules Reference, "replace directive").
+fn with_replacements(tree: &SourceTree, mut modules: Vec<Module>) -> Result<Vec<Module>, Failure> {
+    for index in 0..modules.len() {
+        let module = &modules[index];
+        let mut found = Vec::new();
+        for (path, target, line) in &module.replaces {
+            // What nothing requires is not looked at.
+            if !module.requires.iter().any(|(required, ..)| required == path) {
+                continue;
+            }
+            let directory = join(&module.directory, target);
+            let there = directory.filter(|directory| tree.has_file(&below(directory, "go.mod")));
+            let Some(directory) = there else {
+                let why = format!("`{path}` is replaced by `{target}`, and no `go.mod` of the repository is there");
+                let failure = invalid(&module.file, *line, &why);
+                return Err(failure.hint("Remove the `replace` line, or commit the module that it names."));
+            };
+            found.push((path.clone(), directory));
+        }
+        for (path, directory) in found {
+            if modules.iter().all(|module| module.directory != directory) {
+                // It is imported under the path that it replaces.
+                modules.push(Module { path, ..Module::read(tree, &directory)? });
+            }
+        }
+    }
+    Ok(modules)
 }
 
 impl Module {
@@ -83,10 +133,32 @@ impl Module {
         };
         let (path, _) = single(&found, "module").map_err(at)?.ok_or_else(no_module)?;
         let requires = found.iter().filter(|directive| directive.verb == "require");
+        let requires = requires.map(|require| match require.words.as_slice() {
+            [path, version] => Ok((path.clone(), version.clone(), require.line)),
+            _ => Err(invalid(&file, require.line, "`require` takes a module and its version")),
+        });
+        let requires = requires.collect::<Result<Vec<_>, _>>()?;
+        let (mut local, mut replaced) = (Vec::new(), Vec::new());
+        for directive in found.iter().filter(|directive| directive.verb == "replace") {
+            let (old, target) = match directive.words.as_slice() {
+                [old, arrow, target @ ..] if arrow == "=>" => (old, target),
+                [old, _, arrow, target @ ..] if arrow == "=>" => (old, target),
+                _ => return Err(invalid(&file, directive.line, REPLACE)),
+            };
+            replaced.push(old.clone());
+            match target {
+                [path] if is_directory(path) => local.push((old.clone(), path.clone(), directive.line)),
+                [_, _] => {}
+                [_] => return Err(invalid(&file, directive.line, "`replace` names a module without its version")),
+                _ => return Err(invalid(&file, directive.line, REPLACE)),
+            }
+        }
         Ok(Self {
             path: path.to_owned(),
             versions: versions(&file, &found)?,
-            requires: requires.filter_map(|require| Some((require.words.first()?.clone(), require.line))).collect(),
+            requires,
+            replaces: local,
+            replaced,
             directory: directory.to_owned(),
             file,
         })
@@ -116,6 +188,11 @@ pub(super) fn below(directory: &str, name: &str) -> String {
 /// Whether `path` is the directory or lies in it.
 pub(super) fn is_below(path: &str, directory: &str) -> bool {
     directory.is_empty() || path.strip_prefix(directory).is_some_and(|rest| rest.is_empty() || rest.starts_with('/'))
+}
+
+/// Whether what stands for a module is a directory, not another module.
+fn is_directory(target: &str) -> bool {
+    target == "." || target == ".." || ["./", "../", "/"].iter().any(|start| target.starts_with(start))
 }
 
 fn nearest<'a>(tree: &SourceTree, directory: &'a str, name: &str) -> Option<&'a str> {

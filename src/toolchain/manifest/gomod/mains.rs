@@ -1,11 +1,8 @@
 //! Which packages of the modules start, and which of them is the application.
 
-use std::collections::BTreeSet;
-
-use super::super::gosource;
-use super::layout::{Layout, Module, below, is_below};
+use super::layout::{Layout, is_below};
+use super::packages::Packages;
 use crate::model::failure::{Failure, FailureCode};
-use crate::model::source_tree::{SourceTree, parent};
 use crate::toolchain::findings::Inspection;
 
 /// A package that starts.
@@ -15,6 +12,8 @@ pub(super) struct Main {
     pub(super) name: String,
     /// Relative to its module's directory.
     pub(super) package: String,
+    /// Its directory in the repository.
+    pub(super) directory: String,
     /// The path under which Go imports it.
     import_path: String,
     /// Index of its module.
@@ -23,89 +22,92 @@ pub(super) struct Main {
     pub(super) path: String,
     /// The line of `func main`.
     pub(super) line: u32,
+    /// How far from being the application its directory says that it is: 0 for any other.
+    aside: usize,
 }
 
-/// What the source files say.
-#[derive(Debug, Default)]
-pub(super) struct Scan {
-    pub(super) mains: Vec<Main>,
-    /// The first `import "C"`.
-    pub(super) cgo: Option<(String, u32)>,
-    pub(super) embed: bool,
+/// The packages below the application's directory that start.
+pub(super) fn mains(inspection: &Inspection<'_>, layout: &Layout, packages: &Packages<'_>) -> Vec<Main> {
+    let inside = packages.iter().filter(|(directory, _)| is_below(directory, inspection.directory));
+    let started = inside.filter_map(|(directory, package)| {
+        let (path, line) = package.files.iter().find_map(|(path, source)| Some((*path, source.main?)))?;
+        let module = &layout.modules[package.module];
+        let relative_package = relative(&module.directory, directory);
+        Some(Main {
+            name: relative(inspection.directory, directory),
+            import_path: format!("{}{}", module.path, relative_package.trim_start_matches('.')),
+            package: relative_package,
+            directory: (*directory).to_owned(),
+            module: package.module,
+            path: path.to_owned(),
+            line,
+            aside: aside(inspection.facts, directory.strip_prefix(inspection.directory).unwrap_or(directory)),
+        })
+    });
+    started.collect()
 }
 
-impl Scan {
-    /// Reads every file that `go build ./...` would look at; mains count below the application's directory.
-    pub(super) fn of(inspection: &Inspection<'_>, layout: &Layout) -> Self {
-        let mut scan = Self::default();
-        for (index, module) in layout.modules.iter().enumerate() {
-            let mut seen = BTreeSet::new();
-            for path in files(inspection.tree, module) {
-                let directory = parent(path);
-                let name = path.rsplit('/').next().unwrap_or(path);
-                let source = inspection.tree.text(path).and_then(|text| gosource::read(name, text));
-                let Some(source) = source.filter(|source| source.built) else { continue };
-                scan.embed |= source.embed;
-                if let Some(line) = source.cgo {
-                    scan.cgo.get_or_insert_with(|| (path.to_owned(), line));
-                }
-                let Some(line) = source.main.filter(|_| is_below(directory, inspection.directory)) else { continue };
-                if seen.insert(directory) {
-                    let package = relative(&module.directory, directory);
-                    let import_path = format!("{}{}", module.path, package.trim_start_matches('.'));
-                    let name = relative(inspection.directory, directory);
-                    scan.mains.push(Main { name, package, import_path, module: index, path: path.to_owned(), line });
-                }
-            }
-        }
-        scan
-    }
+/// The rank of a directory's parts in the fact `aside`: lists of names, each list further away than the one before.
+fn aside(facts: &toml::Table, directory: &str) -> usize {
+    let lists = facts.get("aside").and_then(toml::Value::as_array).into_iter().flatten();
+    let holds = |list: &toml::Value, part: &str| {
+        list.as_array().into_iter().flatten().any(|name| name.as_str().is_some_and(|name| name == part))
+    };
+    let ranks = lists.enumerate().filter(|(_, list)| directory.split('/').any(|part| holds(list, part)));
+    ranks.map(|(rank, _)| rank + 1).max().unwrap_or(0)
 }
 
-/// The application's package; none is right only where the command is given.
+/// The application's package, and why it is that one; none is right only where the command is given.
 pub(super) fn choose<'a>(
     inspection: &Inspection<'_>,
     layout: &Layout,
-    scan: &'a Scan,
-) -> Result<Option<&'a Main>, Failure> {
+    mains: &'a [Main],
+) -> Result<Option<(&'a Main, &'static str)>, Failure> {
     if let Some(stated) = inspection.module {
-        return stated_one(stated, scan).map(Some);
+        return stated_one(stated, mains).map(|main| Some((main, "another program was named")));
     }
-    match scan.mains.as_slice() {
-        [] if inspection.command_given => Ok(None),
-        [] => Err(Failure::new(
-            FailureCode::ApplicationNotFound,
-            format!("no package `main` with a `func main()` lies below `{}`", shown(inspection.directory)),
-        )
-        .at(layout.modules[0].file.as_str(), None)),
-        [main] => Ok(Some(main)),
-        several => {
-            let mut named = several.iter().filter(|main| last(&main.import_path) == inspection.application);
-            if let (Some(main), None) = (named.next(), named.next()) {
-                return Ok(Some(main));
-            }
-            let choices = || several.iter().map(|main| main.name.clone());
-            let list = choices().map(|name| format!("`{name}`")).collect::<Vec<_>>().join(", ");
-            let failure =
-                Failure::new(FailureCode::ApplicationAmbiguous, format!("several programs could be started: {list}"))
-                    .hint(format!(
-                        "Choose one in `slipway.toml`: `[application]` with `module = \"{}\"`.",
-                        several[0].name
-                    ))
-                    .candidates(choices());
-            Err(several.iter().fold(failure, |failure, main| failure.at(main.path.as_str(), Some(main.line))))
+    match mains {
+        [] if inspection.command_given => return Ok(None),
+        [] => {
+            return Err(Failure::new(
+                FailureCode::ApplicationNotFound,
+                format!("no package `main` with a `func main()` lies below `{}`", shown(inspection.directory)),
+            )
+            .at(layout.modules[0].file.as_str(), None));
         }
+        [main] => return Ok(Some((main, ""))),
+        _ => {}
+    }
+    let mut named = mains.iter().filter(|main| last(&main.import_path) == inspection.application);
+    if let (Some(main), None) = (named.next(), named.next()) {
+        return Ok(Some((main, "another program has the application's name")));
+    }
+    // What lies in `examples` or `tools` is not what the repository is for, unless there is nothing else.
+    let nearest = mains.iter().map(|main| main.aside).min().unwrap_or(0);
+    let near: Vec<&Main> = mains.iter().filter(|main| main.aside == nearest).collect();
+    match near.as_slice() {
+        [main] => Ok(Some((main, "its directory is for tools, examples or tests"))),
+        several => Err(ambiguous(several)),
     }
 }
 
+fn ambiguous(several: &[&Main]) -> Failure {
+    let choices = || several.iter().map(|main| main.name.clone());
+    let list = choices().map(|name| format!("`{name}`")).collect::<Vec<_>>().join(", ");
+    let failure = Failure::new(FailureCode::ApplicationAmbiguous, format!("several programs could be started: {list}"))
+        .hint(format!("Choose one in `slipway.toml`: `[application]` with `module = \"{}\"`.", several[0].name))
+        .candidates(choices());
+    several.iter().fold(failure, |failure, main| failure.at(main.path.as_str(), Some(main.line)))
+}
+
 /// Takes the name as it is shown, without `./`, relative to the module, or as an import path.
-fn stated_one<'a>(stated: &str, scan: &'a Scan) -> Result<&'a Main, Failure> {
+fn stated_one<'a>(stated: &str, mains: &'a [Main]) -> Result<&'a Main, Failure> {
     let plain = |text: &str| text.strip_prefix("./").unwrap_or(text).trim_end_matches('/').to_owned();
     let wanted = plain(stated);
-    let by_name = scan.mains.iter().find(|main| plain(&main.name) == wanted);
-    let by_import = || scan.mains.iter().find(|main| main.import_path == wanted);
+    let by_name = mains.iter().find(|main| plain(&main.name) == wanted);
+    let by_import = || mains.iter().find(|main| main.import_path == wanted);
     let by_package = || {
-        let mut found = scan.mains.iter().filter(|main| plain(&main.package) == wanted);
+        let mut found = mains.iter().filter(|main| plain(&main.package) == wanted);
         found.next().filter(|_| found.next().is_none())
     };
     by_name.or_else(by_import).or_else(by_package).ok_or_else(|| {
@@ -115,28 +117,7 @@ fn stated_one<'a>(stated: &str, scan: &'a Scan) -> Result<&'a Main, Failure> {
             format!("`application.module` is `{wanted}`, but no program is there"),
         )
         .hint("Set `application.module` to the directory of a package `main`, such as `./cmd/api`.")
-        .candidates(scan.mains.iter().map(|main| main.name.clone()))
-    })
-}
-
-/// The files of the module's packages: no tests, no nested modules, nothing that `go` ignores.
-fn files<'a>(tree: &'a SourceTree, module: &'a Module) -> impl Iterator<Item = &'a str> {
-    let own = below(&module.directory, "go.mod");
-    let manifests = tree.below(&module.directory).map(|(path, _)| path);
-    let nested: BTreeSet<&str> =
-        manifests.filter(|path| path.ends_with("/go.mod") && *path != own).map(parent).collect();
-    let skip = if module.directory.is_empty() { 0 } else { module.directory.len() + 1 };
-    tree.below(&module.directory).map(|(path, _)| path).filter(move |path| {
-        let (directories, name) = path[skip..].rsplit_once('/').unwrap_or(("", &path[skip..]));
-        let hidden = |part: &str| part.starts_with(['_', '.']);
-        let skipped = |part: &str| hidden(part) || part == "testdata" || part == "vendor";
-        let extension = name.strip_suffix(".go").is_some_and(|stem| !stem.ends_with("_test"));
-        let own_directories = std::iter::successors(Some(parent(path)), |up| (up.len() > skip).then(|| parent(up)));
-        extension
-            && tree.has_file(path)
-            && !hidden(name)
-            && !directories.split('/').any(skipped)
-            && !own_directories.into_iter().any(|directory| nested.contains(directory))
+        .candidates(mains.iter().map(|main| main.name.clone()))
     })
 }
 

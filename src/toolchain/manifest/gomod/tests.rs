@@ -86,7 +86,6 @@ fn the_only_program_is_the_application() {
         ("module_path", json!("example.com/order")),
         ("module_dir", json!("")),
         ("vendor", json!(true)),
-        ("embed", json!(false)),
         ("workspace", Value::Null),
     ] {
         assert_eq!(found.variables[key], value, "{key}");
@@ -117,8 +116,8 @@ fn what_go_ignores_is_no_program() {
 fn several_programs_need_a_word() {
     let files = [("go.mod", MODULE), ("cmd/api/main.go", MAIN), ("cmd/jobs/main.go", MAIN), ("main.go", MAIN)];
     let failure = Ask::default().read(&files).unwrap_err();
-    assert_eq!(names(&failure), (FailureCode::ApplicationAmbiguous, vec!["./cmd/api", "./cmd/jobs", "."]));
-    assert!(failure.hint.contains("module = \"./cmd/api\"") && failure.places.len() == 3);
+    assert_eq!(names(&failure), (FailureCode::ApplicationAmbiguous, vec![".", "./cmd/api", "./cmd/jobs"]));
+    assert!(failure.hint.contains("module = \".\"") && failure.places.len() == 3);
     for (application, expected) in [("api", "./cmd/api"), ("order", "."), ("jobs", "./cmd/jobs")] {
         let found = Ask { application, ..Ask::default() }.read(&files).unwrap();
         assert_eq!(chosen(&found), expected);
@@ -129,7 +128,7 @@ fn several_programs_need_a_word() {
         assert_eq!(chosen(&found), "./cmd/jobs");
     }
     let failure = Ask { module: Some("./cmd/x"), ..Ask::default() }.read(&files).unwrap_err();
-    assert_eq!(names(&failure), (FailureCode::ApplicationNotFound, vec!["./cmd/api", "./cmd/jobs", "."]));
+    assert_eq!(names(&failure), (FailureCode::ApplicationNotFound, vec![".", "./cmd/api", "./cmd/jobs"]));
 }
 
 #[test]
@@ -146,12 +145,22 @@ fn no_program_is_a_failure_unless_none_is_needed() {
 #[test]
 fn cgo_is_seen_in_packages_and_in_known_modules() {
     let files = [("go.mod", MODULE), ("main.go", MAIN), ("x/c.go", "package x\n\n// #include <a.h>\nimport \"C\"\n")];
+    assert_eq!(Ask::default().read(&files).unwrap().shape, "static");
+    let files = [
+        ("main.go", "package main\n\nimport \"example.com/trade/order/x\"\n\nfunc main() { x.Do() }\n"),
+        files[0],
+        files[2],
+    ];
     let found = Ask::default().read(&files).unwrap();
     assert_eq!((found.shape.as_str(), found.decisions[0].origin.line), ("cgo", Some(4)));
-    let required = format!("{MODULE}\nrequire (\n\tgithub.com/mattn/go-sqlite3 v1.14.0\n)\n");
-    let ask = Ask { facts: "cgo_modules = [\"github.com/mattn/go-sqlite3\"]", ..Ask::default() };
-    let found = ask.read(&[("go.mod", &required), ("main.go", MAIN)]).unwrap();
-    assert_eq!((found.shape.as_str(), found.decisions[0].origin.line), ("cgo", Some(6)));
+    let ask =
+        Ask { facts: "cgo_packages = [\"github.com/mattn/go-sqlite3\"]\naside = [[\"tools\"]]", ..Ask::default() };
+    let main = "package main\n\nimport _ \"github.com/mattn/go-sqlite3\"\n\nfunc main() {}\n";
+    let found = ask.read(&[("go.mod", MODULE), ("main.go", main)]).unwrap();
+    assert_eq!((found.shape.as_str(), found.decisions[0].origin.line), ("cgo", Some(3)));
+    // What is only required, or imported by another program, is not linked.
+    let found = ask.read(&[("go.mod", MODULE), ("main.go", MAIN), ("tools/x/main.go", main)]).unwrap();
+    assert_eq!(found.shape, "static");
 }
 
 #[test]

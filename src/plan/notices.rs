@@ -1,0 +1,100 @@
+//! What people should know about the files and the ports of an image before it is built.
+
+use ignore::gitignore::{Gitignore, GitignoreBuilder};
+
+use crate::model::failure::Warning;
+use crate::model::left_out::{EXCLUDES, HARMLESS, SECRETS};
+use crate::model::plan::{LayerSource, PlannedImage};
+use crate::model::source_tree::{SourceTree, join};
+
+/// Files larger than this make every pull of their layer slow.
+const LARGE: u64 = 100 << 20;
+
+/// A pointer of Git LFS is never longer (its specification, "The Pointer").
+const POINTER: u64 = 1024;
+
+/// Notices about an image of the application in `directory`; `include` is what the settings bring back.
+pub(super) fn notices(image: &PlannedImage, tree: &SourceTree, directory: &str, include: &[String]) -> Vec<Warning> {
+    let mut warnings = low_ports(image);
+    for layer in &image.layers {
+        let (base, paths): (Option<String>, &[String]) = match &layer.from {
+            LayerSource::Source => (Some(directory.to_owned()), &[]),
+            LayerSource::Directory(name) => (join(directory, name), &[]),
+            LayerSource::Files { directory, paths } => (Some(directory.clone()), paths),
+            LayerSource::Jar | LayerSource::Output(_) | LayerSource::Found(_) => (None, &[]),
+        };
+        if let Some(base) = base {
+            warnings.extend(copied(tree, &base, paths, include));
+        }
+    }
+    warnings
+}
+
+/// Files that are copied from the repository: secrets by their name, pointers, huge ones.
+fn copied(tree: &SourceTree, base: &str, paths: &[String], include: &[String]) -> Vec<Warning> {
+    let names: Vec<&str> = SECRETS.iter().map(|(pattern, _)| *pattern).collect();
+    let back: Vec<String> = HARMLESS.iter().map(ToString::to_string).chain(include.iter().cloned()).collect();
+    let (secrets, excludes, pointers) = (matcher(&names, &back), matcher(EXCLUDES, &back), pointers(tree));
+    let skip = if base.is_empty() { 0 } else { base.len() + 1 };
+    let inside =
+        |path: &str| paths.is_empty() || paths.iter().any(|one| path == one || path.starts_with(&format!("{one}/")));
+    let mut warnings = Vec::new();
+    for (whole, entry) in tree.below(base) {
+        let path = &whole[skip..];
+        if !inside(path) {
+            continue;
+        }
+        let excluded = || excludes.matched_path_or_any_parents(path, false).is_ignore();
+        if let ignore::Match::Ignore(glob) = secrets.matched_path_or_any_parents(path, false) {
+            let why = SECRETS.iter().find(|(pattern, _)| *pattern == glob.original()).map_or("", |(_, why)| why);
+            if !excluded() {
+                warnings.push(crate::model::left_out::warning(path, why).at(whole, None));
+            }
+        } else if entry.size <= POINTER
+            && pointers.as_ref().is_some_and(|lfs| lfs.matched(whole, false).is_ignore())
+            && !excluded()
+        {
+            let message =
+                format!("`{}` is kept by Git LFS, and the repository has a pointer to it alone", path.escape_debug());
+            let hint = "the build stops where it needs the file: commit it, or fetch it from a package repository";
+            warnings.push(Warning::new("lfs_pointer", message, hint).at(whole, None));
+        } else if entry.size >= LARGE && !excluded() {
+            let message = format!("`{}` of {} MiB becomes part of the image", path.escape_debug(), entry.size >> 20);
+            let hint = "keep it in a volume or an object store, so that not every pull carries it";
+            warnings.push(Warning::new("large_file", message, hint).at(whole, None));
+        }
+    }
+    warnings
+}
+
+/// The patterns of `.gitattributes` whose files Git LFS keeps.
+fn pointers(tree: &SourceTree) -> Option<Gitignore> {
+    let text = tree.text(".gitattributes")?;
+    let lines = text.lines().map(|line| line.split_whitespace().collect::<Vec<_>>());
+    let kept: Vec<&str> =
+        lines.filter(|words| words[..].contains(&"filter=lfs")).filter_map(|words| words.first().copied()).collect();
+    (!kept.is_empty()).then(|| matcher(&kept, &[]))
+}
+
+fn matcher(patterns: &[&str], back: &[String]) -> Gitignore {
+    let mut builder = GitignoreBuilder::new("");
+    for pattern in patterns.iter().map(ToString::to_string).chain(back.iter().map(|pattern| format!("!{pattern}"))) {
+        // A pattern that cannot be read is refused where the files are copied.
+        let _ = builder.add_line(None, &pattern);
+    }
+    builder.build().unwrap_or_else(|_| Gitignore::empty())
+}
+
+/// Ports that need a privilege on some platforms.
+fn low_ports(image: &PlannedImage) -> Vec<Warning> {
+    let low = image.ports.iter().filter(|port| **port < 1024 && !image.user.is_empty());
+    low.map(|port| {
+        let message = format!(
+            "the application listens on port {port} as user {}: Docker lets it, a platform that keeps ports below 1024 for root does not",
+            image.user
+        );
+        let hint = "listen on a port from 1024 on, or let the platform set `net.ipv4.ip_unprivileged_port_start=0`";
+        Warning::new("low_port", message, hint)
+    })
+    .collect()
+}

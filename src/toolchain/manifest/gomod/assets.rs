@@ -1,0 +1,122 @@
+//! Files that a program opens by a path relative to its working directory: they belong beside it.
+
+use std::collections::BTreeSet;
+
+use super::mentions::{Mention, Place};
+use super::ports::File;
+use crate::model::source_tree::{SourceTree, join};
+
+/// Files and directories below one directory of the repository, and the first place that opens one of them.
+#[derive(Debug, Default, PartialEq, Eq)]
+pub(super) struct Assets {
+    pub(super) directory: String,
+    /// Relative to the directory, sorted, none within another.
+    pub(super) paths: Vec<String>,
+    pub(super) first: Option<(String, u32)>,
+}
+
+/// Looks up what the program opens, in the first of the directories that has the most of it: a program is started in one.
+pub(super) fn find(tree: &SourceTree, facts: &toml::Table, files: &[File<'_>], directories: &[&str]) -> Assets {
+    let known = |key: &str| -> Vec<&str> {
+        let list = facts.get("opening").and_then(|table| table.get(key)).and_then(toml::Value::as_array);
+        list.into_iter().flatten().filter_map(toml::Value::as_str).collect()
+    };
+    let (functions, endings, sources) = (known("functions"), known("endings"), known("sources"));
+    let mut best = Assets::default();
+    for directory in directories {
+        let mut found = Assets { directory: (*directory).to_owned(), ..Assets::default() };
+        for (file, mentions) in files {
+            for mention in mentions {
+                let paths = opened(tree, directory, mention, &functions, &endings, &sources);
+                if !paths.is_empty() && found.first.is_none() {
+                    found.first = Some(((*file).to_owned(), mention.line));
+                }
+                found.paths.extend(paths);
+            }
+        }
+        tidy(&mut found.paths);
+        if found.paths.len() > best.paths.len() {
+            best = found;
+        }
+    }
+    best
+}
+
+/// The paths that a text stands for, where it is one that the program opens.
+fn opened(
+    tree: &SourceTree,
+    directory: &str,
+    mention: &Mention,
+    functions: &[&str],
+    endings: &[&str],
+    sources: &[&str],
+) -> Vec<String> {
+    let text = mention.text.as_str();
+    if text.is_empty() || text.len() > 200 || text.starts_with('/') || text.contains(['\n', '\\', '\0', ' ']) {
+        return Vec::new();
+    }
+    let opens = match &mention.place {
+        Place::Argument { package, function, .. } => {
+            let whole = format!("{package}.{function}");
+            functions.iter().any(|known| *known == whole || known == function)
+        }
+        _ => false,
+    };
+    // Elsewhere a text is a path only if it looks like one: `./web`, `config.yml`.
+    let data = endings.iter().any(|ending| text.ends_with(ending));
+    let looks = data || (text.starts_with("./") && text.len() > 2);
+    if !(opens || looks) {
+        return Vec::new();
+    }
+    let Some(path) = join("", text) else { return Vec::new() };
+    if path.is_empty() {
+        return if opens { whole(tree, directory, sources) } else { Vec::new() };
+    }
+    if let Some(at) = path.find(['*', '?', '[', '{']) {
+        return match path[..at].rsplit_once('/') {
+            Some((fixed, _)) if exists(tree, directory, fixed) => vec![fixed.to_owned()],
+            None if opens => {
+                let ending = path.rsplit('*').next().filter(|ending| ending.starts_with('.'));
+                let files = tree.files_in(directory).filter(|file| ending.is_some_and(|ending| file.ends_with(ending)));
+                files.filter_map(|file| file.rsplit('/').next()).map(str::to_owned).collect()
+            }
+            _ => Vec::new(),
+        };
+    }
+    if exists(tree, directory, &path) && !sources.iter().any(|ending| path.ends_with(ending)) {
+        vec![path]
+    } else {
+        Vec::new()
+    }
+}
+
+fn exists(tree: &SourceTree, directory: &str, path: &str) -> bool {
+    join(directory, path).is_some_and(|path| tree.has_file(&path) || tree.has_directory(&path))
+}
+
+/// All that is no source: for programs that serve the directory they are started in.
+fn whole(tree: &SourceTree, directory: &str, sources: &[&str]) -> Vec<String> {
+    let skip = if directory.is_empty() { 0 } else { directory.len() + 1 };
+    let first = |path: &str| path[skip..].split('/').next().unwrap_or_default().to_owned();
+    let tops: BTreeSet<String> = tree.below(directory).map(|(path, _)| first(path)).collect();
+    let kept =
+        tops.into_iter().filter(|name| !name.starts_with('.') && !sources.iter().any(|source| name.ends_with(source)));
+    kept.collect()
+}
+
+/// Sorted, and nothing twice or within another.
+fn tidy(paths: &mut Vec<String>) {
+    paths.sort();
+    paths.dedup();
+    let all: BTreeSet<String> = paths.iter().cloned().collect();
+    paths.retain(|path| {
+        let mut up = path.as_str();
+        while let Some((parent, _)) = up.rsplit_once('/') {
+            if all.contains(parent) {
+                return false;
+            }
+            up = parent;
+        }
+        true
+    });
+}

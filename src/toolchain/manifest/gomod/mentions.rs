@@ -1,0 +1,159 @@
+//! Where texts and numbers stand in a Go file: as arguments, as values of names, in struct tags.
+
+use super::super::gotokens::{Kind, Tokens};
+
+/// A text or number of a file.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) struct Mention {
+    pub(super) place: Place,
+    pub(super) text: String,
+    /// The line, from 1.
+    pub(super) line: u32,
+}
+
+/// Where it stands.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) enum Place {
+    /// An argument of `package.function(…)`; `call` tells calls of one file apart.
+    Argument { package: String, function: String, call: usize },
+    /// The value of a variable, a constant or a field.
+    Named(String),
+    /// A struct tag: `` `env:"PORT" default:"8080"` ``.
+    Tag,
+    /// Anywhere else.
+    Other,
+}
+
+#[derive(Debug, Clone)]
+struct Open {
+    package: String,
+    function: String,
+    call: usize,
+}
+
+/// All texts, and numbers that are arguments or values.
+pub(super) fn mentions(text: &str) -> Vec<Mention> {
+    let mut found = Vec::new();
+    let mut open: Vec<Open> = Vec::new();
+    let mut calls = 0;
+    let mut before = [Kind::Sign(' '); 4];
+    for token in Tokens::of(text) {
+        match token.kind {
+            Kind::Sign('(') => {
+                calls += 1;
+                let (package, function) = called(&before);
+                open.push(Open { package, function, call: calls });
+            }
+            Kind::Sign('{' | '[') => open.push(Open { package: String::new(), function: String::new(), call: 0 }),
+            Kind::Sign(')' | '}' | ']') => {
+                open.pop();
+            }
+            Kind::Text(value) => {
+                found.push(Mention {
+                    place: place(value, &before, open.last()),
+                    text: value.to_owned(),
+                    line: token.line,
+                });
+            }
+            Kind::Word(word) if word.bytes().all(|b| b.is_ascii_digit()) => {
+                let place = place("", &before, open.last());
+                if place != Place::Other {
+                    found.push(Mention { place, text: word.to_owned(), line: token.line });
+                }
+            }
+            _ => {}
+        }
+        before = [before[1], before[2], before[3], token.kind];
+    }
+    found
+}
+
+/// `package.function` before an opening parenthesis; a keyword or a declaration calls nothing.
+fn called(before: &[Kind<'_>; 4]) -> (String, String) {
+    match before {
+        [_, Kind::Word(package), Kind::Sign('.'), Kind::Word(function)] => {
+            ((*package).to_owned(), (*function).to_owned())
+        }
+        [_, _, Kind::Sign('.'), Kind::Word(function)] => (String::new(), (*function).to_owned()),
+        [_, _, Kind::Word("func"), Kind::Word(_)] => (String::new(), String::new()),
+        [_, _, _, Kind::Word(function)]
+            if !["func", "import", "return", "if", "for", "switch", "const", "var", "type"].contains(function) =>
+        {
+            (String::new(), (*function).to_owned())
+        }
+        _ => (String::new(), String::new()),
+    }
+}
+
+fn place(value: &str, before: &[Kind<'_>; 4], open: Option<&Open>) -> Place {
+    if value.contains(":\"") {
+        return Place::Tag;
+    }
+    match before {
+        [_, Kind::Word(name), Kind::Sign(':'), Kind::Sign('=')] | [_, _, Kind::Word(name), Kind::Sign(':')]
+            if *name != "case" =>
+        {
+            Place::Named((*name).to_owned())
+        }
+        [_, Kind::Word(name), Kind::Word(kind), Kind::Sign('=')]
+            if !["var", "const"].contains(name) && kind.chars().all(char::is_alphanumeric) =>
+        {
+            Place::Named((*name).to_owned())
+        }
+        [_, _, Kind::Word(name), Kind::Sign('=')] => Place::Named((*name).to_owned()),
+        [_, _, _, Kind::Sign('(' | ',')] => match open {
+            Some(open) if !open.function.is_empty() => {
+                Place::Argument { package: open.package.clone(), function: open.function.clone(), call: open.call }
+            }
+            _ => Place::Other,
+        },
+        _ => Place::Other,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+
+    #[test]
+    fn texts_know_where_they_stand() {
+        let text = "package a\nvar addr = flag.String(\"addr\", \":8080\", \"x\" + \"y\")\nconst defaultPort uint16 = 9000\n\
+            type c struct { P int `env:\"PORT\"` }\nfunc f(x string) { http.Server{Addr: \":1\"}; port := \"2\"; r().Run(\":3\"); g(os.Getenv(\"K\"), \"d\") }\n";
+        let shown: Vec<String> = mentions(text)
+            .into_iter()
+            .map(|mention| match mention.place {
+                Place::Argument { package, function, .. } => {
+                    format!("{package}.{function}({}) {}", mention.text, mention.line)
+                }
+                Place::Named(name) => format!("{name}={} {}", mention.text, mention.line),
+                Place::Tag => format!("tag {} {}", mention.text, mention.line),
+                Place::Other => format!("{} {}", mention.text, mention.line),
+            })
+            .collect();
+        assert_eq!(
+            shown,
+            [
+                "flag.String(addr) 2",
+                "flag.String(:8080) 2",
+                "flag.String(x) 2",
+                "y 2",
+                "defaultPort=9000 3",
+                "tag env:\"PORT\" 4",
+                "Addr=:1 5",
+                "port=2 5",
+                ".Run(:3) 5",
+                "os.Getenv(K) 5",
+                ".g(d) 5"
+            ]
+        );
+    }
+
+    proptest! {
+        #[test]
+        fn never_panics(text in "([a-z0-9(){}\\[\\],.:=\"'`/ \n]|func ){0,60}") {
+            let _ = mentions(&text);
+        }
+    }
+}

@@ -1,0 +1,209 @@
+//! Which port a program listens on, as far as its source tells.
+
+use std::collections::BTreeMap;
+
+use super::mentions::{Mention, Place};
+use crate::model::failure::Warning;
+use crate::model::origin::{Found, Origin};
+use crate::toolchain::findings::Findings;
+
+/// The texts and numbers of one file of the program.
+pub(super) type File<'a> = (&'a str, Vec<Mention>);
+
+/// A port, and how much its place says that it is the one.
+struct Candidate {
+    /// 0 is the strongest.
+    rank: u32,
+    port: u16,
+    origin: Origin,
+}
+
+/// What is known of the functions and names that lead to a port: the fact `listening`.
+struct Known<'a> {
+    functions: Vec<&'a str>,
+    flags: Vec<&'a str>,
+    names: Vec<&'a str>,
+    aside: Vec<&'a str>,
+}
+
+/// Adds the ports to the findings, `PORT` to the image's environment where the program asks for it, and warnings.
+pub(super) fn find(files: &[File<'_>], facts: &toml::Table, exposed: &[Found<u16>], findings: &mut Findings) {
+    let known = Known::of(facts);
+    let mut candidates = Vec::new();
+    let mut asks = None;
+    for (path, mentions) in files {
+        candidates.extend(mentions.iter().filter_map(|mention| candidate(path, mention, mentions, &known)));
+        if asks.is_none() {
+            asks = port_variable(path, mentions);
+        }
+        findings.warnings.extend(loopback(path, mentions, &known));
+    }
+    candidates.sort_by_key(|candidate| candidate.rank);
+    let agreed = candidates.iter().find(|candidate| exposed.iter().any(|found| found.value == candidate.port));
+    if let Some((default, origin)) = asks {
+        let port = exposed.first().map(|found| found.value).or(default);
+        let port =
+            port.or_else(|| candidates.first().filter(|first| first.rank <= 3).map(|first| first.port)).unwrap_or(8080);
+        findings.image_env.insert("PORT".to_owned(), Found::new(port.to_string(), origin.clone()));
+        findings.ports.push(Found::new(port, origin));
+    } else if let Some(candidate) = agreed {
+        findings.ports.push(Found::new(candidate.port, candidate.origin.clone()));
+    } else if let Some(first) = candidates.first().filter(|first| first.rank < 4 || exposed.is_empty()) {
+        let same = candidates.iter().filter(|candidate| candidate.rank == first.rank && first.rank < 4);
+        let mut ports: BTreeMap<u16, Origin> = BTreeMap::new();
+        for candidate in same.chain([first]) {
+            ports.entry(candidate.port).or_insert_with(|| candidate.origin.clone());
+        }
+        // The first that is met leads; many are no answer but a list of peers.
+        findings.ports.push(Found::new(first.port, first.origin.clone()));
+        ports.remove(&first.port);
+        if ports.len() < 3 {
+            findings.ports.extend(ports.into_iter().map(|(port, origin)| Found::new(port, origin)));
+        }
+    } else {
+        findings.ports.extend(exposed.iter().cloned());
+    }
+    if findings.ports.is_empty() {
+        let message = "the source names no port that the program listens on; the toolchain's usual one is stated";
+        let hint = "state it in `slipway.toml`: `[runtime]` `ports = [8080]`, or `ports = []` where it listens on none";
+        findings.warnings.push(Warning::new("port_assumed", message, hint));
+    }
+}
+
+impl<'a> Known<'a> {
+    fn of(facts: &'a toml::Table) -> Self {
+        let table = facts.get("listening").and_then(toml::Value::as_table);
+        let list = |key: &str| {
+            let list = table.and_then(|table| table.get(key)).and_then(toml::Value::as_array);
+            list.into_iter().flatten().filter_map(toml::Value::as_str).collect()
+        };
+        Self { functions: list("functions"), flags: list("flags"), names: list("names"), aside: list("aside") }
+    }
+
+    /// How well a flag's, field's or variable's name says that it is about listening: 0 exactly, 1 somehow.
+    fn named(&self, name: &str) -> Option<u32> {
+        let name = name.to_lowercase().replace(['-', '_', '.'], "");
+        if self.aside.iter().any(|word| name.contains(word)) {
+            return None;
+        }
+        let exact = self.names.iter().any(|known| *known == name);
+        let somehow = || self.names.iter().any(|known| name.starts_with(known) || name.ends_with(known));
+        if exact { Some(0) } else { somehow().then_some(1) }
+    }
+}
+
+fn candidate(path: &str, mention: &Mention, all: &[Mention], known: &Known<'_>) -> Option<Candidate> {
+    let origin = |detail: &str| Origin::file(path, Some(mention.line), detail);
+    let address = address(&mention.text);
+    let everywhere = address.filter(|(host, _)| !is_loopback(host));
+    let number = || mention.text.parse::<u16>().ok().filter(|port| *port > 0);
+    match &mention.place {
+        Place::Argument { function, .. } if known.functions.contains(&function.as_str()) => {
+            let port = address.map(|(_, port)| port)?;
+            Some(Candidate { rank: 0, port, origin: origin(function) })
+        }
+        Place::Argument { function, call, .. } if known.flags.contains(&function.as_str()) => {
+            let port = address.map(|(_, port)| port).or_else(number)?;
+            let name =
+                all.iter().find(|other| matches!(&other.place, Place::Argument { call: same, .. } if same == call))?;
+            let rank = known.named(&name.text)?;
+            Some(Candidate { rank: 1 + rank, port, origin: origin(&format!("flag `{}`", name.text)) })
+        }
+        Place::Named(name) => {
+            let port = address.map(|(_, port)| port).or_else(number)?;
+            let rank = known.named(name)?;
+            Some(Candidate { rank: 2 + rank, port, origin: origin(name) })
+        }
+        Place::Tag
+            if tagged(&mention.text, "long")
+                .or(tagged(&mention.text, "env"))
+                .is_some_and(|name| known.named(name).is_some()) =>
+        {
+            let default = ["default", "envDefault", "env-default"].iter().find_map(|key| tagged(&mention.text, key))?;
+            let port = self::address(default).map(|(_, port)| port).or_else(|| default.parse().ok())?;
+            Some(Candidate { rank: 2, port, origin: origin("default of the field") })
+        }
+        _ => everywhere.map(|(_, port)| Candidate { rank: 4, port, origin: origin("an address of its own") }),
+    }
+}
+
+/// Host and port of `:8080`, `0.0.0.0:8080`, `localhost:8080`, and of no other host.
+fn address(text: &str) -> Option<(&str, u16)> {
+    let (host, port) = text.rsplit_once(':')?;
+    let own = host.is_empty() || ["0.0.0.0", "[::]", "*"].contains(&host) || is_loopback(host);
+    let port = port.parse().ok().filter(|port| *port > 0)?;
+    own.then_some((host, port))
+}
+
+fn is_loopback(host: &str) -> bool {
+    ["localhost", "127.0.0.1", "[::1]"].contains(&host)
+}
+
+/// Where the program asks for `PORT`, and what it takes without.
+fn port_variable(path: &str, mentions: &[Mention]) -> Option<(Option<u16>, Origin)> {
+    let number = |text: &str| text.trim_start_matches(':').parse::<u16>().ok().filter(|port| *port > 0);
+    mentions.iter().find_map(|mention| {
+        let origin = || Origin::file(path, Some(mention.line), "PORT of the environment");
+        match &mention.place {
+            Place::Argument { function, call, .. }
+                if mention.text == "PORT" && function.to_lowercase().contains("env") =>
+            {
+                let same =
+                    |other: &&Mention| matches!(&other.place, Place::Argument { call: same, .. } if same == call);
+                let default = mentions.iter().filter(same).find_map(|other| number(&other.text));
+                let nearby = || {
+                    mentions.iter().find_map(|other| match &other.place {
+                        Place::Named(name) if name.to_lowercase().contains("port") => number(&other.text),
+                        _ => None,
+                    })
+                };
+                Some((default.or_else(nearby), origin()))
+            }
+            Place::Tag => {
+                let name = tagged(&mention.text, "env").or(tagged(&mention.text, "envconfig"))?;
+                let default =
+                    ["default", "envDefault", "env-default"].iter().find_map(|key| tagged(&mention.text, key));
+                let (name, inline) = name.split_once(",default=").unwrap_or((name, ""));
+                let asks = name.split(',').next() == Some("PORT");
+                asks.then(|| (default.and_then(number).or_else(|| number(inline)), origin()))
+            }
+            _ => None,
+        }
+    })
+}
+
+/// The value of a key of a struct tag.
+fn tagged<'a>(tag: &'a str, key: &str) -> Option<&'a str> {
+    let at = tag.match_indices(key).find(|(at, _)| {
+        let before = tag[..*at].chars().next_back();
+        before.is_none_or(char::is_whitespace) && tag[*at + key.len()..].starts_with(":\"")
+    })?;
+    let value = &tag[at.0 + key.len() + 2..];
+    value.split('"').next()
+}
+
+/// An address that nobody outside the container reaches.
+fn loopback(path: &str, mentions: &[Mention], known: &Known<'_>) -> Option<Warning> {
+    let bad = mentions.iter().find(|mention| {
+        let local = address(&mention.text).is_some_and(|(host, _)| is_loopback(host));
+        let listens = match &mention.place {
+            Place::Argument { function, call, .. } => {
+                let flag = known.flags.contains(&function.as_str())
+                    && mentions
+                        .iter()
+                        .find(|other| matches!(&other.place, Place::Argument { call: same, .. } if same == call))
+                        .is_some_and(|name| known.named(&name.text).is_some());
+                flag || known.functions.contains(&function.as_str())
+            }
+            Place::Named(name) => name.to_lowercase().contains("listen"),
+            _ => false,
+        };
+        local && listens
+    })?;
+    let message = format!(
+        "the program listens on `{}` unless it is told otherwise: nothing outside its container reaches it",
+        bad.text
+    );
+    let hint = "say so by `runtime.args` or `runtime.env` in `slipway.toml`, or listen on all addresses";
+    Some(Warning::new("listens_on_loopback", message, hint).at(path, Some(bad.line)))
+}

@@ -1,0 +1,153 @@
+//! What would make `go build` fail and can be seen beforehand: files to embed that are not there, a stale `vendor`.
+
+use std::collections::BTreeMap;
+
+use super::layout::{Module, below, is_below};
+use super::packages::Package;
+use crate::model::failure::{Failure, FailureCode};
+use crate::model::source_tree::{SourceTree, parent};
+use crate::toolchain::version::{Demand, Version};
+
+/// Every pattern of a package's `//go:embed` lines matches a file (package `embed`).
+pub(super) fn embedded(tree: &SourceTree, package: &Package<'_>) -> Result<(), Failure> {
+    for (path, source) in &package.files {
+        for (pattern, line) in &source.embeds {
+            let pattern = pattern.strip_prefix("all:").unwrap_or(pattern);
+            if matches_any(tree, parent(path), pattern) {
+                continue;
+            }
+            let message = format!(
+                "`{path}` line {line}: `//go:embed {pattern}` finds no file: the repository does not have what another build makes"
+            );
+            return Err(Failure::new(FailureCode::SourceUnusable, message)
+                .hint("Commit the embedded files, or make them in a build before and bring the result as `output/`.")
+                .at(*path, Some(*line)));
+        }
+    }
+    Ok(())
+}
+
+/// `path.Match` element by element, a directory standing for what is in it.
+fn matches_any(tree: &SourceTree, directory: &str, pattern: &str) -> bool {
+    let Some(full) = crate::model::source_tree::join(directory, pattern) else { return false };
+    if !pattern.contains(['*', '?', '[']) {
+        return tree.has_file(&full) || tree.has_directory(&full);
+    }
+    let wanted: Vec<&str> = full.split('/').collect();
+    tree.below(directory).any(|(path, _)| {
+        let parts: Vec<&str> = path.split('/').collect();
+        parts.len() >= wanted.len()
+            && wanted.iter().zip(&parts).all(|(pattern, part)| element(pattern.as_bytes(), part.as_bytes()))
+    })
+}
+
+/// `*`, `?` and `[…]` within one element, without going back more than one `*`.
+fn element(pattern: &[u8], text: &[u8]) -> bool {
+    let (mut p, mut t) = (0, 0);
+    let mut star: Option<(usize, usize)> = None;
+    while t < text.len() {
+        let step = match pattern.get(p) {
+            Some(b'*') => {
+                star = Some((p, t));
+                p += 1;
+                continue;
+            }
+            Some(b'?') => Some(p + 1),
+            Some(b'[') => class(&pattern[p..], text[t]).map(|length| p + length),
+            Some(b'\\') if pattern.get(p + 1) == Some(&text[t]) => Some(p + 2),
+            Some(byte) if *byte == text[t] => Some(p + 1),
+            _ => None,
+        };
+        match (step, star) {
+            (Some(next), _) => (p, t) = (next, t + 1),
+            (None, Some((at, from))) => {
+                star = Some((at, from + 1));
+                (p, t) = (at + 1, from + 1);
+            }
+            (None, None) => return false,
+        }
+    }
+    pattern[p..].iter().all(|byte| *byte == b'*')
+}
+
+/// The length of a class that holds the byte.
+fn class(pattern: &[u8], byte: u8) -> Option<usize> {
+    let negated = pattern.get(1) == Some(&b'^');
+    let start = 1 + usize::from(negated);
+    let end = start + pattern.get(start..)?.iter().position(|b| *b == b']')?;
+    let (mut at, mut inside) = (start, false);
+    while at < end {
+        let ranged = pattern.get(at + 1) == Some(&b'-') && at + 2 < end;
+        let last = if ranged { pattern[at + 2] } else { pattern[at] };
+        inside |= (pattern[at]..=last).contains(&byte);
+        at += if ranged { 3 } else { 1 };
+    }
+    (inside != negated).then_some(end + 1)
+}
+
+/// `vendor/modules.txt` agrees with `go.mod`, as `go build -mod=vendor` demands since Go 1.14 ("Vendoring").
+pub(super) fn vendored(tree: &SourceTree, module: &Module) -> Result<(), Failure> {
+    let list = below(&module.directory, "vendor/modules.txt");
+    let since = Version::new(&[1, 14]);
+    let new = module.versions.iter().any(|found| matches!(&found.value, Demand::AtLeast(version) if *version >= since));
+    let Some(text) = tree.text(&list).filter(|_| new) else { return Ok(()) };
+    let mut there: BTreeMap<&str, &str> = BTreeMap::new();
+    for line in text.lines() {
+        let Some(rest) = line.strip_prefix("# ") else { continue };
+        let mut words = rest.split_whitespace();
+        if let (Some(path), Some(version)) = (words.next(), words.next()) {
+            there.insert(path, version);
+        }
+    }
+    for (path, version, line) in &module.requires {
+        let replaced = module.replaced.iter().any(|replaced| replaced == path);
+        let vendored = there.get(path.as_str());
+        if replaced || vendored.is_some_and(|vendored| vendored == version) {
+            continue;
+        }
+        let is = vendored.map_or_else(|| "does not list it".to_owned(), |vendored| format!("has {vendored}"));
+        let message = format!("`{}` line {line} requires {path} {version}, and `{list}` {is}", module.file);
+        return Err(Failure::new(FailureCode::ManifestInvalid, message)
+            .hint("Run `go mod vendor` and commit the result.")
+            .at(module.file.as_str(), Some(*line)));
+    }
+    Ok(())
+}
+
+/// The first package that is known to need cgo and is imported, with the file that imports it.
+pub(super) fn known_cgo<'a>(facts: &toml::Table, package: &Package<'a>) -> Option<(&'a str, String)> {
+    let listed = facts.get("cgo_packages").and_then(toml::Value::as_array);
+    let known: Vec<&str> = listed.into_iter().flatten().filter_map(toml::Value::as_str).collect();
+    package.files.iter().find_map(|(path, source)| {
+        let import = source.imports.iter().find(|import| known.iter().any(|known| is_below(import, known)))?;
+        Some((*path, import.clone()))
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn patterns_match_as_go_matches_them() {
+        for (pattern, text, answer) in [
+            ("*", "a", true),
+            ("*.html", "a.html", true),
+            ("*.html", "a.htm", false),
+            ("a*b*c", "axxbyyc", true),
+            ("a?c", "abc", true),
+            ("[a-c]x", "bx", true),
+            ("[^a-c]x", "bx", false),
+            ("a\\*", "a*", true),
+            ("[", "[", false),
+        ] {
+            assert_eq!(element(pattern.as_bytes(), text.as_bytes()), answer, "{pattern} {text}");
+        }
+        let tree = SourceTree::of_texts([("web/dist/a.js", ""), ("web/x.go", "")]);
+        for (pattern, answer) in
+            [("dist", true), ("dist/*", true), ("*.js", false), ("d*", true), ("dist/*.css", false), ("../x", false)]
+        {
+            assert_eq!(matches_any(&tree, "web", pattern), answer, "{pattern}");
+        }
+    }
+}
