@@ -241,6 +241,26 @@ pub struct Build {
     /// The images that own Dockerfiles may use, after `mirrors.images`, as patterns in which `*` stands for any text; all if absent.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub own_dockerfile_bases: Option<Vec<String>>,
+    /// Whether built images are started once before anyone gets them.
+    pub start_check: StartCheck,
+}
+
+/// `[build.start_check]`
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields, default)]
+pub struct StartCheck {
+    /// Whether it is done: the image is started alone, without a network, and a crash fails the build.
+    pub enabled: bool,
+    /// How long it is watched at most, where it neither ends nor answers: `5s`.
+    #[serde(with = "duration")]
+    #[schemars(with = "String")]
+    pub time: Duration,
+}
+
+impl Default for StartCheck {
+    fn default() -> Self {
+        Self { enabled: true, time: Duration::from_secs(5) }
+    }
 }
 
 /// Where a toolchain's commands run.

@@ -243,6 +243,7 @@ mod tests {
             }),
             dockerfile: None,
             library: None,
+            log: None,
             failure: Some(Failure::new(FailureCode::DigestMismatch, "it differs")),
         }
     }

@@ -17,6 +17,7 @@ mod registry;
 mod save;
 mod start;
 mod tar_stream;
+pub mod trial;
 
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};

@@ -138,6 +138,7 @@ failure_codes! {
     TimedOut = "timed_out", Project, false, "The build took longer than it may.", "Make the build faster, or ask the operator for a higher `limits.timeout`.";
     OutputLimit = "output_limit", Project, false, "The build wrote more than it may.", "Write less, or ask the operator for a higher limit.";
     ImageFailed = "image_failed", Project, false, "The image build failed.", "Read the log's last lines.";
+    ApplicationDoesNotStart = "application_does_not_start", Project, false, "The built image was started for a trial, and the application ended at once.", "Read its last lines; `slipway run` starts it the same way.";
     BaseImageMissing = "base_image_missing", Service, false, "A base image is not there.", "Build it with `slipway base-images build`, or correct the catalogue.";
     EngineUnavailable = "engine_unavailable", Service, true, "The Docker Engine does not answer, or died while it worked.", "Start the Engine; `slipway doctor` says what it sees.";
     ToolMissing = "tool_missing", Service, false, "A program or toolchain is not installed on this machine.", "Install it, or use the container runner; `slipway doctor` lists what there is.";

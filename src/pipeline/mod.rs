@@ -10,6 +10,7 @@ mod record;
 mod secret_files;
 mod services;
 pub mod source;
+mod trial;
 
 use std::path::PathBuf;
 
@@ -109,6 +110,8 @@ async fn build(
     });
     let built = Box::pin(record.reusing(Step::Image, image, |built| built.cached)).await?;
     record.built(&plan, &built);
+    let start = deadline.step(Step::Image, async |stop| trial::check(services, request, &plan, &built, &stop).await);
+    record.warn(start.await.map_err(|failure| failure.in_step(Step::Image))?);
     if delivery.push {
         let log = record.log(Step::Push);
         let push = deadline.step(Step::Push, async |stop| image::push(services, &plan, &built, &log, &stop).await);

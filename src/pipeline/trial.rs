@@ -1,0 +1,146 @@
+//! Whether the built image starts: tried once, before anyone gets it.
+
+use tokio_util::sync::CancellationToken;
+
+use super::Services;
+use crate::catalog::Need;
+use crate::image::{Backend, BuiltImage};
+use crate::image::trial::{Trial, TrialSpec};
+use crate::model::failure::{Failure, FailureCode, Step, Warning};
+use crate::model::plan::Plan;
+use crate::model::request::BuildRequest;
+
+/// Starts the image for a few seconds and says what is wrong with it; nothing where the operator does not want it, or
+/// where no Engine made the image.
+///
+/// # Errors
+/// `application_does_not_start` with its last lines, `engine_unavailable`.
+pub(super) async fn check(
+    services: &Services,
+    request: &BuildRequest,
+    plan: &Plan,
+    built: &BuiltImage,
+    cancel: &CancellationToken,
+) -> Result<Vec<Warning>, Failure> {
+    let settings = &services.config.build.start_check;
+    let Some(image) = plan.image.as_ref().filter(|_| settings.enabled) else { return Ok(Vec::new()) };
+    let Backend::Docker(engine) = &services.backend else { return Ok(Vec::new()) };
+    let spec = TrialSpec {
+        build: request.id.to_string(),
+        image: built.id.to_string(),
+        ports: image.ports.clone(),
+        health: image.health.clone(),
+        patience: settings.time,
+        memory: services.config.limits.memory,
+        processes: services.config.limits.processes,
+    };
+    let trial = engine.try_start(&spec, cancel).await?;
+    verdict(&trial, &image.ports, &services.catalog.needs)
+}
+
+/// What a trial says.
+fn verdict(trial: &Trial, ports: &[u16], needs: &[Need]) -> Result<Vec<Warning>, Failure> {
+    if trial.out_of_memory {
+        let message = "the application used more memory than it may when it was started for a trial";
+        return Err(
+            failed(message, trial).hint("make it start with less, or ask the operator for a higher `limits.memory`")
+        );
+    }
+    let Some(code) = trial.exit_code else { return Ok(listening(trial, ports)) };
+    let output = trial.output.join("\n").to_lowercase();
+    let need = needs.iter().find(|need| need.output.iter().any(|text| output.contains(text.as_str())));
+    match (need, code) {
+        (Some(need), _) if code != 0 => {
+            let last = trial
+                .output
+                .iter()
+                .rev()
+                .find(|line| need.output.iter().any(|text| line.to_lowercase().contains(text)));
+            let message = format!(
+                "started alone, the application ended with exit code {code}: {} ({})",
+                need.message,
+                last.map_or("", String::as_str)
+            );
+            Ok(vec![Warning::new(&need.code, message, need.hint.as_str())])
+        }
+        (_, 0) => Ok(vec![Warning::new(
+            "application_ends",
+            "started alone, the application ended by itself, with exit code 0",
+            "if it waits for arguments, give them by `runtime.args` or `runtime.command` in `slipway.toml`",
+        )]),
+        _ => Err(failed(&format!("the application ended with exit code {code} as soon as it was started"), trial)),
+    }
+}
+
+fn failed(message: &str, trial: &Trial) -> Failure {
+    Failure::new(FailureCode::ApplicationDoesNotStart, message).in_step(Step::Image).log_tail(trial.output.clone())
+}
+
+fn listening(trial: &Trial, ports: &[u16]) -> Vec<Warning> {
+    let shown =
+        |ports: &mut dyn Iterator<Item = &u16>| ports.map(|port| format!("`{port}`")).collect::<Vec<_>>().join(", ");
+    let mut warnings = Vec::new();
+    if !trial.listening.is_empty() && !ports.is_empty() && ports.iter().all(|port| !trial.listening.contains(port)) {
+        let message = format!(
+            "the application listens on {}, and the image says {}",
+            shown(&mut trial.listening.iter()),
+            shown(&mut ports.iter())
+        );
+        let hint = "state the right ones in `slipway.toml`: `[runtime]` `ports = […]`";
+        warnings.push(Warning::new("port_differs", message, hint));
+    }
+    if !trial.listening.is_empty() && trial.listening == trial.loopback {
+        let message =
+            format!("the application listens on {} of its own container alone", shown(&mut trial.loopback.iter()));
+        let hint = "make it listen on all addresses (`0.0.0.0`), by `runtime.args` or `runtime.env` in `slipway.toml`";
+        warnings.push(Warning::new("listens_on_loopback", message, hint));
+    }
+    warnings
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn ended(code: i64, output: &str) -> Trial {
+        Trial { exit_code: Some(code), output: output.lines().map(str::to_owned).collect(), ..Trial::default() }
+    }
+
+    fn needs() -> Vec<Need> {
+        crate::catalog::Catalog::from_files(&crate::catalog::embedded(), crate::catalog::Operator::default())
+            .unwrap()
+            .needs
+    }
+
+    #[test]
+    fn a_crash_is_a_failure_and_a_missing_service_a_warning() {
+        let code = |code, output| match verdict(&ended(code, output), &[8080], &needs()) {
+            Ok(warnings) => warnings.first().map(|warning| warning.code.clone()).unwrap_or_default(),
+            Err(failure) => failure.code.name().to_owned(),
+        };
+        assert_eq!(code(1, "panic: runtime error: index out of range"), "application_does_not_start");
+        assert_eq!(code(127, ""), "application_does_not_start");
+        assert_eq!(code(1, "dial tcp 127.0.0.1:5432: connect: connection refused"), "needs_a_service");
+        assert_eq!(code(1, "java.net.UnknownHostException: db"), "needs_a_service");
+        assert_eq!(code(1, "2026/11/21 $DATABASE_URL must be set"), "needs_configuration");
+        assert_eq!(code(0, "usage: x [flags]"), "application_ends");
+        let failure = verdict(&ended(3, "a\nb"), &[], &needs()).unwrap_err();
+        assert_eq!((failure.log_tail.len(), failure.step), (2, Some(Step::Image)));
+    }
+
+    #[test]
+    fn ports_that_differ_and_loopback_are_named() {
+        let trial = |listening: &[u16], loopback: &[u16]| Trial {
+            listening: listening.iter().copied().collect(),
+            loopback: loopback.iter().copied().collect(),
+            ..Trial::default()
+        };
+        let codes = |trial, ports: &[u16]| -> Vec<String> {
+            verdict(&trial, ports, &[]).unwrap().into_iter().map(|warning| warning.code).collect()
+        };
+        assert!(codes(trial(&[8080, 9090], &[9090]), &[8080]).is_empty());
+        assert!(codes(trial(&[], &[]), &[8080]).is_empty());
+        assert_eq!(codes(trial(&[3000], &[]), &[8080]), ["port_differs"]);
+        assert_eq!(codes(trial(&[8080], &[8080]), &[8080]), ["listens_on_loopback"]);
+    }
+}
