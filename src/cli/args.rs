@@ -48,6 +48,11 @@ pub(super) enum Verb {
     Build(BuildFlags),
     /// Build an image, start it with its ports, follow its log; Ctrl-C stops and removes it
     Run(Common),
+    /// Write a commented `slipway.toml` with what was found
+    #[command(
+        after_help = "The file states nothing by itself: each line is a comment that shows a decision and where it comes from.\n\nExamples:\n  slipway init\n  slipway init services/order --force"
+    )]
+    Init(InitFlags),
     /// List, build, push or check the base images
     #[command(subcommand, name = "base-images")]
     BaseImages(BaseImagesVerb),
@@ -136,6 +141,16 @@ pub(super) struct Common {
     pub(super) image_backend: Option<BackendKind>,
     #[command(flatten)]
     pub(super) format: Format,
+}
+
+/// Flags of `init`.
+#[derive(Debug, Clone, Args)]
+pub(super) struct InitFlags {
+    #[command(flatten)]
+    pub(super) common: Common,
+    /// Replace the `slipway.toml` that is there
+    #[arg(long)]
+    pub(super) force: bool,
 }
 
 /// Flags of `build`.

@@ -7,6 +7,7 @@ mod cancel;
 mod dead;
 mod doctor;
 mod explain;
+mod init;
 mod plan;
 mod progress;
 mod queues;
@@ -72,6 +73,7 @@ async fn dispatch(cli: &Cli, cancel: &CancellationToken) -> Result<ExitCode, Fai
         Verb::Build(flags) if flags.dry_run => plan::plan(cli, &flags.common, cancel).await,
         Verb::Build(flags) => build::build(cli, flags, cancel).await,
         Verb::Run(flags) => run::run(cli, flags, cancel).await,
+        Verb::Init(flags) => init::init(cli, flags, cancel).await,
         Verb::BaseImages(verb) => base_images::base_images(cli, verb, cancel).await,
         Verb::Worker(_) => worker::worker(cli).await,
         Verb::Queues(verb) => queues::queues(cli, verb).await,

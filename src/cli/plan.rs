@@ -30,7 +30,8 @@ pub(super) async fn plan(cli: &Cli, flags: &Common, cancel: &CancellationToken) 
     }
 }
 
-async fn decide(cli: &Cli, flags: &Common) -> Result<Plan, Failure> {
+/// The plan of what the flags say.
+pub(super) async fn decide(cli: &Cli, flags: &Common) -> Result<Plan, Failure> {
     let request = request::request(flags, &[])?;
     let services = setup::planning(cli)?;
     let source = source::fetch(&services, &request).await?;
