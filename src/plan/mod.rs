@@ -98,11 +98,14 @@ pub fn plan(request: &BuildRequest, tree: &SourceTree, catalog: &Catalog) -> Res
         None => (None, None, None, Vec::new()),
     };
     let mut include = settings.value.include.clone();
-    if let Some(image) = &image {
-        warnings.extend(notices::notices(image, tree, request.source.directory(), &include));
-    }
     include.extend(definition.image.iter().flat_map(|image| image.keep.clone()));
     include.extend(findings.include.clone());
+    let leave_out: Vec<String> = definition.image.iter().flat_map(|image| image.leave_out.clone()).collect();
+    if let Some(image) = &image {
+        let copied =
+            notices::Copied { directory: request.source.directory(), include: &include, leave_out: &leave_out };
+        warnings.extend(notices::notices(image, tree, &copied));
+    }
     Ok(Plan {
         version: 1,
         source: source(request, tree),
@@ -132,7 +135,7 @@ pub fn plan(request: &BuildRequest, tree: &SourceTree, catalog: &Catalog) -> Res
         bases,
         artifact: commands::artifact(&facts, &context)?,
         include,
-        leave_out: definition.image.iter().flat_map(|image| image.leave_out.clone()).collect(),
+        leave_out,
         hints: commands::hints(&facts, &context)?,
         container_only: definition.container_only,
         outputs: definition.outputs.clone(),

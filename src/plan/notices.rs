@@ -13,28 +13,39 @@ const LARGE: u64 = 100 << 20;
 /// A pointer of Git LFS is never longer (its specification, "The Pointer").
 const POINTER: u64 = 1024;
 
-/// Notices about an image of the application in `directory`; `include` is what the settings bring back.
-pub(super) fn notices(image: &PlannedImage, tree: &SourceTree, directory: &str, include: &[String]) -> Vec<Warning> {
+/// Which files are copied.
+pub(super) struct Copied<'a> {
+    /// The application's directory.
+    pub(super) directory: &'a str,
+    /// Patterns that bring back what is left out.
+    pub(super) include: &'a [String],
+    /// Further patterns of what is left out.
+    pub(super) leave_out: &'a [String],
+}
+
+/// Notices about an image.
+pub(super) fn notices(image: &PlannedImage, tree: &SourceTree, which: &Copied<'_>) -> Vec<Warning> {
     let mut warnings = low_ports(image);
     for layer in &image.layers {
         let (base, paths): (Option<String>, &[String]) = match &layer.from {
-            LayerSource::Source => (Some(directory.to_owned()), &[]),
-            LayerSource::Directory(name) => (join(directory, name), &[]),
+            LayerSource::Source => (Some(which.directory.to_owned()), &[]),
+            LayerSource::Directory(name) => (join(which.directory, name), &[]),
             LayerSource::Files { directory, paths } => (Some(directory.clone()), paths),
             LayerSource::Jar | LayerSource::Output(_) | LayerSource::Found(_) => (None, &[]),
         };
         if let Some(base) = base {
-            warnings.extend(copied(tree, &base, paths, include));
+            warnings.extend(copied(tree, &base, paths, which));
         }
     }
     warnings
 }
 
 /// Files that are copied from the repository: secrets by their name, pointers, huge ones.
-fn copied(tree: &SourceTree, base: &str, paths: &[String], include: &[String]) -> Vec<Warning> {
+fn copied(tree: &SourceTree, base: &str, paths: &[String], which: &Copied<'_>) -> Vec<Warning> {
     let names: Vec<&str> = SECRETS.iter().map(|(pattern, _)| *pattern).collect();
-    let back: Vec<String> = HARMLESS.iter().map(ToString::to_string).chain(include.iter().cloned()).collect();
-    let (secrets, excludes, pointers) = (matcher(&names, &back), matcher(EXCLUDES, &back), pointers(tree));
+    let back: Vec<String> = HARMLESS.iter().map(ToString::to_string).chain(which.include.iter().cloned()).collect();
+    let excludes: Vec<&str> = EXCLUDES.iter().copied().chain(which.leave_out.iter().map(String::as_str)).collect();
+    let (secrets, excludes, pointers) = (matcher(&names, &back), matcher(&excludes, &back), pointers(tree));
     let skip = if base.is_empty() { 0 } else { base.len() + 1 };
     let inside =
         |path: &str| paths.is_empty() || paths.iter().any(|one| path == one || path.starts_with(&format!("{one}/")));
@@ -44,21 +55,21 @@ fn copied(tree: &SourceTree, base: &str, paths: &[String], include: &[String]) -
         if !inside(path) {
             continue;
         }
-        let excluded = || excludes.matched_path_or_any_parents(path, false).is_ignore();
+        let left_out = || excludes.matched_path_or_any_parents(path, false).is_ignore();
         if let ignore::Match::Ignore(glob) = secrets.matched_path_or_any_parents(path, false) {
             let why = SECRETS.iter().find(|(pattern, _)| *pattern == glob.original()).map_or("", |(_, why)| why);
-            if !excluded() {
+            if !left_out() {
                 warnings.push(crate::model::left_out::warning(path, why).at(whole, None));
             }
         } else if entry.size <= POINTER
             && pointers.as_ref().is_some_and(|lfs| lfs.matched(whole, false).is_ignore())
-            && !excluded()
+            && !left_out()
         {
             let message =
                 format!("`{}` is kept by Git LFS, and the repository has a pointer to it alone", path.escape_debug());
             let hint = "the build stops where it needs the file: commit it, or fetch it from a package repository";
             warnings.push(Warning::new("lfs_pointer", message, hint).at(whole, None));
-        } else if entry.size >= LARGE && !excluded() {
+        } else if entry.size >= LARGE && !left_out() {
             let message = format!("`{}` of {} MiB becomes part of the image", path.escape_debug(), entry.size >> 20);
             let hint = "keep it in a volume or an object store, so that not every pull carries it";
             warnings.push(Warning::new("large_file", message, hint).at(whole, None));
