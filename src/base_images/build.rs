@@ -219,7 +219,9 @@ mod tests {
         let images = Images::parse(super::super::tests::own_files()).unwrap();
         let order = images.in_order(&["jre-17".into(), "static".into()]).unwrap();
         let mut levels = levels(&images, &order);
-        levels.iter_mut().for_each(|level| level.sort());
+        for level in &mut levels {
+            level.sort();
+        }
         let expected: [&[&str]; 4] = [
             &["root-bookworm", "root-trixie"],
             &["http-probe", "maven"],

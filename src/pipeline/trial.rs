@@ -4,8 +4,8 @@ use tokio_util::sync::CancellationToken;
 
 use super::Services;
 use crate::catalog::Need;
-use crate::image::{Backend, BuiltImage};
 use crate::image::trial::{Trial, TrialSpec};
+use crate::image::{Backend, BuiltImage};
 use crate::model::failure::{Failure, FailureCode, Step, Warning};
 use crate::model::plan::Plan;
 use crate::model::request::BuildRequest;

@@ -281,8 +281,8 @@ async fn the_same_content_gives_the_same_digest_and_is_pushed_once() {
     let wrong =
         RegistryAccess { credentials: Some(Credentials::password("slipway", "wrong")), ..RegistryAccess::default() };
     let tag: ImageReference = format!("{registry}/slipway-test/refused-{run}:1").parse().unwrap();
-    let refused = assembler.push(&built, &[tag], &wrong, &|_| {}, &cancel).await.unwrap_err();
-    assert_eq!(refused.code, FailureCode::RegistryUnauthorized, "{refused}");
+    let denied = assembler.push(&built, &[tag], &wrong, &|_| {}, &cancel).await.unwrap_err();
+    assert_eq!(denied.code, FailureCode::RegistryUnauthorized, "{denied}");
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -89,7 +89,9 @@ impl AssemblerBackend {
         let made = tokio::task::spawn_blocking(move || build(&store, &base, recipe, &context)).await;
         let (image, lines) = made
             .map_err(|error| Failure::new(FailureCode::Internal, format!("assembling ended abnormally: {error}")))??;
-        lines.iter().for_each(|line| log(line));
+        for line in &lines {
+            log(line);
+        }
         self.store.note("images", image.config.digest.hex(), &image);
         Ok(BuiltImage {
             id: image.config.digest.clone(),

@@ -1,5 +1,5 @@
 //! A Dockerfile's last stage as what it does: files to copy, and a configuration (Dockerfile reference; what is not
-//! said there is what BuildKit does).
+//! said there is what `BuildKit` does).
 
 use std::collections::BTreeMap;
 
@@ -8,7 +8,7 @@ use serde_json::{Value, json};
 use crate::dockerfile::instruction::{Command, Dockerfile, Flag, Instruction, Located, Transfer, Word};
 use crate::model::failure::{Failure, FailureCode};
 
-/// What BuildKit sets where the base image has none.
+/// What `BuildKit` sets where the base image has none.
 const PATH: &str = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin";
 
 /// What changes files, in order.
@@ -179,7 +179,7 @@ impl State {
                 }
             }
             Instruction::Healthcheck { flags, command } => {
-                let health = self.health(line, flags, command.as_ref())?;
+                let health = Self::health(line, flags, command.as_ref())?;
                 self.config["Healthcheck"] = health;
             }
             Instruction::Copy(transfer) | Instruction::Add(transfer) => {
@@ -209,7 +209,7 @@ impl State {
         }
     }
 
-    fn health(&self, line: u32, flags: &[Flag], command: Option<&Command>) -> Result<Value, Failure> {
+    fn health(line: u32, flags: &[Flag], command: Option<&Command>) -> Result<Value, Failure> {
         let mut health = serde_json::Map::new();
         let test = match command {
             None => json!(["NONE"]),

@@ -39,12 +39,11 @@ impl<'a> Remote<'a> {
 
     fn tagged(&self) -> Reference {
         let (registry, repository) = (self.reference.registry().to_owned(), self.reference.repository().to_owned());
-        match self.reference.digest() {
-            Some(digest) => Reference::with_digest(registry, repository, digest.to_string()),
-            None => {
-                let tag = self.reference.tag().map_or("latest", |tag| tag.as_str());
-                Reference::with_tag(registry, repository, tag.to_owned())
-            }
+        if let Some(digest) = self.reference.digest() {
+            Reference::with_digest(registry, repository, digest.to_string())
+        } else {
+            let tag = self.reference.tag().map_or("latest", |tag| tag.as_str());
+            Reference::with_tag(registry, repository, tag.to_owned())
         }
     }
 
@@ -53,12 +52,11 @@ impl<'a> Remote<'a> {
         let reference = self.tagged();
         let missing = |error: OciDistributionError| self.pull_failure(&error);
         self.client.auth(&reference, &self.auth, RegistryOperation::Pull).await.map_err(missing)?;
-        let digest = match self.reference.digest() {
-            Some(digest) => digest.clone(),
-            None => {
-                let digest = self.client.fetch_manifest_digest(&reference, &self.auth).await.map_err(missing)?;
-                digest.parse().map_err(|_| missing(OciDistributionError::RegistryNoDigestError))?
-            }
+        let digest = if let Some(digest) = self.reference.digest() {
+            digest.clone()
+        } else {
+            let digest = self.client.fetch_manifest_digest(&reference, &self.auth).await.map_err(missing)?;
+            digest.parse().map_err(|_| missing(OciDistributionError::RegistryNoDigestError))?
         };
         let key = format!("{}-{}", digest.hex(), self.reference.registry().replace(':', "_"));
         if let Some(base) =
@@ -147,8 +145,9 @@ impl<'a> Remote<'a> {
 
     fn pull_failure(&self, error: &OciDistributionError) -> Failure {
         let code = match error {
-            OciDistributionError::RequestError(_) => FailureCode::RegistryUnavailable,
-            OciDistributionError::ServerError { code: 500.., .. } => FailureCode::RegistryUnavailable,
+            OciDistributionError::RequestError(_) | OciDistributionError::ServerError { code: 500.., .. } => {
+                FailureCode::RegistryUnavailable
+            }
             _ => FailureCode::BaseImageMissing,
         };
         Failure::new(code, format!("The base image `{}` cannot be pulled: {error}", self.reference))

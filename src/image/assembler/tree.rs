@@ -87,7 +87,9 @@ impl Tree {
             .take_while(|path| path.starts_with(&prefix))
             .cloned()
             .collect();
-        below.iter().for_each(|path| drop(self.nodes.remove(path)));
+        for path in &below {
+            self.nodes.remove(path);
+        }
     }
 
     /// Follows the links of a directory's path; what is not there yet stays as it was written.

@@ -148,6 +148,7 @@ impl Fleet {
     }
 
     /// A message for a repository; what differs from the usual is merged in.
+    #[allow(clippy::unused_self, reason = "reads as what a fleet is sent")]
     pub(crate) fn message(&self, repository: &Repository, differs: Value) -> Value {
         let mut message = json!({
             "version": 1,
