@@ -165,6 +165,8 @@ impl<'a> Git<'a> {
         }
         if let Some(objects) = &self.objects {
             environment.push(("GIT_ALTERNATE_OBJECT_DIRECTORIES".to_owned(), objects.into()));
+            // A copy need not survive the machine; waiting for its pack would mean waiting for every file beside it.
+            settings.push(("core.fsync".to_owned(), "none".into()));
         }
         if self.trace {
             environment.push(("GIT_TRACE_CURL".to_owned(), "1".into()));
