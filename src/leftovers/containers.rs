@@ -6,6 +6,7 @@ use std::time::Duration;
 use bollard::Docker;
 use bollard::errors::Error;
 use bollard::query_parameters::{ListContainersOptionsBuilder, RemoveContainerOptionsBuilder};
+use tracing::Instrument as _;
 
 /// The label with the build's id.
 pub const BUILD: &str = "slipway.build";
@@ -15,6 +16,10 @@ const OWNER: &str = "slipway.owner";
 
 /// The label with the Unix time after which nobody waits for the container.
 const DEADLINE: &str = "slipway.deadline";
+
+/// How often an Engine that did not remove a container is asked again, and the time between.
+const TRIES: u32 = 1800;
+const PAUSE: Duration = Duration::from_secs(1);
 
 /// Some time for the Engine's own work before and after.
 const SLACK: Duration = Duration::from_mins(10);
@@ -30,15 +35,31 @@ pub fn labels(build: &str, time: Duration) -> HashMap<String, String> {
     ])
 }
 
-/// Removes a container by force and says whether it is gone. What stays is for the next [`sweep`].
+/// Removes a container by force and says whether it is gone. An Engine that is away is asked again in the background, since
+/// it keeps the container while it restarts; what stays even so is for the next [`sweep`].
 pub async fn remove(docker: &Docker, id: &str) -> bool {
+    let Err(error) = try_remove(docker, id).await else { return true };
+    tracing::warn!(container = id, %error, "cannot remove a container yet");
+    tokio::spawn(remove_later(docker.clone(), id.to_owned()).in_current_span());
+    false
+}
+
+async fn remove_later(docker: Docker, id: String) {
+    for _ in 0..TRIES {
+        tokio::time::sleep(PAUSE).await;
+        if try_remove(&docker, &id).await.is_ok() {
+            tracing::info!(container = id, "the container is removed now");
+            return;
+        }
+    }
+    tracing::error!(container = id, "a container stays behind until the next start");
+}
+
+async fn try_remove(docker: &Docker, id: &str) -> Result<(), Error> {
     let options = RemoveContainerOptionsBuilder::default().force(true).v(true).build();
     match docker.remove_container(id, Some(options)).await {
-        Ok(()) | Err(Error::DockerResponseServerError { status_code: 404, .. }) => true,
-        Err(error) => {
-            tracing::warn!(container = id, %error, "cannot remove a container");
-            false
-        }
+        Err(Error::DockerResponseServerError { status_code: 404, .. }) => Ok(()),
+        answer => answer,
     }
 }
 
