@@ -11,7 +11,7 @@ use prometheus_client::metrics::histogram::Histogram;
 use prometheus_client::registry::{Registry, Unit};
 
 use crate::model::failure::Blame;
-use crate::model::report::{BuildReport, Outcome};
+use crate::model::report::BuildReport;
 
 /// Names and values of one series' labels.
 type Labels<const N: usize> = [(&'static str, &'static str); N];
@@ -31,7 +31,7 @@ pub struct Metrics {
     repeated: Counter,
     running: Gauge,
     outbox: Gauge<u64, AtomicU64>,
-    cache: Family<Labels<1>, Gauge<u64, AtomicU64>>,
+    cache: Family<[(&'static str, String); 1], Gauge<u64, AtomicU64>>,
     pushed: Counter,
     reused: Counter,
 }
@@ -91,27 +91,24 @@ impl Metrics {
         registry.register_with_unit("reused", "Layers that the registry had", bytes, self.reused.clone());
     }
 
-    /// A build begins.
-    pub fn began(&self) {
+    /// A build runs, as long as this value lives.
+    #[must_use]
+    pub fn running(&self) -> Running<'_> {
         self.running.inc();
-    }
-
-    /// A build that began has ended, or is given back.
-    pub fn left(&self) {
-        self.running.dec();
+        Running(&self.running)
     }
 
     /// A build has its terminal report.
     pub fn reported(&self, report: &BuildReport) {
         let failure = report.failure.as_ref();
         let labels = [
-            ("outcome", outcome(report.outcome)),
+            ("outcome", report.outcome.name()),
             ("blame", failure.map_or("", |failure| blame(failure.blame))),
             ("code", failure.map_or("", |failure| failure.code.name())),
         ];
         self.builds.get_or_create(&labels).inc();
         for step in &report.steps {
-            let labels = [("step", step.step.name()), ("outcome", outcome(step.outcome))];
+            let labels = [("step", step.step.name()), ("outcome", step.outcome.name())];
             self.steps.get_or_create(&labels).observe(Duration::from_millis(step.duration_ms).as_secs_f64());
             if step.cached {
                 self.cached_steps.get_or_create(&[("step", step.step.name())]).inc();
@@ -144,7 +141,7 @@ impl Metrics {
     }
 
     /// A cache takes so much of the disk.
-    pub fn cache(&self, name: &'static str, bytes: u64) {
+    pub fn cache(&self, name: String, bytes: u64) {
         self.cache.get_or_create(&[("cache", name)]).set(bytes);
     }
 
@@ -158,13 +155,13 @@ impl Metrics {
     }
 }
 
-fn outcome(outcome: Outcome) -> &'static str {
-    match outcome {
-        Outcome::Succeeded => "succeeded",
-        Outcome::Failed => "failed",
-        Outcome::TimedOut => "timed_out",
-        Outcome::Cancelled => "cancelled",
-        Outcome::Rejected => "rejected",
+/// A build that runs.
+#[derive(Debug)]
+pub struct Running<'a>(&'a Gauge);
+
+impl Drop for Running<'_> {
+    fn drop(&mut self) {
+        self.0.dec();
     }
 }
 
@@ -181,25 +178,24 @@ mod tests {
     use super::*;
     use crate::model::failure::{Failure, FailureCode, Step};
     use crate::model::plan::{PlannedApplication, PlannedSource};
-    use crate::model::report::{ReportedImage, ReportedLayer, StepReport};
+    use crate::model::report::{Outcome, ReportedImage, ReportedLayer, StepReport};
     use crate::model::settings::Kind;
 
     #[test]
     fn what_was_counted_is_told() {
         let metrics = Metrics::new();
-        metrics.began();
-        metrics.began();
-        metrics.left();
+        let _running = metrics.running();
+        drop(metrics.running());
         metrics.waited(Duration::from_millis(300));
         metrics.outbox(4);
-        metrics.cache("mirrors", 1 << 20);
+        metrics.cache("git".to_owned(), 1 << 20);
         let text = metrics.text();
         for line in [
             "slipway_running_builds 1",
             "slipway_queue_wait_seconds_bucket{le=\"0.25\"} 0",
             "slipway_queue_wait_seconds_bucket{le=\"0.5\"} 1",
             "slipway_outbox_reports 4",
-            "slipway_cache_size_bytes{cache=\"mirrors\"} 1048576",
+            "slipway_cache_size_bytes{cache=\"git\"} 1048576",
         ] {
             assert!(text.lines().any(|found| found == line), "{line} is not in\n{text}");
         }
@@ -245,6 +241,7 @@ mod tests {
             library: None,
             log: None,
             failure: Some(Failure::new(FailureCode::DigestMismatch, "it differs")),
+            log: None,
         }
     }
 

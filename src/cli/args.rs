@@ -179,8 +179,8 @@ pub(super) struct BuildFlags {
 #[derive(Debug, Clone, Args)]
 pub(super) struct WorkerFlags {
     /// How log lines look
-    #[arg(long, value_enum, default_value_t = LogFormat::Text)]
-    pub(super) log: LogFormat,
+    #[arg(long, env = "SLIPWAY_LOG_FORMAT", value_enum, default_value_t = LogFormat::Text)]
+    pub(super) log_format: LogFormat,
 }
 
 /// How log lines look.

@@ -22,7 +22,7 @@ use crate::trust::Trust;
 /// Structured logs to stderr, as loud as the flags say.
 pub(super) fn logging(cli: &Cli) {
     let worker = match &cli.verb {
-        Verb::Worker(flags) => Some(flags.log),
+        Verb::Worker(flags) => Some(flags.log_format),
         _ => None,
     };
     let level = match (cli.quiet, cli.verbose) {

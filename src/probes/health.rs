@@ -15,12 +15,13 @@ pub struct Health {
 #[derive(Debug)]
 struct State {
     ready: Result<(), String>,
+    going: bool,
     heard: Option<Instant>,
 }
 
 impl Default for Health {
     fn default() -> Self {
-        let state = State { ready: Err("it is starting".to_owned()), heard: None };
+        let state = State { ready: Err("it is starting".to_owned()), going: false, heard: None };
         Self { state: Arc::new(Mutex::new(state)) }
     }
 }
@@ -29,6 +30,17 @@ impl Health {
     /// Work is taken, or it is not, and why.
     pub fn set_ready(&self, ready: Result<(), String>) {
         self.with(|state| state.ready = ready);
+    }
+
+    /// The worker takes its leave.
+    pub fn set_going(&self) {
+        self.with(|state| state.going = true);
+    }
+
+    /// Whether it does.
+    #[must_use]
+    pub fn is_going(&self) -> bool {
+        self.with(|state| state.going)
     }
 
     /// A sign of life of the loop that takes work. Once there was one, more have to follow.

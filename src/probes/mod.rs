@@ -67,7 +67,7 @@ impl Drop for Probes {
 /// Tells the manager of every change, and that we live. This runs where builds run: a runtime that is stuck is silent.
 async fn tell(notifier: Notifier, health: Health) {
     let mut told: Option<Result<(), String>> = None;
-    let mut announced = false;
+    let (mut announced, mut left) = (false, false);
     let tick = notifier.watchdog().map_or(TICK, |watchdog| (watchdog / 2).min(TICK));
     let mut interval = tokio::time::interval(tick);
     loop {
@@ -83,6 +83,10 @@ async fn tell(notifier: Notifier, health: Health) {
                 announced = true;
             }
             told = Some(ready);
+        }
+        if health.is_going() && !left {
+            notifier.stopping();
+            left = true;
         }
         if health.live().is_ok() {
             notifier.alive();
@@ -146,6 +150,11 @@ mod tests {
             if said.len() == 3 {
                 health.set_ready(Ok(()));
             }
+        }
+        health.set_going();
+        while said.last().is_none_or(|message| message != "STOPPING=1") {
+            let length = manager.recv(&mut buffer).await.unwrap();
+            said.push(String::from_utf8_lossy(&buffer[..length]).into_owned());
         }
         telling.abort();
         assert_eq!(said[..2], ["STATUS=not taking builds: it is starting", "WATCHDOG=1"]);

@@ -32,9 +32,15 @@ impl Gate {
         self.open.subscribe()
     }
 
-    /// Whether it is open.
-    pub(super) fn is_open(&self) -> bool {
-        *self.open.borrow()
+    /// Why it is closed, if it is.
+    pub(super) fn reason(&self) -> Option<&'static str> {
+        let state = *self.state.lock().unwrap_or_else(PoisonError::into_inner);
+        match state {
+            State { draining: true, .. } => Some("it goes, and takes no more builds"),
+            State { full: true, .. } => Some("the disk of its cache is full"),
+            State { informed: false, .. } => Some("it has no connection to its broker"),
+            State { .. } => None,
+        }
     }
 
     pub(super) fn informed(&self, informed: bool) {

@@ -37,6 +37,7 @@ pub(super) async fn take(worker: &Worker, incoming: Incoming) {
     if job.receipt.is_void() {
         return;
     }
+    waited(worker, &job);
     match Box::pin(ended(worker, &job, &turn)).await {
         Ok(Verdict::Final(report)) => finish(worker, job, &report).await,
         Ok(Verdict::Repeat(json)) => repeat(worker, job, &json).await,
@@ -47,6 +48,14 @@ pub(super) async fn take(worker: &Worker, incoming: Incoming) {
             tokio::time::sleep(PAUSE).await;
             give_back(worker, job).await;
         }
+    }
+}
+
+/// Counts how long the request waited; a later attempt has waited on purpose.
+fn waited(worker: &Worker, job: &Job) {
+    if job.attempt == 1 && job.sent_at > 0 {
+        let waited = crate::clock::since_epoch().saturating_sub(Duration::from_secs(job.sent_at));
+        worker.vitals.metrics.waited(waited);
     }
 }
 
@@ -83,7 +92,10 @@ async fn ended(worker: &Worker, job: &Job, turn: &Turn<'_>) -> Result<Verdict, F
 async fn build(worker: &Worker, job: &Job, turn: &Turn<'_>, events: &Events) -> BuildReport {
     let services = worker.services.borrow().clone();
     let running = &turn.running;
+    let _running = worker.vitals.metrics.running();
+    let log = worker.vitals.logs.begin(&job.request.id, job.attempt);
     let sink = |event: BuildEvent| {
+        log.event(&event);
         if matches!(event, BuildEvent::StepStarted { step: Step::Push }) {
             running.pushes();
         }
@@ -99,6 +111,7 @@ async fn build(worker: &Worker, job: &Job, turn: &Turn<'_>, events: &Events) -> 
     {
         failure.message = cancelled(&stop).message;
     }
+    report.log = log.finish().await.map(|path| path.display().to_string());
     signed(worker, job, report)
 }
 
@@ -152,12 +165,14 @@ async fn finish(worker: &Worker, job: Job, report: &BuildReport) {
         tracing::error!(error = %failure, "the end of the build cannot be noted; a second delivery would build again");
     }
     tracing::info!(outcome = report.outcome.name(), attempt = job.attempt, "the build ended");
+    worker.vitals.metrics.reported(report);
     deliver(worker, job, report, &json).await;
 }
 
 /// The same report as before.
 async fn repeat(worker: &Worker, job: Job, json: &str) {
     tracing::info!("the build has ended before; its report is sent again");
+    worker.vitals.metrics.repeated();
     let mut report = pipeline::refused(&job.request, Failure::new(FailureCode::Internal, "unread"));
     // Only the outcome is needed, for the routing key.
     let parsed: serde_json::Value = serde_json::from_str(json).unwrap_or_default();
@@ -184,6 +199,7 @@ async fn retry(worker: &Worker, job: Job, delay: Duration) {
     next.exchange = worker.names.retry(delay);
     next.headers.insert(ATTEMPT.to_owned(), (job.attempt + 1).to_string());
     tracing::info!(attempt = job.attempt, delay_ms = delay.as_millis(), "the build is tried again");
+    worker.vitals.metrics.retried();
     if worker.until_sent(&next, &job.receipt).await.is_ok() {
         settled(job.receipt.ack().await);
     }

@@ -14,6 +14,7 @@ mod job;
 mod reports;
 mod start;
 mod verdict;
+mod vitals;
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -33,6 +34,7 @@ use crate::pipeline::Services;
 use builds::Builds;
 use gate::Gate;
 use reports::Reports;
+use vitals::Vitals;
 
 /// How long stopped builds have to clean up after themselves.
 const CLEANUP: Duration = Duration::from_secs(15);
@@ -54,6 +56,7 @@ pub struct Worker {
     gate: Gate,
     slots: BTreeMap<Lane, Semaphore>,
     session: watch::Receiver<u64>,
+    vitals: Vitals,
 }
 
 /// What tells a worker to go.
@@ -75,7 +78,7 @@ pub async fn run(services: watch::Receiver<Arc<Services>>, going: Going) -> Resu
     let stop = CancellationToken::new();
     let mut background = JoinSet::new();
     background.spawn(consumer.run(stop.clone()));
-    for task in [Task::Outbox, Task::Control, Task::Disk] {
+    for task in [Task::Outbox, Task::Control, Task::Disk, Task::Vitals, Task::Tidiness] {
         let worker = Arc::clone(&worker);
         background.spawn(async move { worker.attend(task).await });
     }
@@ -93,6 +96,8 @@ enum Task {
     Outbox,
     Control,
     Disk,
+    Vitals,
+    Tidiness,
 }
 
 /// Takes what comes, until the worker goes.
@@ -109,6 +114,7 @@ async fn work(worker: &Arc<Worker>, mut incoming: mpsc::UnboundedReceiver<Incomi
         }
     }
     worker.gate.draining();
+    worker.vitals.health.set_going();
     // Cancellations still count, until the last build has ended.
     let worker = Arc::clone(worker);
     jobs.spawn(async move {
@@ -150,6 +156,8 @@ impl Worker {
             Task::Outbox => self.reports.run().await,
             Task::Control => control::keep_informed(self).await,
             Task::Disk => start::watch_disk(self).await,
+            Task::Vitals => vitals::tell(self).await,
+            Task::Tidiness => vitals::tidy(self).await,
         }
     }
 
@@ -179,7 +187,7 @@ impl Worker {
     /// Why the worker takes no builds now, if it does not.
     #[must_use]
     pub fn unready(&self) -> Option<&'static str> {
-        if self.gate.is_open() { None } else { Some("it takes no builds now") }
+        self.gate.reason()
     }
 
     /// How many builds run.

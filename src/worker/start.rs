@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use tokio::sync::{Semaphore, mpsc, watch};
 
-use super::{Builds, Gate, Going, Reports, Worker};
+use super::{Builds, Gate, Going, Reports, Vitals, Worker};
 use crate::amqp::consumer::{Consumer, Subscription};
 use crate::amqp::topology::Topology;
 use crate::amqp::{Broker, Incoming, Publisher};
@@ -41,6 +41,7 @@ pub(super) struct Started {
 pub(super) async fn start(services: watch::Receiver<Arc<Services>>, going: &Going) -> Result<Started, Failure> {
     let config = Arc::new(services.borrow().config.clone());
     check(&config)?;
+    let vitals = Vitals::start(&services.borrow().clone()).await?;
     let broker = Broker::new(Arc::clone(&config))?;
     check_broker(&broker, &config, going).await?;
     let names = broker.names();
@@ -72,6 +73,7 @@ pub(super) async fn start(services: watch::Receiver<Arc<Services>>, going: &Goin
         slots: slots.into_iter().map(|(lane, share)| (lane, Semaphore::new(usize::from(share)))).collect(),
         session,
         config,
+        vitals,
     };
     Ok(Started { worker: Arc::new(worker), consumer, incoming })
 }
