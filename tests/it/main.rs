@@ -10,6 +10,7 @@ mod documents;
 mod examples;
 mod extras;
 mod failures;
+mod faults;
 mod image;
 mod interrupt;
 mod ledger;

@@ -1,0 +1,139 @@
+//! The broker restarts, dies, is cut off, is out of memory or disk, or loses a queue.
+
+use std::time::Duration;
+
+use super::broker::Broker;
+use super::case::{Case, Extra, PATIENCE, case};
+use super::mailbox::{declare_queue, delete_queue};
+
+const SCRIPT: &str = "sleep 2; cp payload /output/";
+
+/// Nothing is acknowledged before the broker keeps the report; one that dies in between hears it again.
+async fn broker_restarts(case: &mut Case, kill: bool) {
+    let id = case.build(SCRIPT, Extra::Allowed).await;
+    case.step(&id, "checkout").await;
+    let moment = case.moment(Duration::from_secs(4));
+    tokio::time::sleep(moment).await;
+    case.say(&format!("the broker goes {moment:?} after the begin: {}", case.position(&id)));
+    if kill {
+        case.broker.kill();
+    } else {
+        case.broker.stop();
+    }
+    let parts = &mut **case;
+    parts.broker.start(&parts.namespace);
+    assert_eq!(case.report(&id).await["outcome"], "succeeded");
+}
+
+#[test]
+fn a_broker_is_killed() {
+    // The queues are older than five seconds: a younger one may be lost with the broker (RabbitMQ 3.10).
+    case("broker-killed", 50, async |case| broker_restarts(case, true).await);
+}
+
+#[test]
+#[ignore = "long: ten starts of a broker"]
+fn a_broker_goes_at_many_moments() {
+    for seed in 51..56 {
+        case(&format!("broker-killed-{seed}"), seed, async |case| broker_restarts(case, true).await);
+        case(&format!("broker-stopped-{seed}"), seed, async |case| broker_restarts(case, false).await);
+    }
+}
+
+#[test]
+#[ignore = "long: no packet passes for 35 s"]
+fn a_broker_is_cut_off() {
+    case("cut-off", 57, async |case| {
+        let id = case.build(SCRIPT, Extra::Allowed).await;
+        case.step(&id, "compile").await;
+        let rules = |add: &str| {
+            let port = super::cluster::RELAY.to_string();
+            for side in ["--dport", "--sport"] {
+                case.namespace.run(&["iptables", add, "INPUT", "-p", "tcp", side, &port, "-j", "DROP"], &[]);
+            }
+        };
+        rules("-A");
+        tokio::time::sleep(Duration::from_secs(35)).await;
+        rules("-D");
+        assert_eq!(case.report(&id).await["outcome"], "succeeded");
+    });
+}
+
+#[test]
+fn a_queue_is_deleted() {
+    case("queue-deleted", 58, async |case| {
+        delete_queue("slipway.builds.interactive").await;
+        case.worker.slipway(&case.namespace, &["queues", "declare"]).unwrap();
+        let id = case.build(SCRIPT, Extra::Forbidden).await;
+        assert_eq!(case.report(&id).await["outcome"], "succeeded");
+    });
+}
+
+#[test]
+fn a_queue_has_another_shape() {
+    case("other-shape", 59, async |case| {
+        assert_eq!(case.worker.take().terminate(Duration::from_secs(30)), Some(0));
+        delete_queue("slipway.builds.bulk").await;
+        declare_queue("slipway.builds.bulk").await;
+        let parts = &mut **case;
+        parts.worker.start(&parts.namespace);
+        let code = parts.worker.take().ended(Duration::from_secs(30));
+        assert_eq!(code, Some(2), "a worker does not start on it: {}", case.worker_log());
+        assert!(case.worker_log().contains("slipway.builds.bulk"), "{}", case.worker_log());
+        delete_queue("slipway.builds.bulk").await;
+        case.worker.slipway(&case.namespace, &["queues", "declare"]).unwrap();
+        case.restart_worker().await;
+    });
+}
+
+/// An alarm stops whoever publishes. It passes, and everything goes out.
+async fn alarmed(case: &mut Case, on: &[&str], off: &[&str]) {
+    let id = case.build(SCRIPT, Extra::Allowed).await;
+    case.step(&id, "compile").await;
+    Broker::control(&case.namespace, on);
+    tokio::time::sleep(Duration::from_secs(12)).await;
+    assert_eq!(case.mailbox.inbox().reports.get(&id), None, "nobody publishes under an alarm");
+    Broker::control(&case.namespace, off);
+    assert_eq!(case.report(&id).await["outcome"], "succeeded");
+}
+
+#[test]
+#[ignore = "long: one more fault on real parts"]
+fn a_broker_is_out_of_memory() {
+    case("memory-alarm", 60, async |case| {
+        alarmed(case, &["set_vm_memory_high_watermark", "0.0000001"], &["set_vm_memory_high_watermark", "0.4"]).await;
+    });
+}
+
+#[test]
+#[ignore = "long: as for memory"]
+fn a_broker_is_out_of_disk() {
+    case("disk-alarm", 61, async |case| {
+        alarmed(case, &["set_disk_free_limit", "100TB"], &["set_disk_free_limit", "10MB"]).await;
+    });
+}
+
+#[test]
+fn the_report_queue_is_missing() {
+    case("no-reports", 62, async |case| {
+        delete_queue("slipway.reports").await;
+        let id = case.build("cp payload /output/", Extra::Allowed).await;
+        case.mailbox.event(&id, "step_finished", Some("push"), PATIENCE).await.unwrap();
+        case.worker.slipway(&case.namespace, &["queues", "declare"]).unwrap();
+        assert_eq!(case.report(&id).await["outcome"], "succeeded");
+    });
+}
+
+#[test]
+#[ignore = "long: one more fault on real parts"]
+fn the_report_queue_is_full() {
+    case("full-reports", 63, async |case| {
+        let policy =
+            ["set_policy", "full", "^slipway\\.reports$", "{\"max-length\":0,\"overflow\":\"reject-publish\"}"];
+        Broker::control(&case.namespace, &[&policy[..], &["--apply-to", "queues"]].concat());
+        let id = case.build("cp payload /output/", Extra::Allowed).await;
+        case.mailbox.event(&id, "step_finished", Some("push"), PATIENCE).await.unwrap();
+        Broker::control(&case.namespace, &["clear_policy", "full"]);
+        assert_eq!(case.report(&id).await["outcome"], "succeeded");
+    });
+}

@@ -1,0 +1,78 @@
+//! What holds after every case, whatever happened in it.
+
+use std::collections::BTreeMap;
+use std::time::{Duration, Instant};
+
+use serde_json::Value;
+
+use super::broker::Broker;
+use super::case::{Case, Extra, PATIENCE};
+use super::registry;
+
+/// How long after a build's end its traces may be there.
+const TIDY: Duration = Duration::from_secs(10);
+
+/// Looks at everything, and says what is wrong.
+pub(super) async fn check(case: &mut Case, sent: &BTreeMap<String, Extra>) -> Vec<String> {
+    let mut wrong = Vec::new();
+    for id in sent.keys() {
+        wrong.extend(case.mailbox.report(id, PATIENCE).await.err());
+    }
+    wrong.extend(case.worker.ready(PATIENCE).await.err());
+    let left = tidy(case).await;
+    wrong.extend(left.into_iter().map(|left| format!("left behind: {left}")));
+
+    let reports: Vec<(String, Vec<Value>)> = case.mailbox.inbox().reports.clone().into_iter().collect();
+    for (id, reports) in reports {
+        let extra = reports.len() - 1;
+        if extra > 0 {
+            case.say(&format!("{id} was reported {extra} times more than once"));
+        }
+        if extra > 0 && sent.get(&id) != Some(&Extra::Allowed) {
+            wrong.push(format!("{id} has {} reports", reports.len()));
+        }
+        for report in &reports {
+            wrong.extend(unreadable_images(report).await);
+        }
+    }
+    wrong
+}
+
+/// What is left of ended builds once they had time to go.
+async fn tidy(case: &mut Case) -> Vec<String> {
+    let deadline = Instant::now() + TIDY;
+    loop {
+        let left = leftovers(case);
+        if left.is_empty() || Instant::now() >= deadline {
+            return left;
+        }
+        tokio::time::sleep(Duration::from_millis(500)).await;
+    }
+}
+
+fn leftovers(case: &Case) -> Vec<String> {
+    let namespace = &case.namespace;
+    let mut left = case.engine.leftovers(namespace);
+    left.extend(Broker::unacknowledged(namespace).into_iter().map(|queue| format!("unacknowledged: {queue}")));
+    let cache = case.worker.cache().display().to_string();
+    // Workspaces, scratch directories of the sandbox, locks of Git's own and half-made mirrors.
+    let search = format!(
+        "cd {cache} && {{ find workspaces sandbox -mindepth 1 -maxdepth 1 ! -name 'passwd*' 2>/dev/null; \
+         find . -name '*.lock' ! -name .slipway-lock 2>/dev/null; \
+         find . -name 'tmp_*' 2>/dev/null; grep -F \" {cache}/\" /proc/self/mounts; true; }}"
+    );
+    left.extend(namespace.run(&["sh", "-c", &search], &[]).lines().map(str::to_owned));
+    left
+}
+
+async fn unreadable_images(report: &Value) -> Vec<String> {
+    let mut wrong = Vec::new();
+    if report["image"]["pushed"] == true {
+        for reference in report["image"]["references"].as_array().into_iter().flatten().filter_map(Value::as_str) {
+            if let Err(why) = registry::unreadable(reference).await {
+                wrong.push(format!("{reference} cannot be read: {why}"));
+            }
+        }
+    }
+    wrong
+}
