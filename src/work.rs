@@ -32,7 +32,9 @@ pub fn cancelled() -> Failure {
 pub async fn blocking<T: Send + 'static>(
     work: impl FnOnce() -> Result<T, Failure> + Send + 'static,
 ) -> Result<T, Failure> {
-    tokio::task::spawn_blocking(work).await.unwrap_or_else(|error| {
+    // What it logs belongs to the same build.
+    let span = tracing::Span::current();
+    tokio::task::spawn_blocking(move || span.in_scope(work)).await.unwrap_or_else(|error| {
         Err(Failure::new(FailureCode::Internal, format!("a task of Slipway ended early: {error}")))
     })
 }
