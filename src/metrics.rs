@@ -241,7 +241,6 @@ mod tests {
             library: None,
             log: None,
             failure: Some(Failure::new(FailureCode::DigestMismatch, "it differs")),
-            log: None,
         }
     }
 
