@@ -18,6 +18,8 @@ use slipway::model::image_reference::ImageReference;
 use tokio_util::sync::CancellationToken;
 
 use crate::services::service;
+use crate::support::project::Project;
+use crate::support::slipway::Slipway;
 
 /// A case: the instructions after `FROM`, and what the context is.
 struct Case {
@@ -283,6 +285,27 @@ async fn the_same_content_gives_the_same_digest_and_is_pushed_once() {
     let tag: ImageReference = format!("{registry}/slipway-test/refused-{run}:1").parse().unwrap();
     let denied = assembler.push(&built, &[tag], &wrong, &|_| {}, &cancel).await.unwrap_err();
     assert_eq!(denied.code, FailureCode::RegistryUnauthorized, "{denied}");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn an_example_is_the_same_by_both() {
+    let project = Project::copy_of(&Path::new(env!("CARGO_MANIFEST_DIR")).join("examples/prebuilt"));
+    project.commit();
+    let directory = tempfile::tempdir().unwrap();
+    let mut images = Images(Vec::new());
+    let mut made = Vec::new();
+    for backend in ["docker", "assembler"] {
+        let archive = directory.path().join(format!("{backend}.tar"));
+        let output = format!("type=docker,dest={}", archive.display());
+        let args = ["--image-backend", backend, "--output", &output, "--tag", backend].map(str::to_owned);
+        let run = Slipway::new().build(&project.path(), &args).await;
+        assert_eq!(run.code, 0, "{}", run.text());
+        docker(&["load", "--quiet", "--input", archive.to_str().unwrap()]);
+        let reference = run.report["image"]["references"][0].as_str().unwrap().to_owned();
+        made.push((files(&reference), configuration(&reference)));
+        images.0.push(reference);
+    }
+    assert_eq!(made[0], made[1]);
 }
 
 #[tokio::test(flavor = "multi_thread")]

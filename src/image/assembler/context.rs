@@ -36,25 +36,23 @@ pub(super) enum Content {
 }
 
 impl Context {
-    /// Reads a context by the same rules as for the Engine, the Dockerfile left out. Blocks.
-    pub(super) fn read(context: &BuildContext, directory: &Path) -> Result<Self, Failure> {
+    /// Reads a context by the same rules as for the Engine, the Dockerfile's text in its place. Blocks.
+    pub(super) fn read(context: &BuildContext, dockerfile: &str, directory: &Path) -> Result<Self, Failure> {
         let failed = |error: std::io::Error| unwritable(directory, &error);
         let file =
             std::fs::create_dir_all(directory).and_then(|()| tempfile::tempfile_in(directory)).map_err(failed)?;
         let mut out = BufWriter::with_capacity(1 << 20, &file);
-        // The text is of no use here: the entry is skipped below, and one in the repository is replaced by it.
-        context.write_tar("", &mut out)?;
+        context.write_tar(dockerfile, &mut out)?;
         out.flush().map_err(failed)?;
         drop(out);
-        let dockerfile = context.dockerfile_entry().as_bytes().to_vec();
         let mut context = Self { entries: Vec::new(), file };
-        context.list(&dockerfile).map_err(|error| {
+        context.list().map_err(|error| {
             Failure::new(FailureCode::Internal, format!("the build context cannot be read again: {error}"))
         })?;
         Ok(context)
     }
 
-    fn list(&mut self, dockerfile: &[u8]) -> std::io::Result<()> {
+    fn list(&mut self) -> std::io::Result<()> {
         let mut reader = &self.file;
         reader.seek(SeekFrom::Start(0))?;
         let mut archive = tar::Archive::new(std::io::BufReader::with_capacity(1 << 20, reader));
@@ -63,9 +61,6 @@ impl Context {
             let mut entry = entry?;
             let path = entry.path_bytes().into_owned();
             let path = path.strip_suffix(b"/").unwrap_or(&path).to_vec();
-            if path == dockerfile {
-                continue;
-            }
             let content = match entry.header().entry_type() {
                 tar::EntryType::Directory => Content::Directory,
                 tar::EntryType::Symlink => {

@@ -3,7 +3,8 @@
 use super::context::{Content, Context, Entry};
 use super::layer::{Item, Items};
 use super::recipe::{Copy, unsupported};
-use super::tree::{Node, Tree, Unusable, clean};
+use super::tree::{Attributes, Node, Tree, Unusable, clean};
+use crate::image::context::ENTRY_TIME;
 use crate::model::failure::{Failure, FailureCode};
 
 /// Carries a copy out on the tree and returns the entries of its layer.
@@ -37,7 +38,10 @@ pub(super) fn copy(copy: &Copy, context: &Context, tree: &mut Tree) -> Result<It
 pub(super) fn directory(line: u32, path: &str, tree: &mut Tree) -> Result<Items, Failure> {
     let copy = Copy { line, sources: Vec::new(), destination: path.to_owned(), owner: None, mode: None };
     let mut writing = Writing { copy: &copy, owner: None, tree, items: Items::new() };
-    let resolved = writing.tree.resolve(path).and_then(|path| writing.parents(&path));
+    let resolved = writing.tree.resolve(path).and_then(|path| {
+        // What is there takes no layer.
+        if writing.tree.directory(&path).is_some() { Ok(()) } else { writing.parents(&path) }
+    });
     resolved.map_err(|why| failed(line, &why.0))?;
     Ok(writing.items)
 }
@@ -73,15 +77,15 @@ impl Writing<'_> {
         let name = source.rsplit('/').next().unwrap_or(source);
         let destination = &self.copy.destination;
         let is_directory = destination.ends_with('/')
-            || self.tree.resolve(destination).is_ok_and(|path| self.tree.get(&path) == Some(&Node::Directory));
-        let (parent, name) = if is_directory {
-            (destination.as_str(), name)
+            || self.tree.resolve(destination).is_ok_and(|path| self.tree.directory(&path).is_some());
+        let path = if is_directory {
+            let directory = self.tree.resolve(destination)?;
+            if directory.is_empty() { name.to_owned() } else { format!("{directory}/{name}") }
         } else {
-            destination.rsplit_once('/').unwrap_or(("", destination))
+            // A link that stands there is followed, not replaced.
+            self.tree.resolve(destination)?
         };
-        let parent = self.tree.resolve(parent)?;
-        self.parents(&parent)?;
-        let path = if parent.is_empty() { name.to_owned() } else { format!("{parent}/{name}") };
+        self.parents(path.rsplit_once('/').map_or("", |(parent, _)| parent))?;
         self.put(path.into_bytes(), entry)
     }
 
@@ -94,38 +98,54 @@ impl Writing<'_> {
         let there = self.tree.get(&text).cloned();
         match (&entry.content, there) {
             // What is there keeps its owner and mode.
-            (Content::Directory, Some(Node::Directory)) => return Ok(()),
+            (Content::Directory, Some(Node::Directory(attributes))) => {
+                self.items.insert(path, directory_item(attributes));
+                return Ok(());
+            }
             (Content::Directory, Some(_)) => return Err(Unusable(format!("`/{text}` is there and is no directory"))),
-            (Content::Directory, None) => self.tree.put(&text, Node::Directory),
-            (_, Some(Node::Directory)) => return Err(Unusable(format!("`/{text}` is there and is a directory"))),
+            (Content::Directory, None) => {}
+            (_, Some(Node::Directory(_))) => return Err(Unusable(format!("`/{text}` is there and is a directory"))),
             (Content::Link(to), _) => self.tree.put(&text, Node::Link(String::from_utf8_lossy(to).into_owned())),
             (Content::File { .. }, _) => self.tree.put(&text, Node::Other),
         }
         let (uid, gid) = self.owner.unwrap_or((entry.uid, entry.gid));
+        if entry.content == Content::Directory {
+            let mode = self.copy.mode.unwrap_or(entry.mode);
+            let attributes = Attributes { mode, uid, gid, ..Attributes::USUAL };
+            self.tree.put(&text, Node::Directory(attributes));
+            self.items.insert(path, directory_item(attributes));
+            return Ok(());
+        }
         let is_link = matches!(entry.content, Content::Link(_));
         let mode = self.copy.mode.filter(|_| !is_link).unwrap_or(entry.mode);
-        self.items.insert(path, Item { content: entry.content.clone(), mode, uid, gid });
+        self.items.insert(path, Item { content: entry.content.clone(), mode, uid, gid, time: ENTRY_TIME });
         Ok(())
     }
 
-    /// Makes a directory and those above it, where they are missing.
+    /// Brings a directory and those above it into the layer, as they are, or made where they are missing.
     fn parents(&mut self, path: &str) -> Result<(), Unusable> {
         let ends = path.match_indices('/').map(|(at, _)| at).chain([path.len()]);
         for end in ends.filter(|end| *end > 0) {
             let parent = &path[..end];
-            match self.tree.get(parent) {
-                Some(Node::Directory) => {}
+            let attributes = match self.tree.get(parent) {
+                Some(Node::Directory(attributes)) => *attributes,
                 Some(_) => return Err(Unusable(format!("`/{parent}` is no directory"))),
                 None => {
                     let (uid, gid) = self.owner.unwrap_or((0, 0));
-                    self.tree.put(parent, Node::Directory);
-                    let item = Item { content: Content::Directory, mode: 0o755, uid, gid };
-                    self.items.insert(parent.as_bytes().to_vec(), item);
+                    let attributes = Attributes { uid, gid, ..Attributes::USUAL };
+                    self.tree.put(parent, Node::Directory(attributes));
+                    attributes
                 }
-            }
+            };
+            self.items.insert(parent.as_bytes().to_vec(), directory_item(attributes));
         }
         Ok(())
     }
+}
+
+fn directory_item(attributes: Attributes) -> Item {
+    let Attributes { mode, uid, gid, time } = attributes;
+    Item { content: Content::Directory, mode, uid, gid, time }
 }
 
 fn failed(line: u32, why: &str) -> Failure {

@@ -13,7 +13,6 @@ use sha2::{Digest as _, Sha256};
 
 use super::context::{Content, Context};
 use super::store::{BlobWriter, Store, digest_of, unwritable};
-use crate::image::context::ENTRY_TIME;
 use crate::image::registry::Descriptor;
 use crate::model::failure::Failure;
 use crate::model::image_reference::{DiffId, Digest};
@@ -38,6 +37,7 @@ pub(super) struct Item {
     pub(super) mode: u32,
     pub(super) uid: u64,
     pub(super) gid: u64,
+    pub(super) time: u64,
 }
 
 /// The entries of a layer by their path in the image, without a leading `/`.
@@ -73,7 +73,7 @@ fn write(items: &Items, context: &Context, out: &mut dyn Write) -> io::Result<()
         header.set_mode(item.mode);
         header.set_uid(item.uid);
         header.set_gid(item.gid);
-        header.set_mtime(ENTRY_TIME);
+        header.set_mtime(item.time);
         header.set_size(0);
         match &item.content {
             Content::Directory => {
@@ -108,6 +108,7 @@ fn key(items: &Items) -> String {
         part(&item.mode.to_be_bytes());
         part(&item.uid.to_be_bytes());
         part(&item.gid.to_be_bytes());
+        part(&item.time.to_be_bytes());
         match &item.content {
             Content::Directory => part(b"directory"),
             Content::Link(target) => part(&[b"link ", target.as_slice()].concat()),

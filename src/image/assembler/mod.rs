@@ -85,8 +85,8 @@ impl AssemblerBackend {
         for (key, value) in &spec.labels {
             recipe.config["Labels"][key.as_str()] = json!(value);
         }
-        let (store, context) = (self.store.clone(), spec.context.clone());
-        let made = tokio::task::spawn_blocking(move || build(&store, &base, recipe, &context)).await;
+        let (store, context, dockerfile) = (self.store.clone(), spec.context.clone(), spec.dockerfile.clone());
+        let made = tokio::task::spawn_blocking(move || build(&store, &base, recipe, &context, &dockerfile)).await;
         let (image, lines) = made
             .map_err(|error| Failure::new(FailureCode::Internal, format!("assembling ended abnormally: {error}")))??;
         for line in &lines {
@@ -225,9 +225,10 @@ fn build(
     base: &Base,
     recipe: Recipe,
     context: &BuildContext,
+    dockerfile: &str,
 ) -> Result<(Assembled, Vec<String>), Failure> {
     let mut tree = base.tree(store)?;
-    let context = context::Context::read(context, store.directory())?;
+    let context = context::Context::read(context, dockerfile, store.directory())?;
     let mut layers = base.layers.clone();
     let mut log = Vec::new();
     let label = &recipe.config["Labels"]["org.opencontainers.image.created"];

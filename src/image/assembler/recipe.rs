@@ -113,9 +113,10 @@ impl State {
     ) -> Result<Option<Change>, Failure> {
         let word = |state: &Self, word: &Word| {
             let env = environment(&state.config);
+            // As the Engine does it, and unlike its manual: an `ARG` hides an `ENV` that stands before it.
             expand(line, word, &|name| {
-                let set = env.iter().find(|(key, _)| key == name).map(|(_, value)| value.clone());
-                set.or_else(|| state.arguments.get(name).cloned())
+                let set = || env.iter().find(|(key, _)| key == name).map(|(_, value)| value.clone());
+                state.arguments.get(name).cloned().or_else(set)
             })
         };
         match instruction {
@@ -124,6 +125,7 @@ impl State {
                 let values: Vec<_> = pairs.iter().map(|(_, value)| word(self, value)).collect::<Result<_, _>>()?;
                 for ((key, _), value) in pairs.iter().zip(values) {
                     set_env(&mut self.config, key, &value);
+                    self.arguments.remove(key);
                 }
             }
             Instruction::Arg(given) => {

@@ -6,6 +6,8 @@ use std::path::{Component, Path, PathBuf};
 
 use serde::{Deserialize, Serialize};
 
+use crate::image::context::ENTRY_TIME;
+
 /// More links than this on the way to a path go in a circle, as for Linux.
 const LINKS: usize = 40;
 
@@ -24,9 +26,24 @@ pub(super) struct Tree {
 /// What stands at a path.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub(super) enum Node {
-    Directory,
+    Directory(Attributes),
     Link(String),
     Other,
+}
+
+/// What a directory's entry in a layer says. A layer that writes below a directory repeats it: the Engine (20.10) takes
+/// a directory without an entry for one of root's.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub(super) struct Attributes {
+    pub(super) mode: u32,
+    pub(super) uid: u64,
+    pub(super) gid: u64,
+    pub(super) time: u64,
+}
+
+impl Attributes {
+    /// A directory that nobody described.
+    pub(super) const USUAL: Self = Self { mode: 0o755, uid: 0, gid: 0, time: ENTRY_TIME };
 }
 
 /// Why a path cannot be used; for people.
@@ -49,7 +66,13 @@ impl Tree {
                 self.remove_below(&hidden);
             } else {
                 let node = match entry.header().entry_type() {
-                    tar::EntryType::Directory => Node::Directory,
+                    // A number that is left blank is 0, as for the Engine.
+                    tar::EntryType::Directory => Node::Directory(Attributes {
+                        mode: entry.header().mode().unwrap_or(0),
+                        uid: entry.header().uid().unwrap_or(0),
+                        gid: entry.header().gid().unwrap_or(0),
+                        time: entry.header().mtime().unwrap_or(0),
+                    }),
                     tar::EntryType::Symlink => {
                         Node::Link(entry.link_name()?.map(|to| to.to_string_lossy().into_owned()).unwrap_or_default())
                     }
@@ -68,14 +91,23 @@ impl Tree {
 
     /// Places a node; what is no directory has nothing below it.
     pub(super) fn put(&mut self, path: &str, node: Node) {
-        if node != Node::Directory && self.nodes.get(path) == Some(&Node::Directory) {
+        if !matches!(node, Node::Directory(_)) && self.directory(path).is_some() {
             self.remove_below(path);
         }
         self.nodes.insert(path.to_owned(), node);
     }
 
     pub(super) fn get(&self, path: &str) -> Option<&Node> {
-        if path.is_empty() { Some(&Node::Directory) } else { self.nodes.get(path) }
+        self.nodes.get(path)
+    }
+
+    /// The directory at a path; the root always is one.
+    pub(super) fn directory(&self, path: &str) -> Option<Attributes> {
+        match self.nodes.get(path) {
+            Some(Node::Directory(attributes)) => Some(*attributes),
+            None if path.is_empty() => Some(Attributes::USUAL),
+            _ => None,
+        }
     }
 
     fn remove_below(&mut self, path: &str) {
@@ -92,7 +124,7 @@ impl Tree {
         }
     }
 
-    /// Follows the links of a directory's path; what is not there yet stays as it was written.
+    /// Follows the links of a path, its last part included; what is not there yet stays as it was written.
     pub(super) fn resolve(&self, path: &str) -> Result<String, Unusable> {
         let mut links = 0;
         let mut done = String::new();
@@ -118,8 +150,10 @@ impl Tree {
                     }
                     rest.extend(to.split('/').rev().map(str::to_owned));
                 }
-                Some(Node::Other) => return Err(Unusable(format!("`/{next}` is no directory"))),
-                Some(Node::Directory) | None => done = next,
+                Some(Node::Other) if rest.iter().any(|part| !part.is_empty()) => {
+                    return Err(Unusable(format!("`/{next}` is no directory")));
+                }
+                Some(Node::Other | Node::Directory(_)) | None => done = next,
             }
         }
         Ok(done)
@@ -173,10 +207,10 @@ mod tests {
         let mut tree =
             Tree { passwd: "app:x:10001:10002::/:\n".into(), group: "staff:x:50:\n".into(), ..Tree::default() };
         for (path, node) in [
-            ("usr", Node::Directory),
-            ("usr/lib", Node::Directory),
+            ("usr", Node::Directory(Attributes::USUAL)),
+            ("usr/lib", Node::Directory(Attributes::USUAL)),
             ("lib", Node::Link("usr/lib".into())),
-            ("var", Node::Directory),
+            ("var", Node::Directory(Attributes::USUAL)),
             ("var/run", Node::Link("/run".into())),
             ("a", Node::Link("b".into())),
             ("b", Node::Link("a".into())),
@@ -219,7 +253,7 @@ mod tests {
         tree.apply(layer.into_inner().unwrap().as_slice()).unwrap();
         assert_eq!(tree.get("usr/lib"), None);
         assert_eq!(tree.get("var/run"), None);
-        assert_eq!(tree.get("var"), Some(&Node::Directory));
+        assert_eq!(tree.directory("var"), Some(Attributes::USUAL));
         assert!(tree.owner("app").is_err());
     }
 }
