@@ -28,7 +28,7 @@ impl ImageBackend for Backend {
     ) -> Result<BuiltImage, Failure> {
         match self {
             Self::Docker(backend) => backend.build(spec, log, cancel).await,
-            Self::Assembler(backend) => backend.build(spec, log, cancel).await,
+            Self::Assembler(backend) => Box::pin(backend.build(spec, log, cancel)).await,
         }
     }
 
@@ -42,7 +42,7 @@ impl ImageBackend for Backend {
     ) -> Result<PublishedImage, Failure> {
         match self {
             Self::Docker(backend) => backend.push(image, references, access, log, cancel).await,
-            Self::Assembler(backend) => backend.push(image, references, access, log, cancel).await,
+            Self::Assembler(backend) => Box::pin(backend.push(image, references, access, log, cancel)).await,
         }
     }
 
@@ -55,7 +55,7 @@ impl ImageBackend for Backend {
     ) -> Result<(), Failure> {
         match self {
             Self::Docker(backend) => backend.save(image, references, destination, cancel).await,
-            Self::Assembler(backend) => backend.save(image, references, destination, cancel).await,
+            Self::Assembler(backend) => Box::pin(backend.save(image, references, destination, cancel)).await,
         }
     }
 }

@@ -175,6 +175,12 @@ impl fmt::Display for ImageReference {
 pub struct Digest(String);
 
 impl Digest {
+    /// The digest of what has this SHA-256.
+    #[must_use]
+    pub fn of_sha256(hash: [u8; 32]) -> Self {
+        Self(format!("sha256:{}", hex::encode(hash)))
+    }
+
     /// The digest as text: `sha256:…`.
     #[must_use]
     pub fn as_str(&self) -> &str {

@@ -118,8 +118,7 @@ impl Write for BlobWriter {
 
 /// A finished hash as a digest.
 pub(super) fn digest_of(hash: Sha256) -> Digest {
-    #[expect(clippy::expect_used, reason = "64 hexadecimal digits are a digest")]
-    format!("sha256:{}", hex::encode(hash.finalize())).parse().expect("a digest")
+    Digest::of_sha256(hash.finalize().into())
 }
 
 fn read_limited(path: &Path) -> io::Result<Vec<u8>> {
