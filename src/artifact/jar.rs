@@ -3,70 +3,13 @@
 use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
 
+use super::kind::{Expectation, JarFacts, Kind};
 use super::layers::LayerDirs;
 use super::manifest::{MANIFEST_LIMIT, MANIFEST_PATH, Manifest};
 use super::safe_fs::{Dir, Kind as FileKind, show};
 use super::zip::{Archive, Limits};
-use super::{plain_jar, quarkus, spring_boot};
+use super::{plain_jar, quarkus, spring_boot, war};
 use crate::model::failure::{Failure, FailureCode, Step};
-
-/// How an executable jar carries its dependencies.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
-pub enum Kind {
-    /// A Spring Boot jar: `BOOT-INF/classes`, `BOOT-INF/lib`.
-    SpringBoot,
-    /// An executable Spring Boot war: `WEB-INF/lib`, `WEB-INF/lib-provided`.
-    SpringBootWar,
-    /// A Quarkus fast-jar: the directory `quarkus-app`.
-    Quarkus,
-    /// One jar with everything in it: shaded, assembled, or without dependencies.
-    SelfContained,
-    /// A thin jar whose manifest names jars beside it.
-    ClassPath,
-}
-
-impl Kind {
-    /// The name in messages and plans.
-    #[must_use]
-    pub fn name(self) -> &'static str {
-        match self {
-            Self::SpringBoot => "spring-boot",
-            Self::SpringBootWar => "spring-boot-war",
-            Self::Quarkus => "quarkus",
-            Self::SelfContained => "self-contained",
-            Self::ClassPath => "class-path",
-        }
-    }
-
-    /// The kind of that name.
-    #[must_use]
-    pub fn from_name(name: &str) -> Option<Self> {
-        let all = [Self::SpringBoot, Self::SpringBootWar, Self::Quarkus, Self::SelfContained, Self::ClassPath];
-        all.into_iter().find(|kind| kind.name() == name)
-    }
-}
-
-/// What the plan says about the artifact; what it does not say is read from the artifact.
-#[derive(Debug, Clone, Default, PartialEq, Eq)]
-pub struct Expectation {
-    /// The class with `main`.
-    pub main_class: Option<String>,
-    /// The artifact's file name, with or without its extension (Maven's `build.finalName`).
-    pub final_name: Option<String>,
-    /// How it carries its dependencies.
-    pub kind: Option<Kind>,
-}
-
-/// The jar that starts.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct JarFacts {
-    /// Where it is, relative to `target/`.
-    pub path: PathBuf,
-    /// How it carries its dependencies.
-    pub kind: Kind,
-    /// The application's class with `main`: for Spring Boot its `Start-Class`, not the loader.
-    pub main_class: String,
-}
 
 /// What went into the build context.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -89,11 +32,17 @@ const MOST_ARCHIVES: usize = 256;
 /// `artifact_invalid` for damaged or hostile archives; `disk_full`, `internal`.
 pub fn assemble(target: &Dir, expectation: &Expectation, context: &Path) -> Result<Assembled, Failure> {
     let assemble = || {
-        let facts = find_executable(target, expectation)?;
+        let facts = match expectation.kind {
+            Some(Kind::War) => war::find(target, expectation)?,
+            _ => find_executable(target, expectation)?,
+        };
         let layers = LayerDirs::create(context, LayerDirs::JAVA)?;
         let sizes = match facts.kind {
             Kind::SpringBoot | Kind::SpringBootWar => spring_boot::assemble(target, &facts, &layers)?,
-            Kind::SelfContained | Kind::ClassPath => plain_jar::assemble(target, &facts, &layers)?,
+            Kind::SelfContained | Kind::ClassPath | Kind::Thin => plain_jar::assemble(target, &facts, &layers)?,
+            Kind::War => {
+                war::assemble(target, &facts, expectation.context_root.as_deref().unwrap_or_default(), &layers)?
+            }
             Kind::Quarkus => quarkus::assemble(target, &layers)?,
         };
         let layers = LayerDirs::JAVA.iter().map(ToString::to_string).zip(sizes).collect();
@@ -126,7 +75,7 @@ pub fn find_executable(target: &Dir, expected: &Expectation) -> Result<JarFacts,
     let mut candidates = Vec::new();
     let mut unreadable = None;
     for name in archives(target)? {
-        match examine(target, &name) {
+        match examine(target, &name, expected) {
             Ok(Ok(candidate)) => candidates.push(candidate),
             Ok(Err(why)) => seen.push(format!("`{name}` {why}")),
             Err(failure) if is_planned(&name, expected) => return Err(failure),
@@ -176,15 +125,19 @@ fn has_extension(name: &str, extension: &str) -> bool {
 }
 
 /// A candidate, or why it is none, in words that follow its name.
-fn examine(target: &Dir, name: &str) -> Result<Result<Candidate, String>, Failure> {
+fn examine(target: &Dir, name: &str, expected: &Expectation) -> Result<Result<Candidate, String>, Failure> {
     let (archive, manifest) = open(target, Path::new(name))?;
-    let Some(launcher) = manifest.get("Main-Class") else {
+    // A thin jar may leave it to the plan which of its classes starts.
+    let planned = expected.main_class.as_deref().filter(|_| expected.kind == Some(Kind::Thin));
+    let Some(launcher) = manifest.get("Main-Class").or(planned) else {
         return Ok(Err("has no `Main-Class` in its manifest".to_owned()));
     };
+    let collected = plain_jar::has_collected(target) && matches!(expected.kind, Some(Kind::Thin | Kind::ClassPath));
     let has = |prefix: &str| archive.entries().iter().any(|entry| entry.name.starts_with(prefix));
     let (kind, main_class) = match manifest.get("Start-Class") {
         Some(start) if has("BOOT-INF/") => (Kind::SpringBoot, start),
         Some(start) if has("WEB-INF/") => (Kind::SpringBootWar, start),
+        _ if manifest.class_path().is_empty() && collected => (Kind::Thin, launcher),
         _ if manifest.class_path().is_empty() => (Kind::SelfContained, launcher),
         _ => (Kind::ClassPath, launcher),
     };
@@ -223,6 +176,10 @@ fn is_planned(name: &str, expected: &Expectation) -> bool {
 }
 
 fn choose(mut candidates: Vec<JarFacts>, expected: &Expectation) -> Result<Option<JarFacts>, Failure> {
+    // The plugin that the plan counts on made one of its kind, whatever its name and classifier.
+    if candidates.iter().any(|facts| Some(facts.kind) == expected.kind) {
+        candidates.retain(|facts| Some(facts.kind) == expected.kind);
+    }
     if candidates.len() > 1 {
         if let Some(planned) = candidates.iter().position(|facts| is_planned(&facts.path.to_string_lossy(), expected)) {
             return Ok(Some(candidates.swap_remove(planned)));
@@ -255,12 +212,6 @@ fn nothing_starts(target: &Dir, seen: &[String]) -> Failure {
 
 fn verify(facts: &JarFacts, expected: &Expectation) -> Result<(), Failure> {
     let path = show(&facts.path);
-    if let Some(planned) = expected.kind.filter(|planned| *planned != facts.kind) {
-        let message = format!("the plan expects a {} artifact, but {path} is {}", planned.name(), facts.kind.name());
-        return Err(Failure::new(FailureCode::ArtifactMismatch, message).hint(
-            "Check that the plugin which packages the application runs in the build, and its profile is active.",
-        ));
-    }
     // Quarkus generates the class that starts, so the planned one is behind it and not to be seen here.
     let planned = expected.main_class.as_ref().filter(|_| facts.kind != Kind::Quarkus);
     if let Some(planned) = planned.filter(|planned| **planned != facts.main_class) {

@@ -5,6 +5,7 @@
 
 pub mod entrypoint;
 pub mod jar;
+pub mod kind;
 pub mod layers;
 pub mod manifest;
 pub mod plain_jar;
@@ -13,5 +14,9 @@ pub mod remove;
 pub mod safe_fs;
 pub mod spring_boot;
 pub mod tree;
+pub mod war;
 pub mod zip;
 pub mod zip_write;
+
+#[cfg(test)]
+mod tests;

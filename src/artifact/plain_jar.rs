@@ -3,32 +3,66 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::Path;
 
-use super::jar::{self, JarFacts, Kind};
+use super::jar;
+use super::kind::{JarFacts, Kind};
 use super::layers::LayerDirs;
+use super::manifest::Manifest;
 use super::safe_fs::{Dir, show};
 use super::spring_boot::encode;
 use super::zip::{Archive, Entry};
 use super::zip_write::{normalise, write_jar};
 use crate::model::failure::{Failure, FailureCode};
 
+/// Where Maven's dependency plugin copies a class path to, relative to `target/`.
+const COLLECTED: &str = "dependency";
+
+/// Whether Maven collected the class path.
+pub(super) fn has_collected(target: &Dir) -> bool {
+    target.has_directory(COLLECTED)
+}
+
 /// Lays a plain jar out in the layers of [`LayerDirs::JAVA`], whose sizes it tells.
 ///
-/// The jars that `Class-Path` names go to `/app/lib/`, and the thin jar's manifest names them there. A signed jar
-/// stays as it is, with its libraries where its manifest says.
+/// The jars that `Class-Path` names, or Maven collected, go to `/app/lib/`, and the jar's manifest names them there. A
+/// signed jar stays as it is, with its libraries where its manifest says.
 ///
 /// # Errors
-/// `artifact_missing` for a jar of the `Class-Path` that is not below `target`; `artifact_invalid` for one outside it,
-/// a link, two jars of one name, or a damaged archive; `disk_full`, `internal`.
+/// `artifact_missing` for a jar of the `Class-Path` that the build left nowhere; `artifact_invalid` for one outside
+/// `target`, a link, two jars of one name, or a damaged archive; `disk_full`, `internal`.
 pub fn assemble(target: &Dir, facts: &JarFacts, layers: &LayerDirs) -> Result<[u64; 3], Failure> {
     let (mut archive, mut manifest) = jar::open(target, &facts.path)?;
     let application = layers.directory("application", "app")?;
     if facts.kind == Kind::SelfContained {
         return Ok([0, 0, keep(target, facts, &mut archive, true, &application)?]);
     }
-    let fixed = archive.is_signed() || archive.has_duplicates();
-    let mut sizes = [0; 3];
-    let mut class_path = Vec::new();
-    let mut copied = BTreeSet::new();
+    let fixed = facts.kind == Kind::ClassPath && (archive.is_signed() || archive.has_duplicates());
+    let (mut sizes, class_path) = match facts.kind {
+        Kind::Thin => collected(target, layers)?,
+        _ => named(target, facts, &manifest, fixed, layers)?,
+    };
+    sizes[2] = if fixed {
+        target.copy_file(&facts.path, &application, "application.jar")?
+    } else {
+        manifest.set("Main-Class", facts.main_class.clone());
+        if !class_path.is_empty() {
+            manifest.set("Class-Path", class_path.join(" "));
+        }
+        let entries: BTreeMap<String, Entry> =
+            archive.entries().iter().map(|entry| (entry.name.clone(), entry.clone())).collect();
+        write_jar(&mut archive, &entries, &manifest, application.create("application.jar", false)?)?
+    };
+    Ok(sizes)
+}
+
+/// Copies what `Class-Path` names, and tells sizes and the new paths.
+fn named(
+    target: &Dir,
+    facts: &JarFacts,
+    manifest: &Manifest,
+    fixed: bool,
+    layers: &LayerDirs,
+) -> Result<([u64; 3], Vec<String>), Failure> {
+    let (mut sizes, mut class_path, mut copied) = ([0; 3], Vec::new(), BTreeSet::new());
     for url in manifest.class_path() {
         if url.ends_with('/') || url == "." {
             // A directory, for configuration that is mounted beside the jar.
@@ -43,18 +77,35 @@ pub fn assemble(target: &Dir, facts: &JarFacts, layers: &LayerDirs) -> Result<[u
         let (index, layer) = layer_of(&name);
         let place = if fixed { path.rsplit_once('/').map_or("", |(parent, _)| parent) } else { "lib" };
         let into = layers.directory(layer, &format!("app/{place}"))?;
-        sizes[index] += target.copy_file(&path, &into, &name).map_err(|failure| explain(failure, &path, facts))?;
+        let copied = match target.copy_file(&path, &into, &name) {
+            Err(failure) if failure.code == FailureCode::ArtifactMissing => {
+                target.copy_file(format!("{COLLECTED}/{name}"), &into, &name)
+            }
+            copied => copied,
+        };
+        sizes[index] += copied.map_err(|failure| explain(failure, &path, facts))?;
         class_path.push(format!("lib/{}", encode(&name)));
     }
-    sizes[2] = if fixed {
-        target.copy_file(&facts.path, &application, "application.jar")?
-    } else {
-        manifest.set("Class-Path", class_path.join(" "));
-        let entries: BTreeMap<String, Entry> =
-            archive.entries().iter().map(|entry| (entry.name.clone(), entry.clone())).collect();
-        write_jar(&mut archive, &entries, &manifest, application.create("application.jar", false)?)?
-    };
-    Ok(sizes)
+    Ok((sizes, class_path))
+}
+
+/// Copies what Maven collected, and tells sizes and the new paths.
+fn collected(target: &Dir, layers: &LayerDirs) -> Result<([u64; 3], Vec<String>), Failure> {
+    let (mut sizes, mut class_path) = ([0; 3], Vec::new());
+    if !has_collected(target) {
+        return Ok((sizes, class_path));
+    }
+    let from = target.below(COLLECTED)?;
+    let names = from.entries()?.into_iter().filter_map(|entry| entry.name.into_string().ok());
+    let mut names: Vec<String> =
+        names.filter(|name| Path::new(name).extension().is_some_and(|end| end == "jar")).collect();
+    names.sort();
+    for name in names {
+        let (index, layer) = layer_of(&name);
+        sizes[index] += from.copy_file(&name, &layers.directory(layer, "app/lib")?, &name)?;
+        class_path.push(format!("lib/{}", encode(&name)));
+    }
+    Ok((sizes, class_path))
 }
 
 /// Keeps an archive whole as `application.jar`, with its times fixed unless it is signed or ambiguous.

@@ -6,7 +6,8 @@
 
 use std::path::{Path, PathBuf};
 
-use super::jar::{self, JarFacts, Kind};
+use super::jar;
+use super::kind::{JarFacts, Kind};
 use super::layers::LayerDirs;
 use super::safe_fs::{Dir, Kind as FileKind};
 use super::tree::{self, TreeRules};

@@ -4,7 +4,8 @@
 
 use std::collections::BTreeMap;
 
-use super::jar::{self, JarFacts, Kind};
+use super::jar;
+use super::kind::{JarFacts, Kind};
 use super::layers::LayerDirs;
 use super::manifest::{MANIFEST_PATH, Manifest};
 use super::plain_jar::{keep, layer_of};

@@ -117,6 +117,10 @@ pub struct PlannedArtifact {
     pub main_class: Option<String>,
     /// The file's name without its extension.
     pub final_name: Option<String>,
+    /// Where a web application answers below the container's root, without slashes around it.
+    pub context_root: Option<String>,
+    /// Files and directories of the repository that belong beside it: path, and place in the application's directory.
+    pub files: Vec<(String, String)>,
 }
 
 /// What a library deploys, and where.

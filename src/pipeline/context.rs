@@ -3,6 +3,7 @@
 use std::path::{Path, PathBuf};
 
 use super::disk;
+use crate::artifact::kind::{Expectation, Kind};
 use crate::artifact::layers::directory_name;
 use crate::artifact::safe_fs::Dir;
 use crate::artifact::{entrypoint, jar, tree};
@@ -66,12 +67,22 @@ fn fill(
 ) -> Result<(), Failure> {
     if let Some(artifact) = &plan.artifact {
         let target = Dir::open(source)?.below(&artifact.directory)?;
-        let expected = jar::Expectation {
+        let expected = Expectation {
             main_class: artifact.main_class.clone(),
             final_name: artifact.final_name.clone(),
-            kind: None,
+            kind: Kind::of_shape(&plan.toolchain.shape),
+            context_root: artifact.context_root.clone(),
         };
         jar::assemble(&target, &expected, root)?;
+        let beside = layer_directory(root, "application", &image.workdir);
+        for (path, name) in &artifact.files {
+            let (from, into) = (Dir::open(source)?, Dir::open(&beside)?);
+            if from.has_directory(path) {
+                copy(plan, source, path, &[], &beside.join(name), warnings)?;
+            } else {
+                from.copy_file(path, &into, name)?;
+            }
+        }
     }
     for layer in &image.layers {
         let into = layer_directory(root, &layer.name, &layer.to);

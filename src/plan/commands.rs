@@ -112,7 +112,14 @@ pub(super) fn artifact(facts: &Facts<'_>, context: &Value) -> Result<Option<Plan
     let directory = template::text(&definition.directory, context)?;
     let directory = join("", &directory).ok_or_else(|| outside(&directory))?;
     let known = |name: &str| facts.findings.variables.get(name).and_then(Value::as_str).map(str::to_owned);
-    Ok(Some(PlannedArtifact { directory, main_class: known("main_class"), final_name: known("final_name") }))
+    let files = facts.findings.variables.get("files").and_then(|files| serde_json::from_value(files.clone()).ok());
+    Ok(Some(PlannedArtifact {
+        directory,
+        main_class: known("main_class"),
+        final_name: known("final_name"),
+        context_root: known("context_root"),
+        files: files.unwrap_or_default(),
+    }))
 }
 
 fn outside(directory: &str) -> Failure {
@@ -135,9 +142,14 @@ fn offline(step: &StepDefinition, facts: &Facts<'_>, context: &Value) -> Result<
             hash.update([0]);
         }
     }
+    // Each command resolves what is its own.
+    let command = &step.command;
     hash.update(
-        format!("{:?} {:?} {}", facts.release.version, facts.settings.value.toolchain.args, context["deploy"])
-            .as_bytes(),
+        format!(
+            "{:?} {:?} {} {command:?}",
+            facts.release.version, facts.settings.value.toolchain.args, context["deploy"]
+        )
+        .as_bytes(),
     );
     Ok(Some(Offline { args: offline.args.clone(), key: hex::encode(hash.finalize()) }))
 }

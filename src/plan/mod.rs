@@ -70,7 +70,9 @@ pub fn plan(request: &BuildRequest, tree: &SourceTree, catalog: &Catalog) -> Res
         origin: module.origin.clone(),
         rejected: Vec::new(),
     }));
-    decisions.extend(findings.decisions.clone());
+    // Stated arguments replace those that a reader found.
+    let replaced = |decision: &&Decision| decision.key == "runtime.args" && settings.value.runtime.args.is_some();
+    decisions.extend(findings.decisions.iter().filter(|decision| !replaced(decision)).cloned());
 
     let facts = Facts {
         request,

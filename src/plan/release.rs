@@ -8,7 +8,7 @@ use super::decided;
 use super::settings::Stated;
 use crate::model::failure::{Failure, FailureCode, Warning};
 use crate::model::origin::{Decision, Found, Origin, Rejected};
-use crate::toolchain::definition::{Definition, Release};
+use crate::toolchain::definition::{Choose, Definition, Release};
 use crate::toolchain::findings::Findings;
 use crate::toolchain::version::{Demand, Version};
 
@@ -33,10 +33,11 @@ pub(super) fn choose<'a>(
     let origin =
         stated.origin("toolchain.version").filter(|origin| origin.kind != crate::model::origin::OriginKind::Default);
     let mut warnings = Vec::new();
-    let (release, decision) = match (&stated.value.toolchain.version, origin) {
+    let (release, mut decision) = match (&stated.value.toolchain.version, origin) {
         (Some(version), Some(origin)) => as_stated(version, origin, definition, findings)?,
         (default, _) => as_demanded(default.as_deref(), definition, findings, &mut warnings)?,
     };
+    decision.rejected.extend(findings.outvoted.iter().cloned());
     warnings.extend(end_of_life(release, definition, as_of, &decision.origin, findings));
     let version = Some(release.version.to_string());
     Ok(Chosen { release: Some(release), version, decision: Some(decision), warnings })
@@ -84,7 +85,7 @@ fn as_demanded<'a>(
     let allowed: Vec<_> = definition
         .releases
         .iter()
-        .filter(|release| demands.iter().all(|found| found.value.allows(&release.version)))
+        .filter(|release| demands.iter().all(|found| allows(definition, &found.value, release)))
         .collect();
     let preferred = preference::among(&allowed, default, definition, findings);
     let (release, preference) = preferred.ok_or_else(|| impossible(definition, findings))?;
@@ -120,6 +121,19 @@ fn substituted(found: &Found<Demand>, definition: &Definition, warnings: &mut Ve
     origin.detail = format!("{} asks for {}, which is not offered; the next that is", origin.detail, found.value);
     Found::new(Demand::Exactly(release.version.clone()), origin)
 }
+
+/// Whether a release satisfies a demand. Where the oldest that does is chosen, the next later one stands for an exact
+/// version that is not offered: 17 for 16.
+fn allows(definition: &Definition, demand: &Demand, release: &Release) -> bool {
+    let offered = |demand: &Demand| definition.releases.iter().any(|release| demand.allows(&release.version));
+    match demand {
+        Demand::Exactly(version) if definition.choose == Choose::Oldest && !offered(demand) => {
+            release.version >= *version
+        }
+        demand => demand.allows(&release.version),
+    }
+}
+
 /// Where the release comes from; a demand that it more than satisfies is quoted, since its line names another version.
 fn origin_of(found: &Found<Demand>, release: &Release) -> Origin {
     let mut origin = found.origin.clone();
@@ -175,7 +189,7 @@ fn unknown(version: &str, origin: &Origin, definition: &Definition) -> Failure {
 fn impossible(definition: &Definition, findings: &Findings) -> Failure {
     let demands: Vec<_> = findings.versions.iter().map(|found| format!("{} ({})", found.value, found.origin)).collect();
     let alone =
-        |found: &&Found<Demand>| !definition.releases.iter().any(|release| found.value.allows(&release.version));
+        |found: &&Found<Demand>| !definition.releases.iter().any(|release| allows(definition, &found.value, release));
     let offered = offered(definition);
     let failure = match findings.versions.iter().find(alone) {
         Some(found) => Failure::new(

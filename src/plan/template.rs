@@ -36,6 +36,7 @@ pub(super) fn arguments(arguments: &[Argument], context: &Value) -> Result<Vec<S
     for argument in arguments {
         match argument {
             Argument::One(template) => rendered.push(text(template, context)?),
+            Argument::Each(each) if !holds(each.condition.as_deref(), context)? => {}
             Argument::Each(each) => {
                 for element in list(&each.each, context) {
                     rendered.extend(each.before.clone());
@@ -83,7 +84,7 @@ mod tests {
             &[
                 Argument::One("mvn".into()),
                 Argument::One("-Dname={{ name }}".into()),
-                Argument::Each(Each { each: "settings.args".into(), before: None }),
+                Argument::Each(Each { each: "settings.args".into(), before: None, condition: None }),
                 Argument::When(When { condition: "on".into(), args: vec!["-on".into()] }),
                 Argument::When(When { condition: "not on".into(), args: vec!["-off".into()] }),
             ],

@@ -262,6 +262,9 @@ pub struct Each {
     pub each: String,
     /// Put before every element as an argument of its own.
     pub before: Option<String>,
+    /// An expression; where it does not hold there are none.
+    #[serde(rename = "if")]
+    pub condition: Option<String>,
 }
 
 /// See [`Argument::When`].

@@ -6,7 +6,7 @@ use serde_json::Value;
 
 use super::version::Demand;
 use crate::model::failure::{Failure, Warning};
-use crate::model::origin::{Decision, Found, Origin};
+use crate::model::origin::{Decision, Found, Origin, Rejected};
 use crate::model::source_tree::SourceTree;
 
 /// What a reader may look at. Nothing else reaches it.
@@ -44,6 +44,8 @@ pub struct Findings {
     pub pinned: Option<Found<i64>>,
     /// Further releases that the manifests ask for, by version (`toolchain.extras`).
     pub extras: Vec<Found<String>>,
+    /// What manifests say of the release and does not count, with why: shown with the decision.
+    pub outvoted: Vec<Rejected>,
     /// The module that is built (`application.module`), where the ecosystem has modules.
     pub module: Option<Found<String>>,
     /// The ways the application can start, by name; the plan takes `web`, or the only one.

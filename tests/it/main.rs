@@ -15,6 +15,7 @@ mod image;
 mod interrupt;
 mod ledger;
 mod limits;
+mod maven;
 mod plans;
 mod projects;
 mod runner;

@@ -20,9 +20,12 @@ pub(super) fn among<'a>(
 ) -> Option<(&'a Release, Option<Origin>)> {
     let newest = || allowed.iter().max_by(|a, b| a.version.cmp(&b.version)).copied();
     let default = allowed.iter().find(|release| release.version == default.version).copied();
+    // Upper bounds alone say nothing about how old it may be.
+    let bounded = findings.versions.iter().any(|found| matches!(found.value, Demand::Exactly(_) | Demand::AtLeast(_)));
     let release = match definition.choose {
         _ if findings.versions.is_empty() => default.or_else(newest),
         Choose::Newest => newest(),
+        Choose::Oldest if !bounded => default.or_else(newest),
         Choose::Oldest => allowed.iter().min_by(|a, b| a.version.cmp(&b.version)).copied(),
         Choose::Default => default.or_else(newest),
     }?;

@@ -1,11 +1,14 @@
 //! Which module is the application, by the rules of `[[facts.runnable]]`.
 
+use super::configuration::Configuration;
 use super::effective::Effective;
+use super::facts;
 use super::plugin::Plugin;
 use super::poms::Poms;
-use crate::model::failure::Failure;
-use crate::model::origin::Origin;
-use crate::model::source_tree::SourceTree;
+use super::source;
+use super::xml::Element;
+use crate::model::failure::{Failure, FailureCode};
+use crate::model::origin::{Found, Origin};
 
 /// Why a module can be started.
 #[derive(Debug, Clone)]
@@ -15,117 +18,166 @@ pub(super) struct Runnable {
     pub(super) origin: Origin,
 }
 
-/// The first rule that fits a module.
+/// How sure a rule is: a plugin that makes a program, or only a class that could be started.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Strength {
+    /// The build makes something that starts.
+    Made,
+    /// Nothing is made, but a class is named or is the only one.
+    Startable,
+}
+
+/// The first rule of a strength that fits a module. Several classes that start make a module ambiguous only where it is
+/// `alone`: among others it is one of tools or benchmarks.
 ///
 /// # Errors
-/// `manifest_invalid` for circular properties.
-pub(super) fn runnable(poms: &Poms<'_>, module: &Effective) -> Result<Option<Runnable>, Failure> {
-    for rule in poms.facts.get("runnable").and_then(toml::Value::as_array).into_iter().flatten() {
-        let text = |key: &str| rule.get(key).and_then(toml::Value::as_str);
-        let list = |key: &str| -> Vec<String> {
-            let all = rule.get(key).and_then(toml::Value::as_array).into_iter().flatten();
-            all.filter_map(toml::Value::as_str).map(str::to_owned).collect()
-        };
-        let flag = |key: &str| rule.get(key).and_then(toml::Value::as_bool).unwrap_or(false);
-        if !list("packagings").contains(&module.packaging) {
-            continue;
+/// `manifest_invalid` for circular properties; `application_ambiguous` for several classes that start.
+pub(super) fn runnable(
+    poms: &Poms<'_>,
+    module: &Effective,
+    strength: Strength,
+    alone: bool,
+) -> Result<Option<Runnable>, Failure> {
+    for row in facts::rows(poms.facts, "runnable") {
+        let rule = Rule { row, poms, module, alone };
+        let wanted = if rule.flag("startable") { Strength::Startable } else { Strength::Made };
+        if strength == wanted
+            && rule.texts("packagings").contains(&module.packaging.as_str())
+            && let Some(runnable) = rule.apply()?
+        {
+            return Ok(Some(runnable));
         }
-        let fits = |plugin: &&Plugin| list("plugins").contains(&plugin.artifact);
-        let managed = module.managed_plugins.iter().filter(|_| flag("implicit"));
-        let Some(plugin) = module.plugins.iter().chain(managed).find(fits) else { continue };
-        let goals = list("goals");
-        // A parent that nobody knows may bind the goal.
-        let bound = goals.is_empty() || plugin.runs(&goals) || (plugin.executions.is_empty() && module.open);
-        let configurations = plugin.configurations();
-        let mut off = false;
-        for path in list("skip") {
-            for element in configurations.iter().filter_map(|configuration| configuration.at(&path)) {
-                off |= module.value(element, &path)?.is_some_and(|value| value.value == "true");
-            }
-        }
-        for name in list("skip_properties") {
-            off |= module.property(&name)?.is_some_and(|value| value.value == "true");
-        }
-        let mut main_class = None;
-        for path in list("main_class") {
-            for element in configurations.iter().flat_map(|configuration| configuration.all(&path)) {
-                main_class = main_class.or(module.value(element, &path)?);
-            }
-        }
-        for name in list("main_class_properties") {
-            main_class = main_class.or(module.property(&name)?);
-        }
-        if !bound || off || (flag("needs_main_class") && main_class.is_none()) {
-            continue;
-        }
-        let mut shape = text("shape").unwrap_or_default();
-        if module.packaging == "war" {
-            shape = text("war_shape").unwrap_or(shape);
-        }
-        for variant in rule.get("variants").and_then(toml::Value::as_array).into_iter().flatten() {
-            let part = |key: &str| variant.get(key).and_then(toml::Value::as_str).unwrap_or_default();
-            if module.property(part("property"))?.is_some_and(|value| value.value == part("value")) {
-                shape = part("shape");
-            }
-        }
-        return Ok(Some(Runnable {
-            shape: shape.to_owned(),
-            main_class: main_class.map(|found| found.value),
-            origin: plugin.element.origin(&plugin.artifact),
-        }));
     }
     Ok(None)
 }
 
-/// Whether the module's own main sources hold a class that starts. Asked only to tell candidates apart.
-pub(super) fn has_main(tree: &SourceTree, directory: &str) -> bool {
-    let sources = |language: &str| {
-        let below = if directory.is_empty() {
-            format!("src/main/{language}")
-        } else {
-            format!("{directory}/src/main/{language}")
+struct Rule<'r> {
+    row: &'r toml::Value,
+    poms: &'r Poms<'r>,
+    module: &'r Effective,
+    alone: bool,
+}
+
+impl<'r> Rule<'r> {
+    fn texts(&self, key: &str) -> Vec<&'r str> {
+        facts::texts(self.row, key)
+    }
+
+    fn flag(&self, key: &str) -> bool {
+        self.row.get(key).and_then(toml::Value::as_bool).unwrap_or(false)
+    }
+
+    fn apply(&self) -> Result<Option<Runnable>, Failure> {
+        let plugins = self.texts("plugins");
+        let managed = self.module.managed_plugins.iter().filter(|_| self.flag("implicit"));
+        let fits = |plugin: &&Plugin| plugins.contains(&plugin.artifact.as_str());
+        let plugin = self.module.plugins.iter().chain(managed).find(fits);
+        if !plugins.is_empty() && plugin.is_none() {
+            return Ok(None);
+        }
+        let configurations = plugin.map(Plugin::configurations).unwrap_or_default();
+        if plugin.is_some_and(|plugin| !self.bound(plugin)) || self.switched_off(&configurations)? {
+            return Ok(None);
+        }
+        let main_class = self.main_class(&configurations)?;
+        if self.flag("needs_main_class") && main_class.is_none() {
+            return Ok(None);
+        }
+        let place = plugin.map(|plugin| plugin.element.origin(&plugin.artifact));
+        let origin = match (&main_class, place) {
+            (_, Some(place)) => place,
+            (Some(found), None) => found.origin.clone(),
+            (None, None) => self.module.packaging_origin(),
         };
-        let paths = tree.below(&below).map(|(path, _)| path.to_owned());
-        paths.filter(|path| matches!(path.rsplit_once('.'), Some((_, "java" | "kt")))).take(5000).collect::<Vec<_>>()
-    };
-    // No short cut: every text that is not there yet shall be asked for in one go.
-    let paths = sources("java").into_iter().chain(sources("kotlin"));
-    paths.filter(|path| tree.text(path).is_some_and(starts)).count() > 0
+        let shape = self.shape()?;
+        Ok(Some(Runnable { shape, main_class: main_class.map(|found| found.value), origin }))
+    }
+
+    /// Whether the plugin runs in the build; a parent that nobody knows may bind its goal.
+    fn bound(&self, plugin: &Plugin) -> bool {
+        let goals: Vec<String> = self.texts("goals").into_iter().map(str::to_owned).collect();
+        goals.is_empty() || plugin.runs(&goals) || (plugin.executions.is_empty() && self.module.open)
+    }
+
+    fn switched_off(&self, configurations: &[Element]) -> Result<bool, Failure> {
+        for path in self.texts("skip") {
+            for element in configurations.iter().filter_map(|configuration| configuration.at(path)) {
+                if self.module.value(element, path)?.is_some_and(|value| value.value == "true") {
+                    return Ok(true);
+                }
+            }
+        }
+        for name in self.texts("skip_properties") {
+            if self.module.property(name)?.is_some_and(|value| value.value == "true") {
+                return Ok(true);
+            }
+        }
+        Ok(false)
+    }
+
+    fn main_class(&self, configurations: &[Element]) -> Result<Option<Found<String>>, Failure> {
+        for path in self.texts("main_class") {
+            for element in configurations.iter().flat_map(|configuration| configuration.all(path)) {
+                if let Some(found) = self.module.value(element, path)? {
+                    return Ok(Some(found));
+                }
+            }
+        }
+        for name in self.texts("main_class_properties") {
+            if let Some(found) = self.module.property(name)? {
+                return Ok(Some(found));
+            }
+        }
+        if !self.flag("main_class_of_sources") {
+            return Ok(None);
+        }
+        let mut mains = mains(self.poms, self.module);
+        if mains.len() > 1 && self.alone {
+            return Err(several(self.module, &mains));
+        }
+        Ok(mains.pop().filter(|_| mains.is_empty()))
+    }
+
+    fn shape(&self) -> Result<String, Failure> {
+        let text = |key: &str| facts::text(self.row, key);
+        let mut shape = text("shape").unwrap_or_default();
+        if self.module.packaging == "war" {
+            shape = text("war_shape").unwrap_or(shape);
+        }
+        let variants: Vec<_> = self.row.get("variants").and_then(toml::Value::as_array).into_iter().flatten().collect();
+        if !variants.is_empty() {
+            let configuration = Configuration::of(self.poms, self.module);
+            for variant in variants {
+                let part = |key: &str| facts::text(variant, key).unwrap_or_default();
+                let stated = self.module.property(part("property"))?.map(|found| found.value);
+                if stated.or_else(|| configuration.text(part("property"), self.module)).as_deref()
+                    == Some(part("value"))
+                {
+                    shape = part("shape");
+                }
+            }
+        }
+        Ok(shape.to_owned())
+    }
 }
 
-fn starts(source: &str) -> bool {
-    source.lines().map(str::trim_start).filter(|line| !line.starts_with("//") && !line.starts_with('*')).any(|line| {
-        line.contains("static void main(")
-            || line.starts_with("fun main(")
-            || line.starts_with("@SpringBootApplication")
-    })
+/// Classes of the module's main sources that start.
+pub(super) fn mains(poms: &Poms<'_>, module: &Effective) -> Vec<Found<String>> {
+    source::mains(poms.tree, &module.pom.directory, module.plugin("kotlin-maven-plugin").is_some())
 }
 
-/// The port that the module's configuration names: a number, or the default of a reference to the environment.
-pub(super) fn port(poms: &Poms<'_>, directory: &str) -> Option<crate::model::origin::Found<u16>> {
-    let keys: Vec<&str> = poms.facts.get("port_keys")?.as_array()?.iter().filter_map(toml::Value::as_str).collect();
-    ["properties", "yml", "yaml"].into_iter().find_map(|extension| {
-        let relative = format!("src/main/resources/application.{extension}");
-        let path = crate::model::source_tree::join(directory, &relative)?;
-        let text = poms.tree.text(&path)?;
-        let mut levels: Vec<(usize, String)> = Vec::new();
-        text.lines().zip(1u32..).find_map(|(line, number)| {
-            let word = line.trim();
-            let (key, value) = if extension == "properties" {
-                let (key, value) = word.split_once(['=', ':'])?;
-                (key.trim().to_owned(), value)
-            } else {
-                let (key, value) = word.split_once(':').filter(|_| !word.starts_with(['#', '-']))?;
-                let indent = line.len() - line.trim_start().len();
-                levels.retain(|(depth, _)| *depth < indent);
-                levels.push((indent, key.trim().to_owned()));
-                (levels.iter().map(|(_, key)| key.as_str()).collect::<Vec<_>>().join("."), value)
-            };
-            let value = value.split(" #").next()?.trim().trim_matches(['"', '\'']);
-            let inside = value.strip_prefix("${").and_then(|rest| rest.strip_suffix('}'));
-            let value = inside.map_or(Some(value), |inside| Some(inside.split_once(':')?.1))?;
-            let port = keys.contains(&key.as_str()).then(|| value.parse().ok()).flatten().filter(|port| *port != 0)?;
-            Some(crate::model::origin::Found::new(port, Origin::file(&path, Some(number), key)))
-        })
-    })
+fn several(module: &Effective, mains: &[Found<String>]) -> Failure {
+    let names: Vec<String> = mains.iter().map(|found| found.value.clone()).collect();
+    let message = format!(
+        "`{}` has {} classes that can be started, and nothing says which is the application",
+        module.artifact,
+        names.len()
+    );
+    let hint = format!(
+        "Name one in the pom: `<exec.mainClass>{0}</exec.mainClass>` in `properties`; or in `slipway.toml`: `[toolchain]` `args = [\"-Dexec.mainClass={0}\"]`.",
+        names[0]
+    );
+    let failure = Failure::new(FailureCode::ApplicationAmbiguous, message).hint(hint).candidates(names);
+    let places = mains.iter().take(8).filter_map(|found| Some((found.origin.path.clone()?, found.origin.line)));
+    places.fold(failure, |failure, (path, line)| failure.at(path, line))
 }

@@ -13,6 +13,9 @@ use crate::model::origin::{Found, Origin};
 
 /// More references than this in one value are refused: doubling properties would never end.
 const MAX_EXPANSIONS: u32 = 1000;
+/// More plugins, or more dependencies, than this are refused: no build has them, and merging compares them.
+const MAX_PLUGINS: usize = 2000;
+const MAX_DEPENDENCIES: usize = 20_000;
 /// A value longer than this is not interpolated further.
 const MAX_LENGTH: usize = 8192;
 
@@ -35,10 +38,9 @@ pub(super) struct Effective {
     pub(super) plugins: Vec<Plugin>,
     /// `pluginManagement`, for plugins that the life cycle brings by itself.
     pub(super) managed_plugins: Vec<Plugin>,
-    /// `<module>` elements of the pom itself and its active profiles.
-    pub(super) modules: Vec<Element>,
     pub(super) deployable: bool,
     final_name: Option<Element>,
+    directory: Option<Element>,
     properties: BTreeMap<String, Element>,
     user: BTreeMap<String, String>,
 }
@@ -53,7 +55,7 @@ impl Effective {
         // Strongest first: a pom's later profiles, its profiles, itself, then its parent.
         let mut layers: Vec<(usize, &Element)> = Vec::new();
         for (depth, one) in lineage.poms.iter().enumerate() {
-            layers.extend(profile::active(poms, one).into_iter().rev().map(|profile| (depth, profile)));
+            layers.extend(profile::active(poms, one, &pom.directory).into_iter().rev().map(|profile| (depth, profile)));
             layers.push((depth, &one.project));
         }
         let mut model = Self {
@@ -68,30 +70,31 @@ impl Effective {
             managed: Vec::new(),
             plugins: Vec::new(),
             managed_plugins: Vec::new(),
-            modules: Vec::new(),
             deployable: layers.iter().any(|(_, layer)| layer.child("distributionManagement").is_some()),
             final_name: layers.iter().find_map(|(_, layer)| layer.at("build/finalName")).cloned(),
+            directory: layers.iter().find_map(|(_, layer)| layer.at("build/directory")).cloned(),
             properties: BTreeMap::new(),
             user: poms.invocation.properties.clone(),
         };
-        for (depth, layer) in &layers {
+        for (_, layer) in &layers {
             for property in layer.child("properties").into_iter().flat_map(|all| &all.children) {
                 model.properties.entry(property.name.clone()).or_insert_with(|| property.clone());
             }
             model.dependencies.extend(layer.all("dependencies/dependency").into_iter().cloned());
             model.managed.extend(layer.all("dependencyManagement/dependencies/dependency").into_iter().cloned());
-            if *depth == 0 {
-                model.modules.extend(layer.all("modules/module").into_iter().cloned());
-            }
+        }
+        let declared = |path: &str| layers.iter().map(|(_, layer)| layer.all(path).len()).sum::<usize>();
+        let plugins = declared("build/plugins/plugin") + declared("build/pluginManagement/plugins/plugin");
+        let executions = declared("build/plugins/plugin/executions/execution")
+            + declared("build/pluginManagement/plugins/plugin/executions/execution");
+        if plugins.max(executions) > MAX_PLUGINS || model.dependencies.len() + model.managed.len() > MAX_DEPENDENCIES {
+            let message = format!("`{}` has more plugins or dependencies than any build", pom.path);
+            return Err(pom.project.failure(FailureCode::ManifestInvalid, message));
         }
         (model.group, model.version) = (model.expand(pom.group())?, model.expand(pom.version())?);
         (model.artifact, model.packaging) = (model.expand(pom.artifact())?, model.expand(&model.packaging)?);
-        for (depth, layer) in &layers {
-            let own = model.plugins_at(layer, "build/plugins/plugin", *depth);
-            inherit_all(&mut model.plugins, own);
-            let managed = model.plugins_at(layer, "build/pluginManagement/plugins/plugin", *depth);
-            inherit_all(&mut model.managed_plugins, managed);
-        }
+        model.plugins = model.inherited(&layers, "build/plugins/plugin");
+        model.managed_plugins = model.inherited(&layers, "build/pluginManagement/plugins/plugin");
         for plugin in &mut model.plugins {
             let same = |m: &&Plugin| m.group == plugin.group && m.artifact == plugin.artifact;
             if let Some(managed) = model.managed_plugins.iter().find(same) {
@@ -101,10 +104,24 @@ impl Effective {
         Ok(model)
     }
 
-    fn plugins_at(&self, layer: &Element, path: &str, depth: usize) -> Vec<Plugin> {
+    /// Plugins as Maven merges them, which is not the same in every order: from the farthest parent down, each pom's
+    /// profiles over the pom itself, and the result over what its parent leaves to children.
+    fn inherited(&self, layers: &[(usize, &Element)], path: &str) -> Vec<Plugin> {
         let resolve = |text: &str| self.expand(text).unwrap_or_else(|_| text.to_owned());
-        let inherited = |plugin: &&Element| depth == 0 || plugin.text_of("inherited") != Some("false");
-        layer.all(path).into_iter().filter(inherited).map(|element| Plugin::of(element, &resolve)).collect()
+        let farthest = layers.last().map_or(0, |(depth, _)| *depth);
+        let mut parent: Vec<Plugin> = Vec::new();
+        for depth in (0..=farthest).rev() {
+            let mut own: Vec<Plugin> = Vec::new();
+            for (_, layer) in layers.iter().rev().filter(|(at, _)| *at == depth) {
+                let mut stronger: Vec<Plugin> =
+                    layer.all(path).into_iter().map(|element| Plugin::of(element, &resolve)).collect();
+                inherit_all(&mut stronger, own);
+                own = stronger;
+            }
+            inherit_all(&mut own, parent.into_iter().filter_map(Plugin::for_children).collect());
+            parent = own;
+        }
+        parent
     }
 
     /// A plugin of the build, or of the life cycle by way of `pluginManagement`.
@@ -134,6 +151,33 @@ impl Effective {
         Ok(Some(Found::new(text, place.origin(detail))))
     }
 
+    /// The version of a dependency: its own, or the managed one; empty where nothing known says it.
+    ///
+    /// # Errors
+    /// `manifest_invalid` for circular properties.
+    pub(super) fn version_of(&self, dependency: &Element, group: &str, artifact: &str) -> Result<String, Failure> {
+        if let Some(version) = dependency.text_of("version") {
+            return self.expand(version);
+        }
+        for managed in self.managed.iter().filter(|managed| managed.text_of("artifactId") == Some(artifact)) {
+            if self.expand(managed.text_of("groupId").unwrap_or_default())? == group {
+                return self.expand(managed.text_of("version").unwrap_or_default());
+            }
+        }
+        Ok(String::new())
+    }
+
+    /// The names of all properties of the poms.
+    pub(super) fn property_names(&self) -> impl Iterator<Item = &str> {
+        self.properties.keys().map(String::as_str)
+    }
+
+    /// The line that says the packaging.
+    pub(super) fn packaging_origin(&self) -> crate::model::origin::Origin {
+        let place = self.pom.project.child("packaging").unwrap_or(&self.pom.project);
+        place.origin(format!("packaging {}", self.packaging))
+    }
+
     /// A property's value: `-D` first, then the poms.
     pub(super) fn property(&self, name: &str) -> Result<Option<Found<String>>, Failure> {
         if let Some(value) = self.user.get(name) {
@@ -146,6 +190,17 @@ impl Effective {
     pub(super) fn final_name(&self) -> Result<Option<String>, Failure> {
         let text = self.final_name.as_ref().map_or("${project.artifactId}-${project.version}", |e| e.text.as_str());
         Ok(Some(self.expand(text)?).filter(|name| !name.contains("${")))
+    }
+
+    /// Where the module's build leaves what it makes, relative to the repository's root.
+    pub(super) fn build_directory(&self) -> Result<String, Failure> {
+        let own = &self.pom.directory;
+        let usual = || crate::model::source_tree::join(own, "target").unwrap_or_default();
+        let Some(element) = &self.directory else { return Ok(usual()) };
+        let text = self.expand(&element.text)?;
+        let below = ["${project.basedir}/", "${basedir}/", "${pom.basedir}/"];
+        let text = below.iter().find_map(|prefix| text.strip_prefix(prefix)).unwrap_or(&text);
+        Ok(crate::model::source_tree::join(own, text).filter(|path| !path.contains("${")).unwrap_or_else(usual))
     }
 
     /// A text with its references resolved; unknown ones stay as they are.

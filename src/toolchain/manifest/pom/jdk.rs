@@ -1,11 +1,13 @@
 //! What a module and the files beside it demand of the JDK.
 
+use super::ceilings;
 use super::effective::Effective;
+use super::facts;
 use super::jdk_version::major;
 use super::poms::{Poms, version_begins};
 use super::wrapper::nearest;
-use crate::model::failure::Failure;
-use crate::model::origin::{Found, Origin};
+use crate::model::failure::{Failure, Warning};
+use crate::model::origin::{Found, Origin, Rejected};
 use crate::model::source_tree::SourceTree;
 use crate::toolchain::version::{Demand, Version};
 
@@ -17,36 +19,123 @@ fn at_least(found: &Found<String>) -> Option<Found<Demand>> {
     Some(Found::new(Demand::AtLeast(version), found.origin.clone()))
 }
 
-/// Demands of one module, the effective compiler level first.
+/// What a closure of modules and the files beside them say about the JDK.
+#[derive(Debug, Default)]
+pub(super) struct Jdk {
+    pub(super) demands: Vec<Found<Demand>>,
+    /// Version files that another one or the poms outvote.
+    pub(super) outvoted: Vec<Rejected>,
+    pub(super) warnings: Vec<Warning>,
+}
+
+/// Everything that modules which are built together demand.
 ///
 /// # Errors
 /// `manifest_invalid` for circular properties.
-pub(super) fn of_module(poms: &Poms<'_>, module: &Effective) -> Result<Vec<Found<Demand>>, Failure> {
+pub(super) fn of_modules(
+    poms: &Poms<'_>,
+    closure: &[&Effective],
+    directory: &str,
+    maven: &str,
+) -> Result<Jdk, Failure> {
+    let mut jdk = Jdk::default();
+    for module in closure {
+        let demands = of_module(poms, module)?;
+        if demands.is_empty() && module.open && module.packaging != "pom" {
+            jdk.warnings.push(unknown_parent(module));
+        }
+        let new: Vec<_> = demands.into_iter().filter(|new| !jdk.demands.contains(new)).collect();
+        jdk.demands.extend(new);
+    }
+    let (chosen, outvoted) = vote(of_files(poms.tree, directory), &jdk.demands);
+    jdk.outvoted = outvoted;
+    jdk.demands.splice(0..0, chosen);
+    let mut unstated = Vec::new();
+    for module in closure.iter().filter(|module| module.packaging != "pom" && !module.open) {
+        if compiler(poms, module)?.is_empty() {
+            unstated.push(*module);
+        }
+    }
+    ceilings::apply(poms, closure, &mut jdk)?;
+    ceilings::of_default_level(poms, &unstated, maven, &mut jdk)?;
+    Ok(jdk)
+}
+
+/// Of several version files the first that the poms allow; without such a one all of them, which is an impossible
+/// combination that the plan shows.
+fn vote(files: Vec<Found<Demand>>, poms: &[Found<Demand>]) -> (Vec<Found<Demand>>, Vec<Rejected>) {
+    let stated = |file: &Found<Demand>| match &file.value {
+        Demand::Exactly(version) => Some(version.clone()),
+        _ => None,
+    };
+    let allowed = |file: &Found<Demand>| {
+        stated(file).is_some_and(|version| poms.iter().all(|demand| demand.value.allows(&version)))
+    };
+    let Some(winner) = files.iter().find(|file| allowed(file)).cloned() else { return (files, Vec::new()) };
+    let losers = files.into_iter().filter(|file| file.value != winner.value);
+    let rejected = losers.map(|file| Rejected {
+        value: file.value.to_string().into(),
+        why: if allowed(&file) {
+            format!("`{}` is asked first", winner.origin)
+        } else {
+            "the poms do not allow it".to_owned()
+        },
+        origin: file.origin,
+    });
+    (vec![winner.clone()], rejected.collect())
+}
+
+/// Demands of one module, the effective compiler level first.
+fn of_module(poms: &Poms<'_>, module: &Effective) -> Result<Vec<Found<Demand>>, Failure> {
     let mut found = Vec::new();
     if module.packaging != "pom" {
-        found.extend(compiler(module)?);
+        found.extend(compiler(poms, module)?);
     }
-    for (artifact, path) in [
-        ("kotlin-maven-plugin", "jvmTarget"),
-        ("maven-enforcer-plugin", "rules/requireJavaVersion/version"),
-        ("maven-toolchains-plugin", "toolchains/jdk/version"),
-    ] {
-        let Some(plugin) = module.plugins.iter().find(|plugin| plugin.artifact == artifact) else { continue };
+    for row in facts::rows(poms.facts, "jdk_settings") {
+        let text = |key: &str| facts::text(row, key).unwrap_or_default();
+        let Some(plugin) = module.plugins.iter().find(|plugin| plugin.artifact == text("plugin")) else { continue };
+        let detail = format!(
+            "{}: {}",
+            plugin.artifact,
+            text("path").rsplit('/').find(|part| *part != "version").unwrap_or_default()
+        );
+        let mut values = Vec::new();
         for configuration in plugin.configurations() {
-            for element in configuration.all(path) {
-                let detail = format!("{artifact}: {}", path.rsplit('/').next().unwrap_or(path));
-                if let Some(value) = module.value(element, &detail)? {
-                    if artifact == "maven-enforcer-plugin" {
-                        found.extend(range(&value.value).into_iter().map(|d| Found::new(d, value.origin.clone())));
-                    } else {
-                        found.extend(at_least(&value));
-                    }
-                }
+            for element in configuration.all(text("path")) {
+                values.extend(module.value(element, &detail)?);
+            }
+        }
+        if values.is_empty()
+            && let Some(property) = facts::text(row, "property")
+        {
+            values.extend(module.property(property)?);
+        }
+        for value in values {
+            if text("reads") == "range" {
+                found.extend(range(&value.value).into_iter().map(|demand| Found::new(demand, value.origin.clone())));
+            } else {
+                found.extend(at_least(&value));
             }
         }
     }
     found.extend(frameworks(poms, module)?);
     Ok(found)
+}
+
+fn unknown_parent(module: &Effective) -> Warning {
+    let pom = module.lineage.last().unwrap_or(&module.pom);
+    let reference = pom.parent();
+    let name = reference.map(|p| format!("{}:{}:{}", p.group, p.artifact, p.version)).unwrap_or_default();
+    let message =
+        format!("The JDK may be set by the parent `{name}`, which is not in the repository; the default is used");
+    let line = reference.filter(|_| pom.in_tree).map(|p| p.element.line);
+    let path = if pom.in_tree { &pom.path } else { &module.pom.path };
+    Warning::new(
+        "parent_not_in_tree",
+        message,
+        "Set `maven.compiler.release` in the pom, or `toolchain.version` in `slipway.toml`.",
+    )
+    .at(path, line)
 }
 
 /// JDKs that the toolchains plugin, or a plugin's own `jdkToolchain`, asks for beside the one that Maven runs on.
@@ -72,9 +161,8 @@ pub(super) fn toolchains(module: &Effective) -> Result<Vec<Found<String>>, Failu
 }
 
 /// The compiler plugin's rule: `release` wins over `source` and `target`, its configuration
-/// over the `maven.compiler.*` properties. A `java.version` that nothing uses (its parent is not
-/// in the tree) still says what the authors mean.
-fn compiler(module: &Effective) -> Result<Vec<Found<Demand>>, Failure> {
+/// over the `maven.compiler.*` properties.
+fn compiler(poms: &Poms<'_>, module: &Effective) -> Result<Vec<Found<Demand>>, Failure> {
     let configurations =
         module.plugin("maven-compiler-plugin").map(super::plugin::Plugin::configurations).unwrap_or_default();
     let level = |key: &str| -> Result<Vec<Found<Demand>>, Failure> {
@@ -97,8 +185,11 @@ fn compiler(module: &Effective) -> Result<Vec<Found<Demand>>, Failure> {
     }
     let mut levels = level("source")?;
     levels.extend(level("target")?);
-    if levels.is_empty() {
-        levels.extend(module.property("java.version")?.as_ref().and_then(at_least));
+    // Properties that nothing uses, since their parent is not in the tree, still say what the authors mean.
+    for name in facts::list(poms.facts, "level_properties") {
+        if levels.is_empty() {
+            levels.extend(module.property(name)?.as_ref().and_then(at_least));
+        }
     }
     Ok(levels)
 }
@@ -106,14 +197,8 @@ fn compiler(module: &Effective) -> Result<Vec<Found<Demand>>, Failure> {
 /// The oldest JDK that a framework of `[[facts.frameworks]]` runs on.
 fn frameworks(poms: &Poms<'_>, module: &Effective) -> Result<Vec<Found<Demand>>, Failure> {
     let mut found = Vec::new();
-    for fact in poms.facts.get("frameworks").and_then(toml::Value::as_array).into_iter().flatten() {
-        let groups: Vec<_> = fact
-            .get("groups")
-            .and_then(toml::Value::as_array)
-            .into_iter()
-            .flatten()
-            .filter_map(toml::Value::as_str)
-            .collect();
+    for fact in facts::rows(poms.facts, "frameworks") {
+        let groups = facts::texts(fact, "groups");
         let parents = module.lineage.iter().filter_map(|pom| pom.project.child("parent"));
         let plugins = module.plugins.iter().map(|plugin| &plugin.element);
         for element in parents.chain(&module.managed).chain(&module.dependencies).chain(plugins) {
@@ -157,7 +242,7 @@ fn range(text: &str) -> Vec<Demand> {
 }
 
 /// What version files say, the nearest of each kind from the directory upwards.
-pub(super) fn of_files(tree: &SourceTree, directory: &str) -> Vec<Found<Demand>> {
+fn of_files(tree: &SourceTree, directory: &str) -> Vec<Found<Demand>> {
     let table = [
         (".java-version", "", "java version"),
         (".sdkmanrc", "java=", "java"),

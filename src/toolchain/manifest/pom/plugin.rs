@@ -1,6 +1,8 @@
 //! Plugins, and how the configuration of a child and its parents are merged (Maven's reference,
 //! "Plugins": `combine.children`, `combine.self`, executions by id).
 
+use std::collections::{BTreeMap, BTreeSet, VecDeque};
+
 use super::xml::Element;
 
 /// The group id of a plugin that names none.
@@ -15,8 +17,8 @@ pub(super) struct Plugin {
     pub(super) element: Element,
     pub(super) configuration: Option<Element>,
     pub(super) executions: Vec<Execution>,
-    /// The file of every declaration of it in `<plugins>`, for telling inherited from own.
-    pub(super) declared_in: Vec<String>,
+    /// `<inherited>` of its own or of what was merged into it.
+    inherited: Option<bool>,
 }
 
 /// One execution.
@@ -26,6 +28,8 @@ pub(super) struct Execution {
     pub(super) phase: Option<String>,
     pub(super) goals: Vec<String>,
     pub(super) configuration: Option<Element>,
+    /// `<inherited>` of its own, if it says one.
+    inherited: Option<bool>,
 }
 
 impl Plugin {
@@ -36,15 +40,29 @@ impl Plugin {
             phase: execution.text_of("phase").map(str::to_owned),
             goals: execution.all("goals/goal").into_iter().map(|goal| goal.text.clone()).collect(),
             configuration: execution.child("configuration").cloned(),
+            inherited: execution.text_of("inherited").map(|text| text != "false"),
         });
         Self {
             group: element.text_of("groupId").map_or_else(|| DEFAULT_GROUP.to_owned(), resolve),
             artifact: element.text_of("artifactId").map_or_else(String::new, resolve),
             executions: executions.collect(),
             configuration: element.child("configuration").cloned(),
-            declared_in: vec![element.document.name.clone()],
+            inherited: element.text_of("inherited").map(|text| text != "false"),
             element: element.clone(),
         }
+    }
+
+    /// What a child inherits of a parent's declaration; `None` for nothing (Maven's reference: `inherited`
+    /// of the plugin, which an execution may override).
+    pub(super) fn for_children(mut self) -> Option<Self> {
+        let all = self.inherited != Some(false);
+        // A plugin with executions is named in the child even where it keeps none of them.
+        let named = all || !self.executions.is_empty();
+        self.executions.retain(|execution| execution.inherited.unwrap_or(all));
+        if !all {
+            (self.configuration, self.inherited) = (None, None);
+        }
+        named.then_some(self)
     }
 
     /// Adds what a parent, or `pluginManagement`, says; what is there already dominates.
@@ -54,10 +72,12 @@ impl Plugin {
         {
             self.element.children.push(version.clone());
         }
+        self.inherited = self.inherited.or(weaker.inherited);
         merge_optional(&mut self.configuration, weaker.configuration.as_ref());
         for execution in &weaker.executions {
             match self.executions.iter_mut().find(|own| own.id == execution.id) {
                 Some(own) => {
+                    own.inherited = own.inherited.or(execution.inherited);
                     own.phase = own.phase.take().or_else(|| execution.phase.clone());
                     let new =
                         execution.goals.iter().filter(|goal| !own.goals.contains(goal)).cloned().collect::<Vec<_>>();
@@ -80,17 +100,17 @@ impl Plugin {
     /// the plugin's own.
     pub(super) fn configurations(&self) -> Vec<Element> {
         let bound = self.executions.iter().filter(|execution| execution.is_bound());
-        let mut found: Vec<Element> = bound
-            .filter_map(|execution| {
-                let mut merged = execution.configuration.clone()?;
-                if let Some(weaker) = &self.configuration {
-                    merge(&mut merged, weaker);
-                }
-                Some(merged)
-            })
-            .collect();
+        let own = bound.filter(|execution| execution.configuration.is_some());
+        let mut found: Vec<Element> = own.filter_map(|execution| self.configuration_of(execution)).collect();
         found.extend(self.configuration.clone());
         found
+    }
+
+    /// The configuration of an execution, with the plugin's own merged in.
+    pub(super) fn configuration_of(&self, execution: &Execution) -> Option<Element> {
+        let mut merged = execution.configuration.clone();
+        merge_optional(&mut merged, self.configuration.as_ref());
+        merged
     }
 }
 
@@ -104,10 +124,7 @@ impl Execution {
 pub(super) fn inherit_all(stronger: &mut Vec<Plugin>, weaker: Vec<Plugin>) {
     for plugin in weaker {
         match stronger.iter_mut().find(|own| own.group == plugin.group && own.artifact == plugin.artifact) {
-            Some(own) => {
-                own.inherit(&plugin);
-                own.declared_in.extend(plugin.declared_in);
-            }
+            Some(own) => own.inherit(&plugin),
             None => stronger.push(plugin),
         }
     }
@@ -121,11 +138,22 @@ fn merge_optional(stronger: &mut Option<Element>, weaker: Option<&Element>) {
     }
 }
 
-/// The rule of Maven's `Xpp3Dom.mergeXpp3Dom`: children of the same name merge, others are
-/// added, `combine.children="append"` keeps both, `combine.self="override"` keeps only the stronger.
+/// The rule of Maven's `Xpp3Dom.mergeXpp3Dom`: children of the same name merge in their order, others are
+/// added; `combine.children="append"` keeps both, `combine.self="override"` only the stronger, and
+/// `combine.self="remove"` neither. The attributes of the weaker count where the stronger has none.
 fn merge(stronger: &mut Element, weaker: &Element) {
-    if stronger.attribute("combine.self").is_some_and(|how| how == "override" || how == "remove") {
+    if stronger.attribute("combine.self") == Some("override") {
         return;
+    }
+    if stronger.text.is_empty() && !weaker.text.is_empty() {
+        stronger.text.clone_from(&weaker.text);
+        stronger.line = weaker.line;
+        stronger.document = weaker.document.clone();
+    }
+    for (name, value) in &weaker.attributes {
+        if stronger.attribute(name).is_none_or(str::is_empty) {
+            stronger.attributes.push((name.clone(), value.clone()));
+        }
     }
     if stronger.attribute("combine.children") == Some("append") {
         let mut both = weaker.children.clone();
@@ -133,23 +161,24 @@ fn merge(stronger: &mut Element, weaker: &Element) {
         stronger.children = both;
         return;
     }
-    if stronger.text.is_empty() && stronger.children.is_empty() && !weaker.text.is_empty() {
-        stronger.text.clone_from(&weaker.text);
-        stronger.line = weaker.line;
-        stronger.document = weaker.document.clone();
+    // Indices by name, so that long lists stay linear; nothing is taken out before the end.
+    let mut own: BTreeMap<String, VecDeque<usize>> = BTreeMap::new();
+    for (index, child) in stronger.children.iter().enumerate() {
+        own.entry(child.name.clone()).or_default().push_back(index);
     }
-    let own: Vec<String> = stronger.children.iter().map(|child| child.name.clone()).collect();
+    let mut removed = BTreeSet::new();
     for child in &weaker.children {
-        if own.contains(&child.name) {
-            let position = weaker.children.iter().filter(|c| c.name == child.name).position(|c| std::ptr::eq(c, child));
-            let twin = stronger.children.iter_mut().filter(|c| c.name == child.name).nth(position.unwrap_or(0));
-            if let Some(twin) = twin {
-                merge(twin, child);
+        match own.get_mut(&child.name).map(VecDeque::pop_front) {
+            None => stronger.children.push(child.clone()),
+            Some(None) => {}
+            Some(Some(index)) if stronger.children[index].attribute("combine.self") == Some("remove") => {
+                removed.insert(index);
             }
-        } else {
-            stronger.children.push(child.clone());
+            Some(Some(index)) => merge(&mut stronger.children[index], child),
         }
     }
+    let mut index = 0..;
+    stronger.children.retain(|_| index.next().is_none_or(|index| !removed.contains(&index)));
 }
 
 #[cfg(test)]
@@ -175,6 +204,8 @@ mod tests {
             ("<l><i>1</i></l>", "<l><i>2</i><i>3</i></l>", "c(l(i(1)))"),
             ("<l combine.children='append'><i>1</i></l>", "<l><i>2</i></l>", "c(l(i(2) i(1)))"),
             ("<l combine.self='override'/>", "<l><i>2</i></l>", "c(l())"),
+            ("<l combine.self='remove'/><b>1</b>", "<l><i>2</i></l>", "c(b(1))"),
+            ("<l><i>1</i></l>", "<l combine.children='append'><i>2</i></l>", "c(l(i(2) i(1)))"),
             ("<o><x>1</x></o>", "<o><y>2</y></o>", "c(o(x(1) y(2)))"),
         ];
         for (stronger, weaker, expected) in table {

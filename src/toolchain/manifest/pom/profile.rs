@@ -6,15 +6,16 @@ use super::xml::Element;
 use crate::model::source_tree::join;
 
 /// The active profiles of one pom, in the order they are written. `activeByDefault` counts
-/// only where nothing else in the same pom is active.
-pub(super) fn active<'p>(poms: &Poms<'_>, pom: &'p Pom) -> Vec<&'p Element> {
+/// only where nothing else in the same pom is active. Files are looked for in `directory`: that of the module that is
+/// built, for the profiles of its parents too.
+pub(super) fn active<'p>(poms: &Poms<'_>, pom: &'p Pom, directory: &str) -> Vec<&'p Element> {
     let all = pom.project.all("profiles/profile");
     let id = |profile: &Element| profile.text_of("id").unwrap_or("default").to_owned();
     let allowed = |profile: &&&Element| !poms.invocation.deactivated.contains(&id(profile));
     let chosen: Vec<_> = all
         .iter()
         .filter(allowed)
-        .filter(|profile| poms.invocation.activated.contains(&id(profile)) || activated(poms, pom, profile))
+        .filter(|profile| poms.invocation.activated.contains(&id(profile)) || activated(poms, directory, profile))
         .copied()
         .collect();
     if chosen.is_empty() {
@@ -27,11 +28,11 @@ pub(super) fn active<'p>(poms: &Poms<'_>, pom: &'p Pom) -> Vec<&'p Element> {
 }
 
 /// Whether every condition holds; several are joined by "and" since Maven 3.2.2.
-fn activated(poms: &Poms<'_>, pom: &Pom, profile: &Element) -> bool {
+fn activated(poms: &Poms<'_>, directory: &str, profile: &Element) -> bool {
     let Some(activation) = profile.child("activation") else { return false };
     let conditions = activation.children.iter().filter_map(|condition| match condition.name.as_str() {
         "property" => Some(property(poms, condition)),
-        "file" => Some(file(poms, pom, condition)),
+        "file" => Some(file(poms, directory, condition)),
         "jdk" => {
             poms.jdk_asked.set(true);
             Some(poms.jdk.is_some_and(|jdk| jdk_fits(&condition.text, jdk)))
@@ -56,17 +57,15 @@ fn property(poms: &Poms<'_>, condition: &Element) -> bool {
     }
 }
 
-fn file(poms: &Poms<'_>, pom: &Pom, condition: &Element) -> bool {
+fn file(poms: &Poms<'_>, directory: &str, condition: &Element) -> bool {
     let there = |path: &str| {
         let path = path.replace("${project.basedir}", ".").replace("${basedir}", ".");
         let found = if path.starts_with("./") { path.get(2..) } else { Some(path.as_str()) };
         found
-            .and_then(|path| join(&pom.directory, path))
+            .and_then(|path| join(directory, path))
             .is_some_and(|path| poms.tree.has_file(&path) || poms.tree.has_directory(&path))
     };
-    pom.in_tree
-        && condition.text_of("exists").is_none_or(there)
-        && condition.text_of("missing").is_none_or(|path| !there(path))
+    condition.text_of("exists").is_none_or(there) && condition.text_of("missing").is_none_or(|path| !there(path))
 }
 
 /// `17`, `!17` or a range `[9,)`; images are built by these majors only.
@@ -110,7 +109,7 @@ mod tests {
         let poms = Poms::new(&tree, &facts, Invocation::of(args.iter().copied()), jdk);
         let pom =
             Pom::parse("m/pom.xml", &format!("<project><profiles>{profiles}</profiles></project>"), true).unwrap();
-        active(&poms, &pom).iter().filter_map(|profile| profile.text_of("id")).map(str::to_owned).collect()
+        active(&poms, &pom, "m").iter().filter_map(|profile| profile.text_of("id")).map(str::to_owned).collect()
     }
 
     fn profile(id: &str, activation: &str) -> String {

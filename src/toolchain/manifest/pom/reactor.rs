@@ -37,7 +37,7 @@ impl Reactor {
                 let message = format!("`{start}` reaches more than {MAX_MODULES} modules");
                 return Err(Failure::new(FailureCode::ManifestInvalid, message).at(start, None));
             }
-            let profiles = super::profile::active(poms, &pom);
+            let profiles = super::profile::active(poms, &pom, &pom.directory);
             let layers = std::iter::once(&pom.project).chain(profiles);
             let mut next = Vec::new();
             for module in layers.flat_map(|layer| layer.all("modules/module")) {
@@ -63,6 +63,17 @@ impl Reactor {
             .find(|reactor| reactor.modules.iter().any(|module| module.pom.path == start))
     }
 
+    /// Whether a module of `own`, or any of them, needs modules that only this larger reactor has.
+    pub(super) fn adds_to(&self, own: &Self, module: Option<&String>) -> bool {
+        let inside = |path: &str| own.modules.iter().any(|module| module.pom.path == path);
+        let starts = |index: &usize| match (module, self.modules[*index].pom.path.as_str()) {
+            (Some(module), path) => module == path,
+            (None, path) => inside(path),
+        };
+        let needed = (0..self.modules.len()).filter(starts).flat_map(|index| self.closure(index));
+        needed.collect::<BTreeSet<_>>().into_iter().any(|index| !inside(&self.modules[index].pom.path))
+    }
+
     /// The module whose coordinates a dependency names.
     pub(super) fn provider(&self, user: &Effective, dependency: &Element) -> Option<usize> {
         let text = |key: &str| user.expand(dependency.text_of(key).unwrap_or_default()).unwrap_or_default();
@@ -82,7 +93,8 @@ impl Reactor {
                 let module = &self.modules[index];
                 let plugins = module.plugins.iter().map(|plugin| &plugin.element);
                 let extra = plugins.clone().flat_map(|plugin| plugin.all("dependencies/dependency"));
-                let needs = module.dependencies.iter().chain(plugins.clone()).chain(extra);
+                let imported = module.managed.iter().filter(|managed| managed.text_of("scope") == Some("import"));
+                let needs = module.dependencies.iter().chain(imported).chain(plugins.clone()).chain(extra);
                 queue.extend(needs.filter_map(|needed| self.provider(module, needed)));
             }
         }

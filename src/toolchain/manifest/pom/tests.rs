@@ -1,23 +1,28 @@
 //! Whole small repositories.
 
 use super::*;
+use crate::model::failure::FailureCode;
 use crate::model::source_tree::SourceTree;
 use proptest::prelude::*;
+use serde_json::json;
 
 fn read_tree(tree: &SourceTree, module: Option<&str>, library: bool) -> Result<Findings, Failure> {
     let facts: toml::Table = toml::from_str(include_str!("../../../../toolchains/maven/facts.toml")).unwrap();
-    let inspection = Inspection {
+    read(&Inspection { module, library, ..inspection(tree, &facts) })
+}
+
+fn inspection<'a>(tree: &'a SourceTree, facts: &'a toml::Table) -> Inspection<'a> {
+    Inspection {
         tree,
         directory: "",
         application: "app",
-        module,
+        module: None,
         process: None,
         command_given: false,
-        library,
+        library: false,
         args: &[],
-        facts: &facts,
-    };
-    read(&inspection)
+        facts,
+    }
 }
 
 const BOOT: &str = "<build><plugins><plugin><groupId>org.springframework.boot</groupId><artifactId>spring-boot-maven-plugin</artifactId><executions><execution><goals><goal>repackage</goal></goals></execution></executions></plugin></plugins></build>";
@@ -102,8 +107,8 @@ fn libraries_and_wars() {
     assert!(failure.code == FailureCode::ApplicationNotFound && failure.hint.contains("kind = \"library\""));
     assert_eq!(read_tree(&tree, None, true).unwrap().shape, "library");
     let war = jar.replace("<version>", "<packaging>war</packaging><version>");
-    let failure = read_tree(&SourceTree::of_texts([("pom.xml", war.as_str())]), None, false).unwrap_err();
-    assert!(failure.message.contains("servlet container"), "{failure}");
+    let findings = read_tree(&SourceTree::of_texts([("pom.xml", war.as_str())]), None, false).unwrap();
+    assert_eq!((findings.shape.as_str(), &findings.variables["context_root"]), ("war", &json!("")));
 }
 
 #[test]
@@ -131,6 +136,111 @@ fn known_and_unknown_parents() {
     let findings = read_tree(&SourceTree::of_texts([("pom.xml", company.as_str())]), None, false).unwrap();
     assert_eq!((findings.warnings[0].code.as_str(), findings.warnings[0].line), ("parent_not_in_tree", Some(1)));
     assert_eq!(findings.variables["snapshot_dependencies"], json!(true));
+}
+
+/// A pom of about as many bytes as planning reads, made of one thing repeated.
+fn large(before: &str, again: impl Fn(usize) -> String, after: &str) -> String {
+    let mut text = format!("<project><groupId>g</groupId><artifactId>l</artifactId><version>1</version>{before}");
+    for index in 0.. {
+        if text.len() > 1_000_000 {
+            break;
+        }
+        text.push_str(&again(index));
+    }
+    text + after + "</project>"
+}
+
+#[test]
+fn the_largest_poms_are_read_or_refused_in_no_time() {
+    let plugin = |inside: &str| format!("<plugin><artifactId>a</artifactId>{inside}");
+    let list = |count: usize| "<i>1</i>".repeat(count);
+    let poms = [
+        large(
+            "<build><plugins>",
+            |index| format!("<plugin><artifactId>p{index}</artifactId></plugin>"),
+            "</plugins></build>",
+        ),
+        large(
+            &format!("<build><plugins>{}<executions>", plugin("")),
+            |index| format!("<execution><id>e{index}</id></execution>"),
+            "</executions></plugin></plugins></build>",
+        ),
+        large(
+            &format!(
+                "<build><pluginManagement><plugins>{}<configuration><l>{}</l></configuration></plugin></plugins></pluginManagement><plugins>{}<configuration><l>",
+                plugin(""),
+                list(60_000),
+                plugin("")
+            ),
+            |_| "<i/>".to_owned(),
+            "</l></configuration></plugin></plugins></build>",
+        ),
+        large(
+            "<dependencies>",
+            |index| format!("<dependency><groupId>g</groupId><artifactId>d{index}</artifactId></dependency>"),
+            "</dependencies>",
+        ),
+        large(
+            "<properties>",
+            |index| format!("<p{index}>${{p{}}}${{p{}}}</p{index}>", index + 1, index + 1),
+            "</properties>",
+        ),
+        large(
+            "<profiles>",
+            |index| {
+                format!(
+                    "<profile><id>p{index}</id><activation><property><name>!x</name></property></activation></profile>"
+                )
+            },
+            "</profiles>",
+        ),
+        large("<modules>", |index| format!("<module>m{index}</module>"), "</modules>"),
+        large("", |_| "<a>".to_owned(), ""),
+        large("<a>", |_| "${".to_owned(), "</a>"),
+    ];
+    for pom in poms {
+        let tree = SourceTree::of_texts([("pom.xml", pom.as_str())]);
+        let started = std::time::Instant::now();
+        let _ = read_tree(&tree, None, true);
+        // A second for an optimised program on a machine of its own.
+        let took = started.elapsed();
+        assert!(took < std::time::Duration::from_secs(20), "{took:?}: {}", &pom[..200]);
+    }
+}
+
+#[test]
+fn an_aggregator_above_counts_where_it_brings_something() {
+    let root = root("<module>web</module><module>lib</module>", "");
+    let lib = module("lib", "");
+    let alone =
+        "<project><groupId>g</groupId><artifactId>web</artifactId><version>1</version>{}</project>".replace("{}", BOOT);
+    let needs = alone.replace("<build>", "<dependencies><dependency><groupId>g</groupId><artifactId>lib</artifactId><version>1</version></dependency></dependencies><build>");
+    for (web, expected) in [(alone, "web"), (needs, "")] {
+        let tree = SourceTree::of_texts([("pom.xml", root.as_str()), ("web/pom.xml", &web), ("lib/pom.xml", &lib)]);
+        let facts: toml::Table = toml::from_str(include_str!("../../../../toolchains/maven/facts.toml")).unwrap();
+        let inspection = Inspection { directory: "web", ..inspection(&tree, &facts) };
+        assert_eq!(read(&inspection).unwrap().variables["reactor_root"], json!(expected));
+    }
+}
+
+#[test]
+fn an_old_compiler_plugin_keeps_the_jdk_old_where_nothing_says_a_level() {
+    let pom = |version: &str, level: &str| {
+        format!(
+            "<project><groupId>g</groupId><artifactId>l</artifactId><version>1</version><properties>{level}</properties><build><plugins><plugin><artifactId>maven-compiler-plugin</artifactId>{version}</plugin></plugins></build></project>"
+        )
+    };
+    for (version, level, expected) in [
+        ("<version>3.1</version>", "", vec!["below 9"]),
+        ("<version>3.8.1</version>", "", vec!["below 12"]),
+        ("", "", vec![]),
+        ("<version>3.1</version>", "<maven.compiler.source>11</maven.compiler.source>", vec!["11 or later"]),
+    ] {
+        let text = pom(version, level);
+        let findings = read_tree(&SourceTree::of_texts([("pom.xml", text.as_str())]), None, true).unwrap();
+        let shown: Vec<String> = findings.versions.iter().map(|found| found.value.to_string()).collect();
+        assert_eq!(shown, expected, "{version} {level}");
+    }
 }
 
 proptest! {

@@ -4,7 +4,6 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use crate::model::origin::{Found, Origin};
 use crate::model::source_tree::{SourceTree, join, parent};
-use crate::toolchain::version::Version;
 
 /// What the command line of Maven says about the model.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
@@ -67,8 +66,9 @@ pub(super) fn words(tree: &SourceTree, directory: &str, file: &str) -> Vec<Strin
     lines.flat_map(str::split_whitespace).map(|word| word.trim_matches('"').to_owned()).collect()
 }
 
-/// Maven's version that the wrapper's `distributionUrl` names.
-pub(super) fn maven_version(tree: &SourceTree, directory: &str) -> Option<Found<Version>> {
+/// Maven's version that the wrapper's `distributionUrl` names. The wrapper's script is not run: it may lack its
+/// executable bit or have Windows' line ends.
+pub(super) fn maven_version(tree: &SourceTree, directory: &str) -> Option<Found<String>> {
     let path = nearest(tree, directory, ".mvn/wrapper/maven-wrapper.properties")?;
     let lines = tree.text(&path)?.lines().zip(1u32..);
     lines.filter_map(|(line, number)| Some((line.trim().strip_prefix("distributionUrl")?, number))).find_map(
@@ -79,7 +79,10 @@ pub(super) fn maven_version(tree: &SourceTree, directory: &str) -> Option<Found<
                 .trim_end()
                 .strip_suffix("-bin.zip")
                 .or_else(|| file.strip_prefix("apache-maven-")?.trim_end().strip_suffix("-bin.tar.gz"))?;
-            Some(Found::new(version.parse().ok()?, Origin::file(&path, Some(number), "distributionUrl")))
+            let plain = version.starts_with(|c: char| c.is_ascii_digit())
+                && version.len() < 40
+                && version.chars().all(|c| c.is_ascii_alphanumeric() || matches!(c, '.' | '-'));
+            plain.then(|| Found::new(version.to_owned(), Origin::file(&path, Some(number), "distributionUrl")))
         },
     )
 }
@@ -120,7 +123,7 @@ mod tests {
             "# x\ndistributionUrl=https\\://repo.example.com/maven/apache-maven/3.9.6/apache-maven-3.9.6-bin.zip\r\n";
         let tree = SourceTree::of_texts([(".mvn/wrapper/maven-wrapper.properties", text)]);
         let found = maven_version(&tree, "a/b").unwrap();
-        assert_eq!(found.value.to_string(), "3.9.6");
+        assert_eq!(found.value, "3.9.6");
         assert_eq!(found.origin.line, Some(2));
     }
 

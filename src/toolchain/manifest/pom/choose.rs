@@ -1,0 +1,114 @@
+//! Which module is the application.
+
+use super::application::{self, Runnable, Strength};
+use super::effective::Effective;
+use super::facts::line_of;
+use super::poms::Poms;
+use super::reactor::Reactor;
+use crate::model::failure::{Failure, FailureCode};
+use crate::model::source_tree::join;
+use crate::toolchain::findings::Inspection;
+
+/// A module by its place in the reactor, and why it can be started.
+pub(super) type Chosen = (usize, Option<Runnable>);
+
+/// The application's module; `None` for a library as a whole.
+///
+/// # Errors
+/// `application_ambiguous` with the modules, `application_not_found`, `manifest_invalid`.
+pub(super) fn module(
+    inspection: &Inspection<'_>,
+    poms: &Poms<'_>,
+    reactor: &Reactor,
+) -> Result<Option<Chosen>, Failure> {
+    let modules = &reactor.modules;
+    if let Some(wanted) = inspection.module {
+        return stated(inspection, poms, modules, wanted).map(Some);
+    }
+    if inspection.library {
+        return Ok(None);
+    }
+    let mut found = all(poms, modules, Strength::Made)?;
+    if found.len() > 1 {
+        // A plugin that every module inherits makes an application only of those with a class that starts.
+        let mains: Vec<bool> =
+            found.iter().map(|(index, _)| !application::mains(poms, &modules[*index]).is_empty()).collect();
+        if mains.contains(&true) {
+            found = found.into_iter().zip(mains).filter(|(_, main)| *main).map(|(one, _)| one).collect();
+        }
+    }
+    if found.is_empty() && !inspection.command_given {
+        found = all(poms, modules, Strength::Startable)?;
+    }
+    let named: Vec<_> = found.iter().filter(|(index, _)| modules[*index].artifact == inspection.application).collect();
+    match (found.as_slice(), named.as_slice()) {
+        ([(index, runnable)], _) | (_, [(index, runnable)]) => Ok(Some((*index, Some(runnable.clone())))),
+        ([], _) if inspection.command_given => Ok((modules.len() == 1).then_some((0, None))),
+        ([], _) => Err(nothing_starts(modules)),
+        _ => Err(ambiguous(modules, &found)),
+    }
+}
+
+fn all(poms: &Poms<'_>, modules: &[Effective], strength: Strength) -> Result<Vec<(usize, Runnable)>, Failure> {
+    let mut found = Vec::new();
+    for (index, module) in modules.iter().enumerate() {
+        found.extend(
+            application::runnable(poms, module, strength, modules.len() == 1)?.map(|runnable| (index, runnable)),
+        );
+    }
+    Ok(found)
+}
+
+/// The module that `application.module` names by artifact id, coordinates or directory.
+fn stated(
+    inspection: &Inspection<'_>,
+    poms: &Poms<'_>,
+    modules: &[Effective],
+    wanted: &str,
+) -> Result<Chosen, Failure> {
+    let directory = join(inspection.directory, wanted);
+    let fits = |module: &Effective| {
+        module.artifact == wanted
+            || format!("{}:{}", module.group, module.artifact) == wanted
+            || (directory.as_deref() == Some(module.pom.directory.as_str()) || module.pom.directory == wanted)
+    };
+    let Some(index) = modules.iter().position(fits) else {
+        let message = format!("`application.module` is `{wanted}`, but no module has that artifact id or directory");
+        return Err(Failure::new(FailureCode::ApplicationNotFound, message)
+            .hint("Name one of the modules.")
+            .candidates(modules.iter().map(|module| module.artifact.clone())));
+    };
+    let module = &modules[index];
+    let runnable = match application::runnable(poms, module, Strength::Made, true)? {
+        None if !inspection.library && !inspection.command_given => {
+            application::runnable(poms, module, Strength::Startable, true)?
+        }
+        runnable => runnable,
+    };
+    if runnable.is_none() && !inspection.library && !inspection.command_given {
+        return Err(nothing_starts(&modules[index..=index]));
+    }
+    Ok((index, runnable))
+}
+
+fn ambiguous(modules: &[Effective], found: &[(usize, Runnable)]) -> Failure {
+    let names: Vec<String> = found.iter().map(|(index, _)| modules[*index].artifact.clone()).collect();
+    let message = format!("{} modules can be started: `{}`", names.len(), names.join("`, `"));
+    let hint = format!("Choose one in `slipway.toml`: `[application]`, `module = \"{}\"`.", names[0]);
+    let failure = Failure::new(FailureCode::ApplicationAmbiguous, message).hint(hint).candidates(names);
+    found.iter().fold(failure, |failure, (index, _)| {
+        let pom = &modules[*index].pom;
+        failure.at(&pom.path, Some(line_of(pom)))
+    })
+}
+
+fn nothing_starts(modules: &[Effective]) -> Failure {
+    let message = match modules {
+        [one] => format!("The module `{}` (packaging `{}`) makes nothing that starts", one.artifact, one.packaging),
+        all => format!("None of the {} modules makes something that starts", all.len()),
+    };
+    let failure = Failure::new(FailureCode::ApplicationNotFound, message).hint(
+        "A library? Build it with `kind = \"library\"`. An application? Let a plugin make it runnable (for Spring Boot: bind the `repackage` goal), or set `runtime.command`.",
+    );
+    modules.iter().take(1).fold(failure, |failure, one| failure.at(&one.pom.path, Some(one.pom.project.line)))
+}

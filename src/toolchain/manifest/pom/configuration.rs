@@ -1,0 +1,249 @@
+//! What an application's own configuration says: `application.properties` and `application.yml` beside its classes
+//! (Spring Boot's reference, "Externalized Configuration"; Quarkus and Micronaut read the same names).
+
+use std::collections::BTreeMap;
+
+use super::effective::Effective;
+use super::poms::Poms;
+use crate::model::origin::{Found, Origin};
+use crate::model::source_tree::join;
+
+/// Weaker first: of one place `.properties` wins, and `config/` wins over its parent.
+const PLACES: &[&str] = &["src/main/resources", "src/main/resources/config", "", "config"];
+const EXTENSIONS: &[&str] = &["yaml", "yml", "properties"];
+
+/// More references than this in one value are not followed.
+const MAX_REFERENCES: u32 = 8;
+
+/// One line that says something, and the key it says it of.
+#[derive(Debug, Clone)]
+struct Line {
+    value: String,
+    origin: Origin,
+}
+
+/// Everything that counts, by key in lower case.
+#[derive(Debug, Default)]
+pub(super) struct Configuration {
+    lines: BTreeMap<String, Line>,
+}
+
+impl Configuration {
+    /// Reads the files of a module, then those of the profiles that they switch on.
+    pub(super) fn of(poms: &Poms<'_>, module: &Effective) -> Self {
+        let mut configuration = Self::default();
+        configuration.read(poms, module, "application", &[]);
+        let profiles = configuration.text("spring.profiles.active", module);
+        let profiles: Vec<&str> = profiles.as_deref().unwrap_or_default().split(',').map(str::trim).collect();
+        let profiles: Vec<&str> = profiles.into_iter().filter(|profile| !profile.is_empty()).take(20).collect();
+        if !profiles.is_empty() {
+            configuration.read(poms, module, "application", &profiles);
+            for profile in &profiles {
+                configuration.read(poms, module, &format!("application-{profile}"), &profiles);
+            }
+        }
+        configuration
+    }
+
+    fn read(&mut self, poms: &Poms<'_>, module: &Effective, name: &str, profiles: &[&str]) {
+        for place in PLACES {
+            for extension in EXTENSIONS {
+                let path = join(&module.pom.directory, place).and_then(|at| join(&at, &format!("{name}.{extension}")));
+                let Some((path, text)) = path.and_then(|path| Some((path.clone(), poms.tree.text(&path)?))) else {
+                    continue;
+                };
+                let found = if *extension == "properties" { properties(text) } else { yaml(text) };
+                for document in found {
+                    let of =
+                        |key: &str| document.iter().find(|(name, ..)| name == key).map(|(_, value, _)| value.as_str());
+                    let only = of("spring.config.activate.on-profile").or(of("spring.profiles"));
+                    if only.is_some_and(|only| !only.split(',').any(|profile| profiles.contains(&profile.trim()))) {
+                        continue;
+                    }
+                    for (key, value, line) in document {
+                        let origin = Origin::file(&path, Some(line), &key);
+                        self.lines.insert(key, Line { value, origin });
+                    }
+                }
+            }
+        }
+    }
+
+    /// The value of a key with its references resolved: to other keys, to the default they name, or to the pom's
+    /// properties (`@…@`, as Spring Boot's parent filters resources).
+    pub(super) fn text(&self, key: &str, module: &Effective) -> Option<String> {
+        let line = self.lines.get(key)?;
+        self.resolve(&line.value, module, MAX_REFERENCES)
+    }
+
+    fn resolve(&self, value: &str, module: &Effective, left: u32) -> Option<String> {
+        if left == 0 {
+            return None;
+        }
+        if let Some(name) = value.strip_prefix('@').and_then(|rest| rest.strip_suffix('@')) {
+            return module.property(name).ok().flatten().map(|found| found.value);
+        }
+        let Some(inside) = value.strip_prefix("${").and_then(|rest| rest.strip_suffix('}')) else {
+            return Some(value.to_owned());
+        };
+        let (name, default) = inside.split_once(':').map_or((inside, None), |(name, default)| (name, Some(default)));
+        let other = self.lines.get(&name.to_lowercase()).and_then(|line| self.resolve(&line.value, module, left - 1));
+        other.or_else(|| self.resolve(default?, module, left - 1))
+    }
+
+    /// The first of some keys that names a port, with the line that says it; 0 means any free port and names none.
+    pub(super) fn port(&self, keys: &[&str], module: &Effective) -> Option<Found<u16>> {
+        keys.iter().find_map(|key| {
+            let line = self.lines.get(*key)?;
+            let port = self.text(key, module)?.parse().ok().filter(|port| *port != 0)?;
+            Some(Found::new(port, line.origin.clone()))
+        })
+    }
+}
+
+/// The ports that a Dropwizard configuration names for its application.
+pub(super) fn ports_of(path: &str, text: &str, keys: &[&str]) -> Vec<Found<u16>> {
+    let lines = yaml(text).into_iter().flatten().filter(|(key, ..)| keys.contains(&key.as_str()));
+    let number = |value: &str| {
+        let default = value.strip_prefix("${").and_then(|rest| rest.strip_suffix('}')).map(|rest| {
+            rest.split_once(":-").or_else(|| rest.split_once(':')).map_or("", |(_, default)| default).to_owned()
+        });
+        default.unwrap_or_else(|| value.to_owned()).parse().ok().filter(|port| *port != 0)
+    };
+    lines
+        .filter_map(|(key, value, line)| Some(Found::new(number(&value)?, Origin::file(path, Some(line), key))))
+        .collect()
+}
+
+type Document = Vec<(String, String, u32)>;
+
+/// Documents of a properties file, which Spring Boot separates by `#---`.
+fn properties(text: &str) -> Vec<Document> {
+    let mut documents = vec![Vec::new()];
+    for (line, number) in text.lines().zip(1u32..) {
+        let word = line.trim();
+        if word == "#---" || word == "!---" {
+            documents.push(Vec::new());
+        } else if let Some((key, value)) = word.split_once(['=', ':']).filter(|_| !word.starts_with(['#', '!']))
+            && let Some(document) = documents.last_mut()
+        {
+            document.push((key.trim().to_lowercase(), value.trim().to_owned(), number));
+        }
+    }
+    documents
+}
+
+/// Documents of a YAML file, as far as block mappings of plain and quoted texts go; an element of a list counts as
+/// part of the mapping that holds the list.
+fn yaml(text: &str) -> Vec<Document> {
+    let mut documents = vec![Vec::new()];
+    let mut levels: Vec<(usize, String)> = Vec::new();
+    for (line, number) in text.lines().zip(1u32..) {
+        if line.starts_with("---") {
+            documents.push(Vec::new());
+            levels.clear();
+            continue;
+        }
+        let mut word = line.trim_start();
+        while let Some(rest) = word.strip_prefix("- ") {
+            word = rest.trim_start();
+        }
+        let indent = line.len() - word.len();
+        let Some((key, value)) = word.split_once(':').filter(|_| !word.starts_with('#')) else { continue };
+        if !(value.is_empty() || value.starts_with(char::is_whitespace)) {
+            continue;
+        }
+        levels.retain(|(depth, _)| *depth < indent);
+        if levels.len() < 32 && key.len() < 200 {
+            levels.push((indent, key.trim().trim_matches(['"', '\'']).to_lowercase()));
+        }
+        let value = value.split(" #").next().unwrap_or_default().trim().trim_matches(['"', '\'']);
+        if !value.is_empty()
+            && let Some(document) = documents.last_mut()
+        {
+            let key = levels.iter().map(|(_, key)| key.as_str()).collect::<Vec<_>>().join(".");
+            document.push((key, value.to_owned(), number));
+        }
+    }
+    documents
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::model::source_tree::SourceTree;
+    use crate::toolchain::manifest::pom::wrapper::Invocation;
+    use proptest::prelude::*;
+
+    fn port(files: &[(&str, &str)]) -> Option<String> {
+        let pom = "<project><artifactId>m</artifactId><properties><p>8123</p></properties></project>";
+        let tree = SourceTree::of_texts(files.iter().copied().chain([("pom.xml", pom)]));
+        let facts = toml::Table::new();
+        let poms = Poms::new(&tree, &facts, Invocation::default(), None);
+        let module = Effective::of(&poms, &poms.load("pom.xml").unwrap().unwrap(), &[]).unwrap();
+        let found = Configuration::of(&poms, &module).port(&["server.port"], &module)?;
+        Some(format!("{} {}", found.value, found.origin))
+    }
+
+    #[test]
+    fn the_port_is_what_the_application_would_take() {
+        let yml = "src/main/resources/application.yml";
+        let table: &[(&[(&str, &str)], &str)] = &[
+            (&[(yml, "server:\n  port: 9000 # x\n")], "9000 src/main/resources/application.yml:2: server.port"),
+            (
+                &[(yml, "server.port: ${PORT:${OTHER:9001}}\n")],
+                "9001 src/main/resources/application.yml:1: server.port",
+            ),
+            (
+                &[(yml, "server:\n  port: ${a.b}\na:\n  b: '9002'\n")],
+                "9002 src/main/resources/application.yml:2: server.port",
+            ),
+            (&[(yml, "server:\n  port: '@p@'\n")], "8123 src/main/resources/application.yml:2: server.port"),
+            (
+                &[(yml, "server.port: 1\n---\nspring:\n  profiles: test\nserver.port: 2\n")],
+                "1 src/main/resources/application.yml:1: server.port",
+            ),
+            (
+                &[
+                    (yml, "spring:\n  profiles:\n    active: dev\nserver:\n  port: 1\n"),
+                    ("src/main/resources/application-dev.yml", "server:\n  port: 2\n"),
+                ],
+                "2 src/main/resources/application-dev.yml:2: server.port",
+            ),
+            (
+                &[(yml, "server.port: 1\n"), ("src/main/resources/config/application.yml", "server.port: 3\n")],
+                "3 src/main/resources/config/application.yml:1: server.port",
+            ),
+            (
+                &[("src/main/resources/application.properties", "# server.port=1\nserver.port = 4\n")],
+                "4 src/main/resources/application.properties:2: server.port",
+            ),
+        ];
+        for (files, expected) in table {
+            assert_eq!(port(files).as_deref(), Some(*expected), "{files:?}");
+        }
+        for nothing in [
+            "server:\n  port: 0\n",
+            "server:\n  port: ${PORT}\n",
+            "# server.port: 1\n",
+            "management:\n  server:\n    port: 2\n",
+            "server.port: ${server.port}\n",
+        ] {
+            assert_eq!(port(&[(yml, nothing)]), None, "{nothing}");
+        }
+    }
+
+    #[test]
+    fn connectors_of_dropwizard() {
+        let text = "server:\n  applicationConnectors:\n    - type: http\n      port: ${PORT:-8081}\n  adminConnectors:\n    - type: http\n      port: 8082\n";
+        let found = ports_of("config.yml", text, &["server.applicationconnectors.port"]);
+        assert_eq!((found.len(), found[0].value, found[0].origin.line), (1, 8081, Some(4)));
+    }
+
+    proptest! {
+        #[test]
+        fn never_panics(text in "([a-z.:=#@${}' -]|\\n|  |---|server|port){0,60}") {
+            let _ = port(&[("src/main/resources/application.yml", &text), ("src/main/resources/application.properties", &text)]);
+        }
+    }
+}

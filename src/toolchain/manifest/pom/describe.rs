@@ -1,0 +1,225 @@
+//! What planning has to know about the application's module and those it needs.
+
+use std::collections::BTreeMap;
+
+use serde_json::{Value, json};
+
+use super::application::Runnable;
+use super::arguments;
+use super::configuration::Configuration;
+use super::container;
+use super::effective::Effective;
+use super::facts;
+use super::jdk;
+use super::maven_version::{self, Maven};
+use super::outside;
+use super::poms::Poms;
+use super::reactor::Reactor;
+use super::source;
+use super::wrapper;
+use crate::model::failure::{Failure, Warning};
+use crate::model::origin::{Decision, Found, Origin};
+use crate::model::source_tree::join;
+use crate::toolchain::findings::{Findings, Inspection, Process};
+use crate::toolchain::version::Demand;
+
+/// The findings of a module, which is built with all that it needs of the reactor.
+///
+/// # Errors
+/// `manifest_invalid` for circular properties.
+pub(super) fn module(
+    inspection: &Inspection<'_>,
+    poms: &Poms<'_>,
+    reactor: &Reactor,
+    path: &str,
+    runnable: Option<&Runnable>,
+) -> Result<Findings, Failure> {
+    let Some(index) = reactor.modules.iter().position(|module| module.pom.path == path) else {
+        return Ok(Findings::default());
+    };
+    let module = &reactor.modules[index];
+    let whole = inspection.library && inspection.module.is_none();
+    let everything = whole || module.packaging == "pom";
+    let closure = if everything { (0..reactor.modules.len()).collect() } else { reactor.closure(index) };
+    let closure: Vec<&Effective> = closure.into_iter().map(|index| &reactor.modules[index]).collect();
+    let root = reactor.modules.first().map_or("", |module| module.pom.directory.as_str());
+
+    let mut findings = Findings::default();
+    let maven = maven_version::choose(poms, root, closure.iter().copied())?;
+    let jdk = jdk::of_modules(poms, &closure, &module.pom.directory, &maven.version)?;
+    (findings.versions, findings.outvoted, findings.warnings) = (jdk.demands, jdk.outvoted, jdk.warnings);
+    let build = build(inspection, poms, reactor, &closure)?;
+    findings.variables = build.variables;
+    findings.extras = build.extras;
+    findings.warnings.extend(build.warnings);
+    findings.decisions.extend(build.switched_off);
+    tool(poms, maven, &mut findings);
+
+    let variables: [(&str, Value); 11] = [
+        ("module_dir", json!(module.pom.directory)),
+        ("build_dir", json!(module.build_directory()?)),
+        ("reactor_root", json!(root)),
+        ("artifact_id", json!(module.artifact)),
+        ("group_id", json!(module.group)),
+        ("version", json!(module.version)),
+        ("packaging", json!(module.packaging)),
+        ("has_distribution_management", json!(module.deployable)),
+        ("final_name", json!(module.final_name()?)),
+        ("multi_module", json!(reactor.modules.len() > 1)),
+        ("jvm_config", json!(wrapper::words(inspection.tree, root, "jvm.config"))),
+    ];
+    findings.variables.extend(variables.into_iter().map(|(key, value)| (key.to_owned(), value)));
+    let origin = runnable.map_or_else(|| Origin::tree(path, "pom.xml"), |runnable| runnable.origin.clone());
+    if !whole {
+        findings.module = Some(Found::new(module.artifact.clone(), origin.clone()));
+    }
+    findings.shape = runnable.map_or_else(String::new, |runnable| runnable.shape.clone());
+    if inspection.library {
+        "library".clone_into(&mut findings.shape);
+    } else {
+        findings.processes.extend(runnable.map(|_| Process { name: "web".to_owned(), command: Vec::new(), origin }));
+        start(poms, module, runnable, &mut findings)?;
+    }
+    Ok(findings)
+}
+
+/// What of the build the whole closure decides.
+#[derive(Default)]
+struct Build {
+    variables: BTreeMap<String, Value>,
+    warnings: Vec<Warning>,
+    switched_off: Vec<Decision>,
+    extras: Vec<Found<String>>,
+}
+
+fn build(
+    inspection: &Inspection<'_>,
+    poms: &Poms<'_>,
+    reactor: &Reactor,
+    closure: &[&Effective],
+) -> Result<Build, Failure> {
+    let mut build = Build::default();
+    let (mut test_jar, mut snapshots, mut git, mut fetches) = (false, false, false, false);
+    let known_git = facts::list(poms.facts, "git_plugins");
+    for one in closure {
+        for extra in jdk::toolchains(one)? {
+            if !build.extras.contains(&extra) {
+                build.extras.push(extra);
+            }
+        }
+        let outside = one.dependencies.iter().filter(|dependency| reactor.provider(one, dependency).is_none());
+        snapshots |= outside
+            .filter_map(|dependency| dependency.text_of("version"))
+            .any(|version| one.expand(version).is_ok_and(|version| version.ends_with("-SNAPSHOT")));
+        snapshots |= one.open
+            && one.lineage.last().and_then(|pom| pom.parent()).is_some_and(|p| p.version.ends_with("-SNAPSHOT"));
+        test_jar |= one.dependencies.iter().any(|dependency| {
+            (dependency.text_of("type") == Some("test-jar") || dependency.text_of("classifier") == Some("tests"))
+                && reactor.provider(one, dependency).is_some()
+        });
+        git |= one.plugins.iter().any(|plugin| known_git.contains(&plugin.artifact.as_str()));
+        fetches |= outside::fetches(poms, one);
+        for decision in outside::switched_off(poms, one, inspection.library) {
+            if build.switched_off.iter().all(|there| there.value != decision.value) {
+                build.switched_off.push(decision);
+            }
+        }
+        for warning in outside::plain_http(one) {
+            if !build.warnings.contains(&warning) {
+                build.warnings.push(warning);
+            }
+        }
+    }
+    let switched_off: Vec<_> = build.switched_off.iter().map(|decision| decision.value.clone()).collect();
+    let variables: [(&str, Value); 5] = [
+        ("has_test_jar_dependency", json!(test_jar)),
+        ("snapshot_dependencies", json!(snapshots)),
+        ("git_plugin", json!(git)),
+        ("fetches", json!(fetches)),
+        ("switched_off", json!(switched_off)),
+    ];
+    build.variables = variables.into_iter().map(|(key, value)| (key.to_owned(), value)).collect();
+    Ok(build)
+}
+
+/// The Maven that builds, with its own demand of the JDK.
+fn tool(poms: &Poms<'_>, maven: Maven, findings: &mut Findings) {
+    findings.variables.insert("maven_version".into(), json!(maven.version));
+    findings.variables.insert("other_maven".into(), json!(maven.asked.as_ref().map(|asked| &asked.value)));
+    findings.warnings.extend(maven.warning);
+    if let Some(asked) = maven.asked {
+        let minimum = facts::rows(poms.facts, "maven_jdk").find(|row| {
+            facts::text(row, "maven").is_some_and(|prefix| super::poms::version_begins(&asked.value, prefix))
+        });
+        let minimum = minimum.and_then(|row| facts::text(row, "minimum")?.parse().ok());
+        findings.versions.extend(minimum.map(|minimum| {
+            let origin = Origin { detail: format!("Maven {} itself", asked.value), ..asked.origin.clone() };
+            Found::new(Demand::AtLeast(minimum), origin)
+        }));
+        findings.decisions.push(Decision {
+            key: "toolchain.tools.maven".into(),
+            value: json!(asked.value),
+            origin: asked.origin,
+            rejected: Vec::new(),
+        });
+    }
+}
+
+/// What the application starts with: its class, arguments, ports, and the container of a war.
+fn start(
+    poms: &Poms<'_>,
+    module: &Effective,
+    runnable: Option<&Runnable>,
+    findings: &mut Findings,
+) -> Result<(), Failure> {
+    let mut set = |key: &str, value: Value| findings.variables.insert(key.to_owned(), value);
+    set("main_class", json!(runnable.and_then(|runnable| runnable.main_class.clone())));
+    set("arguments", json!([]));
+    let opened = facts::list(poms.facts, "run_time_directories");
+    let opened =
+        if runnable.is_some() { source::opened(poms.tree, &module.pom.directory, &opened) } else { Vec::new() };
+    let mut files: Vec<(String, String)> =
+        opened.into_iter().filter_map(|name| Some((join(&module.pom.directory, &name)?, name))).collect();
+    let configuration = Configuration::of(poms, module);
+    findings.ports.extend(configuration.port(&facts::list(poms.facts, "port_keys"), module));
+    if let Some(arguments) = arguments::of(poms, module)?.filter(|_| runnable.is_some()) {
+        set("arguments", json!(arguments.values));
+        files.extend(arguments.file);
+        if findings.ports.is_empty() {
+            findings.ports = arguments.ports;
+        }
+        findings.decisions.push(Decision {
+            key: "runtime.args".into(),
+            value: json!(arguments.values),
+            origin: arguments.origin,
+            rejected: Vec::new(),
+        });
+    }
+    findings.variables.insert("files".into(), json!(files));
+    if runnable.is_some_and(|runnable| runnable.shape == "war") {
+        war(poms, module, findings)?;
+    }
+    Ok(())
+}
+
+fn war(poms: &Poms<'_>, module: &Effective, findings: &mut Findings) -> Result<(), Failure> {
+    // The port is the container's, whatever the application would take by itself.
+    findings.ports.clear();
+    let Some(container) = container::choose(poms, module)? else { return Ok(()) };
+    if let Some(minimum) = container.minimum {
+        let origin =
+            Origin { detail: format!("{}: {}", container.name, container.origin.detail), ..container.origin.clone() };
+        findings.versions.push(Found::new(Demand::AtLeast(minimum), origin));
+    }
+    let root = container::context_root(poms, module)?;
+    let place = root.as_ref().map_or("", |root| root.value.as_str());
+    findings.variables.insert("servlet_container".into(), json!(container.artifact));
+    findings.variables.insert("context_root".into(), json!(place));
+    findings.decisions.push(Decision {
+        key: "entry".into(),
+        value: json!(format!("/{place} on {}", container.name)),
+        origin: container.origin,
+        rejected: Vec::new(),
+    });
+    Ok(())
+}
