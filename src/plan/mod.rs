@@ -51,29 +51,9 @@ pub fn plan(request: &BuildRequest, tree: &SourceTree, catalog: &Catalog) -> Res
     let definition = &toolchain.value.definition;
     let findings = inspect(request, &settings, definition, tree)?;
     let release = release::choose(&settings, definition, &findings, &catalog.as_of)?;
-
     let extras = extras::choose(&settings, &findings, toolchain.value, release.release, catalog)?;
 
-    let mut decisions = vec![Decision {
-        key: "toolchain.name".into(),
-        value: json!(definition.name),
-        origin: toolchain.origin.clone(),
-        rejected: toolchain.rejected.clone(),
-    }];
-    decisions.extend(release.decision.clone());
-    decisions.extend(extras.decision.clone());
-    // A reader that chose among several says so itself, with what lost.
-    let told = findings.decisions.iter().any(|decision| decision.key == "application.module");
-    decisions.extend(findings.module.as_ref().filter(|_| !told).map(|module| Decision {
-        key: "application.module".into(),
-        value: json!(module.value),
-        origin: module.origin.clone(),
-        rejected: Vec::new(),
-    }));
-    // Stated arguments replace those that a reader found.
-    let replaced = |decision: &&Decision| decision.key == "runtime.args" && settings.value.runtime.args.is_some();
-    decisions.extend(findings.decisions.iter().filter(|decision| !replaced(decision)).cloned());
-
+    let mut decisions = decisions(&toolchain, &release, &extras, &findings, &settings);
     let facts = Facts {
         request,
         settings: &settings,
@@ -146,6 +126,36 @@ pub fn plan(request: &BuildRequest, tree: &SourceTree, catalog: &Catalog) -> Res
         host: commands::host(&facts),
         secret_files: commands::secret_files(definition),
     })
+}
+
+/// What was decided before anything is made of it.
+fn decisions(
+    toolchain: &detect::Detected<'_>,
+    release: &release::Chosen<'_>,
+    extras: &extras::Extras,
+    findings: &Findings,
+    settings: &settings::Stated,
+) -> Vec<Decision> {
+    let mut decisions = vec![Decision {
+        key: "toolchain.name".into(),
+        value: json!(toolchain.value.definition.name),
+        origin: toolchain.origin.clone(),
+        rejected: toolchain.rejected.clone(),
+    }];
+    decisions.extend(release.decision.clone());
+    decisions.extend(extras.decision.clone());
+    // A reader that chose among several says so itself, with what lost.
+    let told = findings.decisions.iter().any(|decision| decision.key == "application.module");
+    decisions.extend(findings.module.as_ref().filter(|_| !told).map(|module| Decision {
+        key: "application.module".into(),
+        value: json!(module.value),
+        origin: module.origin.clone(),
+        rejected: Vec::new(),
+    }));
+    // Stated arguments replace those that a reader found.
+    let replaced = |decision: &&Decision| decision.key == "runtime.args" && settings.value.runtime.args.is_some();
+    decisions.extend(findings.decisions.iter().filter(|decision| !replaced(decision)).cloned());
+    decisions
 }
 
 /// Plans, loads what was wanted and plans again until nothing is missing.
