@@ -30,19 +30,21 @@ pub(super) struct Rule {
     pub(super) skip: usize,
     /// Requests that it is done to.
     pub(super) times: usize,
-    /// When it ends by itself.
+    /// How long it lasts from the first request that meets it.
+    pub(super) lasts: Option<Duration>,
+    /// When that is over.
     pub(super) until: Option<Instant>,
 }
 
 impl Rule {
     /// A fault for every request with these words.
     pub(super) fn always(when: &'static [&'static str], fault: Fault) -> Self {
-        Self { when, fault, skip: 0, times: usize::MAX, until: None }
+        Self { when, fault, skip: 0, times: usize::MAX, lasts: None, until: None }
     }
 
-    /// For so long from now.
+    /// For so long from the first request that meets it.
     pub(super) fn during(mut self, time: Duration) -> Self {
-        self.until = Some(Instant::now() + time);
+        self.lasts = Some(time);
         self
     }
 
@@ -111,6 +113,7 @@ impl Proxy {
                 rule.skip -= 1;
                 return None;
             }
+            rule.until = rule.until.or(rule.lasts.map(|lasts| now + lasts));
             rule.times = rule.times.saturating_sub(1);
             let fault = rule.fault.clone();
             state.hits += 1;
