@@ -12,7 +12,7 @@ async fn a_message_is_built_and_reported_once() {
     let mut fleet = Fleet::new(&[]).await;
     let repository = Repository::script("echo one\necho two\n");
     let mut worker = fleet.worker().await;
-    let id = fleet.send(&fleet.message(&repository, json!({}))).await;
+    let id = fleet.send(&repository.message(json!({}))).await;
     let report = fleet.report(&id).await;
     assert_eq!(
         (&report["outcome"], &report["attempt"], &report["worker"]),
@@ -44,12 +44,12 @@ async fn a_second_delivery_repeats_the_report_and_another_body_is_refused() {
     let mut fleet = Fleet::new(&[]).await;
     let repository = Repository::script("date +%N\n");
     let _worker = fleet.worker().await;
-    let message = fleet.message(&repository, json!({}));
+    let message = repository.message(json!({}));
     let id = fleet.send(&message).await;
     let first = fleet.report(&id).await;
     fleet.send(&message).await;
     assert_eq!(fleet.report(&id).await, first);
-    fleet.send(&fleet.message(&repository, json!({ "id": id, "lane": "bulk" }))).await;
+    fleet.send(&repository.message(json!({ "id": id, "lane": "bulk" }))).await;
     let other = fleet.report(&id).await;
     assert_eq!((&other["outcome"], &other["failure"]["code"]), (&json!("rejected"), &json!("id_reused")));
     // The first end stays the one that is repeated.
@@ -66,14 +66,14 @@ async fn what_cannot_be_read_is_reported_once_and_set_aside() {
     let poisons: [(&str, Vec<u8>, &str); 6] = [
         ("not-json", b"{".to_vec(), "is not JSON"),
         ("large", large, "at most"),
-        ("version", fleet.message(&repository, json!({ "version": 2 })).to_string().into_bytes(), "has `version` 2"),
+        ("version", repository.message(json!({ "version": 2 })).to_string().into_bytes(), "has `version` 2"),
         ("missing", b"{\"version\":1,\"id\":\"missing\"}".to_vec(), "missing field"),
         (
             "outside",
-            fleet.message(&repository, json!({ "source": { "directory": "../x" } })).to_string().into_bytes(),
+            repository.message(json!({ "source": { "directory": "../x" } })).to_string().into_bytes(),
             "source.directory",
         ),
-        ("unknown", fleet.message(&repository, json!({ "surprise": 1 })).to_string().into_bytes(), "surprise"),
+        ("unknown", repository.message(json!({ "surprise": 1 })).to_string().into_bytes(), "surprise"),
     ];
     for (id, body, why) in poisons {
         fleet.send_raw(&body, properties(id)).await;
@@ -91,10 +91,10 @@ async fn what_cannot_be_read_is_reported_once_and_set_aside() {
         fleet.until_waiting(queue, 0).await;
     }
     // What can be read but not be done is told by the worker itself.
-    let id = fleet.send(&fleet.message(&repository, json!({ "toolchain": { "name": "cobol" } }))).await;
+    let id = fleet.send(&repository.message(json!({ "toolchain": { "name": "cobol" } }))).await;
     assert_eq!(fleet.report(&id).await["outcome"], "failed");
     let elsewhere = json!({ "source": { "url": "http://127.0.0.1:1/x.git" } });
-    let id = fleet.send(&fleet.message(&repository, elsewhere)).await;
+    let id = fleet.send(&repository.message(elsewhere)).await;
     let report = fleet.report(&id).await;
     assert_eq!((&report["outcome"], &report["failure"]["code"]), (&json!("rejected"), &json!("source_forbidden")));
 }
@@ -105,10 +105,10 @@ async fn only_what_may_pass_is_tried_again() {
     let unavailable = "echo 'Could not transfer artifact: Connection refused'; exit 1\n";
     let (passing, failing) = (Repository::script(unavailable), Repository::script("exit 1\n"));
     let _worker = fleet.worker().await;
-    let id = fleet.send(&fleet.message(&failing, json!({}))).await;
+    let id = fleet.send(&failing.message(json!({}))).await;
     let report = fleet.report(&id).await;
     assert_eq!((&report["attempt"], &report["failure"]["blame"]), (&json!(1), &json!("project")));
-    let id = fleet.send(&fleet.message(&passing, json!({ "lane": "interactive" }))).await;
+    let id = fleet.send(&passing.message(json!({ "lane": "interactive" }))).await;
     let report = fleet.report(&id).await;
     assert_eq!((&report["attempt"], &report["outcome"]), (&json!(3), &json!("failed")));
     assert_eq!(
@@ -131,7 +131,7 @@ async fn a_build_is_cancelled_before_during_and_after() {
     let mut fleet = Fleet::new(&[]).await;
     let (endless, short) = (Repository::script(ENDLESS), Repository::script("true\n"));
     // Before any worker is there, and before the message is.
-    let early = fleet.message(&short, json!({}));
+    let early = short.message(json!({}));
     let id = early["id"].as_str().unwrap().to_owned();
     cancel(&fleet, &id).await;
     cancel(&fleet, &id).await;
@@ -139,12 +139,12 @@ async fn a_build_is_cancelled_before_during_and_after() {
     let _worker = fleet.worker().await;
     cancelled(&fleet.report(&id).await);
     // While it runs.
-    let id = fleet.send(&fleet.message(&endless, json!({}))).await;
+    let id = fleet.send(&endless.message(json!({}))).await;
     fleet.event(&id, |event| event["kind"] == "log").await;
     cancel(&fleet, &id).await;
     cancelled(&fleet.report(&id).await);
     // After its end, which stays.
-    let message = fleet.message(&short, json!({}));
+    let message = short.message(json!({}));
     let id = fleet.send(&message).await;
     assert_eq!(fleet.report(&id).await["outcome"], "succeeded");
     cancel(&fleet, &id).await;
@@ -170,10 +170,10 @@ async fn a_newer_build_takes_the_place_of_an_older_one() {
     let mut repository = Repository::script(ENDLESS);
     let _worker = fleet.worker().await;
     let key = json!({ "supersede": "main" });
-    let old = fleet.send(&fleet.message(&repository, key.clone())).await;
+    let old = fleet.send(&repository.message(key.clone())).await;
     fleet.event(&old, |event| event["kind"] == "log").await;
     repository.commit(&[("build.sh", "true\n")]);
-    let new = fleet.send(&fleet.message(&repository, key)).await;
+    let new = fleet.send(&repository.message(key)).await;
     let reports = [fleet.next_report().await, fleet.next_report().await];
     let of = |id: &str| reports.iter().find(|report| report["id"] == id).unwrap();
     assert_eq!(of(&new)["outcome"], "succeeded");
@@ -189,11 +189,11 @@ async fn a_worker_that_goes_ends_what_runs_or_gives_it_back() {
     let repository = Repository::script(&waits);
     let mut worker = fleet.worker().await;
     // One signal: what runs ends.
-    let id = fleet.send(&fleet.message(&repository, json!({}))).await;
+    let id = fleet.send(&repository.message(json!({}))).await;
     fleet.event(&id, |event| event["kind"] == "log").await;
     worker.signal("TERM");
     worker.says("the worker goes").await;
-    let next = fleet.send(&fleet.message(&repository, json!({}))).await;
+    let next = fleet.send(&repository.message(json!({}))).await;
     std::fs::write(fleet.state().join("go"), "").unwrap();
     assert_eq!(fleet.report(&id).await["outcome"], "succeeded");
     assert_eq!(worker.end().await, Some(0), "{}", worker.log());
@@ -251,7 +251,7 @@ async fn submit_waits_for_the_report() {
     let repository = Repository::script("echo hello\n");
     let _worker = fleet.worker().await;
     let file = fleet.state().join("message.json");
-    let mut message = fleet.message(&repository, json!({ "source": { "revision": "main" } }));
+    let mut message = repository.message(json!({ "source": { "revision": "main" } }));
     message["source"].as_object_mut().unwrap().remove("commit");
     for field in ["id", "version"] {
         message.as_object_mut().unwrap().remove(field);

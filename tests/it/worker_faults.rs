@@ -9,7 +9,7 @@ use crate::support::fleet::{Fleet, Repository, header, json_of, next, properties
 async fn a_build_that_kills_its_workers_is_set_aside() {
     let mut fleet = Fleet::new(&[("AMQP__DELIVERY_LIMIT", "1")]).await;
     let repository = Repository::script("echo begun\nsleep 20\n");
-    let id = fleet.send(&fleet.message(&repository, json!({}))).await;
+    let id = fleet.send(&repository.message(json!({}))).await;
     for _ in 0..2 {
         let mut worker = fleet.worker().await;
         fleet.event(&id, |event| event["kind"] == "log").await;
@@ -38,7 +38,7 @@ async fn a_report_outlives_its_worker_and_the_build_is_not_made_again() {
     let script = format!("echo built >> {place}/builds\nwhile ! test -e {place}/go; do sleep 0.1; done\n");
     let repository = Repository::script(&script);
     let mut worker = fleet.worker().await;
-    let id = fleet.send(&fleet.message(&repository, json!({}))).await;
+    let id = fleet.send(&repository.message(json!({}))).await;
     fleet.event(&id, |event| event["kind"] == "step_started" && event["step"] == "compile").await;
     // Nobody can take the report.
     let reports = fleet.name("reports");
@@ -62,7 +62,7 @@ async fn a_missing_report_queue_is_waited_for() {
     let mut worker = fleet.worker().await;
     let reports = fleet.name("reports");
     fleet.channel.exchange_delete(reports.as_str().into(), ExchangeDeleteOptions::default()).await.unwrap();
-    let id = fleet.send(&fleet.message(&repository, json!({}))).await;
+    let id = fleet.send(&repository.message(json!({}))).await;
     worker.says("a report waits in the outbox").await;
     fleet.declare().await;
     assert_eq!(fleet.report(&id).await["outcome"], "succeeded");
@@ -78,21 +78,21 @@ async fn whoever_asks_may_have_the_answer_sent_to_a_queue_of_its_own() {
     let repository = Repository::script("true\n");
     let _worker = fleet.worker().await;
     let mut answers = fleet.answers().await;
-    let message = fleet.message(&repository, json!({}));
+    let message = repository.message(json!({}));
     let id = message["id"].as_str().unwrap().to_owned();
     let asked = properties(&id).with_correlation_id("c-1".into()).with_reply_to(answers.queue());
     fleet.send_raw(message.to_string().as_bytes(), asked).await;
-    let answer = next(&mut answers).await;
+    let answer = next(&mut answers, fleet.patience).await;
     assert_eq!(json_of(&answer)["id"], json!(id));
     assert_eq!(answer.properties.correlation_id().as_ref().map(ToString::to_string).as_deref(), Some("c-1"));
     assert_eq!(fleet.report(&id).await, json_of(&answer));
     // A queue that has gone keeps nobody waiting.
-    let message = fleet.message(&repository, json!({}));
+    let message = repository.message(json!({}));
     let id = message["id"].as_str().unwrap().to_owned();
     fleet.send_raw(message.to_string().as_bytes(), properties(&id).with_reply_to("gone".into())).await;
     assert_eq!(fleet.report(&id).await["outcome"], "succeeded");
     // One of Slipway's own would read a report as something else.
-    let message = fleet.message(&repository, json!({}));
+    let message = repository.message(json!({}));
     let id = message["id"].as_str().unwrap().to_owned();
     let control = fleet.name("control");
     fleet.send_raw(message.to_string().as_bytes(), properties(&id).with_reply_to(control.as_str().into())).await;
@@ -111,12 +111,12 @@ async fn a_changed_configuration_holds_for_the_next_build_and_a_broken_one_chang
     std::fs::write(&path, format!("{good}\nno = such\n")).unwrap();
     worker.signal("HUP");
     worker.says("the configuration is broken, and the old one stays").await;
-    let id = fleet.send(&fleet.message(&short, json!({}))).await;
+    let id = fleet.send(&short.message(json!({}))).await;
     assert_eq!(fleet.report(&id).await["outcome"], "succeeded");
     std::fs::write(&path, good.replace("[limits]", "[limits]\ntimeout = \"2s\"")).unwrap();
     worker.signal("HUP");
     worker.says("the configuration was read again").await;
-    let id = fleet.send(&fleet.message(&endless, json!({}))).await;
+    let id = fleet.send(&endless.message(json!({}))).await;
     let report = fleet.report(&id).await;
     assert_eq!((&report["outcome"], &report["failure"]["code"]), (&json!("timed_out"), &json!("timed_out")));
 }
@@ -130,7 +130,7 @@ async fn a_deleted_queue_is_followed_when_it_is_there_again() {
     fleet.channel.queue_delete(queue.as_str().into(), lapin::options::QueueDeleteOptions::default()).await.unwrap();
     worker.says("gives no more messages").await;
     fleet.declare().await;
-    let id = fleet.send(&fleet.message(&repository, json!({}))).await;
+    let id = fleet.send(&repository.message(json!({}))).await;
     assert_eq!(fleet.report(&id).await["outcome"], "succeeded");
 }
 

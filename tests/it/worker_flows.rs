@@ -1,6 +1,7 @@
 //! Whole flows through workers: libraries and what depends on them, several JDKs at once, a publish service.
 
 use std::process::Stdio;
+use std::time::Duration;
 
 use serde_json::{Value, json};
 use tokio::io::AsyncWriteExt as _;
@@ -14,7 +15,7 @@ async fn the_publish_service_of_the_examples_gets_its_report() {
     let fleet = Fleet::new(&[]).await;
     let repository = Repository::script("echo hello\n");
     let _worker = fleet.worker().await;
-    let mut request = fleet.message(&repository, json!({}));
+    let mut request = repository.message(json!({}));
     request.as_object_mut().unwrap().remove("id");
     let program = concat!(env!("CARGO_MANIFEST_DIR"), "/examples/publish-service/publish.py");
     // Debian's own Python has the package that Debian installs.
@@ -66,7 +67,11 @@ const SETTINGS: &str = "<settings><mirrors><mirror><id>maven-default-http-blocke
 async fn containers(lanes: &str) -> Fleet {
     let settings = concat!(env!("CARGO_TARGET_TMPDIR"), "/fleet-settings.xml");
     std::fs::write(settings, SETTINGS).unwrap();
-    Fleet::new(&[("BUILD__RUNNER", "container"), ("WORKER__LANES", lanes), ("MIRRORS__MAVEN_SETTINGS", settings)]).await
+    let settings = [("BUILD__RUNNER", "container"), ("WORKER__LANES", lanes), ("MIRRORS__MAVEN_SETTINGS", settings)];
+    let mut fleet = Fleet::new(&settings).await;
+    // Maven downloads its plugins when it runs for the first time.
+    fleet.patience = Duration::from_mins(8);
+    fleet
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -82,7 +87,7 @@ async fn a_library_is_deployed_and_what_depends_on_it_finds_it() {
         ),
     ]);
     let _worker = fleet.worker().await;
-    let id = fleet.send(&fleet.message(&library, json!({}))).await;
+    let id = fleet.send(&library.message(json!({}))).await;
     let report = fleet.report(&id).await;
     assert_eq!(report["outcome"], "succeeded", "{report:#}");
     assert_eq!(report["library"]["coordinates"], json!(format!("com.example.fleet:greeting:{version}")));
@@ -95,7 +100,7 @@ async fn a_library_is_deployed_and_what_depends_on_it_finds_it() {
     let main = MAIN.replace("\"up\"", "greeting.Greeting.TEXT");
     let service =
         Repository::new(&[("pom.xml", &pom("shop", "1.0", "17", &depends)), ("src/main/java/app/Main.java", &main)]);
-    let id = fleet.send(&fleet.message(&service, json!({ "application": { "kind": "service" } }))).await;
+    let id = fleet.send(&service.message(json!({ "application": { "kind": "service" } }))).await;
     let report = fleet.report(&id).await;
     assert_eq!((&report["outcome"], &report["image"]["pushed"]), (&json!("succeeded"), &json!(true)), "{report:#}");
 }
@@ -111,7 +116,7 @@ async fn one_worker_builds_with_two_jdks_at_once() {
     let _worker = fleet.worker().await;
     let mut ids = Vec::new();
     for repository in &repositories {
-        ids.push(fleet.send(&fleet.message(repository, json!({ "application": { "kind": "service" } }))).await);
+        ids.push(fleet.send(&repository.message(json!({ "application": { "kind": "service" } }))).await);
     }
     let reports = [fleet.next_report().await, fleet.next_report().await];
     let of = |id: &str| reports.iter().find(|report| report["id"] == id).unwrap();

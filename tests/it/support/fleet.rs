@@ -20,7 +20,7 @@ use tokio::time::timeout;
 use super::slipway::{PRODUCT_LINE, Slipway};
 use crate::services::{run, service};
 
-/// Nothing in these tests takes longer.
+/// Nothing takes longer, unless a test says so.
 const PATIENCE: Duration = Duration::from_secs(90);
 
 /// A toolchain of tests: runs the repository's own script where the operator chose the host.
@@ -53,6 +53,8 @@ pub(crate) struct Fleet {
     pub(crate) slipway: Slipway,
     pub(crate) prefix: String,
     pub(crate) channel: Channel,
+    /// How long a message is waited for.
+    pub(crate) patience: Duration,
     _connection: Connection,
     events: Consumer,
     reports: Consumer,
@@ -95,7 +97,6 @@ impl Fleet {
              [credentials.broker]\nusername = {user:?}\npassword = {{ file = \"{place}/broker\" }}\nhosts = [{host:?}]\n\
              [amqp]\nurl = \"amqp://{host}/%2f\"\ncredentials = \"broker\"\nprefix = {prefix:?}\n\
              retry_delays = [\"1s\", \"1s\"]\n\
-             [limits]\ndisk = \"64MiB\"\n\
              [worker]\ndirectory = \"{place}/worker\"\nname = \"tester\"\ngrace = \"20s\"\n",
             git = service("SLIPWAY_TEST_GIT"),
             user = service("SLIPWAY_TEST_USER"),
@@ -113,7 +114,17 @@ impl Fleet {
         channel.confirm_select(ConfirmSelectOptions::default()).await.unwrap();
         let (events, reports) = (own_queue(&channel).await, own_queue(&channel).await);
         let seen_events = Mutex::default();
-        Self { slipway, prefix, channel, _connection: connection, events, reports, seen_events, state }
+        Self {
+            slipway,
+            prefix,
+            channel,
+            patience: PATIENCE,
+            _connection: connection,
+            events,
+            reports,
+            seen_events,
+            state,
+        }
     }
 
     /// The name of an exchange or a queue.
@@ -147,19 +158,6 @@ impl Fleet {
         Worker { child, log }
     }
 
-    /// A message for a repository; what differs from the usual is merged in.
-    #[allow(clippy::unused_self, reason = "reads as what a fleet is sent")]
-    pub(crate) fn message(&self, repository: &Repository, differs: Value) -> Value {
-        let mut message = json!({
-            "version": 1,
-            "id": uuid::Uuid::now_v7().to_string(),
-            "source": { "url": repository.url, "commit": repository.commit },
-            "application": { "product_line": PRODUCT_LINE, "name": repository.name, "kind": "library" },
-        });
-        merge(&mut message, differs);
-        message
-    }
-
     /// Sends a message as a publish service would, and gives its id.
     pub(crate) async fn send(&self, message: &Value) -> String {
         let id = message["id"].as_str().unwrap_or_default().to_owned();
@@ -182,7 +180,7 @@ impl Fleet {
 
     /// The next report, whichever build it is of.
     pub(crate) async fn next_report(&mut self) -> Value {
-        json_of(&next(&mut self.reports).await)
+        json_of(&next(&mut self.reports, self.patience).await)
     }
 
     /// The report of a build, which has to be the next one.
@@ -201,7 +199,7 @@ impl Fleet {
     /// Reads events of a build until one is as wanted; gives that one.
     pub(crate) async fn event(&mut self, id: &str, wanted: impl Fn(&Value) -> bool) -> Value {
         loop {
-            let event = json_of(&next(&mut self.events).await);
+            let event = json_of(&next(&mut self.events, self.patience).await);
             self.seen_events.lock().unwrap().push(event.clone());
             if event["id"] == id && wanted(&event) {
                 return event;
@@ -320,6 +318,18 @@ impl Repository {
         Self::new(&[("build.sh", text)])
     }
 
+    /// A message that asks for its build; what differs from the usual is merged in.
+    pub(crate) fn message(&self, differs: Value) -> Value {
+        let mut message = json!({
+            "version": 1,
+            "id": uuid::Uuid::now_v7().to_string(),
+            "source": { "url": self.url, "commit": self.commit },
+            "application": { "product_line": PRODUCT_LINE, "name": self.name, "kind": "library" },
+        });
+        merge(&mut message, differs);
+        message
+    }
+
     /// A commit more.
     pub(crate) fn commit(&mut self, files: &[(&str, &str)]) {
         let work = self.work.path();
@@ -372,8 +382,8 @@ async fn own_queue(channel: &Channel) -> Consumer {
 }
 
 /// The next message of a queue.
-pub(crate) async fn next(consumer: &mut Consumer) -> Delivery {
-    let delivery = timeout(PATIENCE, consumer.next()).await.expect("a message comes in time");
+pub(crate) async fn next(consumer: &mut Consumer, patience: Duration) -> Delivery {
+    let delivery = timeout(patience, consumer.next()).await.expect("a message comes in time");
     let delivery = delivery.expect("the queue stays").expect("the connection stays");
     delivery.ack(BasicAckOptions::default()).await.unwrap();
     delivery
