@@ -217,7 +217,8 @@ fn versions(file: &str, found: &[Directive]) -> Result<Vec<Found<Demand>>, Failu
     for verb in ["toolchain", "go"] {
         let one = single(found, verb).map_err(|bad| invalid(file, bad.line, &bad.why))?;
         let Some((text, line)) = one.filter(|(text, _)| (verb, *text) != ("toolchain", "default")) else { continue };
-        let number = if verb == "go" { Some(text) } else { text.strip_prefix("go") };
+        // Only a toolchain has a suffix of its maker's.
+        let number = if verb == "go" { Some(text).filter(|text| !text.contains('-')) } else { text.strip_prefix("go") };
         let version = number.and_then(release).ok_or_else(|| {
             let text: String = text.chars().take(40).collect();
             invalid(file, line, &format!("`{verb} {text}` names no Go release"))
@@ -227,10 +228,11 @@ fn versions(file: &str, found: &[Directive]) -> Result<Vec<Found<Demand>>, Failu
     Ok(demands)
 }
 
-/// `1.22`, `1.22.5`, `1.23rc1`, `1.22.5-corp`: the numbers in front.
+/// `1.22`, `1.22.5`, `1.23rc1`, `1.22.5-corp`: the numbers in front; `1` and `1.021` are none (Go Toolchains, "Go versions").
 fn release(text: &str) -> Option<Version> {
     let numbers = text.find(|c: char| !c.is_ascii_digit() && c != '.').unwrap_or(text.len());
     let (numbers, suffix) = text.split_at(numbers);
     let known = suffix.is_empty() || ["rc", "beta", "alpha", "-"].iter().any(|start| suffix.starts_with(start));
-    numbers.parse().ok().filter(|_| known)
+    let padded = numbers.split('.').any(|number| number.len() > 1 && number.starts_with('0'));
+    numbers.parse().ok().filter(|version: &Version| known && !padded && version.parts().len() > 1)
 }
