@@ -116,7 +116,7 @@ fn manifest(numbers: &mut Numbers) -> Module {
         module.line("require (\n\texample.com/a v1.0.0\n\texample.com/b/v2 v2.3.4 // indirect\n)");
     });
     module.maybe(numbers, "require line", |module, _| {
-        module.line("require example.com/c v0.0.0-20240101000000-0123456789ab")
+        module.line("require example.com/c v0.0.0-20240101000000-0123456789ab");
     });
     module.maybe(numbers, "replace", |module, numbers| {
         module.line(numbers.pick(&[
@@ -206,10 +206,10 @@ fn sources(numbers: &mut Numbers) -> Module {
         module.file("nested/cmd/main.go", MAIN);
     });
     module.maybe(numbers, "cgo in the program", |module, _| {
-        module.file("lib/c.go", "package lib\n\n// int one() { return 1; }\nimport \"C\"\n")
+        module.file("lib/c.go", "package lib\n\n// int one() { return 1; }\nimport \"C\"\n");
     });
     module.maybe(numbers, "cgo beside the program", |module, _| {
-        module.file("beside/c.go", "package beside\n\nimport \"C\"\n")
+        module.file("beside/c.go", "package beside\n\nimport \"C\"\n");
     });
     module.maybe(numbers, "embedded files", |module, numbers| {
         let pattern = numbers.pick(&[

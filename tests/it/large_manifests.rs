@@ -12,8 +12,11 @@ const LARGE: usize = 4 * SMALL;
 /// How much more the large one may take: 4 is in proportion, 16 would be its square.
 const AT_MOST: f64 = 10.0;
 
+/// File, start, repeated part, and the files beside it.
+type Text = (&'static str, &'static str, &'static str, &'static [(&'static str, &'static str)]);
+
 /// Texts that grow: a file's name, what stands before, what is repeated, and the other files that make it looked at.
-const TEXTS: &[(&str, &str, &str, &[(&str, &str)])] = &[
+const TEXTS: &[Text] = &[
     ("go.mod", "module example.com/a\n\ngo 1.26\n\nrequire (\n", "\texample.com/b v1.0.0\n", &[("main.go", MAIN)]),
     ("go.mod", "module example.com/a\n\ngo 1.26\n", "(", &[("main.go", MAIN)]),
     ("go.work", "go 1.26\n", "use ./a\n", &[("go.mod", MOD), ("main.go", MAIN)]),
