@@ -206,6 +206,9 @@ fn toolchain(files: &Files, name: &str) -> Result<Toolchain, Failure> {
         let table: toml::Table = parse(files, &facts)?;
         definition.facts.extend(table.get("facts").and_then(toml::Value::as_table).cloned().unwrap_or(table));
     }
+    for file in definition.programs.values_mut() {
+        text(files, &format!("toolchains/{name}/{file}"))?.clone_into(file);
+    }
     let dockerfile = format!("toolchains/{name}/Dockerfile.tera");
     let dockerfile =
         files.contains_key(&dockerfile).then(|| text(files, &dockerfile).map(str::to_owned)).transpose()?;

@@ -219,6 +219,9 @@ pub struct PlannedStep {
     pub command: Vec<String>,
     /// Working directory, below `/workspace`.
     pub workdir: String,
+    /// The image it runs in, where that is not the toolchain's.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub image: Option<String>,
     /// Environment.
     pub env: BTreeMap<String, String>,
     /// What it may reach.

@@ -194,7 +194,7 @@ fn command(build: Build<'_>, planned: &PlannedStep, left: Duration) -> Result<Co
         workdir: PathBuf::from(&planned.workdir),
         env,
         network: planned.network,
-        image: plan.toolchain.image.clone().unwrap_or_default(),
+        image: planned.image.clone().or_else(|| plan.toolchain.image.clone()).unwrap_or_default(),
         workspace: workspace.source(),
         caches,
         files,

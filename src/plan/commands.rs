@@ -15,11 +15,13 @@ use crate::model::source_tree::join;
 use crate::toolchain::definition::{Definition, SecretFile, StepDefinition};
 
 /// The commands, in order.
-pub(super) fn steps(facts: &Facts<'_>, context: &Value) -> Result<Vec<PlannedStep>, Failure> {
+///
+/// `run_image` is the image that the application will run in; none for a library.
+pub(super) fn steps(facts: &Facts<'_>, context: &Value, run_image: Option<&str>) -> Result<Vec<PlannedStep>, Failure> {
     let definition = &facts.toolchain.definition;
     let mut steps = Vec::new();
     for step in &definition.steps {
-        if !template::holds(step.condition.as_deref(), context)? {
+        if step.in_run_image && run_image.is_none() || !template::holds(step.condition.as_deref(), context)? {
             continue;
         }
         let mut env = template::map(&definition.env, context)?;
@@ -34,6 +36,7 @@ pub(super) fn steps(facts: &Facts<'_>, context: &Value) -> Result<Vec<PlannedSte
         steps.push(PlannedStep {
             step: step.step,
             command: template::arguments(&step.command, context)?,
+            image: run_image.filter(|_| step.in_run_image).map(str::to_owned),
             workdir: workdir(step.workdir.as_deref(), facts, context)?,
             env,
             network: step.network,

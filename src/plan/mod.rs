@@ -65,7 +65,6 @@ pub fn plan(request: &BuildRequest, tree: &SourceTree, catalog: &Catalog) -> Res
         extras: &extras,
     };
     let context = facts.context();
-    let steps = commands::steps(&facts, &context)?;
     let mut warnings = settings.warnings.clone();
     warnings.extend(toolchain.warnings.clone());
     warnings.extend(findings.warnings.clone());
@@ -79,6 +78,10 @@ pub fn plan(request: &BuildRequest, tree: &SourceTree, catalog: &Catalog) -> Res
         Some(made) => (made.process, Some(made.image), Some(made.dockerfile), made.bases),
         None => (None, None, None, Vec::new()),
     };
+    let steps = commands::steps(&facts, &context, image.as_ref().map(|image| image.base.as_str()))?;
+    let mut texts = template::map(&definition.texts, &context)?;
+    texts.extend(definition.programs.clone());
+    texts.extend(findings.files.clone());
     let mut include = settings.value.include.clone();
     include.extend(definition.image.iter().flat_map(|image| image.keep.clone()));
     include.extend(findings.include.clone());
@@ -122,7 +125,7 @@ pub fn plan(request: &BuildRequest, tree: &SourceTree, catalog: &Catalog) -> Res
         container_only: definition.container_only,
         outputs: definition.outputs.clone(),
         files: definition.files.clone(),
-        texts: template::map(&definition.texts, &context)?,
+        texts,
         host: commands::host(&facts),
         secret_files: commands::secret_files(definition),
     })
@@ -248,6 +251,7 @@ fn inspect(
         process: application.process.as_deref(),
         command_given: settings.value.runtime.command.is_some() || !settings.value.processes.is_empty(),
         library: request.kind == Kind::Library,
+        extras: toolchain.extras.as_deref().unwrap_or_default(),
         args: toolchain.args.as_deref().unwrap_or_default(),
         facts: &facts,
     })

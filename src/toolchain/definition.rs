@@ -64,6 +64,9 @@ pub struct Definition {
     pub extra: Option<Extra>,
     /// Where a machine has it, for the host runner.
     pub host: Option<Host>,
+    /// Where commands see a program of the toolchain's folder, and its file's name; the catalogue puts its text here.
+    #[serde(default)]
+    pub programs: BTreeMap<String, String>,
     /// Where commands of one step see a file with credentials, and what it is made of.
     #[serde(default)]
     pub secret_files: BTreeMap<String, SecretFile>,
@@ -226,6 +229,9 @@ pub struct StepDefinition {
     /// Whether the build goes on when the command fails.
     #[serde(default)]
     pub may_fail: bool,
+    /// Whether it runs in the image that the application will run in; a library has none and leaves it out.
+    #[serde(default)]
+    pub in_run_image: bool,
     /// How the command runs without a network when all it needs is in the cache.
     pub offline: Option<Offline>,
 }

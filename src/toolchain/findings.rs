@@ -27,6 +27,8 @@ pub struct Inspection<'a> {
     pub command_given: bool,
     /// Whether a library is asked for: then nothing has to start.
     pub library: bool,
+    /// `toolchain.extras`.
+    pub extras: &'a [String],
     /// `toolchain.args`.
     pub args: &'a [String],
     /// The toolchain's `[facts]` table: knowledge of the ecosystem as data.
@@ -60,6 +62,8 @@ pub struct Findings {
     pub ports: Vec<Found<u16>>,
     /// Patterns of files that the application needs although the toolchain leaves them out of images.
     pub include: Vec<String>,
+    /// Texts that commands see as files, by where they see them.
+    pub files: BTreeMap<String, String>,
     /// Decisions of the reader that are worth showing.
     pub decisions: Vec<Decision>,
     /// What people should know.

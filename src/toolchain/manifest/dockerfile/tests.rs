@@ -16,6 +16,7 @@ fn inspect(text: &str, facts: &str) -> Result<Findings, Failure> {
         process: None,
         command_given: false,
         library: false,
+        extras: &[],
         args: &[],
         facts: &facts,
     })

@@ -37,6 +37,7 @@ impl Ask<'_> {
             process: None,
             command_given: self.command_given,
             library: self.library,
+            extras: &[],
             args: &[],
             facts: &facts,
         });

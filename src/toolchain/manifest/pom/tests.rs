@@ -20,6 +20,7 @@ fn inspection<'a>(tree: &'a SourceTree, facts: &'a toml::Table) -> Inspection<'a
         process: None,
         command_given: false,
         library: false,
+        extras: &[],
         args: &[],
         facts,
     }

@@ -11,6 +11,11 @@ use super::text::below;
 pub(super) enum Framework {
     Flask,
     FastApi,
+    Starlette,
+    Quart,
+    Litestar,
+    Falcon,
+    Bottle,
 }
 
 impl Framework {
@@ -19,13 +24,32 @@ impl Framework {
         match self {
             Self::Flask => "flask",
             Self::FastApi => "fastapi",
+            Self::Starlette => "starlette",
+            Self::Quart => "quart",
+            Self::Litestar => "litestar",
+            Self::Falcon => "falcon",
+            Self::Bottle => "bottle",
         }
+    }
+
+    /// Every one, the more specific before what it is made of.
+    pub(super) const ALL: [Self; 7] =
+        [Self::Flask, Self::FastApi, Self::Starlette, Self::Quart, Self::Litestar, Self::Falcon, Self::Bottle];
+
+    /// Whether servers speak ASGI with it.
+    pub(super) fn asgi(self) -> bool {
+        matches!(self, Self::FastApi | Self::Starlette | Self::Quart | Self::Litestar)
     }
 
     fn of_constructor(dotted: &str) -> Option<Self> {
         match dotted {
             "flask.Flask" | "flask.app.Flask" => Some(Self::Flask),
             "fastapi.FastAPI" | "fastapi.applications.FastAPI" => Some(Self::FastApi),
+            "starlette.applications.Starlette" => Some(Self::Starlette),
+            "quart.Quart" => Some(Self::Quart),
+            "litestar.Litestar" | "litestar.app.Litestar" => Some(Self::Litestar),
+            "falcon.App" | "falcon.API" => Some(Self::Falcon),
+            "bottle.Bottle" => Some(Self::Bottle),
             _ => None,
         }
     }
@@ -34,15 +58,17 @@ impl Framework {
     /// Discovery", the `FastAPI` CLI's default paths.
     fn discovered(self) -> &'static [&'static str] {
         match self {
-            Self::Flask => &["wsgi.py", "app.py", "app/__init__.py"],
-            Self::FastApi => &["main.py", "app.py", "api.py", "app/main.py", "app/app.py", "app/api.py"],
+            Self::Flask | Self::Quart | Self::Falcon | Self::Bottle => &["wsgi.py", "app.py", "app/__init__.py"],
+            Self::FastApi | Self::Starlette | Self::Litestar => {
+                &["main.py", "app.py", "api.py", "app/main.py", "app/app.py", "app/api.py"]
+            }
         }
     }
 
     fn preferred_names(self) -> &'static [&'static str] {
         match self {
-            Self::Flask => &["app", "application"],
             Self::FastApi => &["app", "api"],
+            _ => &["app", "application"],
         }
     }
 }
@@ -78,7 +104,10 @@ impl Candidate<'_> {
 pub(super) fn candidates<'a>(sources: &Sources<'a>, allowed: &[Framework]) -> (Vec<Candidate<'a>>, Vec<Candidate<'a>>) {
     let search = Search { sources, allowed, left: Cell::new(MAX_STEPS) };
     let (mut found, mut unusable): (Vec<Candidate<'a>>, Vec<Candidate<'a>>) = (Vec::new(), Vec::new());
-    for (file, module) in &sources.modules {
+    // What runs migrations makes an application of its own, which serves nothing.
+    let migrates =
+        |module: &Module| module.imported.iter().any(|name| name == "alembic" || name.starts_with("alembic."));
+    for (file, module) in sources.modules.iter().filter(|(_, module)| !migrates(module)) {
         let (root, dotted) = sources.import_name(file);
         let candidate = |framework, name: &str, factory, line, source| Candidate {
             framework,

@@ -2,13 +2,17 @@
 
 use serde_json::{Value, json};
 
+use super::groups;
+use super::lock::{self, Lock};
+use super::marker::Environment;
 use super::pyproject::{self, Pyproject};
-use super::requirement::Requirement;
+use super::requirement::{Requirement, normalise};
 use super::requirements;
 use super::text::{below, inside};
 use crate::model::failure::{Failure, FailureCode, Warning};
-use crate::model::origin::{Decision, Origin, Rejected};
+use crate::model::origin::{Decision, Found, Origin, Rejected};
 use crate::model::source_tree::SourceTree;
+use crate::toolchain::findings::Inspection;
 
 /// Requirements files in the order of preference, relative to the application's directory.
 pub(super) const FILES: [&str; 5] = [
@@ -22,7 +26,7 @@ pub(super) const FILES: [&str; 5] = [
 /// What is installed and how.
 #[derive(Debug, Clone, Default)]
 pub(super) struct Dependencies {
-    /// `requirements`, `project`, `dependencies` (a list without a package) or `none`.
+    /// `requirements`, `lock`, `project`, `dependencies` (a list without a package) or `none`.
     pub(super) install: &'static str,
     /// The files given to `pip install -r`, relative to the application's directory.
     pub(super) files: Vec<String>,
@@ -35,6 +39,14 @@ pub(super) struct Dependencies {
     pub(super) editable: bool,
     /// Whether the project's own package is installed beside the requirements, which hold its dependencies.
     pub(super) package: bool,
+    /// The project's name.
+    pub(super) project: String,
+    /// The commands that installing the project brings.
+    pub(super) scripts: Vec<Found<String>>,
+    /// Locked distributions with their hashes, as a requirements file.
+    pub(super) locked: String,
+    /// Locked distributions that no hash can check: commits and directories.
+    pub(super) unlocked: String,
     pub(super) decisions: Vec<Decision>,
     pub(super) warnings: Vec<Warning>,
 }
@@ -66,15 +78,22 @@ impl Dependencies {
 ///
 /// # Errors
 /// `manifest_invalid` for one that cannot be read, `source_unusable` where only a lock or a misspelt file is there.
-pub(super) fn read(tree: &SourceTree, directory: &str) -> Result<(Dependencies, Option<Pyproject>), Failure> {
+pub(super) fn read(inspection: &Inspection<'_>) -> Result<(Dependencies, Option<Pyproject>), Failure> {
+    let (tree, directory) = (inspection.tree, inspection.directory);
     let pyproject_path = inside(directory, "pyproject.toml");
-    let pyproject = pyproject::read(tree, &pyproject_path)?;
+    let pyproject = pyproject::read(tree, &pyproject_path, inspection.facts)?;
     let project = pyproject.as_ref().filter(|found| found.project.is_some());
     let there: Vec<&str> = FILES.into_iter().filter(|name| tree.has_file(&inside(directory, name))).collect();
+    let environment = Environment::of(inspection.facts);
+    let (production, extras) = (groups::production(inspection.facts), asked_extras(inspection, project)?);
+    let asked = lock::Asked { project, extras: &extras, production: &production, environment: &environment };
+    let lock = if there.is_empty() { lock::read(tree, directory, &asked)? } else { None };
     let mut found = if let Some((first, others)) = there.split_first() {
         from_requirements(tree, directory, first, others, project)?
+    } else if let Some(lock) = lock {
+        from_lock(lock, project)
     } else if let Some(project) = project {
-        from_project(tree, directory, &pyproject_path, project)
+        from_project(&pyproject_path, project, &extras)
     } else if let Some(setup) =
         ["setup.py", "setup.cfg"].into_iter().find(|name| tree.has_file(&inside(directory, name)))
     {
@@ -92,6 +111,11 @@ pub(super) fn read(tree: &SourceTree, directory: &str) -> Result<(Dependencies, 
         // A script without any manifest may import what it likes; the image holds Python alone.
         Dependencies { install: "none", ..Dependencies::default() }
     };
+    // A command is only there where the project is installed as a package.
+    if let Some(project) = project.filter(|_| found.editable || found.package) {
+        found.project.clone_from(&project.name);
+        found.scripts.clone_from(&project.scripts);
+    }
     found.warnings.extend(pyproject.iter().flat_map(|p| p.warnings.iter().cloned()).filter(|_| there.is_empty()));
     Ok((found, pyproject))
 }
@@ -141,6 +165,7 @@ fn from_requirements(
         package,
         decisions: vec![decision],
         warnings: read.warnings,
+        ..Dependencies::default()
     })
 }
 
@@ -148,36 +173,51 @@ fn lost(value: Value, origin: Origin, winner: &str) -> Rejected {
     Rejected { value, origin, why: format!("`{winner}` is there, and its form is what pip installs") }
 }
 
-fn from_project(tree: &SourceTree, directory: &str, path: &str, project: &Pyproject) -> Dependencies {
-    let install = if project.packaged { "project" } else { "dependencies" };
-    let origin = project.project.clone().unwrap_or_else(|| Origin::tree(path, "project"));
-    let locks = ["uv.lock", "poetry.lock", "pdm.lock", "Pipfile.lock"];
-    let lock = locks.into_iter().find(|name| tree.has_file(&inside(directory, name)));
-    let warnings = lock.map(|name| {
-        let message =
-            format!("`{name}` is not obeyed: the newest versions that `pyproject.toml` allows are installed.");
-        Warning::new("lock_not_obeyed", message, format!("Commit what `{}` writes.", export(name)))
-            .at(inside(directory, name), None)
-    });
+/// The extras that are asked for, which the project has to know.
+fn asked_extras(inspection: &Inspection<'_>, project: Option<&Pyproject>) -> Result<Vec<String>, Failure> {
+    let asked: Vec<String> = inspection.extras.iter().map(|extra| normalise(extra)).collect();
+    let Some(project) = project.filter(|project| !project.dynamic) else { return Ok(asked) };
+    match asked.iter().find(|extra| !project.extras.contains_key(*extra)) {
+        Some(unknown) => Err(Failure::new(FailureCode::PlanInvalid, format!("the project has no extra `{unknown}`"))
+            .hint("set `toolchain.extras` to some of those that are named")
+            .candidates(project.extras.keys().cloned())),
+        None => Ok(asked),
+    }
+}
+
+/// Everything is pinned by the lock, so nothing is left to resolve.
+fn from_lock(lock: Lock, project: Option<&Pyproject>) -> Dependencies {
+    let count = lock.distributions.len();
+    let origin = Origin::tree(&lock.path, format!("{count} distribution{} locked", if count == 1 { "" } else { "s" }));
+    let decision = Decision { key: "install".into(), value: json!(lock.path), origin, rejected: Vec::new() };
+    let package = project.is_some_and(|project| project.packaged);
+    let (locked, unlocked) = lock.requirements();
     Dependencies {
-        install,
-        inputs: vec![path.to_owned()],
-        list: project.dependencies.clone(),
-        incomplete: project.dynamic,
-        editable: project.packaged,
-        decisions: vec![Decision { key: "install".into(), value: json!(install), origin, rejected: Vec::new() }],
-        warnings: warnings.into_iter().collect(),
+        install: "lock",
+        inputs: vec![lock.path.clone()],
+        list: lock.list(),
+        locked,
+        unlocked,
+        package,
+        decisions: vec![decision],
+        warnings: lock.warnings,
         ..Dependencies::default()
     }
 }
 
-/// The command that writes a lock in the form that pip installs.
-fn export(lock: &str) -> &'static str {
-    match lock {
-        "uv.lock" => "uv export --format requirements-txt --no-dev --no-emit-project --output-file requirements.txt",
-        "poetry.lock" => "poetry export --format requirements.txt --output requirements.txt",
-        "pdm.lock" => "pdm export --prod --format requirements --output requirements.txt",
-        _ => "pipenv requirements > requirements.txt",
+fn from_project(path: &str, project: &Pyproject, extras: &[String]) -> Dependencies {
+    let install = if project.packaged { "project" } else { "dependencies" };
+    let origin = project.project.clone().unwrap_or_else(|| Origin::tree(path, "project"));
+    let mut list = project.dependencies.clone();
+    list.extend(extras.iter().filter_map(|extra| project.extras.get(extra)).flatten().cloned());
+    Dependencies {
+        install,
+        inputs: vec![path.to_owned()],
+        list,
+        incomplete: project.dynamic,
+        editable: project.packaged,
+        decisions: vec![Decision { key: "install".into(), value: json!(install), origin, rejected: Vec::new() }],
+        ..Dependencies::default()
     }
 }
 
@@ -186,17 +226,12 @@ fn nothing_installable(tree: &SourceTree, directory: &str) -> Result<(), Failure
     let unusable = |name: &str, message: String, hint: String| {
         Err(Failure::new(FailureCode::SourceUnusable, message).hint(hint).at(inside(directory, name), None))
     };
-    for name in ["Pipfile.lock", "Pipfile", "poetry.lock", "uv.lock", "pdm.lock"] {
-        if tree.has_file(&inside(directory, name)) {
-            return unusable(
-                name,
-                format!(
-                    "`{}` is the only list of dependencies, and pip cannot install from it.",
-                    inside(directory, name)
-                ),
-                format!("Run `{}` and commit the file.", export(name)),
-            );
-        }
+    if tree.has_file(&inside(directory, "Pipfile")) {
+        return unusable(
+            "Pipfile",
+            format!("`{}` has no lock beside it.", inside(directory, "Pipfile")),
+            "Run `pipenv lock` and commit `Pipfile.lock`.".to_owned(),
+        );
     }
     for name in ["environment.yml", "environment.yaml"] {
         if tree.has_file(&inside(directory, name)) {

@@ -62,7 +62,7 @@ pub(super) fn find(sources: &Sources<'_>, prefers_asgi: bool, stated: Option<&st
         let (module, object) = dotted.rsplit_once('.')?;
         Some(Found::new(format!("{module}:{object}"), Origin::file(file, Some(a.line), key)))
     });
-    let found: Vec<Found<String>> = list.iter().map(|object| object.entry(root)).collect();
+    let found: Vec<Found<String>> = list.iter().map(Object::entry).collect();
     let by_statement =
         found.iter().find(|f| stated.is_some_and(|s| f.value == s || f.value.split(':').next() == Some(s)));
     let entry = match (by_statement, &found[..], configured) {
@@ -83,7 +83,7 @@ pub(super) fn find(sources: &Sources<'_>, prefers_asgi: bool, stated: Option<&st
     let settings = entry.origin.path.as_deref().and_then(|file| settings_of(sources, file)).or(settings);
     let files = settings.as_ref().map(|found| settings_files(sources, &found.value, root)).unwrap_or_default();
     Ok(Some(Django {
-        root: root.to_owned(),
+        root: list.iter().find(|o| Some(o.file) == entry.origin.path.as_deref()).map_or(root, |o| &o.root).to_owned(),
         manage: manage.map(str::to_owned),
         entry,
         asgi: has_asgi,
@@ -96,11 +96,13 @@ struct Object<'a> {
     file: &'a str,
     name: String,
     line: u32,
+    /// The directory on the import path.
+    root: String,
 }
 
 impl Object<'_> {
-    fn entry(&self, root: &str) -> Found<String> {
-        let module = below(root, self.file).trim_end_matches(".py").replace('/', ".");
+    fn entry(&self) -> Found<String> {
+        let module = below(&self.root, self.file).trim_end_matches(".py").replace('/', ".");
         Found::new(format!("{module}:{}", self.name), Origin::file(self.file, Some(self.line), self.name.clone()))
     }
 }
@@ -120,10 +122,28 @@ fn objects<'s>(sources: &'s Sources<'_>, root: &'s str, name: &'s str, import: &
         let object =
             ["application", "app"].iter().find_map(|name| module.assignments.iter().find(|a| a.target == *name));
         if let Some(object) = object.filter(|_| django) {
-            found.push(Object { file, name: object.target.clone(), line: object.line });
+            let root = import_root(sources, file, root);
+            found.push(Object { file, name: object.target.clone(), line: object.line, root });
         }
     }
     found
+}
+
+/// The directory above a module from which the settings that it names can be imported; `root` where there is none.
+///
+/// `manage.py` need not lie there: it may put the directory on the path itself.
+fn import_root(sources: &Sources<'_>, file: &str, root: &str) -> String {
+    let Some(settings) = settings_of(sources, file) else { return root.to_owned() };
+    let path = settings.value.replace('.', "/");
+    let holds = |base: &str| {
+        let module = inside(base, &path);
+        sources.tree.has_file(&format!("{module}.py")) || sources.tree.has_file(&inside(&module, "__init__.py"))
+    };
+    let mut at = parent(file);
+    while at.len() > root.len() && !holds(at) {
+        at = parent(at);
+    }
+    if at.len() >= root.len() && holds(at) { at.to_owned() } else { root.to_owned() }
 }
 
 /// `os.environ.setdefault("DJANGO_SETTINGS_MODULE", "shop.settings")`.

@@ -5,13 +5,16 @@ use std::collections::BTreeMap;
 use serde_json::json;
 
 use super::application::{self, Candidate, Framework};
+use super::command;
 use super::dependencies::Dependencies;
 use super::django;
 use super::layout::Sources;
 use super::script::{self, Script};
+use super::server;
 use super::text::{below, inside};
 use crate::model::failure::{Failure, FailureCode};
 use crate::model::origin::{Decision, Found, Origin, Rejected};
+use crate::model::source_tree::parent;
 use crate::toolchain::findings::Inspection;
 
 /// What starts.
@@ -22,6 +25,8 @@ pub(super) struct Entry {
     /// `shop.main:app`, `shop:create_app()`, or a script relative to the application's directory.
     pub(super) name: String,
     pub(super) origin: Origin,
+    /// How it starts where no server imports it.
+    pub(super) command: Vec<String>,
     /// For an object that a server imports: whether it is a factory, whether it is ASGI.
     pub(super) served: Option<(bool, bool)>,
     pub(super) image_env: BTreeMap<String, Found<String>>,
@@ -30,6 +35,17 @@ pub(super) struct Entry {
     /// `manage.py`, relative to the application's directory.
     pub(super) manage: Option<String>,
     pub(super) collectstatic: bool,
+}
+
+impl Entry {
+    /// The module that its server imports, or the script whose main guard keeps it from starting.
+    pub(super) fn imported(&self) -> Option<&str> {
+        match self.served {
+            Some(_) => self.name.split(':').next(),
+            None => Some(self.name.as_str())
+                .filter(|name| self.framework == "script" && name.rsplit('.').next() == Some("py")),
+        }
+    }
 }
 
 /// Finds what starts; `None` only where somebody else says how it starts.
@@ -63,8 +79,7 @@ fn search(
             return Ok(Some(django_entry(sources, found)));
         }
     }
-    let allowed: Vec<Framework> =
-        [Framework::Flask, Framework::FastApi].into_iter().filter(|f| dependencies.may_have(f.name())).collect();
+    let allowed: Vec<Framework> = Framework::ALL.into_iter().filter(|f| dependencies.may_have(f.name())).collect();
     let (candidates, _) = application::candidates(sources, &allowed);
     let tornado = if dependencies.may_have("tornado") { script::tornado(sources) } else { Vec::new() };
     if let Some(stated) = inspection.module {
@@ -73,10 +88,16 @@ fn search(
     if !candidates.is_empty() {
         return choose(inspection, sources, &candidates).map(Some);
     }
+    if dependencies.may_have("streamlit")
+        && let Some(page) = script::streamlit(sources)
+    {
+        return Ok(Some(script_entry(sources, "streamlit", &page)));
+    }
     let (framework, scripts) =
         if tornado.is_empty() { ("script", script::guarded(sources)) } else { ("tornado", tornado) };
     match &scripts[..] {
-        [] => Ok(None),
+        [] => Ok(command::find(inspection, dependencies)?
+            .or_else(|| script::package(sources).map(|s| script_entry(sources, "script", &s)))),
         [only] => Ok(Some(script_entry(sources, framework, only))),
         several => Err(ambiguous(
             several.iter().map(|s| (below(sources.directory, s.file).to_owned(), s.file, s.line)).collect(),
@@ -167,7 +188,8 @@ fn stated_entry(
             framework: framework.name(),
             name: stated.to_owned(),
             origin: Origin::tree(file, "the module that `application.module` names"),
-            served: Some((stated.ends_with("()"), *framework == Framework::FastApi)),
+            command: Vec::new(),
+            served: Some((stated.ends_with("()"), framework.asgi())),
             image_env: python_path(sources, &root, file),
             port: None,
             decisions: Vec::new(),
@@ -202,7 +224,8 @@ fn object_entry(sources: &Sources<'_>, chosen: &Candidate<'_>, why: &str, candid
         framework: chosen.framework.name(),
         name: chosen.entry(),
         origin: origin(chosen),
-        served: Some((chosen.factory, chosen.framework == Framework::FastApi)),
+        command: Vec::new(),
+        served: Some((chosen.factory, chosen.framework.asgi())),
         image_env: python_path(sources, &chosen.root, chosen.file),
         port: None,
         decisions: vec![decision],
@@ -215,12 +238,22 @@ fn script_entry(sources: &Sources<'_>, framework: &'static str, script: &Script<
     let name = below(sources.directory, script.file).to_owned();
     let origin = Origin::file(script.file, Some(script.line), "script that starts by itself");
     let decision = Decision { key: "entry".into(), value: json!(name), origin: origin.clone(), rejected: Vec::new() };
+    // A module of a package imports its siblings by the package's name.
+    let package = sources.tree.has_file(&inside(parent(script.file), "__init__.py"));
+    let (root, module) = sources.import_name(script.file);
+    let module = module.trim_end_matches(".__main__").to_owned();
+    let (command, image_env) = match (framework, package) {
+        ("streamlit", _) => (server::streamlit(&name), BTreeMap::new()),
+        (_, true) => (vec!["python".into(), "-m".into(), module], python_path(sources, &root, script.file)),
+        (_, false) => (vec!["python".into(), name.clone()], BTreeMap::new()),
+    };
     Entry {
         framework,
         name,
         origin,
         served: None,
-        image_env: BTreeMap::new(),
+        command,
+        image_env,
         port: script
             .port
             .map(|(port, line)| Found::new(port, Origin::file(script.file, Some(line), "the port listened on"))),
@@ -250,6 +283,7 @@ fn django_entry(sources: &Sources<'_>, found: django::Django) -> Entry {
         framework: "django",
         name: found.entry.value,
         origin: found.entry.origin,
+        command: Vec::new(),
         served: Some((false, found.asgi)),
         image_env,
         port: None,
@@ -269,8 +303,7 @@ fn python_path(sources: &Sources<'_>, root: &str, file: &str) -> BTreeMap<String
 }
 
 fn nothing(inspection: &Inspection<'_>, sources: &Sources<'_>, dependencies: &Dependencies) -> Failure {
-    let allowed =
-        [Framework::Flask, Framework::FastApi].map(|f| f).into_iter().filter(|f| dependencies.may_have(f.name()));
+    let allowed = Framework::ALL.into_iter().filter(|f| dependencies.may_have(f.name()));
     let (_, unusable) = application::candidates(sources, &allowed.collect::<Vec<_>>());
     if let Some(factory) = unusable.first() {
         let message =
@@ -279,7 +312,8 @@ fn nothing(inspection: &Inspection<'_>, sources: &Sources<'_>, dependencies: &De
             .hint("Give its parameters defaults, add a `wsgi.py` with `app = …`, or say how it starts with `runtime.command`.")
             .at(factory.file, Some(factory.line));
     }
-    let known = ["django", "flask", "fastapi", "tornado"].into_iter().filter(|name| dependencies.has(name));
+    let known = Framework::ALL.map(Framework::name).into_iter().chain(["django", "tornado", "aiohttp", "streamlit"]);
+    let known = known.filter(|name| dependencies.has(name));
     let known: Vec<_> = known.map(|name| format!("`{name}`")).collect();
     let frameworks = if known.is_empty() { "no framework that is known".to_owned() } else { known.join(", ") };
     let modules = match sources.files.len() {

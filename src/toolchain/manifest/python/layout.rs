@@ -30,6 +30,9 @@ const EXCLUDED: [&str; 20] = [
     "alembic",
     "notebooks",
 ];
+/// Those that hold none whatever else there is.
+const NEVER: [&str; 8] =
+    ["tests", "test", "migrations", "venv", "virtualenv", "node_modules", "site-packages", "__pycache__"];
 const MAX_DEPTH: usize = 4;
 const MAX_SIZE: u64 = 1024 * 1024;
 const MAX_FILES: usize = 400;
@@ -50,9 +53,18 @@ impl<'a> Sources<'a> {
     ///
     /// The words only save work; what counts is what the syntax tree says.
     pub(super) fn load(tree: &'a SourceTree, directory: &'a str, words: &[&str]) -> Self {
+        Self::of(tree, directory, words, &EXCLUDED)
+    }
+
+    /// The same with directories whose names say that they hold something else.
+    pub(super) fn load_all(tree: &'a SourceTree, directory: &'a str, words: &[&str]) -> Self {
+        Self::of(tree, directory, words, &NEVER)
+    }
+
+    fn of(tree: &'a SourceTree, directory: &'a str, words: &[&str], excluded: &[&str]) -> Self {
         let mut files: Vec<&str> = tree
             .below(directory)
-            .filter(|(path, entry)| entry.size <= MAX_SIZE && considered(below(directory, path)))
+            .filter(|(path, entry)| entry.size <= MAX_SIZE && considered(below(directory, path), excluded))
             .map(|(path, _)| path)
             .collect();
         files.sort_by_key(|path| (path.matches('/').count(), *path));
@@ -168,16 +180,17 @@ impl<'a> Sources<'a> {
     }
 }
 
-fn considered(path: &str) -> bool {
+fn considered(path: &str, excluded: &[&str]) -> bool {
     let (directories, name) = path.rsplit_once('/').unwrap_or(("", path));
     let extension = name.strip_suffix(".py");
     let Some(stem) = extension else { return false };
-    let left_out = |part: &str| part.starts_with('.') || EXCLUDED.contains(&part);
+    let left_out = |part: &str| part.starts_with('.') || excluded.contains(&part);
     path.matches('/').count() <= MAX_DEPTH
         && !directories.split('/').any(left_out)
         && !stem.starts_with("test_")
         && !stem.ends_with("_test")
-        && !["conftest", "setup", "tests", "noxfile", "fabfile", "tasks"].contains(&stem)
+        && !["conftest", "tests", "noxfile"].contains(&stem)
+        && (!directories.is_empty() || !["setup", "fabfile", "tasks"].contains(&stem))
         && stem.chars().all(|c| c.is_ascii_alphanumeric() || c == '_')
 }
 
@@ -222,9 +235,9 @@ mod tests {
         for path in
             ["tests/app.py", "a/test_x.py", ".venv/lib/x.py", "docs/conf.py", "a/b/c/d/e/f.py", "setup.py", "x-y.py"]
         {
-            assert!(!considered(path), "{path}");
+            assert!(!considered(path, &EXCLUDED), "{path}");
         }
-        assert!(considered("a/b/c/d/e.py"));
+        assert!(considered("a/b/c/d/e.py", &EXCLUDED));
     }
 
     #[test]

@@ -3,12 +3,17 @@
 #![allow(clippy::result_large_err, reason = "a `Failure` ends the planning; it is made once")]
 
 mod application;
+mod celery;
+mod command;
 mod dependencies;
 mod django;
 mod dockerfile;
 mod entry;
+mod groups;
 mod layout;
 mod lines;
+mod lock;
+mod marker;
 mod module;
 mod needed;
 mod package;
@@ -32,16 +37,29 @@ use self::dependencies::Dependencies;
 use self::entry::Entry;
 use self::layout::Sources;
 use self::text::inside;
-use crate::model::failure::{Failure, Warning};
+use crate::model::failure::{Failure, FailureCode, Warning};
 use crate::model::origin::{Found, Origin};
 use crate::model::source_tree::SourceTree;
 use crate::toolchain::findings::{Findings, Inspection, Process};
 use crate::toolchain::version::Demand;
 
+/// Where commands see the locked distributions that are checked by hashes.
+const LOCKED: &str = "/slipway/locked.txt";
+/// Where commands see those that are not.
+const UNLOCKED: &str = "/slipway/unlocked.txt";
+
 /// Words of which a module must hold one to be parsed; they save work and decide nothing.
-const WORDS: [&str; 9] = [
+const WORDS: &[&str] = &[
     "flask",
     "fastapi",
+    "starlette",
+    "quart",
+    "litestar",
+    "falcon",
+    "bottle",
+    "streamlit",
+    "aiohttp",
+    "elery",
     "tornado",
     "django",
     "DJANGO_SETTINGS",
@@ -53,10 +71,10 @@ const WORDS: [&str; 9] = [
 
 /// Reads a Python repository without running anything of it.
 ///
-/// `variables`: `install` (`requirements`, `project`, `dependencies`, `none`), `requirements_files` (for
+/// `variables`: `install` (`requirements`, `lock`, `project`, `dependencies`, `none`), `requirements_files` (for
 /// `pip install -r`, relative to the application's directory), `requirements_inputs` (these and all they
 /// include, relative to the repository's root), `dependencies` (requirements as arguments of pip, for
-/// `install = "dependencies"`), `editable`, `package` (the project's own package is installed too), `server_requirement` (or null), `framework`, `entry` (or null),
+/// `install = "dependencies"`), `locked` and `unlocked` (whether there is such a file), `extras`, `editable`, `package` (the project's own package is installed too), `server_requirement` (or null), `framework`, `entry` (or null),
 /// `python_path` (or null), `settings`, `manage`, `collectstatic`, `entrypoint` (or null).
 /// The shape is `django`, `flask`, `fastapi`, `tornado`, `script` or `library`.
 ///
@@ -69,16 +87,20 @@ pub fn read(inspection: &Inspection<'_>) -> Result<Findings, Failure> {
     let mut manifests: Vec<String> = dependencies::FILES.iter().map(|name| inside(directory, name)).collect();
     manifests.extend(["pyproject.toml", "Procfile", ".flaskenv"].iter().map(|name| inside(directory, name)));
     manifests.extend(version::FILES.iter().map(|name| inside(directory, name)));
+    manifests.extend(lock::files(tree, directory));
     manifests.extend(dockerfile::files(tree, directory).map(str::to_owned));
     let missing = |path: &str| tree.has_file(path) && tree.raw_text(path).is_none();
     let manifests_missing = manifests.iter().filter(|path| missing(path)).count();
-    let sources = Sources::load(tree, directory, &WORDS);
+    let sources = Sources::load(tree, directory, WORDS);
     let sources_missing = sources.files.iter().filter(|path| missing(path)).count();
     if manifests_missing + sources_missing > 0 {
         return Ok(Findings::default());
     }
 
-    let (dependencies, pyproject) = dependencies::read(tree, directory)?;
+    let (dependencies, pyproject) = dependencies::read(inspection)?;
+    let texts = [(LOCKED, &dependencies.locked), (UNLOCKED, &dependencies.unlocked)];
+    let files = texts.into_iter().filter(|(_, text)| !text.is_empty());
+    let files = files.map(|(path, text)| (path.to_owned(), text.clone())).collect();
     let (versions, version_warnings) = version::read(tree, directory, pyproject.as_ref())?;
     let (processes, procfile_warnings) = procfile::read(tree, directory);
     let entrypoint = entrypoint(inspection);
@@ -87,6 +109,7 @@ pub fn read(inspection: &Inspection<'_>) -> Result<Findings, Failure> {
         pinned: pinned(tree, &dependencies, &versions),
         suggestions: dockerfile::pythons(tree, directory),
         include: needed::include(&sources),
+        files,
         versions,
         processes,
         ..Findings::default()
@@ -96,7 +119,8 @@ pub fn read(inspection: &Inspection<'_>) -> Result<Findings, Failure> {
     findings.warnings.extend(unexecutable_entrypoint(inspection));
     findings.decisions.extend(dependencies.decisions.iter().cloned());
 
-    let entry = if inspection.library { None } else { entry::find(inspection, &sources, &dependencies, stated_start)? };
+    let entry = if inspection.library { None } else { starting(inspection, &sources, &dependencies, stated_start)? };
+    findings.processes.extend(celery::worker(&sources, &dependencies, &findings.processes));
     let mut server_requirement = None;
     findings.shape = match (&entry, inspection.library) {
         (_, true) => "library".to_owned(),
@@ -127,11 +151,23 @@ pub fn read(inspection: &Inspection<'_>) -> Result<Findings, Failure> {
         ("requirements_files".to_owned(), json!(dependencies.files)),
         ("requirements_inputs".to_owned(), json!(dependencies.inputs)),
         ("dependencies".to_owned(), json!(listed)),
+        ("locked".to_owned(), json!(!dependencies.locked.is_empty())),
+        ("unlocked".to_owned(), json!(!dependencies.unlocked.is_empty())),
+        ("extras".to_owned(), json!(inspection.extras)),
         ("editable".to_owned(), json!(dependencies.editable)),
         ("package".to_owned(), json!(dependencies.package)),
         ("server_requirement".to_owned(), json!(server_requirement)),
         ("framework".to_owned(), json!(findings.shape)),
         ("entry".to_owned(), json!(entry.as_ref().map(|entry| &entry.name))),
+        ("import_module".to_owned(), json!(entry.as_ref().and_then(Entry::imported))),
+        (
+            "import_path".to_owned(),
+            json!(findings.image_env.get("PYTHONPATH").map(|found| found.value.replacen(
+                "/app",
+                &workspace(directory),
+                1
+            ))),
+        ),
         ("python_path".to_owned(), json!(findings.image_env.get("PYTHONPATH").map(|found| &found.value))),
         ("settings".to_owned(), json!(findings.image_env.get("DJANGO_SETTINGS_MODULE").map(|found| &found.value))),
         ("manage".to_owned(), json!(entry.as_ref().and_then(|entry| entry.manage.as_deref()))),
@@ -139,6 +175,27 @@ pub fn read(inspection: &Inspection<'_>) -> Result<Findings, Failure> {
         ("entrypoint".to_owned(), json!(script.map(|(path, _)| path))),
     ]);
     Ok(findings)
+}
+
+/// What starts; where that is nothing, directories that usually hold examples are looked at too.
+fn starting(
+    inspection: &Inspection<'_>,
+    sources: &Sources<'_>,
+    dependencies: &Dependencies,
+    stated_start: bool,
+) -> Result<Option<Entry>, Failure> {
+    match entry::find(inspection, sources, dependencies, stated_start) {
+        Err(failure) if failure.code == FailureCode::ApplicationNotFound => {
+            let wider = Sources::load_all(inspection.tree, inspection.directory, WORDS);
+            entry::find(inspection, &wider, dependencies, stated_start).map_err(|_| failure)
+        }
+        found => found,
+    }
+}
+
+/// Where commands see the application's directory.
+fn workspace(directory: &str) -> String {
+    inside("/workspace", directory)
 }
 
 /// When the dependencies' versions were pinned: the last change of the files that pin them, or else the commit's time.
@@ -181,7 +238,7 @@ fn apply(
             requirement = server.requirement;
             server.command
         }
-        None => vec!["python".to_owned(), entry.name.clone()],
+        None => entry.command.clone(),
     };
     let origin = entry.origin.clone();
     findings.processes.insert(0, Process { name: "web".into(), command, origin });

@@ -1,10 +1,12 @@
 //! Reads `pyproject.toml`: PEP 621's `[project]`, Poetry's own table, and what builds the project.
 
+use std::collections::BTreeMap;
+
 use toml::Spanned;
 use toml::de::{DeTable, DeValue};
 
 use super::package;
-use super::requirement::Requirement;
+use super::requirement::{Requirement, normalise};
 use super::specifier;
 use super::text::{Lines, line_of, manifest};
 use crate::model::failure::{Failure, FailureCode, Warning};
@@ -21,6 +23,14 @@ pub(super) struct Pyproject {
     pub(super) poetry: bool,
     /// The project's dependencies, development ones left out.
     pub(super) dependencies: Vec<Requirement>,
+    /// Its name.
+    pub(super) name: String,
+    /// The commands that it installs.
+    pub(super) scripts: Vec<Found<String>>,
+    /// What extras bring, by their normalised names.
+    pub(super) extras: BTreeMap<String, Vec<Requirement>>,
+    /// The lock that the project's tool writes: `uv.lock` for `[tool.uv]`.
+    pub(super) lock_tool: Option<&'static str>,
     /// Whether the dependencies are computed while the project is built (`dynamic`).
     pub(super) dynamic: bool,
     /// Whether the project is a package that pip can build.
@@ -35,7 +45,7 @@ pub(super) struct Pyproject {
 ///
 /// # Errors
 /// `manifest_invalid` at the line that TOML, PEP 508 or PEP 440 does not allow.
-pub(super) fn read(tree: &SourceTree, path: &str) -> Result<Option<Pyproject>, Failure> {
+pub(super) fn read(tree: &SourceTree, path: &str, facts: &toml::Table) -> Result<Option<Pyproject>, Failure> {
     let Some(text) = manifest(tree, path)? else { return Ok(None) };
     let root = parse(path, text)?;
     let file = File { path, lines: Lines::of(text) };
@@ -44,9 +54,12 @@ pub(super) fn read(tree: &SourceTree, path: &str) -> Result<Option<Pyproject>, F
         file.project(project, &mut found)?;
     }
     let tool = root.get("tool").map(Spanned::get_ref);
-    if let Some(poetry) = tool.and_then(|tool| tool.get("poetry")) {
-        file.poetry(poetry, &mut found)?;
+    let table = |name: &str| tool.and_then(|tool| tool.get(name));
+    if let Some(poetry) = table("poetry") {
+        file.poetry(poetry, &super::groups::development(facts), &mut found)?;
     }
+    let tools = [("uv", "uv.lock"), ("poetry", "poetry.lock"), ("pdm", "pdm.lock")];
+    found.lock_tool = tools.into_iter().find(|(name, _)| table(name).is_some()).map(|(_, lock)| lock);
     Ok(Some(found))
 }
 
@@ -81,18 +94,17 @@ impl File<'_> {
         let table = project.get_ref();
         let dynamic = table.get("dynamic").and_then(|list| list.get_ref().as_array());
         found.dynamic = dynamic.is_some_and(|list| list.iter().any(|e| e.get_ref().as_str() == Some("dependencies")));
-        let dependencies = table.get("dependencies").and_then(|list| list.get_ref().as_array());
-        for entry in dependencies.into_iter().flat_map(|list| list.iter()) {
-            let at = entry.span().start;
-            let text = entry.get_ref().as_str().unwrap_or_default();
-            let requirement = Requirement::parse(text, self.origin(at, "project.dependencies"));
-            found.dependencies.push(requirement.ok_or_else(|| {
-                let shown: String = text.chars().take(80).collect();
-                self.invalid(
-                    at,
-                    format!("`{}`: `project.dependencies` holds `{shown}`, which PEP 508 does not allow.", self.path),
-                )
-            })?);
+        if let Some(list) = table.get("dependencies") {
+            found.dependencies.extend(self.requirements("project.dependencies", list.get_ref())?);
+        }
+        if let Some(name) = table.get("name").and_then(|name| name.get_ref().as_str()) {
+            name.clone_into(&mut found.name);
+        }
+        self.scripts("project.scripts", table.get("scripts"), found);
+        let optional = table.get("optional-dependencies").and_then(|table| table.get_ref().as_table());
+        for (extra, list) in optional.into_iter().flatten() {
+            let list = self.requirements("project.optional-dependencies", list.get_ref())?;
+            found.extras.insert(normalise(extra.get_ref()), list);
         }
         if let Some(python) = table.get("requires-python") {
             self.python("project.requires-python", python, specifier::pep440, found)?;
@@ -100,12 +112,52 @@ impl File<'_> {
         Ok(())
     }
 
-    fn poetry(&self, poetry: &Spanned<DeValue<'_>>, found: &mut Pyproject) -> Result<(), Failure> {
+    fn scripts(&self, key: &str, table: Option<&Spanned<DeValue<'_>>>, found: &mut Pyproject) {
+        let table = table.and_then(|table| table.get_ref().as_table());
+        let named = |name: &Spanned<std::borrow::Cow<'_, str>>| {
+            Found::new(name.get_ref().to_string(), self.origin(name.span().start, key))
+        };
+        found.scripts.extend(table.into_iter().flatten().map(|(name, _)| named(name)));
+    }
+
+    fn requirements(&self, key: &str, list: &DeValue<'_>) -> Result<Vec<Requirement>, Failure> {
+        let read = |entry: &Spanned<DeValue<'_>>| {
+            let at = entry.span().start;
+            let text = entry.get_ref().as_str().unwrap_or_default();
+            Requirement::parse(text, self.origin(at, key)).ok_or_else(|| {
+                let shown: String = text.chars().take(80).collect();
+                self.invalid(at, format!("`{}`: `{key}` holds `{shown}`, which PEP 508 does not allow.", self.path))
+            })
+        };
+        list.as_array().into_iter().flatten().map(read).collect()
+    }
+
+    fn poetry(
+        &self,
+        poetry: &Spanned<DeValue<'_>>,
+        development: &[String],
+        found: &mut Pyproject,
+    ) -> Result<(), Failure> {
         let table = poetry.get_ref();
+        let with_project = found.project.is_some();
+        self.scripts("tool.poetry.scripts", table.get("scripts"), found);
+        if let Some(name) = table.get("name").and_then(|name| name.get_ref().as_str()) {
+            name.clone_into(&mut found.name);
+        }
+        let groups = table.get("group").and_then(|groups| groups.get_ref().as_table());
+        for (name, group) in groups.into_iter().flatten() {
+            let optional = group.get_ref().get("optional").and_then(|optional| optional.get_ref().as_bool());
+            let list = group.get_ref().get("dependencies").and_then(|table| table.get_ref().as_table());
+            if optional == Some(true) || development.iter().any(|known| known == name.get_ref().as_ref()) {
+                continue;
+            }
+            for (key, value) in list.into_iter().flatten() {
+                self.poetry_dependency(key.span().start, key.get_ref(), value.get_ref(), found)?;
+            }
+        }
         let Some(dependencies) = table.get("dependencies").and_then(|table| table.get_ref().as_table()) else {
             return Ok(());
         };
-        let with_project = found.project.is_some();
         found.project.get_or_insert(self.origin(poetry.span().start, "[tool.poetry]"));
         for (key, value) in dependencies {
             let name = key.get_ref().as_ref();
@@ -199,7 +251,8 @@ mod tests {
     use super::*;
 
     fn read_one(text: &str) -> Result<Pyproject, Failure> {
-        read(&SourceTree::of_texts([("pyproject.toml", text)]), "pyproject.toml").map(Option::unwrap)
+        read(&SourceTree::of_texts([("pyproject.toml", text)]), "pyproject.toml", &super::super::tests::FACTS)
+            .map(Option::unwrap)
     }
 
     fn texts(found: &Pyproject) -> Vec<&str> {

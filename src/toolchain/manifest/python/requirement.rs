@@ -1,5 +1,7 @@
 //! One requirement as PEP 508 writes it: name, extras, version or URL, marker.
 
+use pep440_rs::VersionSpecifiers;
+
 use crate::model::origin::Origin;
 
 /// A requirement with the place that states it.
@@ -11,6 +13,10 @@ pub(super) struct Requirement {
     pub(super) extras: Vec<String>,
     /// The requirement as an argument of pip.
     pub(super) text: String,
+    /// The versions that will do, where they are stated.
+    pub(super) versions: Option<VersionSpecifiers>,
+    /// Its marker, as it is written.
+    pub(super) marker: Option<String>,
     /// Whether its marker can hold in a Linux image with `CPython`.
     pub(super) applies: bool,
     /// Whether its version is bounded from above, so that it ages.
@@ -42,9 +48,12 @@ impl Requirement {
         // A URL may hold a `;`; PEP 508 wants a space before the marker's there.
         let marker = if rest.starts_with('@') { rest.split_once(" ;") } else { rest.split_once(';') };
         let applies = marker.is_none_or(|(_, marker)| can_hold(marker));
-        let version = marker.map_or(rest, |(version, _)| version);
+        let version = marker.map_or(rest, |(version, _)| version).trim();
+        let specifiers = version.strip_prefix('(').and_then(|inner| inner.strip_suffix(')')).unwrap_or(version);
+        let versions = specifiers.parse().ok().filter(|_| !specifiers.is_empty());
+        let marker = marker.map(|(_, marker)| marker.trim().to_owned());
         let pinned = !version.starts_with('@') && ["==", "~=", "<"].iter().any(|operator| version.contains(operator));
-        Some(Self { name: normalise(name), extras, text: text.to_owned(), applies, pinned, origin })
+        Some(Self { name: normalise(name), extras, text: text.to_owned(), versions, marker, applies, pinned, origin })
     }
 }
 

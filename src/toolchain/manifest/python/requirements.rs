@@ -166,6 +166,8 @@ impl Reading<'_> {
                 name: name.unwrap_or_default(),
                 extras: Vec::new(),
                 text: value.to_owned(),
+                versions: None,
+                marker: None,
                 applies: true,
                 pinned: false,
                 origin: Origin::file(path, Some(number), "URL requirement"),

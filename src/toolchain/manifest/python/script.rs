@@ -37,9 +37,51 @@ pub(super) fn guarded<'a>(sources: &Sources<'a>) -> Vec<Script<'a>> {
         let module = sources.modules.get(file)?;
         let name = below(sources.directory, file);
         let line = module.main_guard.filter(|_| name != "manage.py")?;
-        Some(Script { file, line, port: None })
+        Some(Script { file, line, port: port(module) })
     });
     scripts.collect()
+}
+
+/// The page that a Streamlit application begins with: it needs no guard, since `streamlit run` executes it.
+pub(super) fn streamlit<'a>(sources: &Sources<'a>) -> Option<Script<'a>> {
+    let pages: Vec<_> = sources
+        .files
+        .iter()
+        .filter(|file| {
+            let imports = sources.modules.get(*file).is_some_and(|module| module.imported.contains("streamlit"));
+            imports && !below(sources.directory, file).contains("pages/")
+        })
+        .collect();
+    let names = ["streamlit_app.py", "app.py", "main.py", "Home.py", "home.py"];
+    let conventional = names.iter().find_map(|name| pages.iter().find(|file| below(sources.directory, file) == *name));
+    let top = || pages.iter().filter(|file| !below(sources.directory, file).contains('/'));
+    let only = || top().next().filter(|_| top().count() == 1);
+    let file = conventional.or_else(only)?;
+    Some(Script { file, line: 1, port: None })
+}
+
+/// The `__main__` of the only package that has one, or else the only module of a package with a main guard.
+pub(super) fn package<'a>(sources: &Sources<'a>) -> Option<Script<'a>> {
+    let packaged = |file: &&&str| {
+        let directory = file.rsplit_once('/').map(|(directory, _)| directory);
+        directory.is_some_and(|directory| sources.tree.has_file(&format!("{directory}/__init__.py")))
+    };
+    let mains = || sources.files.iter().filter(packaged).filter(|file| file.ends_with("/__main__.py"));
+    if let Some(file) = mains().next().filter(|_| mains().count() == 1) {
+        let module = sources.modules.get(file);
+        return Some(Script {
+            file,
+            line: module.and_then(|m| m.main_guard).unwrap_or(1),
+            port: module.and_then(port),
+        });
+    }
+    let guarded = || {
+        sources.files.iter().filter(packaged).filter_map(|file| {
+            let module = sources.modules.get(file)?;
+            Some(Script { file, line: module.main_guard?, port: port(module) })
+        })
+    };
+    guarded().next().filter(|_| guarded().count() == 1)
 }
 
 fn started(module: &Module) -> Option<u32> {
@@ -50,6 +92,15 @@ fn started(module: &Module) -> Option<u32> {
     module.calls.iter().find(|call| starts(&call.callee.dotted)).map(|call| call.line)
 }
 
+/// The port that a framework's own server takes where the call says none.
+fn default(callee: &str) -> Option<&'static Argument> {
+    match callee {
+        "aiohttp.web.run_app" | "bottle.run" => Some(&Argument::Integer(8080)),
+        "uvicorn.run" => Some(&Argument::Integer(8000)),
+        _ => None,
+    }
+}
+
 /// The number in `.listen(8888)`, or the default of `define("port", default=8888)`.
 fn port(module: &Module) -> Option<(u16, u32)> {
     module.calls.iter().find_map(|call| {
@@ -57,6 +108,7 @@ fn port(module: &Module) -> Option<(u16, u32)> {
         let keyword = |key: &str| call.keywords.iter().find(|(name, _)| name == key).map(|(_, value)| value);
         let argument = match (name, call.arguments.first()) {
             ("listen" | "bind", first) => first.or_else(|| keyword("port")),
+            ("run" | "run_app", _) => keyword("port").or(default(&call.callee.dotted)),
             ("define", Some(Argument::Text(option))) if option == "port" => keyword("default"),
             _ => None,
         };

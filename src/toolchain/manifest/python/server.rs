@@ -78,6 +78,14 @@ fn command(server: &str, target: Target<'_>) -> Vec<String> {
     listening(words, address)
 }
 
+/// Streamlit serves a script by itself.
+pub(super) fn streamlit(script: &str) -> Vec<String> {
+    let run = format!(
+        "exec streamlit run \"$0\" --server.headless true --server.address 0.0.0.0 --server.port \"${{PORT:-{PORT}}}\" \"$@\""
+    );
+    vec!["sh".to_owned(), "-c".to_owned(), run, script.to_owned()]
+}
+
 /// A command that is told its address by options, `--port` or `--bind`, in front of its other words.
 pub(super) fn listening(words: &[&str], address: &str) -> Vec<String> {
     let port = format!("${{PORT:-{PORT}}}");

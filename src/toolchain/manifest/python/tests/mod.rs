@@ -12,7 +12,7 @@ use crate::model::failure::{Failure, FailureCode};
 use crate::model::source_tree::{Entry, EntryKind, SourceTree, Text};
 use crate::toolchain::findings::{Findings, Inspection};
 
-static FACTS: LazyLock<toml::Table> = LazyLock::new(|| {
+pub(super) static FACTS: LazyLock<toml::Table> = LazyLock::new(|| {
     let file: toml::Table = include_str!("../../../../../toolchains/python/facts.toml").parse().unwrap();
     file["facts"].as_table().unwrap().clone()
 });
@@ -26,6 +26,7 @@ fn inspect<'a>(tree: &'a SourceTree, change: impl FnOnce(&mut Inspection<'a>)) -
         process: None,
         command_given: false,
         library: false,
+        extras: &[],
         args: &[],
         facts: &FACTS,
     };
@@ -114,7 +115,7 @@ fn failures_say_what_to_do() {
         (vec![("requirements.txt", "flask"), ("app.py", needs)], FailureCode::ApplicationNotFound, "needs arguments"),
         (vec![("requirements.txt", "-r requirements.txt")], FailureCode::ManifestInvalid, "cycle"),
         (vec![("requirements.txt", "-r ../x.txt")], FailureCode::ManifestInvalid, "outside"),
-        (vec![("Pipfile", "[packages]"), ("app.py", FLASK)], FailureCode::SourceUnusable, "pip cannot install"),
+        (vec![("Pipfile", "[packages]"), ("app.py", FLASK)], FailureCode::SourceUnusable, "no lock beside it"),
         (vec![("requirement.txt", "flask"), ("app.py", FLASK)], FailureCode::SourceUnusable, "misspelt"),
         (vec![("environment.yml", ""), ("app.py", FLASK)], FailureCode::SourceUnusable, "Conda"),
         (vec![("pyproject.toml", "[project")], FailureCode::ManifestInvalid, "TOML"),
@@ -164,10 +165,8 @@ fn ports_entrypoints_and_installs() {
     let findings = found(&[("requirements.txt", "tornado"), ("entrypoint.sh*", "#!/bin/sh"), ("s.py", tornado)]);
     assert_eq!((findings.ports[0].value, findings.ports[0].origin.line), (9000, Some(3)));
     assert_eq!(findings.variables["entrypoint"], "/app/entrypoint.sh");
-    let findings =
-        found(&[("pyproject.toml", "[project]\nname='x'\ndependencies=['flask']"), ("uv.lock", ""), ("app.py", FLASK)]);
+    let findings = found(&[("pyproject.toml", "[project]\nname='x'\ndependencies=['flask']"), ("app.py", FLASK)]);
     assert_eq!(findings.variables["install"], "dependencies");
-    assert_eq!(findings.warnings[0].code, "lock_not_obeyed");
     let findings = found(&[
         ("Procfile", "web: gunicorn --bind :$PORT app:app\nworker: python w.py"),
         ("requirements.txt", "flask"),

@@ -1,0 +1,44 @@
+"""Imports the application's module as its server will, in the image that it will run in.
+
+A module or a shared library that is missing ends the build. Whatever else an import needs (a setting, a database) the
+image gets where it runs, so it is only printed.
+"""
+
+import importlib
+import os
+import runpy
+import signal
+import sys
+import traceback
+
+SECONDS = 60
+
+
+def too_long(_signal, _frame):
+    print(f"slipway: the import was not done after {SECONDS} seconds; it is not waited for")
+    sys.stdout.flush()
+    os._exit(0)
+
+
+signal.signal(signal.SIGALRM, too_long)
+signal.alarm(SECONDS)
+name = sys.argv[1]
+sys.path.insert(0, os.getcwd())
+code = 0
+try:
+    if name.endswith(".py"):
+        sys.path.insert(0, os.path.dirname(os.path.abspath(name)))
+        runpy.run_path(name, run_name="__slipway__")
+    else:
+        importlib.import_module(name)
+except (ImportError, SyntaxError) as error:
+    traceback.print_exc()
+    print(f"slipway: `{name}` cannot be imported: {error}")
+    code = 1
+except BaseException as error:
+    traceback.print_exc()
+    print(f"slipway: importing `{name}` needs something that is only there where it runs: {error!r}")
+sys.stdout.flush()
+sys.stderr.flush()
+# Threads that the import started are not waited for.
+os._exit(code)

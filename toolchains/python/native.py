@@ -1,0 +1,76 @@
+"""Finds the shared libraries that built wheels load and the run image lacks.
+
+`native.py missing DIRECTORY` runs in the run image and writes what its loader does not find and what it has;
+`native.py copy DIRECTORY` runs in the build image and copies what is missing, with what that needs in turn.
+"""
+
+import glob
+import json
+import os
+import shutil
+import subprocess
+import sys
+
+NOTE = ".slipway-native.json"
+LOADER = next(iter(sorted(glob.glob("/lib64/ld-linux*.so.*") + glob.glob("/lib/ld-linux*.so.*"))), None)
+
+
+def loads(path):
+    """Soname and where the loader finds it, or None."""
+    listed = subprocess.run([LOADER, "--list", path], capture_output=True, text=True)
+    for line in listed.stdout.splitlines():
+        name, arrow, rest = line.strip().partition(" => ")
+        if arrow:
+            yield name, None if rest.startswith("not found") else rest.split(" (")[0]
+
+
+def libraries(directory):
+    for folder, _, names in os.walk(directory):
+        for name in names:
+            path = os.path.join(folder, name)
+            if ".so" in name and not os.path.islink(path):
+                with open(path, "rb") as file:
+                    if file.read(4) == b"\x7fELF":
+                        yield path
+
+
+def missing(directory):
+    lacking = sorted({name for path in libraries(directory) for name, where in loads(path) if where is None})
+    folders = glob.glob("/usr/lib/*-linux-gnu*") + glob.glob("/lib/*-linux-gnu*") + ["/usr/lib", "/lib"]
+    there = sorted({name for folder in folders if os.path.isdir(folder) for name in os.listdir(folder)})
+    # A library that another wheel ships is found once that wheel has loaded it.
+    shipped = {os.path.basename(path) for path in libraries(directory)}
+    with open(os.path.join(directory, NOTE), "w") as file:
+        json.dump({"missing": [name for name in lacking if name not in shipped], "there": there}, file)
+
+
+def copy(directory, target):
+    note = os.path.join(directory, NOTE)
+    with open(note) as file:
+        found = json.load(file)
+    os.remove(note)
+    there = set(found["there"])
+    cache = subprocess.run(["/sbin/ldconfig", "-p"], capture_output=True, text=True).stdout
+    known = {}
+    for line in cache.splitlines():
+        name, arrow, path = line.strip().partition(" => ")
+        if arrow:
+            known.setdefault(name.split(" ")[0], path)
+    wanted = [(name, known.get(name)) for name in found["missing"]]
+    copied = set()
+    while wanted:
+        name, path = wanted.pop()
+        if name in copied or path is None:
+            if path is None:
+                print(f"slipway: `{name}` is in neither image; what loads it may not work")
+            continue
+        copied.add(name)
+        shutil.copyfile(os.path.realpath(path), os.path.join(target, name))
+        print(f"slipway: `{name}` is copied from the build image")
+        wanted.extend((needed, where) for needed, where in loads(path) if needed not in there)
+
+
+if LOADER and sys.argv[1] == "missing":
+    missing(sys.argv[2])
+elif LOADER:
+    copy(sys.argv[2], sys.argv[3])
