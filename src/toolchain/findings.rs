@@ -42,6 +42,8 @@ pub struct Findings {
     pub versions: Vec<Found<Demand>>,
     /// What speaks for a release without demanding it, strongest first.
     pub suggestions: Vec<Found<Demand>>,
+    /// What dependencies are known not to work with, without anyone demanding it.
+    pub limits: Vec<Found<Demand>>,
     /// When versions of dependencies were pinned, in seconds since 1970, where any are.
     pub pinned: Option<Found<i64>>,
     /// Further releases that the manifests ask for, by version (`toolchain.extras`).

@@ -19,6 +19,7 @@ mod large_manifests;
 mod ledger;
 mod limits;
 mod maven;
+mod packaging;
 mod plans;
 mod projects;
 mod runner;

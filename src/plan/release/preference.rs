@@ -32,11 +32,11 @@ pub(super) fn among<'a>(
     if allowed.len() == 1 {
         return Some((release, None));
     }
-    Some(
-        suggested(allowed, definition, findings)
-            .or_else(|| aged(allowed, release, definition, findings))
-            .map_or((release, None), |(release, origin)| (release, Some(origin))),
-    )
+    let found = suggested(allowed, definition, findings).or_else(|| {
+        let (limited, release, limit) = limited(allowed, release, findings);
+        aged(&limited, release, definition, findings).or_else(|| limit.map(|origin| (release, origin)))
+    });
+    Some(found.map_or((release, None), |(release, origin)| (release, Some(origin))))
 }
 
 /// The next offered release of the same major version, where an exact one is not offered.
@@ -65,6 +65,30 @@ fn suggested<'a>(
         }
         exact.or(stand_in).map(|release| (release, origin))
     })
+}
+
+/// The releases within what dependencies work with, the one to take of them, and the limit that changed the choice.
+fn limited<'a>(
+    allowed: &[&'a Release],
+    otherwise: &'a Release,
+    findings: &Findings,
+) -> (Vec<&'a Release>, &'a Release, Option<Origin>) {
+    let works = |release: &&&Release| findings.limits.iter().all(|limit| limit.value.allows(&release.version));
+    let mut within: Vec<&Release> = allowed.iter().filter(works).copied().collect();
+    if within.is_empty() {
+        // None will do; the oldest is the nearest.
+        within.extend(allowed.iter().min_by(|a, b| a.version.cmp(&b.version)));
+    }
+    if within.iter().any(|release| release.version == otherwise.version) {
+        return (within, otherwise, None);
+    }
+    let newest = within.iter().max_by(|a, b| a.version.cmp(&b.version)).copied().unwrap_or(otherwise);
+    let strict = findings.limits.iter().filter(|limit| !limit.value.allows(&otherwise.version));
+    let strictest = strict.min_by_key(|limit| match &limit.value {
+        Demand::Below(version) => version.clone(),
+        _ => otherwise.version.clone(),
+    });
+    (within, newest, strictest.map(|limit| limit.origin.clone()))
 }
 
 /// The newest release that had settled when the dependencies were pinned; the oldest where none had.

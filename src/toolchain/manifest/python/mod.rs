@@ -9,6 +9,7 @@ mod dependencies;
 mod django;
 mod dockerfile;
 mod entry;
+mod floors;
 mod groups;
 mod layout;
 mod lines;
@@ -108,6 +109,7 @@ pub fn read(inspection: &Inspection<'_>) -> Result<Findings, Failure> {
     let mut findings = Findings {
         pinned: pinned(tree, &dependencies, &versions),
         suggestions: dockerfile::pythons(tree, directory),
+        limits: floors::limits(&dependencies, inspection.facts),
         include: needed::include(&sources),
         files,
         versions,

@@ -93,6 +93,8 @@ fn clause_demands(clause: &str) -> Option<Vec<Demand>> {
     let wildcard = text.ends_with(".*");
     let version = release(text.trim_end_matches(".*"))?;
     Some(match operator {
+        // A range, for which no other release may stand in.
+        "" | "==" if wildcard => vec![Demand::AtLeast(version.clone()), Demand::Below(next(&version)?)],
         "" | "==" | "===" => vec![Demand::Exactly(version)],
         "!=" => vec![Demand::Not(version)],
         // Every patch of 3.8 but 3.8.0 is above 3.8.
@@ -167,7 +169,7 @@ mod tests {
     fn pep_440() {
         for (text, means) in [
             (">=3.9,<4", "3.9 or later, below 4"),
-            ("==3.11.*", "3.11"),
+            ("==3.11.*", "3.11 or later, below 3.12"),
             ("~=3.10", "3.10 or later, below 4"),
             ("~=3.10.2", "3.10.2 or later, below 3.11"),
             (">3.8", "3.8 or later"),
@@ -194,7 +196,7 @@ mod tests {
             ("~3", "3 or later, below 4"),
             (">=3.9,<4", "3.9 or later, below 4"),
             (">= 3.9 < 4", "3.9 or later, below 4"),
-            ("3.11.*", "3.11"),
+            ("3.11.*", "3.11 or later, below 3.12"),
             ("*", ""),
             ("~2.7 || ^3.5", "2.7 or later, below 4"),
             ("^0.2.3", "0.2.3 or later, below 0.3"),
