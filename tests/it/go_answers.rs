@@ -85,6 +85,7 @@ impl Module {
             process: None,
             command_given: module.is_none() && self.main.is_none(),
             library: false,
+            extras: &[],
             args: &[],
             facts: &facts,
         })

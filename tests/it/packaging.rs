@@ -61,30 +61,30 @@ fn answers(questions: &[Value]) -> Vec<Value> {
 }
 
 fn marker(dice: &mut Dice, uses: &mut BTreeMap<&'static str, usize>) -> String {
-    let mut used = |feature: &'static str| *uses.entry(feature).or_default() += 1;
+    let mut note = |feature: &'static str| *uses.entry(feature).or_default() += 1;
     let mut term = |dice: &mut Dice| {
         let operator = dice.one_of(&["==", "!=", "<", "<=", ">", ">="]);
         match dice.one_of(&["version", "version", "full", "platform", "os", "implementation", "turned", "in"]) {
             "version" => {
-                used("python_version");
+                note("python_version");
                 format!(
                     "python_version {operator} '{}'",
                     dice.one_of(&["3.8", "3.9", "3.10", "3.11", "3.13", "3.14", "4"])
                 )
             }
             "full" => {
-                used("python_full_version");
+                note("python_full_version");
                 format!(
                     "python_full_version {operator} '{}'",
                     dice.one_of(&["3.9.1", "3.11.2", "3.11.3", "3.13.0", "3.14.0"])
                 )
             }
             "platform" => {
-                used("sys_platform");
+                note("sys_platform");
                 format!("sys_platform {} '{}'", dice.one_of(&["==", "!="]), dice.one_of(&["linux", "win32", "darwin"]))
             }
             "os" => {
-                used("os_name and platform_system");
+                note("os_name and platform_system");
                 format!(
                     "os_name == '{}' or platform_system != '{}'",
                     dice.one_of(&["nt", "posix"]),
@@ -92,7 +92,7 @@ fn marker(dice: &mut Dice, uses: &mut BTreeMap<&'static str, usize>) -> String {
                 )
             }
             "implementation" => {
-                used("implementation");
+                note("implementation");
                 format!(
                     "platform_python_implementation {} '{}'",
                     dice.one_of(&["==", "!="]),
@@ -100,11 +100,11 @@ fn marker(dice: &mut Dice, uses: &mut BTreeMap<&'static str, usize>) -> String {
                 )
             }
             "turned" => {
-                used("literal first");
+                note("literal first");
                 format!("'{}' {operator} python_version", dice.one_of(&["3.9", "3.10", "3.13"]))
             }
             _ => {
-                used("in and not in");
+                note("in and not in");
                 format!(
                     "sys_platform {} '{}'",
                     dice.one_of(&["in", "not in"]),
@@ -117,15 +117,15 @@ fn marker(dice: &mut Dice, uses: &mut BTreeMap<&'static str, usize>) -> String {
     match dice.one_of(&["one", "and", "or", "nested"]) {
         "one" => first,
         "and" => {
-            used("and");
+            note("and");
             format!("{first} and {second}")
         }
         "or" => {
-            used("or");
+            note("or");
             format!("{first} or {second}")
         }
         _ => {
-            used("parentheses");
+            note("parentheses");
             format!("({first} or {second}) and ({third})")
         }
     }
