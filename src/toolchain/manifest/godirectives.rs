@@ -67,17 +67,12 @@ pub(super) fn single<'a>(directives: &'a [Directive], verb: &str) -> Result<Opti
     }
 }
 
-/// Words of a line: comments go, `"…"` and `` `…` `` are one word.
+/// Words of a line: comments go, `"…"` is one word; other quotes are an error, as `go` has it.
 fn words(line: &str) -> Result<Vec<String>, &'static str> {
     let mut words: Vec<String> = Vec::new();
     let mut rest = line.trim_start();
     while !rest.is_empty() && !rest.starts_with("//") {
         let taken = match rest.chars().next() {
-            Some('`') => {
-                let end = rest[1..].find('`').ok_or("a quoted text is not closed")? + 1;
-                words.push(rest[1..end].to_owned());
-                end + 1
-            }
             Some('"') => {
                 let (word, end) = interpreted(rest).ok_or("a quoted text is not closed")?;
                 words.push(word);
@@ -90,8 +85,12 @@ fn words(line: &str) -> Result<Vec<String>, &'static str> {
             _ => {
                 let end = rest
                     .char_indices()
-                    .find(|(at, c)| c.is_whitespace() || "()[],\"`".contains(*c) || rest[*at..].starts_with("//"))
+                    .find(|(at, c)| c.is_whitespace() || "()[],".contains(*c) || rest[*at..].starts_with("//"))
                     .map_or(rest.len(), |(at, _)| at);
+                // The reference names raw texts, and `go` refuses them.
+                if rest[..end].contains(['"', '`', '\'']) {
+                    return Err("only `\"` quotes a text, and a whole one");
+                }
                 words.push(rest[..end].to_owned());
                 end
             }
@@ -124,7 +123,7 @@ mod tests {
     #[test]
     fn lines_blocks_comments_and_quotes() {
         let text =
-            "// c\nmodule \"a/b\" // d\n\nrequire (\n\tx v1 // indirect\n  \n\t`y` v2\n)\nretract [v1, v2]\ntool ()\n";
+            "// c\nmodule \"a/b\" // d\n\nrequire (\n\tx v1 // indirect\n  \n\ty v2\n)\nretract [v1, v2]\ntool ()\n";
         let found = directives(text, &["module", "require", "retract", "tool"]).unwrap();
         let shown: Vec<_> = found.iter().map(|d| (d.line, d.verb.as_str(), d.words.join(" "))).collect();
         assert_eq!(
