@@ -147,7 +147,8 @@ async fn look_at(
         (trial.listening, trial.loopback) = (all, loopback);
     }
     if let Some(command) = &spec.health {
-        return healthy(docker, id, command).await;
+        // A container that ended meanwhile runs no probe; the next look sees that it ended.
+        return Ok(healthy(docker, id, command).await.unwrap_or(false));
     }
     Ok(spec.ports.iter().any(|port| trial.listening.contains(port)))
 }

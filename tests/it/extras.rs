@@ -57,7 +57,9 @@ const POM: &str = "<project>
 async fn maven_runs_on_jdk_17_and_compiles_with_jdk_8() {
     let project = Project::new("two-jdks", &[("pom.xml", POM), ("src/main/java/com/example/Main.java", MAIN)]);
     project.commit();
-    let run = Slipway::new().build(&project.path(), &[]).await;
+    // What JDK 8 compiled uses a class that 17 no longer has: that it cannot start there is what shows it.
+    let slipway = Slipway::new().and("[build.start_check]\nenabled = false\n");
+    let run = slipway.build(&project.path(), &[]).await;
     let references = run.report["image"]["references"].as_array().cloned().unwrap_or_default();
     for reference in references.iter().filter_map(|reference| reference.as_str()) {
         let _ = Command::new("docker").args(["image", "rm", "--force", reference]).output();

@@ -34,12 +34,6 @@ const UNPLANNABLE: &[Broken] = &[
     },
     Broken { files: &[], code: "ecosystem_unrecognised", says: &["no files"], ..PROJECT },
     Broken {
-        files: &[("services/order/go.mod", "module example.com/order\n\ngo 1.24\n")],
-        code: "ecosystem_unrecognised",
-        candidates: &["services/order"],
-        ..PROJECT
-    },
-    Broken {
         files: &[("go.mod", GO_MOD), ("pom.xml", POM)],
         code: "ecosystem_ambiguous",
         candidates: &["go", "maven"],
@@ -154,13 +148,6 @@ const UNPLANNABLE: &[Broken] = &[
 
 /// Where only the toolchain's own command can tell.
 const UNBUILDABLE: &[Broken] = &[
-    Broken {
-        files: &[("go.mod", "module example.com/a\n\ngo 1.24\n\nrequire (\n  ???\n)\n"), ("main.go", MAIN_GO)],
-        code: "compile_failed",
-        step: "compile",
-        log: &["go.mod:6:3: usage: require module/path v1.2.3"],
-        ..PROJECT
-    },
     Broken {
         files: &[("go.mod", GO_MOD), ("main.go", "package main\n\nfunc main() {\n\tundefinedFunction()\n}\n")],
         code: "compile_failed",

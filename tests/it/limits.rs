@@ -36,7 +36,7 @@ command = ["sh", "/workspace/build.sh"]
 
 [image]
 workdir = "/app"
-command = ["/app/run"]
+command = ["sh", "/app/run"]
 layers = [{ name = "application", from = { output = "app" }, to = "/app" }]
 "#;
 
@@ -144,7 +144,7 @@ async fn a_gigabyte_of_output_is_dropped_and_the_last_words_are_kept() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_fork_bomb_ends_with_the_build_s_time() {
-    let script = Script::new("bomb() { bomb | bomb & }; echo up; bomb; sleep 600");
+    let script = Script::new("bomb() { bomb | bomb & }; echo up; bomb 2>/dev/null & exec sleep 600");
     let run = script.fails(&[("timeout", "4s"), ("processes", "64")], "timed_out", "project").await;
     assert_eq!((run.failure()["step"].as_str(), run.report["outcome"].as_str()), (Some("compile"), Some("timed_out")));
     let said = run.failure()["message"].as_str().unwrap();

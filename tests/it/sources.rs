@@ -12,7 +12,7 @@ use crate::support::slipway::{PRODUCT_LINE, Run, Slipway};
 
 /// An application that takes no time to build.
 const PREBUILT: &[(&str, &str)] = &[
-    ("slipway.toml", "[image]\nbase = \"debian\"\n[runtime]\ncommand = [\"./run.sh\"]\n"),
+    ("slipway.toml", "[image]\nbase = \"debian\"\n[runtime]\ncommand = [\"sh\", \"/app/run.sh\"]\n"),
     ("output/run.sh", "#!/bin/sh\necho ready\n"),
 ];
 

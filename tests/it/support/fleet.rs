@@ -97,7 +97,8 @@ impl Fleet {
              [credentials.broker]\nusername = {user:?}\npassword = {{ file = \"{place}/broker\" }}\nhosts = [{host:?}]\n\
              [amqp]\nurl = \"amqp://{host}/%2f\"\ncredentials = \"broker\"\nprefix = {prefix:?}\n\
              retry_delays = [\"1s\", \"1s\"]\n\
-             [worker]\ndirectory = \"{place}/worker\"\nname = \"tester\"\ngrace = \"20s\"\n",
+             [worker]\ndirectory = \"{place}/worker\"\nname = \"tester\"\ngrace = \"20s\"\n\
+             [probes]\nlisten = \"\"\n",
             git = service("SLIPWAY_TEST_GIT"),
             user = service("SLIPWAY_TEST_USER"),
         );
