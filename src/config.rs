@@ -1,5 +1,6 @@
 //! The operator's configuration: `--config`, `SLIPWAY_CONFIG`, `/etc/slipway/config.toml`, then defaults.
 
+mod mirrors;
 mod operations;
 
 use std::collections::BTreeMap;
@@ -12,6 +13,7 @@ use serde::{Deserialize, Serialize};
 use crate::catalog::OwnDockerfiles;
 use crate::model::failure::{Failure, FailureCode, Step};
 use crate::model::settings::ToolchainSettings;
+pub use mirrors::{Deploy, Mirror, Mirrors, Private};
 pub use operations::{Logs, Probes};
 
 mod amqp;
@@ -104,36 +106,6 @@ pub struct Sources {
     pub allow: Vec<String>,
 }
 
-/// `[mirrors]`
-#[derive(Debug, Clone, Default, Serialize, Deserialize, JsonSchema)]
-#[serde(deny_unknown_fields, default)]
-pub struct Mirrors {
-    /// Maven's `settings.xml`.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub maven_settings: Option<PathBuf>,
-    /// Where libraries are deployed.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub maven_deploy: Option<Deploy>,
-    /// pip's index.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub python_index: Option<String>,
-    /// Go's module proxy.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub go_proxy: Option<String>,
-    /// Registry host and what stands for it.
-    pub images: BTreeMap<String, String>,
-}
-
-/// `mirrors.maven_deploy`
-#[derive(Debug, Clone, Serialize, Deserialize, JsonSchema)]
-#[serde(deny_unknown_fields)]
-pub struct Deploy {
-    /// The repository.
-    pub url: String,
-    /// The name of the credentials for it.
-    pub credentials: String,
-}
-
 /// `[network]`
 #[derive(Debug, Clone, Default, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields, default)]
@@ -172,10 +144,14 @@ pub struct LimitsConfig {
     pub cpus: f64,
     /// Processes and threads of a command.
     pub processes: i64,
-    /// What files of a build may take of the disk while it runs: `8GiB`. A build starts only where as much is free.
+    /// What files of a build may take of the disk while it runs: `8GiB`.
     #[serde(with = "size")]
     #[schemars(with = "String")]
     pub disk: u64,
+    /// What has to be free of the disk when a build starts: `1GiB`.
+    #[serde(with = "size")]
+    #[schemars(with = "String")]
+    pub free_disk: u64,
     /// What goes into an image above its base: `4GiB`.
     #[serde(with = "size")]
     #[schemars(with = "String")]
@@ -196,6 +172,7 @@ impl Default for LimitsConfig {
             cpus: 2.0,
             processes: 2048,
             disk: 8 << 30,
+            free_disk: 1 << 30,
             output: 4 << 30,
             log: 64 << 20,
         }
@@ -304,9 +281,9 @@ impl Config {
         for (key, value) in config.urls() {
             if url::Url::parse(value).is_ok_and(|url| url.password().is_some()) {
                 let message = format!("`{key}` of the configuration holds a password, which plans and logs would show");
-                return Err(
-                    Failure::new(FailureCode::ConfigurationInvalid, message).hint("leave the password out of the URL")
-                );
+                return Err(Failure::new(FailureCode::ConfigurationInvalid, message).hint(
+                    "leave the password out of the URL, and name credentials beside it: `credentials = \"NAME\"`",
+                ));
             }
         }
         Ok(config)
@@ -356,14 +333,7 @@ impl Config {
 
     /// The settings that are URLs and stand in plans or messages, by key.
     fn urls(&self) -> impl Iterator<Item = (&'static str, &str)> {
-        let mirrors = &self.mirrors;
-        let stated = [
-            ("mirrors.python_index", mirrors.python_index.as_deref()),
-            ("mirrors.go_proxy", mirrors.go_proxy.as_deref()),
-            ("mirrors.maven_deploy.url", mirrors.maven_deploy.as_ref().map(|deploy| deploy.url.as_str())),
-            ("amqp.url", self.amqp.url.as_deref()),
-        ];
-        stated.into_iter().filter_map(|(key, value)| Some((key, value?)))
+        self.mirrors.urls().into_iter().chain(self.amqp.url.as_deref().map(|url| ("amqp.url", url)))
     }
 }
 
@@ -481,7 +451,33 @@ mod tests {
         std::io::Write::write_all(&mut file, text.as_bytes()).unwrap();
         let failure = Config::load(Some(file.path())).unwrap_err();
         assert!(failure.message.contains("mirrors.python_index"), "{}", failure.message);
-        assert!(!failure.message.contains("hunter2"));
+        assert!(!failure.message.contains("hunter2") && failure.hint.contains("credentials"), "{}", failure.hint);
+    }
+
+    #[test]
+    fn mirrors_are_urls_or_name_credentials() {
+        let text = r#"
+            [mirrors]
+            python_index = "https://a.example/simple"
+            python_extra_indexes = [{ url = "https://b.example/simple", credentials = "nexus" }]
+            go_proxy = { url = "https://c.example/go,direct", credentials = "nexus" }
+            go_private = ["https://gitlab.example.com/trade/", { url = "https://d.example", credentials = "d" }]
+        "#;
+        let config: Config = toml::from_str(text).unwrap();
+        let seen = config.mirrors.for_templates();
+        assert_eq!(seen["python_index"], "https://a.example/simple");
+        assert_eq!(seen["python_extra_indexes"], serde_json::json!(["https://b.example/simple"]));
+        assert_eq!(seen["go_proxy"], "https://c.example/go,direct");
+        assert_eq!(seen["go_private"], "gitlab.example.com/trade,d.example");
+        assert!(!seen.to_string().contains("nexus"));
+        let again: Config = toml::from_str(&toml::to_string(&config).unwrap()).unwrap();
+        assert_eq!(again.mirrors.go_proxy, config.mirrors.go_proxy);
+        for key in ["python_extra_indexes = [\"https://a:b@c.example\"]", "go_proxy = \"direct,https://a:b@c.example\""]
+        {
+            let mut file = tempfile::NamedTempFile::new().unwrap();
+            std::io::Write::write_all(&mut file, format!("[mirrors]\n{key}\n").as_bytes()).unwrap();
+            assert_eq!(Config::load(Some(file.path())).unwrap_err().code, FailureCode::ConfigurationInvalid);
+        }
     }
 
     #[test]

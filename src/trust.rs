@@ -47,8 +47,10 @@ impl Trust {
         if trust.pem.is_file() {
             return Ok(trust);
         }
-        let mut store = KeyStore::new();
+        let (mut store, mut pem) = (KeyStore::new(), String::new());
         for (index, der) in certificates(&text).enumerate() {
+            // A bundle may hold keys beside its certificates; commands see none.
+            pem.push_str(&encoded(&der));
             // One authority in an odd encoding must not stop every build.
             match Certificate::from_der(&der) {
                 Ok(certificate) => store.add_entry(&format!("ca-{index}"), KeyStoreEntry::Certificate(certificate)),
@@ -69,7 +71,7 @@ impl Trust {
             file.persist(path)?;
             Ok(())
         };
-        let written = place(&trust.pkcs12, &bytes).and_then(|()| place(&trust.pem, text.as_bytes()));
+        let written = place(&trust.pkcs12, &bytes).and_then(|()| place(&trust.pem, pem.as_bytes()));
         written.map_err(|error| {
             Failure::new(FailureCode::Internal, format!("`{}` cannot be written: {error}", directory.display()))
         })?;
@@ -89,6 +91,13 @@ impl Trust {
     pub fn env() -> BTreeMap<String, String> {
         VARIABLES.iter().map(|name| ((*name).to_owned(), PEM.to_owned())).collect()
     }
+}
+
+/// A certificate as PEM text (RFC 7468).
+fn encoded(der: &[u8]) -> String {
+    let base64 = base64::engine::general_purpose::STANDARD.encode(der);
+    let lines: Vec<_> = base64.as_bytes().chunks(64).map(String::from_utf8_lossy).collect();
+    format!("-----BEGIN CERTIFICATE-----\n{}\n-----END CERTIFICATE-----\n", lines.join("\n"))
 }
 
 /// The DER bytes of every certificate of a PEM text (RFC 7468).

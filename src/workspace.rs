@@ -73,9 +73,9 @@ pub fn free(directory: &Path) -> Option<u64> {
 fn admit(parent: &Path, needs: u64) -> Result<(), Failure> {
     let Some(free) = free(parent).filter(|free| *free < needs) else { return Ok(()) };
     let (free, needs) = (free >> 20, needs >> 20);
-    let text = format!("`{}` has {free} MiB of free disk, and a build may take {needs} MiB", parent.display());
+    let text = format!("`{}` has {free} MiB of free disk, and builds start with {needs} MiB", parent.display());
     Err(Failure::new(FailureCode::DiskFull, text)
-        .hint("Free space or wait for other builds; the operator's `limits.disk` says what a build may take."))
+        .hint("Free space or wait for other builds; the operator's `limits.free_disk` says when builds start."))
 }
 
 /// The bytes that files below a directory take of the disk; a file with several names counts with each. Blocks.

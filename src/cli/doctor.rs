@@ -74,7 +74,7 @@ pub(super) async fn doctor(cli: &Cli, format: &Format) -> Result<ExitCode, Failu
         hint: Some("only for `--push`: set `registry.host`".into()),
     });
     let cache = config.cache.directory.clone().unwrap_or_else(environment::cache_directory);
-    findings.push(disk(&cache, config.limits.disk));
+    findings.push(disk(&cache, config.limits.free_disk));
     print(&findings, format.format)?;
     let missing = findings.iter().any(|finding| finding.needed && !finding.there);
     Ok(if missing { ExitCode::FAILURE } else { ExitCode::SUCCESS })
@@ -171,10 +171,7 @@ fn disk(cache: &Path, needs: u64) -> Finding {
         there: free > needs,
         needed: true,
         detail: format!("{} GiB free at {}", free >> 30, place.display()),
-        hint: Some(format!(
-            "free space: a build may take {} MiB (`limits.disk`), and does not start with less",
-            needs >> 20
-        )),
+        hint: Some(format!("free space: with less than {} MiB (`limits.free_disk`) no build starts", needs >> 20)),
     }
 }
 

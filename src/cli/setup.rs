@@ -66,7 +66,7 @@ pub(super) fn catalog(cli: &Cli, config: &Config) -> Result<Catalog, Failure> {
         registry: config.registry.host.clone(),
         defaults: config.defaults.clone(),
         image_mirrors: config.mirrors.images.clone(),
-        mirrors: serde_json::to_value(&config.mirrors).unwrap_or_default(),
+        mirrors: config.mirrors.for_templates(),
         ca_bundle: ca_bundle(config).is_some(),
         // Where no operator has written a configuration, a person builds their own Dockerfile on their own machine.
         own_dockerfiles: config

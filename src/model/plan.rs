@@ -102,10 +102,22 @@ pub struct PlannedHost {
 pub struct PlannedSecretFile {
     /// The only step that sees it.
     pub step: Step,
-    /// The setting that holds `url` and the name of the `credentials`.
-    pub setting: String,
+    /// The settings that hold `url` and the name of the `credentials`, or a list of such.
+    pub settings: Vec<String>,
+    /// How values are escaped.
+    pub escape: Escape,
     /// The template of its text.
     pub text: String,
+}
+
+/// How values are written into a file.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, serde::Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Escape {
+    /// As XML's text.
+    Xml,
+    /// As they are; what a `netrc` cannot hold is refused.
+    Netrc,
 }
 
 /// What the commands leave behind, and what is known of it beforehand.

@@ -22,6 +22,7 @@ use crate::model::request::BuildRequest;
 use crate::output::{Line, Redactor, Tail};
 use crate::process::Translation;
 use crate::runner::{Runner, failure_of};
+use crate::sandbox::HOME;
 use crate::workspace::Workspace;
 
 /// The build that commands belong to.
@@ -80,7 +81,7 @@ async fn one(
 ) -> Result<bool, Failure> {
     let Build { services, request, plan, workspace, .. } = build;
     let secret = secret_files::write(services, plan, planned.step, workspace).await?;
-    let hidden = secret.secrets.iter().cloned().chain(services.proxy_passwords());
+    let hidden = secret.secrets.iter().cloned().chain(services.passwords(plan));
     let redactor = Arc::new(Redactor::new(hidden));
     let mut command = command(build, planned, left)?;
     command.files.extend(secret.files);
@@ -176,9 +177,12 @@ fn command(build: Build<'_>, planned: &PlannedStep, left: Duration) -> Result<Co
         // The tools are where this machine has them; what they keep at home lasts as long as the build.
         env.insert("PATH".to_owned(), extras.search_path());
         env.extend(extras.env.iter().cloned());
-        env.insert("HOME".to_owned(), workspace.files().display().to_string());
+        env.insert("HOME".to_owned(), HOME.to_owned());
     }
     let mut caches: Vec<CacheMount> = Vec::new();
+    if let Runner::Host(_) = services.runner {
+        caches.push(CacheMount { source: made(workspace.files().join("home"))?, target: PathBuf::from(HOME) });
+    }
     for (name, target) in &planned.caches {
         caches.push(CacheMount { source: services.cache(request, name)?, target: PathBuf::from(target) });
     }
@@ -227,6 +231,10 @@ fn output(plan: &Plan, name: &str, workspace: &Workspace) -> Result<PathBuf, Fai
         Some(layer) => layer_directory(&workspace.context(), &layer.name, &layer.to),
         None => workspace.files().join(format!("output-{name}")),
     };
+    made(directory)
+}
+
+fn made(directory: PathBuf) -> Result<PathBuf, Failure> {
     std::fs::create_dir_all(&directory)
         .map_err(|error| Failure::new(FailureCode::Internal, format!("`{}`: {error}", directory.display())))?;
     Ok(directory)

@@ -123,7 +123,7 @@ async fn build(
 
 /// A new workspace, where the disk has room for it.
 async fn workspace(services: &Services, request: &BuildRequest) -> Result<Workspace, Failure> {
-    let (parent, id, needs) = (services.workspaces(), request.id.to_string(), services.config.limits.disk);
+    let (parent, id, needs) = (services.workspaces(), request.id.to_string(), services.config.limits.free_disk);
     blocking(move || Workspace::create(&parent, &id, needs)).await
 }
 

@@ -6,6 +6,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use super::commands::Env;
+use super::secret_files;
 use crate::catalog::Catalog;
 use crate::config::{Config, CredentialsConfig, Scope};
 use crate::image::credentials::Credentials;
@@ -13,6 +14,7 @@ use crate::image::{Backend, RegistryAccess};
 use crate::model::command::{FileMount, Limits};
 use crate::model::failure::{Failure, FailureCode};
 use crate::model::image_reference::ImageReference;
+use crate::model::plan::Plan;
 use crate::model::request::BuildRequest;
 use crate::runner::Runner;
 use crate::trust::Trust;
@@ -82,11 +84,16 @@ impl Services {
         env
     }
 
-    /// Passwords of proxies, which no log shows.
-    pub(super) fn proxy_passwords(&self) -> Vec<String> {
-        let proxies = [&self.config.network.http_proxy, &self.config.network.https_proxy];
+    /// Passwords of proxies and in the operator's files, which no log shows.
+    pub(super) fn passwords(&self, plan: &Plan) -> Vec<String> {
+        let network = &self.config.network;
+        let proxies = [&network.http_proxy, &network.https_proxy];
         let parsed = proxies.into_iter().flatten().filter_map(|proxy| url::Url::parse(proxy).ok());
-        parsed.filter_map(|proxy| proxy.password().map(str::to_owned)).collect()
+        // As it stands in the URL, and as the proxy is told it.
+        let raw = parsed.filter_map(|proxy| proxy.password().map(str::to_owned));
+        let decoded = raw.flat_map(|raw| [percent_decoded(&raw), raw]);
+        let files = self.files(&plan.files);
+        decoded.chain(files.iter().flat_map(|file| secret_files::passwords(&file.source))).collect()
     }
 
     /// The operator's files that commands see.
@@ -165,6 +172,12 @@ impl Services {
         let ca_bundle = self.config.network.ca_bundle.as_ref().and_then(|path| std::fs::read(path).ok());
         Ok(RegistryAccess { credentials, plain_http: false, ca_bundle })
     }
+}
+
+fn percent_decoded(text: &str) -> String {
+    url::form_urlencoded::parse(format!("x={}", text.replace('+', "%2B")).as_bytes())
+        .next()
+        .map_or_else(|| text.to_owned(), |(_, value)| value.into_owned())
 }
 
 /// Leaves the stamp; losing it costs time only.

@@ -103,7 +103,8 @@ pub(super) fn library(facts: &Facts<'_>, context: &Value) -> Result<Option<Plann
 pub(super) fn secret_files(definition: &Definition) -> BTreeMap<String, PlannedSecretFile> {
     let planned = |file: &SecretFile| PlannedSecretFile {
         step: file.step,
-        setting: file.setting.clone(),
+        settings: file.settings.clone(),
+        escape: file.escape,
         text: file.text.clone(),
     };
     definition.secret_files.iter().map(|(target, file)| (target.clone(), planned(file))).collect()

@@ -30,7 +30,7 @@ use crate::output::Output;
 use crate::process::Watch;
 
 pub use network::deny_link_local;
-pub use ownership::Identity;
+pub use ownership::{HOME, Identity};
 
 /// How long output may still come after the Engine said that the container has ended.
 const DRAIN: Duration = Duration::from_secs(10);

@@ -13,7 +13,7 @@ use crate::model::command::{Command, FileMount};
 use crate::model::failure::{Failure, FailureCode};
 
 /// The home of the run's user, in memory.
-pub(super) const HOME: &str = "/home/build";
+pub const HOME: &str = "/home/build";
 
 /// Deeper directories are a trap, not a source tree; each level also holds a file descriptor.
 const DEEPEST: usize = 200;

@@ -8,7 +8,7 @@ use super::version::Version;
 use crate::model::command::Network;
 use crate::model::failure::Step;
 use crate::model::installation::{Extra, Host};
-use crate::model::plan::LayerSource;
+use crate::model::plan::{Escape, LayerSource};
 
 /// A toolchain's definition.
 #[derive(Debug, Clone, Deserialize)]
@@ -201,9 +201,12 @@ pub struct LibraryDefinition {
 pub struct SecretFile {
     /// The step.
     pub step: Step,
-    /// The setting that holds `url` and the name of the `credentials`: `mirrors.maven_deploy`.
-    pub setting: String,
-    /// The file's text: a template over `url`, `username` and `password`, which are escaped for XML.
+    /// The settings that hold `url` and the name of the `credentials`, or a list of such: `mirrors.maven_deploy`.
+    pub settings: Vec<String>,
+    /// How values are escaped.
+    pub escape: Escape,
+    /// The file's text: a template over `url`, `username` and `password` of the first account, and all `accounts`, which
+    /// have these and the `host`.
     pub text: String,
 }
 

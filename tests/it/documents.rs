@@ -172,6 +172,10 @@ fn kind(schema: &Value, property: &Value) -> String {
         .or_else(|| target["type"].as_array()?.iter().find_map(|name| name.as_str().filter(|name| *name != "null")));
     match name {
         Some("array") => format!("array of {}", kind(schema, &target["items"])),
+        Some("object") if target["properties"].is_object() => {
+            let keys = target["properties"].as_object().into_iter().flatten().map(|(key, _)| format!("{key} = …"));
+            format!("`{{ {} }}`", keys.collect::<Vec<_>>().join(", "))
+        }
         Some("object") => format!("table of {}", kind(schema, &target["additionalProperties"])),
         Some(name) => name.to_owned(),
         None => panic!("no type: {property}"),

@@ -182,10 +182,10 @@ async fn files_of_a_build_are_bounded() {
 async fn a_full_disk_is_the_service_s_fault() {
     let script = Script::new("dd if=/dev/zero of=/workspace/big bs=1M count=100");
     let _small = Mounted::tmpfs(script.cache.path(), "48m");
-    let run = script.fails(&[("disk", "1GiB")], "disk_full", "service").await;
+    let run = script.fails(&[("free_disk", "1GiB")], "disk_full", "service").await;
     let said = run.failure()["message"].as_str().unwrap();
     assert!(said.contains("MiB of free disk") && said.contains("1024 MiB"), "{said}");
-    let run = script.fails(&[("disk", "40MiB")], "disk_full", "service").await;
+    let run = script.fails(&[("free_disk", "10MiB")], "disk_full", "service").await;
     assert_eq!(run.failure()["step"], "compile", "{}", run.text());
     assert!(tail(&run).iter().any(|line| line.contains("No space left on device")), "{}", run.text());
 }

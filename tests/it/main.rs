@@ -24,6 +24,7 @@ mod plans;
 mod projects;
 mod runner;
 mod rust_source;
+mod secrets;
 mod services;
 mod sources;
 mod start_check;

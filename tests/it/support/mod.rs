@@ -4,6 +4,7 @@ pub(crate) mod case;
 pub(crate) mod container;
 pub(crate) mod fleet;
 pub(crate) mod image;
+pub(crate) mod private;
 pub(crate) mod probe;
 pub(crate) mod project;
 pub(crate) mod repository;

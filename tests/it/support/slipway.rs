@@ -79,6 +79,11 @@ impl Slipway {
         self.directory.path().join("config.toml")
     }
 
+    /// With another configuration altogether.
+    pub(crate) fn replace_config(&self, text: &str) {
+        std::fs::write(self.directory.path().join("config.toml"), text).unwrap();
+    }
+
     /// `slipway build DIR --format json` with the test's product line.
     pub(crate) async fn build(&self, directory: &Path, args: &[String]) -> Run {
         let mut all = ["build", "--format", "json", "--product-line", PRODUCT_LINE].map(str::to_owned).to_vec();

@@ -1,0 +1,291 @@
+//! A distinct secret in every setting of the operator's, a real build with all of them, and a search
+//! for each secret, in every form, through everything that comes out.
+
+use std::collections::BTreeMap;
+use std::fmt::Write as _;
+use std::io::Read as _;
+use std::process::Command;
+
+use base64::Engine as _;
+use base64::engine::general_purpose::{STANDARD_NO_PAD, URL_SAFE_NO_PAD};
+
+use crate::services::service;
+use crate::support::private::{PrivatePackages, USER};
+use crate::support::project::Project;
+use crate::support::slipway::{PRODUCT_LINE, Slipway};
+
+/// Where secrets are planted. Git and the registry share the account of the test services.
+const PLACES: &[&str] = &["simple", "go", "maven", "settings", "proxy", "ca-key"];
+
+/// The operator's configuration with a secret in each place, and the server that asks for them.
+struct Planted {
+    directory: tempfile::TempDir,
+    secrets: BTreeMap<String, String>,
+    server: PrivatePackages,
+}
+
+impl Planted {
+    async fn new() -> Self {
+        let mut secrets = BTreeMap::new();
+        for place in PLACES {
+            // With characters that every encoding changes.
+            let unique = uuid::Uuid::now_v7().simple().to_string();
+            secrets.insert((*place).to_owned(), format!("{place}+{unique}/a&b=?"));
+        }
+        secrets.insert("services".to_owned(), service("SLIPWAY_TEST_PASSWORD").to_owned());
+        let simple = secrets["simple"].clone();
+        let passwords =
+            [("simple", &*simple), ("extra", &*simple), ("go", &*secrets["go"]), ("maven", &*secrets["maven"])];
+        let server = PrivatePackages::start(&passwords).await;
+        let directory = tempfile::tempdir().unwrap();
+        let planted = Self { directory, secrets, server };
+        planted.write("settings.xml", &format!(
+            "<settings><servers><server><id>nexus</id><username>{USER}</username><password>{}</password></server></servers></settings>",
+            planted.secrets["settings"].replace('&', "&amp;")
+        ));
+        let bundle = std::fs::read_to_string(planted.server.ca_bundle()).unwrap();
+        let key = format!("-----BEGIN PRIVATE KEY-----\n{}\n-----END PRIVATE KEY-----\n", planted.secrets["ca-key"]);
+        planted.write("bundle.pem", &format!("{key}{bundle}"));
+        for (place, secret) in &planted.secrets {
+            planted.write(place, secret);
+        }
+        planted
+    }
+
+    fn write(&self, name: &str, text: &str) {
+        std::fs::write(self.directory.path().join(name), text).unwrap();
+    }
+
+    fn config(&self) -> String {
+        let (server, registry) = (&self.server, service("SLIPWAY_TEST_REGISTRY"));
+        let git = service("SLIPWAY_TEST_GIT_PRIVATE").split('/').nth(2).unwrap();
+        let at = |name: &str| self.directory.path().join(name).display().to_string();
+        let mut text = format!(
+            "[registry]\nhost = {registry:?}\ncredentials = \"services\"\n\
+             [cache]\ndirectory = {cache:?}\n\
+             [network]\nca_bundle = {bundle:?}\nhttp_proxy = \"http://{USER}:{proxy}@127.0.0.1:9\"\n\
+             no_proxy = \"127.0.0.1,{address}\"\n\
+             [mirrors]\nmaven_settings = {settings:?}\n\
+             maven_deploy = {{ url = {maven:?}, credentials = \"maven\" }}\n\
+             python_index = {{ url = {simple:?}, credentials = \"simple\" }}\n\
+             python_extra_indexes = [{{ url = {extra:?}, credentials = \"simple\" }}]\n\
+             go_proxy = {{ url = {go:?}, credentials = \"go\" }}\ngo_no_sumdb = [\"example.com/*\"]\n",
+            cache = format!("{}/slipway-cache", env!("CARGO_TARGET_TMPDIR")),
+            bundle = at("bundle.pem"),
+            settings = at("settings.xml"),
+            proxy = percent(&self.secrets["proxy"]),
+            address = service("SLIPWAY_TEST_BRIDGE"),
+            maven = server.url("maven"),
+            simple = server.url("simple"),
+            extra = server.url("extra"),
+            go = server.url("go"),
+        );
+        for name in ["simple", "go", "maven", "services"] {
+            let user = if name == "services" { service("SLIPWAY_TEST_USER") } else { USER };
+            let _ = write!(
+                text,
+                "[credentials.{name}]\nusername = {user:?}\npassword = {{ file = {:?} }}\n\
+                 hosts = [{:?}, {registry:?}, {git:?}]\nproduct_lines = [{PRODUCT_LINE:?}]\n",
+                at(name),
+                server.host(),
+            );
+        }
+        text
+    }
+
+    /// Builds and pushes; gives everything that came out, by where.
+    async fn build(&self, source: &str, args: &[&str]) -> Outcome {
+        let mut all =
+            ["build", "-vv", "--format", "jsonl", "--push", "--product-line", PRODUCT_LINE].map(str::to_owned).to_vec();
+        all.extend(args.iter().map(|arg| (*arg).to_owned()));
+        all.push(source.to_owned());
+        let slipway = Slipway::new();
+        let mut command = slipway.command(&all);
+        slipway.replace_config(&self.config());
+        let output = command.output().await.unwrap();
+        let stdout = String::from_utf8(output.stdout).unwrap();
+        let report: serde_json::Value = serde_json::from_str(stdout.lines().last().unwrap_or("null")).unwrap();
+        let mut found: BTreeMap<String, Vec<u8>> = BTreeMap::new();
+        found.insert("standard error".to_owned(), output.stderr);
+        found.insert("events and report".to_owned(), stdout.into_bytes());
+        Outcome { report, found }
+    }
+}
+
+/// Everything that came out of a build.
+struct Outcome {
+    report: serde_json::Value,
+    found: BTreeMap<String, Vec<u8>>,
+}
+
+impl Outcome {
+    #[track_caller]
+    fn succeeded(&self) {
+        let said = String::from_utf8_lossy(&self.found["standard error"]);
+        assert_eq!(self.report["outcome"], "succeeded", "{:#}\n{said}", self.report);
+    }
+
+    /// Adds the image: its configuration, its history, and every file of the layers above its base.
+    fn with_image(mut self) -> Self {
+        let reference = self.report["image"]["references"][0].as_str().expect("there is an image").to_owned();
+        let docker = |args: &[&str]| {
+            let output = Command::new("docker").args(args).output().unwrap();
+            assert!(output.status.success(), "{args:?}: {}", String::from_utf8_lossy(&output.stderr));
+            output.stdout
+        };
+        self.found.insert("image configuration".to_owned(), docker(&["image", "inspect", &reference]));
+        self.found.insert("history".to_owned(), docker(&["image", "history", "--no-trunc", &reference]));
+        let dockerfile = self.report["dockerfile"].as_str().unwrap_or_default();
+        self.found.insert("Dockerfile".to_owned(), dockerfile.as_bytes().to_vec());
+        let base = self.report["image"]["base"].as_str().unwrap();
+        let layers = |image: &str| -> Vec<String> {
+            serde_json::from_slice(&docker(&["image", "inspect", "--format", "{{json .RootFS.Layers}}", image]))
+                .unwrap()
+        };
+        let below = if base == "scratch" { 0 } else { layers(base).len() };
+        assert!(layers(&reference).len() > below, "the image has layers of its own");
+        for (name, bytes) in layer_files(&docker(&["image", "save", &reference]), below) {
+            self.found.insert(name, bytes);
+        }
+        docker(&["image", "rm", "--force", &reference]);
+        self
+    }
+
+    /// Where secrets are, and in which form.
+    fn leaks(&self, secrets: &BTreeMap<String, String>) -> Vec<String> {
+        let mut leaks = Vec::new();
+        for (place, bytes) in &self.found {
+            let text = String::from_utf8_lossy(bytes);
+            for (name, secret) in secrets {
+                let forms = forms(secret).into_iter().filter(|(_, form)| text.contains(form.as_str()));
+                leaks.extend(forms.map(|(form, _)| format!("the secret of `{name}` is in {place}, {form}")));
+            }
+        }
+        leaks
+    }
+}
+
+/// Files of the layers over the lowest ones of a `docker save`; archives in them are opened.
+fn layer_files(saved: &[u8], below: usize) -> Vec<(String, Vec<u8>)> {
+    let mut entries: BTreeMap<String, Vec<u8>> = BTreeMap::new();
+    for entry in tar::Archive::new(saved).entries().unwrap() {
+        let mut entry = entry.unwrap();
+        let (path, mut bytes) = (entry.path().unwrap().display().to_string(), Vec::new());
+        entry.read_to_end(&mut bytes).unwrap();
+        entries.insert(path, bytes);
+    }
+    let manifest: serde_json::Value = serde_json::from_slice(&entries["manifest.json"]).unwrap();
+    let mut files = Vec::new();
+    for layer in manifest[0]["Layers"].as_array().unwrap().iter().skip(below) {
+        for entry in tar::Archive::new(&*entries[layer.as_str().unwrap()]).entries().unwrap() {
+            let mut entry = entry.unwrap();
+            let (path, mut bytes) = (entry.path().unwrap().display().to_string(), Vec::new());
+            entry.read_to_end(&mut bytes).unwrap();
+            if let Ok(mut archive) = zip::ZipArchive::new(std::io::Cursor::new(&bytes)) {
+                for index in 0..archive.len() {
+                    let mut inner = Vec::new();
+                    let mut file = archive.by_index(index).unwrap();
+                    file.read_to_end(&mut inner).unwrap();
+                    let name = file.name().map(std::borrow::Cow::into_owned).unwrap_or_default();
+                    files.push((format!("the layer's {path}!{name}"), inner));
+                }
+            }
+            files.push((format!("the layer's {path}"), bytes));
+        }
+    }
+    files
+}
+
+/// The forms of a secret that tools write.
+fn forms(secret: &str) -> Vec<(&'static str, String)> {
+    let mut forms = vec![
+        ("as it is", secret.to_owned()),
+        ("percent-encoded", percent(secret)),
+        ("as XML", secret.replace('&', "&amp;")),
+        ("as JSON", secret.replace('/', "\\/")),
+        ("as JSON of Go's", secret.replace('&', "\\u0026")),
+    ];
+    // Inside longer data a value stands at one of three offsets; of each, what depends on the value alone.
+    for offset in 0..3_usize {
+        let bytes = [vec![0; offset], secret.as_bytes().to_vec()].concat();
+        let (from, to) = ((offset * 8).div_ceil(6), bytes.len() * 8 / 6);
+        for text in [STANDARD_NO_PAD.encode(&bytes), URL_SAFE_NO_PAD.encode(&bytes)] {
+            forms.push(("as base64", text[from..to].to_owned()));
+        }
+    }
+    forms
+}
+
+fn percent(text: &str) -> String {
+    let one = |byte: u8| match byte {
+        b'a'..=b'z' | b'A'..=b'Z' | b'0'..=b'9' | b'-' | b'_' | b'.' | b'~' => char::from(byte).to_string(),
+        _ => format!("%{byte:02X}"),
+    };
+    text.bytes().map(one).collect()
+}
+
+fn committed(name: &str, files: &[(&str, &str)]) -> Project {
+    let project = Project::new(name, files);
+    project.commit();
+    project
+}
+
+fn path(project: &Project) -> String {
+    project.path().display().to_string()
+}
+
+const POM: &str = "<project><modelVersion>4.0.0</modelVersion>
+<groupId>com.example</groupId><artifactId>planted</artifactId><version>1</version>
+<properties><maven.compiler.release>17</maven.compiler.release></properties>
+<build>RESOURCES<plugins><plugin><artifactId>maven-jar-plugin</artifactId>
+<configuration><archive><manifest><mainClass>a.Main</mainClass></manifest></archive></configuration>
+</plugin></plugins></build></project>";
+
+const MAIN: &str = "package a;\n\npublic class Main {\n    public static void main(String[] arguments) {}\n}\n";
+
+#[tokio::test(flavor = "multi_thread")]
+async fn no_secret_of_the_operator_s_comes_out_of_a_maven_build() {
+    let planted = Planted::new().await;
+    let maven =
+        committed("planted", &[("pom.xml", &POM.replace("RESOURCES", "")), ("src/main/java/a/Main.java", MAIN)]);
+    let deploy = ["--set", "toolchain.deploy=true"];
+    let built = planted.build(&path(&maven), &deploy).await;
+    built.succeeded();
+    assert!(planted.server.file("maven/com/example/planted/1/planted-1.jar").is_file(), "it was deployed");
+    assert_eq!(built.with_image().leaks(&planted.secrets), [""; 0]);
+}
+
+/// The search finds what a project leaks on purpose: its resources are the directory of the operator's files.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_leak_is_found() {
+    let planted = Planted::new().await;
+    let leaking = POM.replace("RESOURCES", "<resources><resource><directory>/slipway</directory><includes><include>settings.xml</include></includes></resource></resources>");
+    let project = committed("leaking", &[("pom.xml", &leaking), ("src/main/java/a/Main.java", MAIN)]);
+    let built = planted.build(&path(&project), &[]).await;
+    built.succeeded();
+    let leaks = built.with_image().leaks(&planted.secrets);
+    assert!(
+        leaks.iter().any(|leak| leak.contains("`settings`") && leak.contains("settings.xml")),
+        "what the project puts into its jar is found: {leaks:?}"
+    );
+    assert!(leaks.iter().all(|leak| leak.contains("`settings`")), "and nothing else is there to leak: {leaks:?}");
+}
+
+#[test]
+fn every_form_of_a_secret_is_searched() {
+    let secret = "p+1/a&b=?";
+    let secrets = BTreeMap::from([("x".to_owned(), secret.to_owned())]);
+    let base64 = base64::engine::general_purpose::STANDARD;
+    for text in [
+        format!("password={secret}"),
+        format!("https://ada:{}@host/", percent(secret)),
+        base64.encode(format!("ada:{secret}")),
+        base64.encode(format!("{{\"password\":\"{secret}\"}}")),
+        URL_SAFE_NO_PAD.encode(format!("a{secret}z")),
+        "p+1/a&amp;b=?".to_owned(),
+    ] {
+        let found = BTreeMap::from([("text".to_owned(), text.clone().into_bytes())]);
+        let outcome = Outcome { report: serde_json::Value::Null, found };
+        assert!(!outcome.leaks(&secrets).is_empty(), "{text}");
+    }
+}
