@@ -25,6 +25,8 @@ struct Account {
     url: String,
     /// Without the port.
     host: String,
+    /// With the port, where the URL has one.
+    address: String,
     username: String,
     password: String,
 }
@@ -84,7 +86,13 @@ async fn accounts_of(
             let with_port = parsed.port().map_or(host.to_owned(), |port| format!("{host}:{port}"));
             let account = crate::secrets::account(&services.config, name, &with_port, product_line).await?;
             let (username, password) = (account.username, account.password);
-            accounts.push(Account { url: url.to_owned(), host: host.to_owned(), username, password });
+            accounts.push(Account {
+                url: url.to_owned(),
+                host: host.to_owned(),
+                address: with_port,
+                username,
+                password,
+            });
         }
     }
     Ok(accounts)
@@ -143,7 +151,7 @@ mod tests {
 
     fn account(password: &str) -> Account {
         let (url, host) = ("https://nexus.example.com/".to_owned(), "nexus.example.com".to_owned());
-        Account { url, host, username: "ada".to_owned(), password: password.to_owned() }
+        Account { url, address: host.clone(), host, username: "ada".to_owned(), password: password.to_owned() }
     }
 
     fn file(escape: Escape, text: &str) -> PlannedSecretFile {

@@ -206,7 +206,7 @@ pub struct SecretFile {
     /// How values are escaped.
     pub escape: Escape,
     /// The file's text: a template over `url`, `username` and `password` of the first account, and all `accounts`, which
-    /// have these and the `host`.
+    /// have these, the `host`, and the `address`, which is the host with the port that the URL has.
     pub text: String,
 }
 

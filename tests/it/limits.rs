@@ -213,7 +213,10 @@ impl Drop for Mounted {
 #[tokio::test(flavor = "multi_thread")]
 async fn a_dead_worker_s_leftovers_go_and_a_living_one_s_stay() {
     engine().await;
-    let script = Script::new("echo up; until [ -e /workspace/enough ]; do sleep 0.1; done; echo > /output/run");
+    let script = Script::new(
+        "echo up; until [ -e /workspace/enough ]; do sleep 0.1; done
+         printf '#!/bin/sh\\nexec sleep 600\\n' > /output/run; chmod +x /output/run",
+    );
     let slipway = script.slipway(&[]);
     let start = || {
         let mut args = ["build", "--format", "json"].map(str::to_owned).to_vec();

@@ -1,9 +1,10 @@
-//! A distinct secret in every setting of the operator's, a real build with all of them, and a search
+//! A distinct secret in every setting of the operator's, real builds of three toolchains with all of them, and a search
 //! for each secret, in every form, through everything that comes out.
 
 use std::collections::BTreeMap;
 use std::fmt::Write as _;
 use std::io::Read as _;
+use std::path::Path;
 use std::process::Command;
 
 use base64::Engine as _;
@@ -243,6 +244,32 @@ const POM: &str = "<project><modelVersion>4.0.0</modelVersion>
 
 const MAIN: &str = "package a;\n\npublic class Main {\n    public static void main(String[] arguments) {}\n}\n";
 
+/// pip cannot check a certificate that names an address unless it is told to do so in its older way.
+const PYTHON: &[(&str, &str)] = &[
+    ("requirements.txt", "slipway-private==1.0\nslipway-extra==1.0\n"),
+    ("app.py", "import slipway_private, slipway_extra\n\nprint(slipway_private.VALUE)\n"),
+    (
+        "slipway.toml",
+        "[runtime]\ncommand = [\"python\", \"app.py\"]\n[toolchain.env]\nPIP_USE_DEPRECATED = \"legacy-certs\"\n",
+    ),
+];
+
+const GO: &[(&str, &str)] = &[
+    ("go.mod", "module example.com/planted\n\ngo 1.24\n\nrequire example.com/private v1.0.0\n"),
+    ("main.go", "package main\n\nimport \"example.com/private\"\n\nfunc main() { println(private.Value()) }\n"),
+];
+
+/// Go builds only what `go.sum` names, and names it by a hash of the archive.
+/// The server has no toolchains, so the image's own serves.
+const GO_ARGS: &[&str] = &[
+    "--toolchain",
+    "go@1.24",
+    "--set",
+    "toolchain.args=[\"-mod=mod\"]",
+    "--set",
+    "toolchain.env={ GOTOOLCHAIN = \"local\" }",
+];
+
 #[tokio::test(flavor = "multi_thread")]
 async fn no_secret_of_the_operator_s_comes_out_of_a_maven_build() {
     let planted = Planted::new().await;
@@ -253,6 +280,36 @@ async fn no_secret_of_the_operator_s_comes_out_of_a_maven_build() {
     built.succeeded();
     assert!(planted.server.file("maven/com/example/planted/1/planted-1.jar").is_file(), "it was deployed");
     assert_eq!(built.with_image().leaks(&planted.secrets), [""; 0]);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn no_secret_of_the_operator_s_comes_out_of_a_python_build() {
+    let planted = Planted::new().await;
+    let python = committed("planted-python", PYTHON);
+    let built = planted.build(&path(&python), &[]).await;
+    built.succeeded();
+    let built = built.with_image();
+    assert!(built.found.keys().any(|path| path.contains("slipway_extra/__init__.py")), "both indexes were used");
+    assert_eq!(built.leaks(&planted.secrets), [""; 0]);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn no_secret_of_the_operator_s_comes_out_of_a_go_build() {
+    let planted = Planted::new().await;
+    let go = private_git("planted-go", GO);
+    let built = planted.build(&go, &[GO_ARGS, &["--credentials", "services"]].concat()).await;
+    built.succeeded();
+    assert_eq!(built.with_image().leaks(&planted.secrets), [""; 0]);
+}
+
+/// A repository of the Git server that asks for a password; its URL.
+fn private_git(name: &str, files: &[(&str, &str)]) -> String {
+    let project = committed(name, files);
+    let bare = Path::new(service("SLIPWAY_TEST_GIT_REPOSITORIES"))
+        .join("private")
+        .join(format!("{name}-{}.git", uuid::Uuid::now_v7()));
+    crate::services::run(&project.path(), &["git", "clone", "--quiet", "--bare", ".", bare.to_str().unwrap()]);
+    format!("{}/{}", service("SLIPWAY_TEST_GIT_PRIVATE"), bare.file_name().unwrap().to_str().unwrap())
 }
 
 /// The search finds what a project leaks on purpose: its resources are the directory of the operator's files.
