@@ -63,7 +63,7 @@ pub(super) fn module(
         ("group_id", json!(module.group)),
         ("version", json!(module.version)),
         ("packaging", json!(module.packaging)),
-        ("has_distribution_management", json!(module.deployable)),
+        ("distribution_url", json!(module.deploys_to()?)),
         ("final_name", json!(module.final_name()?)),
         ("multi_module", json!(reactor.modules.len() > 1)),
         ("jvm_config", json!(wrapper::words(inspection.tree, root, "jvm.config"))),

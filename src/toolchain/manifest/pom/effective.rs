@@ -38,7 +38,9 @@ pub(super) struct Effective {
     pub(super) plugins: Vec<Plugin>,
     /// `pluginManagement`, for plugins that the life cycle brings by itself.
     pub(super) managed_plugins: Vec<Plugin>,
-    pub(super) deployable: bool,
+    /// Where releases and snapshots are deployed (POM reference, "Distribution Management").
+    repository: Option<Element>,
+    snapshot_repository: Option<Element>,
     final_name: Option<Element>,
     directory: Option<Element>,
     properties: BTreeMap<String, Element>,
@@ -70,7 +72,11 @@ impl Effective {
             managed: Vec::new(),
             plugins: Vec::new(),
             managed_plugins: Vec::new(),
-            deployable: layers.iter().any(|(_, layer)| layer.child("distributionManagement").is_some()),
+            repository: layers.iter().find_map(|(_, layer)| layer.at("distributionManagement/repository/url")).cloned(),
+            snapshot_repository: layers
+                .iter()
+                .find_map(|(_, layer)| layer.at("distributionManagement/snapshotRepository/url"))
+                .cloned(),
             final_name: layers.iter().find_map(|(_, layer)| layer.at("build/finalName")).cloned(),
             directory: layers.iter().find_map(|(_, layer)| layer.at("build/directory")).cloned(),
             properties: BTreeMap::new(),
@@ -201,6 +207,24 @@ impl Effective {
         let below = ["${project.basedir}/", "${basedir}/", "${pom.basedir}/"];
         let text = below.iter().find_map(|prefix| text.strip_prefix(prefix)).unwrap_or(&text);
         Ok(crate::model::source_tree::join(own, text).filter(|path| !path.contains("${")).unwrap_or_else(usual))
+    }
+
+    /// The URL that `distributionManagement` deploys this version to, without an account: a snapshot's own repository
+    /// if there is one, else that of releases (POM reference, "Repository" of the distribution management).
+    ///
+    /// # Errors
+    /// `manifest_invalid` for properties that go round in a circle.
+    pub(super) fn deploys_to(&self) -> Result<Option<String>, Failure> {
+        let snapshot = self.version.ends_with("-SNAPSHOT").then_some(self.snapshot_repository.as_ref()).flatten();
+        let Some(url) = snapshot.or(self.repository.as_ref()) else { return Ok(None) };
+        let url = self.expand(url.text.trim())?;
+        Ok(Some(match url.split_once("://").map(|(scheme, rest)| (scheme, rest.split_once('/').unwrap_or((rest, "")))) {
+            Some((scheme, (authority, path))) if authority.contains('@') => {
+                let host = authority.rsplit('@').next().unwrap_or_default();
+                format!("{scheme}://{host}/{path}")
+            }
+            _ => url,
+        }))
     }
 
     /// A text with its references resolved; unknown ones stay as they are.
