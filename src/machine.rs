@@ -51,7 +51,7 @@ pub async fn installations(host: &Host, release: &str) -> Vec<Installation> {
     found
 }
 
-/// The newest installation of a release; where the toolchain allows it, of a later one.
+/// The newest installation of a release; else one that fetches the release by itself.
 ///
 /// # Errors
 /// `tool_missing` with what there is.
@@ -59,8 +59,8 @@ pub async fn choose(host: &Host, title: &str, release: &str, aliases: &[String])
     let all = installations(host, release).await;
     let named: Vec<Vec<u32>> = aliases.iter().map(String::as_str).chain([release]).map(numbers).collect();
     let is = |one: &&Installation| named.iter().any(|name| one.numbers().starts_with(name));
-    let later = |one: &&Installation| host.later && one.numbers() > numbers(release);
-    if let Some(one) = all.iter().find(is).or_else(|| all.iter().find(later)) {
+    let fetches = |one: &&Installation| host.fetches_from.as_ref().is_some_and(|from| one.numbers() >= numbers(from));
+    if let Some(one) = all.iter().find(is).or_else(|| all.iter().find(fetches)) {
         return Ok(one.clone());
     }
     let there: Vec<_> = all.iter().map(|one| format!("{} in `{}`", one.version, one.home.display())).collect();
@@ -141,10 +141,10 @@ mod tests {
 
     use super::*;
 
-    fn host(places: &Path, later: bool) -> Host {
+    fn host(places: &Path, fetches_from: Option<&str>) -> Host {
         let places = vec![format!("{}/*", places.display())];
         let (program, version) = ("bin/slipway-test-tool".to_owned(), vec!["-version".to_owned()]);
-        Host { places, program, version, later, env: BTreeMap::new() }
+        Host { places, program, version, fetches_from: fetches_from.map(str::to_owned), env: BTreeMap::new() }
     }
 
     fn install(directory: &Path, name: &str, says: &str) {
@@ -163,7 +163,7 @@ mod tests {
         install(directory.path(), "c", "go version go17.0.10 linux/amd64");
         std::os::unix::fs::symlink("b", directory.path().join("default")).unwrap();
         std::fs::create_dir(directory.path().join("empty")).unwrap();
-        let host = host(directory.path(), false);
+        let host = host(directory.path(), None);
         let all = installations(&host, "17").await;
         let versions: Vec<_> = all.iter().map(|one| one.version.as_str()).collect();
         assert_eq!(versions, ["17.0.10", "17.0.9", "1.8.0_402"]);
@@ -177,11 +177,13 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn a_later_one_serves_where_the_toolchain_says_so() {
+    async fn one_that_fetches_releases_serves_for_any() {
         let directory = tempfile::tempdir().unwrap();
         install(directory.path(), "new", "1.24.4");
-        assert_eq!(choose(&host(directory.path(), true), "Go", "1.22", &[]).await.unwrap().version, "1.24.4");
-        assert!(choose(&host(directory.path(), false), "Go", "1.22", &[]).await.is_err());
-        assert!(choose(&host(directory.path(), true), "Go", "1.25", &[]).await.is_err());
+        let at = directory.path();
+        assert_eq!(choose(&host(at, Some("1.21")), "Go", "1.22", &[]).await.unwrap().version, "1.24.4");
+        assert_eq!(choose(&host(at, Some("1.21")), "Go", "1.27", &[]).await.unwrap().version, "1.24.4");
+        assert!(choose(&host(at, Some("1.25")), "Go", "1.27", &[]).await.is_err());
+        assert!(choose(&host(at, None), "Go", "1.22", &[]).await.is_err());
     }
 }

@@ -29,9 +29,8 @@ pub struct Host {
     pub program: String,
     /// Arguments that make it print its version.
     pub version: Vec<String>,
-    /// Whether a later version serves as well.
-    #[serde(default)]
-    pub later: bool,
+    /// The version from which an installation fetches every other release by itself.
+    pub fetches_from: Option<String>,
     /// Environment of commands; `{{ home }}` stands for the installation.
     #[serde(default)]
     pub env: BTreeMap<String, String>,

@@ -64,9 +64,6 @@ pub struct Plan {
     /// What is said of a failure, by texts that the last lines of the command hold.
     #[serde(skip)]
     pub hints: Vec<(Vec<String>, String)>,
-    /// Whether only containers can run the commands.
-    #[serde(skip)]
-    pub container_only: bool,
     /// Output directories: name, and where commands see them.
     #[serde(skip)]
     pub outputs: BTreeMap<String, String>,

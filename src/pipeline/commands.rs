@@ -44,12 +44,6 @@ pub(super) async fn run(
     record: &mut Record<'_>,
     deadline: &Deadline<'_>,
 ) -> Result<(), Failure> {
-    if plan.container_only && matches!(services.runner, Runner::Host(_)) {
-        let message =
-            format!("what `{}` makes holds paths of the image: it cannot be made on this machine", plan.toolchain.name);
-        return Err(Failure::new(FailureCode::ToolMissing, message)
-            .hint("leave out `--runner host`, and start a Docker Engine"));
-    }
     let Some(first) = plan.steps.first() else { return Ok(()) };
     let extras = deadline.step(first.step, |stop| async move { extras::bring(services, plan, &stop).await }).await?;
     let build = Build { services, request, plan, workspace, extras: &extras };
@@ -80,11 +74,18 @@ async fn one(
     cancel: &CancellationToken,
 ) -> Result<bool, Failure> {
     let Build { services, request, plan, workspace, .. } = build;
+    if planned.image.is_some() && matches!(services.runner, Runner::Host(_)) {
+        log("left out on this machine: it would look into the image that the application runs in");
+        return Ok(true);
+    }
     let secret = secret_files::write(services, plan, planned.step, workspace).await?;
     let hidden = secret.secrets.iter().cloned().chain(services.passwords(plan));
     let redactor = Arc::new(Redactor::new(hidden));
     let mut command = command(build, planned, left)?;
-    command.files.extend(secret.files);
+    command.files.extend(secret.files.iter().cloned());
+    if let Runner::Host(_) = services.runner {
+        linked_at_home(&command)?;
+    }
     let resolved = planned.offline.as_ref().map(|offline| services.resolved(request, &offline.key));
     if let (Some(offline), Some(stamp)) = (&planned.offline, &resolved)
         && stamp.is_file()
@@ -207,6 +208,21 @@ fn command(build: Build<'_>, planned: &PlannedStep, left: Duration) -> Result<Co
     let texts = texts(build, &command)?;
     command.files.extend(texts);
     Ok(command)
+}
+
+/// Tools look for accounts at home, and a machine has no mounts: a link stands there instead.
+fn linked_at_home(command: &Command) -> Result<(), Failure> {
+    let translation = Translation::of(&Command { files: Vec::new(), ..command.clone() });
+    for file in command.files.iter().filter(|file| file.target.starts_with(HOME)) {
+        let link = translation.path(&file.target);
+        let made = std::fs::remove_file(&link).or_else(|error| match error.kind() {
+            std::io::ErrorKind::NotFound => Ok(()),
+            _ => Err(error),
+        });
+        made.and_then(|()| std::os::unix::fs::symlink(&file.source, &link))
+            .map_err(|error| Failure::new(FailureCode::Internal, format!("`{}`: {error}", link.display())))?;
+    }
+    Ok(())
 }
 
 /// Writes the texts that planning made; on the host, paths in them become the host's.

@@ -19,6 +19,16 @@ pub(super) struct SecretFiles {
     pub(super) secrets: Vec<String>,
 }
 
+/// They are there while the command runs, and not longer.
+impl Drop for SecretFiles {
+    fn drop(&mut self) {
+        for file in &self.files {
+            // The workspace's end removes what cannot be removed now.
+            let _ = std::fs::remove_file(&file.source);
+        }
+    }
+}
+
 /// An account as templates see it.
 #[derive(Serialize)]
 struct Account {

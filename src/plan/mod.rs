@@ -122,7 +122,6 @@ pub fn plan(request: &BuildRequest, tree: &SourceTree, catalog: &Catalog) -> Res
         include,
         leave_out,
         hints: commands::hints(&facts, &context)?,
-        container_only: definition.container_only,
         outputs: definition.outputs.clone(),
         files: definition.files.clone(),
         texts,

@@ -42,9 +42,6 @@ pub struct Definition {
     /// Name of a cache and where commands see it.
     #[serde(default)]
     pub caches: BTreeMap<String, String>,
-    /// Whether what the commands make holds paths of the image, so that only a container can make it.
-    #[serde(default)]
-    pub container_only: bool,
     /// Name of an output directory and where commands see it.
     #[serde(default)]
     pub outputs: BTreeMap<String, String>,

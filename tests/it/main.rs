@@ -12,6 +12,7 @@ mod extras;
 mod failures;
 mod faults;
 mod go_answers;
+mod host_runner;
 mod image;
 mod init;
 mod interrupt;

@@ -46,6 +46,8 @@ def missing(directory):
 
 def copy(directory, target):
     note = os.path.join(directory, NOTE)
+    if not os.path.exists(note):
+        return  # Nobody looked into the run image: there is no Engine to run it.
     with open(note) as file:
         found = json.load(file)
     os.remove(note)

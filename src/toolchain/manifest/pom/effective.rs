@@ -218,13 +218,15 @@ impl Effective {
         let snapshot = self.version.ends_with("-SNAPSHOT").then_some(self.snapshot_repository.as_ref()).flatten();
         let Some(url) = snapshot.or(self.repository.as_ref()) else { return Ok(None) };
         let url = self.expand(url.text.trim())?;
-        Ok(Some(match url.split_once("://").map(|(scheme, rest)| (scheme, rest.split_once('/').unwrap_or((rest, "")))) {
-            Some((scheme, (authority, path))) if authority.contains('@') => {
-                let host = authority.rsplit('@').next().unwrap_or_default();
-                format!("{scheme}://{host}/{path}")
-            }
-            _ => url,
-        }))
+        Ok(Some(
+            match url.split_once("://").map(|(scheme, rest)| (scheme, rest.split_once('/').unwrap_or((rest, "")))) {
+                Some((scheme, (authority, path))) if authority.contains('@') => {
+                    let host = authority.rsplit('@').next().unwrap_or_default();
+                    format!("{scheme}://{host}/{path}")
+                }
+                _ => url,
+            },
+        ))
     }
 
     /// A text with its references resolved; unknown ones stay as they are.
