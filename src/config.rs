@@ -118,6 +118,9 @@ pub struct NetworkConfig {
     pub https_proxy: Option<String>,
     /// Hosts that need no proxy, separated by commas.
     pub no_proxy: Option<String>,
+    /// What builds in containers must not reach: `["10.1.2.3:5432", "10.20.0.0/16"]`. The broker and link-local addresses are
+    /// closed to them anyway. Needs root and an Engine on the same machine; elsewhere the host's firewall has to do it.
+    pub closed: Vec<String>,
 }
 
 /// `[limits]`
@@ -329,6 +332,16 @@ impl Config {
             last = table.clone().try_into().map_err(|error: toml::de::Error| invalid(&name, error.message()))?;
         }
         Ok(last)
+    }
+
+    /// What builds in containers must not reach: `network.closed` and the broker, as `host:port` or ranges.
+    #[must_use]
+    pub fn closed(&self) -> Vec<String> {
+        let broker = self.amqp.url.as_deref().and_then(|url| url::Url::parse(url).ok()).and_then(|url| {
+            let port = url.port().unwrap_or(if url.scheme() == "amqps" { 5671 } else { 5672 });
+            Some(format!("{}:{port}", url.host_str()?))
+        });
+        self.network.closed.iter().cloned().chain(broker).collect()
     }
 
     /// The settings that are URLs and stand in plans or messages, by key.

@@ -25,16 +25,16 @@ pub enum Runner {
 
 impl Runner {
     /// Containers of the Engine that `DOCKER_HOST` names, or of the local one. `scratch` is a directory of Slipway's
-    /// own that the Engine sees at the same path.
+    /// own that the Engine sees at the same path; `closed` is what they must not reach, as `host:port` or a range.
     ///
     /// # Errors
     /// `engine_unavailable` when it does not answer, `configuration_invalid` when `scratch` cannot be written.
-    pub async fn container(scratch: impl Into<PathBuf>) -> Result<Self, Failure> {
+    pub async fn container(scratch: impl Into<PathBuf>, closed: Vec<String>) -> Result<Self, Failure> {
         let silent = |error: bollard::errors::Error| {
             Failure::new(FailureCode::EngineUnavailable, format!("the Docker Engine does not answer: {error}"))
         };
         let docker = Docker::connect_with_defaults().map_err(silent)?.negotiate_version().await.map_err(silent)?;
-        Ok(Self::Container(Box::new(Sandbox::new(docker, Settings::new(scratch))?)))
+        Ok(Self::Container(Box::new(Sandbox::new(docker, Settings { closed, ..Settings::new(scratch) })?)))
     }
 
     /// This machine.

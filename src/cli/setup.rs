@@ -148,15 +148,15 @@ pub(super) async fn services(
         }
     };
     let runner = match runner.or(config.build.runner).unwrap_or(RunnerKind::Container) {
-        RunnerKind::Container => container(&cache).await?,
+        RunnerKind::Container => container(&cache, config.closed()).await?,
         RunnerKind::Host => Runner::host(),
     };
     Ok(Services { config, catalog, runner, backend, cache, trust })
 }
 
 /// Containers, after those of a worker that died were taken away.
-async fn container(cache: &std::path::Path) -> Result<Runner, Failure> {
-    let runner = Runner::container(cache.join("sandbox")).await?;
+async fn container(cache: &std::path::Path, closed: Vec<String>) -> Result<Runner, Failure> {
+    let runner = Runner::container(cache.join("sandbox"), closed).await?;
     if let Runner::Container(sandbox) = &runner
         && let Err(failure) = sandbox.sweep().await
     {

@@ -29,7 +29,6 @@ use crate::model::failure::{Failure, FailureCode};
 use crate::output::Output;
 use crate::process::Watch;
 
-pub use network::deny_link_local;
 pub use ownership::{HOME, Identity};
 
 /// How long output may still come after the Engine said that the container has ended.
@@ -42,6 +41,8 @@ pub struct Settings {
     pub scratch: PathBuf,
     /// The bridge network of commands that need registries; made when it is missing.
     pub network: String,
+    /// What its containers must not reach besides link-local addresses: `host:port`, or ranges of addresses.
+    pub closed: Vec<String>,
     /// Open files per process. Above the Engine's own hard limit containers do not start.
     pub open_files: i64,
     /// How long the Engine may take to answer one call.
@@ -52,7 +53,8 @@ impl Settings {
     /// The defaults, with this scratch directory.
     pub fn new(scratch: impl Into<PathBuf>) -> Self {
         let network = "slipway-build".to_owned();
-        Self { scratch: scratch.into(), network, open_files: 4096, engine_timeout: Duration::from_mins(1) }
+        let scratch = scratch.into();
+        Self { scratch, network, closed: Vec::new(), open_files: 4096, engine_timeout: Duration::from_mins(1) }
     }
 }
 
@@ -140,7 +142,7 @@ impl Sandbox {
     ) -> Result<Exit, Failure> {
         ownership::hand_over(command, self.identity).await?;
         if command.network == Network::Bridge {
-            self.network.get_or_try_init(|| network::ensure(&self.docker, &self.settings.network)).await?;
+            self.network.get_or_try_init(|| network::ensure(&self.docker, &self.settings.network, &self.settings.closed)).await?;
         }
         let (files, _copies) =
             ownership::readable(command, &self.settings.scratch, self.identity).map_err(|error| {

@@ -19,17 +19,20 @@ const INTERFACE_LENGTH: usize = 15;
 /// Addresses of the link alone, where clouds keep their metadata services with credentials (RFC 3927).
 const LINK_LOCAL: &str = "169.254.0.0/16";
 
-/// Makes the bridge network unless it is there, and closes the link-local addresses to it as far as possible.
+/// Makes the bridge network unless it is there, and closes what no build may reach to it, as far as possible: the
+/// link-local addresses and `closed`, each `host:port` or a range of addresses (`10.1.0.0/16`).
 ///
-/// Containers on it do not see each other. What the bridge's host offers on its addresses, they do see.
-pub(super) async fn ensure(docker: &Docker, name: &str) -> Result<(), Failure> {
+/// Containers on it do not see each other. What else the bridge's host offers on its addresses, they do see.
+pub(super) async fn ensure(docker: &Docker, name: &str, closed: &[String]) -> Result<(), Failure> {
     match docker.inspect_network(name, None::<InspectNetworkOptions>).await {
         Ok(_) => {}
         Err(Error::DockerResponseServerError { status_code: 404, .. }) => create(docker, name).await?,
         Err(error) => return Err(engine(&error)),
     }
-    if let Err(error) = deny_link_local(name).await {
-        tracing::warn!(network = name, %error, "builds can reach link-local addresses ({LINK_LOCAL}); block them in the host's firewall");
+    for place in std::iter::once(LINK_LOCAL).chain(closed.iter().map(String::as_str)) {
+        if let Err(error) = deny(name, place).await {
+            tracing::warn!(network = name, %error, "builds can reach `{place}`; close it in the host's firewall");
+        }
     }
     Ok(())
 }
@@ -57,16 +60,43 @@ fn interface(network: &str) -> String {
     network.chars().take(INTERFACE_LENGTH).collect()
 }
 
-/// Rejects what containers of the network send to link-local addresses: a rule in the chain `DOCKER-USER`, which the
-/// Engine leaves to the operator. Does nothing when the rule is there. The rule lasts until the firewall is reset.
+/// Rejects what containers of the network send to a place: rules in the chain `DOCKER-USER`, which the Engine leaves to
+/// the operator, and in `INPUT` for what this machine offers itself. Does nothing where a rule is there. Rules last until
+/// the firewall is reset.
 ///
 /// # Errors
-/// When `iptables` is missing or refuses, as it does without root, or when the Engine is on another machine.
-pub async fn deny_link_local(network: &str) -> io::Result<()> {
+/// When a host has no address, when `iptables` is missing or refuses, as it does without root, or when the Engine is on
+/// another machine.
+async fn deny(network: &str, place: &str) -> io::Result<()> {
     let interface = interface(network);
-    let rule = ["DOCKER-USER", "-i", &interface, "-d", LINK_LOCAL, "-j", "REJECT"];
+    for destination in destinations(place).await? {
+        for chain in ["DOCKER-USER", "INPUT"] {
+            let mut rule = vec![chain, "-i", &interface];
+            rule.extend(destination.iter().map(String::as_str));
+            rule.extend(["-j", "REJECT"]);
+            reject(&rule).await?;
+        }
+    }
+    Ok(())
+}
+
+/// A place as `iptables` names it. Addresses of IPv6 are left out: the network has none.
+async fn destinations(place: &str) -> io::Result<Vec<Vec<String>>> {
+    let words = |words: &[&str]| words.iter().map(|&word| word.to_owned()).collect();
+    if place.contains('/') {
+        return Ok(vec![words(&["-d", place])]);
+    }
+    let addresses = tokio::net::lookup_host(place).await?.filter(|address| address.is_ipv4() && !address.ip().is_loopback());
+    Ok(addresses
+        .map(|address| words(&["-d", &address.ip().to_string(), "-p", "tcp", "--dport", &address.port().to_string()]))
+        .collect())
+}
+
+/// Adds a rule before all others, once.
+async fn reject(rule: &[&str]) -> io::Result<()> {
     let iptables = async |action: &str| {
-        let args = ["-w", action].into_iter().chain(rule);
+        // `-C CHAIN rule`: the chain comes first in a rule.
+        let args = ["-w", action].into_iter().chain(rule.iter().copied());
         capture(&Program::new("iptables", args), &CancellationToken::new()).await
     };
     if iptables("-C").await?.success() {
