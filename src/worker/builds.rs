@@ -12,7 +12,7 @@ const MEMORY: Duration = Duration::from_hours(25);
 
 /// Why a build was stopped from outside.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub(super) enum Stop {
+pub(crate) enum Stop {
     /// Somebody cancelled it.
     Cancelled(Option<String>),
     /// A newer build took its place.
@@ -23,7 +23,7 @@ pub(super) enum Stop {
 
 /// All that is known of builds.
 #[derive(Default)]
-pub(super) struct Builds {
+pub(crate) struct Builds {
     state: Mutex<State>,
     ended: Notify,
 }
@@ -40,9 +40,9 @@ struct State {
 
 /// A build that runs.
 #[derive(Default)]
-pub(super) struct Running {
+pub(crate) struct Running {
     /// Ends it.
-    pub(super) cancel: CancellationToken,
+    pub(crate) cancel: CancellationToken,
     key: Option<String>,
     fate: Mutex<Fate>,
 }
@@ -54,15 +54,15 @@ struct Fate {
 }
 
 /// A build's turn; the next delivery of the same id waits for its end.
-pub(super) struct Turn<'a> {
+pub(crate) struct Turn<'a> {
     builds: &'a Builds,
     id: String,
-    pub(super) running: Arc<Running>,
+    pub(crate) running: Arc<Running>,
 }
 
 impl Builds {
     /// Waits until no build of this id runs here, and takes its place.
-    pub(super) async fn turn(&self, id: &str, key: Option<String>) -> Turn<'_> {
+    pub(crate) async fn turn(&self, id: &str, key: Option<String>) -> Turn<'_> {
         loop {
             let ended = self.ended.notified();
             tokio::pin!(ended);
@@ -81,7 +81,7 @@ impl Builds {
     }
 
     /// Whether another body was seen under this id; otherwise this one is remembered.
-    pub(super) fn is_another_body(&self, id: &str, hash: &str) -> bool {
+    pub(crate) fn is_another_body(&self, id: &str, hash: &str) -> bool {
         let mut state = self.lock();
         state.forget();
         let (known, _) = state.bodies.entry(id.to_owned()).or_insert_with(|| (hash.to_owned(), Instant::now()));
@@ -89,7 +89,7 @@ impl Builds {
     }
 
     /// Cancels a build, whether it runs, has ended or is yet to come.
-    pub(super) fn cancel(&self, id: &str, reason: Option<String>) {
+    pub(crate) fn cancel(&self, id: &str, reason: Option<String>) {
         let mut state = self.lock();
         state.forget();
         if let Some(running) = state.running.get(id) {
@@ -99,7 +99,7 @@ impl Builds {
     }
 
     /// Notes that a build of a key was taken somewhere, and stops those that are older and have not begun to push.
-    pub(super) fn supersede(&self, key: &str, id: &str, sent_at: u64) {
+    pub(crate) fn supersede(&self, key: &str, id: &str, sent_at: u64) {
         let mut state = self.lock();
         let (taken, at) = state.supersedes.entry(key.to_owned()).or_insert_with(|| (Vec::new(), Instant::now()));
         *at = Instant::now();
@@ -115,7 +115,7 @@ impl Builds {
     }
 
     /// Why a build shall not begin.
-    pub(super) fn unwanted(&self, id: &str, key: Option<&str>) -> Option<Stop> {
+    pub(crate) fn unwanted(&self, id: &str, key: Option<&str>) -> Option<Stop> {
         let state = self.lock();
         if let Some((reason, _)) = state.cancelled.get(id) {
             return Some(Stop::Cancelled(reason.clone()));
@@ -124,14 +124,14 @@ impl Builds {
     }
 
     /// Stops everything that runs, to be given back.
-    pub(super) fn drain(&self) {
+    pub(crate) fn drain(&self) {
         for running in self.lock().running.values() {
             running.stop(Stop::Drained);
         }
     }
 
     /// How many builds run.
-    pub(super) fn count(&self) -> usize {
+    pub(crate) fn count(&self) -> usize {
         self.lock().running.len()
     }
 
@@ -176,12 +176,12 @@ impl Running {
     }
 
     /// The push begins.
-    pub(super) fn pushes(&self) {
+    pub(crate) fn pushes(&self) {
         self.fate().pushing = true;
     }
 
     /// Why it was stopped.
-    pub(super) fn stopped(&self) -> Option<Stop> {
+    pub(crate) fn stopped(&self) -> Option<Stop> {
         self.fate().stop.clone()
     }
 

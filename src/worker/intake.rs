@@ -1,12 +1,10 @@
 //! One delivery, from taking it to acknowledging it.
 
-use std::panic::AssertUnwindSafe;
 use std::time::Duration;
 
-use futures_util::FutureExt as _;
-
 use super::Worker;
-use super::builds::{Stop, Turn};
+use super::attempt::{attempt, cancelled};
+use super::builds::Turn;
 use super::events::{Attempt, Events};
 use super::job::Job;
 use super::verdict::{Verdict, verdict};
@@ -14,9 +12,9 @@ use crate::amqp::names::ATTEMPT;
 use crate::amqp::{Error, Incoming, Outgoing};
 use crate::message::SupersedeMessage;
 use crate::message::event::Event;
-use crate::model::failure::{Failure, FailureCode, Step};
-use crate::model::report::{BuildEvent, BuildReport, Outcome};
-use crate::pipeline::{self, Delivery};
+use crate::model::failure::{Failure, FailureCode};
+use crate::model::report::{BuildEvent, BuildReport};
+use crate::pipeline;
 
 /// The pause before a message goes back that nothing could be done with here.
 const PAUSE: Duration = Duration::from_secs(5);
@@ -96,21 +94,9 @@ async fn build(worker: &Worker, job: &Job, turn: &Turn<'_>, events: &Events) -> 
     let log = worker.vitals.logs.begin(&job.request.id, job.attempt);
     let sink = |event: BuildEvent| {
         log.event(&event);
-        if matches!(event, BuildEvent::StepStarted { step: Step::Push }) {
-            running.pushes();
-        }
         events.send(Event::from_build(event, &worker.name));
     };
-    let delivery = Delivery { push: true, ..Delivery::default() };
-    let run = pipeline::run(&services, &job.request, &delivery, &sink, &running.cancel);
-    let mut report = AssertUnwindSafe(run).catch_unwind().await.unwrap_or_else(|_| {
-        pipeline::refused(&job.request, Failure::new(FailureCode::Internal, "the worker panicked while it built"))
-    });
-    if let (Outcome::Cancelled, Some(stop), Some(failure)) =
-        (report.outcome, running.stopped(), report.failure.as_mut())
-    {
-        failure.message = cancelled(&stop).message;
-    }
+    let mut report = attempt(&services, &job.request, running, &sink).await;
     report.log = log.finish().await.map(|path| path.display().to_string());
     signed(worker, job, report)
 }
@@ -128,16 +114,6 @@ fn signed(worker: &Worker, job: &Job, mut report: BuildReport) -> BuildReport {
 
 fn id_reused() -> Failure {
     Failure::new(FailureCode::IdReused, "another request was made under the same id before")
-}
-
-fn cancelled(stop: &Stop) -> Failure {
-    let message = match stop {
-        Stop::Cancelled(Some(reason)) => format!("the build was cancelled: {reason}"),
-        Stop::Cancelled(None) => "the build was cancelled".to_owned(),
-        Stop::Superseded(newer) => format!("the newer build `{newer}` took its place"),
-        Stop::Drained => "the worker went away".to_owned(),
-    };
-    Failure::new(FailureCode::Cancelled, message)
 }
 
 /// Tells all workers that this build has begun; they agree on the newest by the order in the stream.

@@ -4,7 +4,8 @@
 //! stored. So nothing is lost; what may happen is that a build is made, or a report is sent, twice. Readers of reports
 //! key on the build's id, and the first terminal report counts.
 
-mod builds;
+pub(crate) mod attempt;
+pub(crate) mod builds;
 mod control;
 mod dying;
 mod events;
@@ -13,7 +14,7 @@ mod intake;
 mod job;
 mod reports;
 mod start;
-mod verdict;
+pub(crate) mod verdict;
 mod vitals;
 
 use std::collections::BTreeMap;

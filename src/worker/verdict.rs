@@ -8,7 +8,7 @@ use crate::model::report::{BuildReport, Outcome};
 
 /// What comes of an attempt.
 #[derive(Debug, Clone, PartialEq)]
-pub(super) enum Verdict {
+pub(crate) enum Verdict {
     /// This is the end of the build.
     Final(Box<BuildReport>),
     /// The build ended before, with this report.
@@ -20,7 +20,7 @@ pub(super) enum Verdict {
 }
 
 /// Only failures that may pass are tried again, and only as often as there are delays.
-pub(super) fn verdict(report: BuildReport, stop: Option<&Stop>, attempt: u32, delays: &[Duration]) -> Verdict {
+pub(crate) fn verdict(report: BuildReport, stop: Option<&Stop>, attempt: u32, delays: &[Duration]) -> Verdict {
     if report.outcome == Outcome::Cancelled && stop == Some(&Stop::Drained) {
         return Verdict::GiveBack;
     }
@@ -34,12 +34,12 @@ pub(super) fn verdict(report: BuildReport, stop: Option<&Stop>, attempt: u32, de
 
 impl Verdict {
     /// The end of the build.
-    pub(super) fn end(report: BuildReport) -> Self {
+    pub(crate) fn end(report: BuildReport) -> Self {
         Self::Final(Box::new(report))
     }
 
     /// The attempt's last event.
-    pub(super) fn event(&self) -> Option<Event> {
+    pub(crate) fn event(&self) -> Option<Event> {
         match self {
             Self::Final(report) => Some(Event::Finished { outcome: report.outcome, retry_in_ms: None }),
             Self::Retry(delay) => Some(Event::Finished {
