@@ -17,8 +17,10 @@ pub use mirrors::{Deploy, Mirror, Mirrors, Private};
 pub use operations::{Logs, Probes};
 
 mod amqp;
+mod server;
 
 pub use amqp::{Amqp, Lanes, WorkerConfig};
+pub use server::{Database, GitLab, ServerConfig};
 
 /// The whole configuration.
 #[derive(Debug, Clone, Default, Serialize, Deserialize, JsonSchema)]
@@ -50,6 +52,10 @@ pub struct Config {
     pub amqp: Amqp,
     /// How `slipway worker` works.
     pub worker: WorkerConfig,
+    /// How `slipway server` answers.
+    pub server: ServerConfig,
+    /// Where `slipway server` keeps its history.
+    pub database: Database,
 }
 
 /// `[registry]`
@@ -346,7 +352,13 @@ impl Config {
 
     /// The settings that are URLs and stand in plans or messages, by key.
     fn urls(&self) -> impl Iterator<Item = (&'static str, &str)> {
-        self.mirrors.urls().into_iter().chain(self.amqp.url.as_deref().map(|url| ("amqp.url", url)))
+        let others = [
+            ("amqp.url", &self.amqp.url),
+            ("database.url", &self.database.url),
+            ("server.url", &self.server.url),
+            ("server.gitlab.url", &self.server.gitlab.url),
+        ];
+        self.mirrors.urls().into_iter().chain(others.into_iter().filter_map(|(key, url)| Some((key, url.as_deref()?))))
     }
 }
 

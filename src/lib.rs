@@ -30,7 +30,7 @@
 //! | decisions | [`mod@plan`] | decide everything, purely |
 //! | edges | [`config`], [`process`], [`sandbox`], [`checkout`], [`image`] … | talk to one outside thing each |
 //! | story | [`pipeline`] | put it in order |
-//! | triggers | [`cli`] | turn what people ask into a request, and a report into what people read |
+//! | triggers | [`worker`], [`server`], [`cli`] | turn what people and programs ask into a request, and a report into what they read |
 //!
 //! The first four are the core: no files, no clock, no environment, no processes, no network.
 //!
@@ -114,5 +114,7 @@ pub mod pipeline;
 
 // Triggers.
 pub mod worker;
+
+pub mod server;
 
 pub mod cli;

@@ -30,10 +30,31 @@ impl Follower {
     /// # Errors
     /// When the broker does not make it.
     pub async fn open(broker: Broker, queue: String, bindings: &[(String, String)]) -> Result<Self, Error> {
-        let link = broker.connect("follower").await?;
-        let channel = link.channel().await?;
         let mut arguments = FieldTable::default();
         arguments.insert("x-expires".into(), AMQPValue::LongLongInt(EXPIRES));
+        Self::with(broker, queue, bindings, arguments).await
+    }
+
+    /// The same with a queue that stays, and keeps what comes, while nobody reads it.
+    ///
+    /// # Errors
+    /// When the broker does not make it.
+    pub async fn open_kept(broker: Broker, queue: String, bindings: &[(String, String)]) -> Result<Self, Error> {
+        let mut arguments = FieldTable::default();
+        arguments.insert("x-queue-type".into(), AMQPValue::LongString("quorum".into()));
+        // A message comes back as long as it cannot be written down; RabbitMQ 4 would drop it after twenty times.
+        arguments.insert("x-delivery-limit".into(), AMQPValue::LongLongInt(1_000_000));
+        Self::with(broker, queue, bindings, arguments).await
+    }
+
+    async fn with(
+        broker: Broker,
+        queue: String,
+        bindings: &[(String, String)],
+        arguments: FieldTable,
+    ) -> Result<Self, Error> {
+        let link = broker.connect("follower").await?;
+        let channel = link.channel().await?;
         let options = QueueDeclareOptions { durable: true, ..QueueDeclareOptions::default() };
         timed("declare a queue", channel.queue_declare(queue.as_str().into(), options, arguments)).await?;
         for (exchange, key) in bindings {

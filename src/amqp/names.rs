@@ -81,6 +81,12 @@ impl Names {
         format!("{}.dead", self.prefix)
     }
 
+    /// The server's own queue of reports, or of events.
+    #[must_use]
+    pub fn server(&self, of: &str) -> String {
+        format!("{}.server.{of}", self.prefix)
+    }
+
     /// Whether a queue is one of Slipway's own.
     #[must_use]
     pub fn are_ours(&self, queue: &str) -> bool {

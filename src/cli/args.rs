@@ -61,6 +61,16 @@ pub(super) enum Verb {
         after_help = "The queues have to be there: `slipway queues declare`.\n\nSIGTERM or Ctrl-C: takes no more builds, lets those that run end within `worker.grace`, and exits with 0; a second\none gives them back to the queue at once. SIGHUP: reads the configuration again for the next build."
     )]
     Worker(WorkerFlags),
+    /// Serve webhooks, the HTTP API and the page; builds by itself unless `[amqp]` names a broker
+    #[command(
+        after_help = "The first start prints an admin token. Only this machine is answered unless `server.listen` says otherwise.\n\nSIGTERM or Ctrl-C: takes no more builds, lets those that run end within `worker.grace`, and exits with 0; a second\none stops them, and the next start begins them again. SIGHUP: reads the configuration again for the next build."
+    )]
+    Server(WorkerFlags),
+    /// Make the server's applications what a file says
+    #[command(
+        after_help = "The token stands in the environment variable `SLIPWAY_TOKEN`.\n\nExamples:\n  slipway apply applications.toml --dry-run\n  slipway apply applications.toml --server https://slipway.example.com"
+    )]
+    Apply(ApplyFlags),
     /// Declare, check or show the exchanges and queues
     #[command(subcommand)]
     Queues(QueuesVerb),
@@ -183,6 +193,25 @@ pub(super) struct WorkerFlags {
     pub(super) log_format: LogFormat,
 }
 
+/// Flags of `apply`.
+#[derive(Debug, Clone, Args)]
+pub(super) struct ApplyFlags {
+    /// The applications, as TOML
+    #[arg(value_name = "FILE")]
+    pub(super) file: PathBuf,
+    /// Where the server is
+    #[arg(long, env = "SLIPWAY_SERVER", value_name = "URL", default_value = "http://127.0.0.1:8460")]
+    pub(super) server: String,
+    /// Only show what would change
+    #[arg(long)]
+    pub(super) dry_run: bool,
+    /// Remove applications that the file does not name
+    #[arg(long)]
+    pub(super) prune: bool,
+    #[command(flatten)]
+    pub(super) format: Format,
+}
+
 /// How log lines look.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
 pub(super) enum LogFormat {
@@ -296,6 +325,8 @@ pub(super) enum SchemaOf {
     Event,
     /// Cancel messages
     Cancel,
+    /// The HTTP API, as `OpenAPI`
+    Api,
 }
 
 fn kind(text: &str) -> Result<Kind, String> {

@@ -1,5 +1,6 @@
 //! The command line: flags in, requests out; data to stdout, people's text to stderr.
 
+mod apply;
 mod args;
 mod base_images;
 mod build;
@@ -13,6 +14,7 @@ mod progress;
 mod queues;
 mod request;
 mod run;
+mod server;
 mod setup;
 mod submit;
 mod worker;
@@ -52,8 +54,8 @@ pub fn main() -> ExitCode {
     };
     runtime.block_on(async {
         let cancel = CancellationToken::new();
-        // A worker has its own way to go.
-        let listens = !matches!(cli.verb, Verb::Worker(_));
+        // Worker and server have their own way to go.
+        let listens = !matches!(cli.verb, Verb::Worker(_) | Verb::Server(_));
         let signal = listens.then(|| tokio::spawn(setup::cancel_on_signal(cancel.clone())));
         let outcome = dispatch(&cli, &cancel).await;
         signal.inspect(tokio::task::JoinHandle::abort);
@@ -76,6 +78,8 @@ async fn dispatch(cli: &Cli, cancel: &CancellationToken) -> Result<ExitCode, Fai
         Verb::Init(flags) => init::init(cli, flags, cancel).await,
         Verb::BaseImages(verb) => base_images::base_images(cli, verb, cancel).await,
         Verb::Worker(_) => worker::worker(cli).await,
+        Verb::Server(_) => server::server(cli).await,
+        Verb::Apply(flags) => apply::apply(cli, flags).await,
         Verb::Queues(verb) => queues::queues(cli, verb).await,
         Verb::Submit(flags) => submit::submit(cli, flags, cancel).await,
         Verb::Cancel { id, reason } => cancel::cancel(cli, id, reason.as_deref()).await,

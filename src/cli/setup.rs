@@ -22,7 +22,7 @@ use crate::trust::Trust;
 /// Structured logs to stderr, as loud as the flags say.
 pub(super) fn logging(cli: &Cli) {
     let worker = match &cli.verb {
-        Verb::Worker(flags) => Some(flags.log_format),
+        Verb::Worker(flags) | Verb::Server(flags) => Some(flags.log_format),
         _ => None,
     };
     let level = match (cli.quiet, cli.verbose) {
@@ -190,6 +190,7 @@ pub(super) fn schema(of: SchemaOf) -> Result<ExitCode, Failure> {
         SchemaOf::Message => schema::message(),
         SchemaOf::Event => schema::event(),
         SchemaOf::Cancel => schema::cancel(),
+        SchemaOf::Api => crate::server::openapi(),
     };
     print_json(&schema)
 }

@@ -28,14 +28,14 @@ pub(super) async fn worker(cli: &Cli) -> Result<ExitCode, Failure> {
 }
 
 /// What the operator says by signals.
-struct Signals {
+pub(super) struct Signals {
     terminate: Signal,
     interrupt: Signal,
     hang_up: Signal,
 }
 
 impl Signals {
-    fn new() -> Result<Self, Failure> {
+    pub(super) fn new() -> Result<Self, Failure> {
         let listen = |kind| {
             signal(kind)
                 .map_err(|error| Failure::new(FailureCode::Internal, format!("no signals can be heard: {error}")))
@@ -47,7 +47,8 @@ impl Signals {
         })
     }
 
-    async fn attend(mut self, cli: &Cli, services: &watch::Sender<Arc<Services>>, going: &Going) {
+    /// Attends to them until the program ends.
+    pub(super) async fn attend(mut self, cli: &Cli, services: &watch::Sender<Arc<Services>>, going: &Going) {
         loop {
             let goes = tokio::select! {
                 _ = self.terminate.recv() => true,

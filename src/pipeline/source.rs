@@ -52,6 +52,15 @@ pub async fn commit_of(services: &Services, request: &BuildRequest) -> Result<Op
     checkout::commit_of(source, &access, &services.cache.join("git")).await.map(Some)
 }
 
+/// Refuses a request whose source may not be cloned, or not with its credentials; the source is not asked.
+///
+/// # Errors
+/// What the operator's rules say.
+pub async fn permitted(services: &Services, request: &BuildRequest) -> Result<(), Failure> {
+    let RequestedSource::Repository(source) = &request.source else { return Ok(()) };
+    access(services, request, &source.url).await?.allow.check(&source.url, "the repository")
+}
+
 impl Fetched {
     /// Reads the listing and the texts.
     pub(super) fn reader(&self) -> Result<TreeReader, Failure> {

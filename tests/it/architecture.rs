@@ -38,6 +38,7 @@ const ROWS: &[&[&str]] = &[
     ],
     &["pipeline"],
     &["worker"],
+    &["server"],
     &["cli", "main"],
 ];
 

@@ -37,6 +37,7 @@ fn schemas_are_current() {
         ("message", schema::message()),
         ("event", schema::event()),
         ("cancel", schema::cancel()),
+        ("api", slipway::server::openapi()),
     ];
     for (name, schema) in schemas {
         current(&format!("docs/schema/{name}.json"), &format!("{}\n", serde_json::to_string_pretty(&schema).unwrap()));
@@ -229,7 +230,7 @@ fn the_command_line_is_documented() {
 /// `slipway schema` prints what is checked in.
 #[test]
 fn the_program_prints_the_schemas() {
-    for name in ["plan", "report", "settings", "config", "message", "event", "cancel"] {
+    for name in ["plan", "report", "settings", "config", "message", "event", "cancel", "api"] {
         let printed =
             std::process::Command::new(env!("CARGO_BIN_EXE_slipway")).args(["schema", name]).output().unwrap();
         let printed: Value = serde_json::from_slice(&printed.stdout).unwrap();

@@ -26,6 +26,7 @@ mod projects;
 mod runner;
 mod rust_source;
 mod secrets;
+mod server;
 mod services;
 mod sources;
 mod start_check;

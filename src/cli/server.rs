@@ -1,0 +1,26 @@
+//! `slipway server`: the same signals as a worker's.
+
+use std::process::ExitCode;
+use std::sync::Arc;
+
+use tokio::sync::watch;
+
+use super::args::Cli;
+use super::setup;
+use super::worker::Signals;
+use crate::model::failure::Failure;
+use crate::worker::Going;
+
+/// Serves until a signal says otherwise.
+pub(super) async fn server(cli: &Cli) -> Result<ExitCode, Failure> {
+    let signals = Signals::new()?;
+    // With a broker, workers build, and nothing is needed here that builds.
+    let remote = setup::config(cli)?.amqp.url.is_some();
+    let services = if remote { setup::planning(cli)? } else { setup::services(cli, None, None).await? };
+    let (sender, receiver) = watch::channel(Arc::new(services));
+    let going = Going::default();
+    tokio::select! {
+        ended = crate::server::run(receiver, going.clone()) => ended.map(|()| ExitCode::SUCCESS),
+        () = signals.attend(cli, &sender, &going) => Ok(ExitCode::SUCCESS),
+    }
+}

@@ -1,0 +1,87 @@
+//! The sections of whoever runs `slipway server`: `[server]`, `[server.gitlab]` and `[database]`.
+
+use std::net::SocketAddr;
+use std::path::PathBuf;
+use std::time::Duration;
+
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
+
+use super::duration;
+
+/// `[server]`
+#[derive(Debug, Clone, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields, default)]
+pub struct ServerConfig {
+    /// Address and port; only this machine is answered unless another address stands here.
+    #[schemars(with = "String")]
+    pub listen: SocketAddr,
+    /// Where people reach it: `https://slipway.example.com`. Links in commit statuses begin with it, and cookies are sent by TLS alone where it begins with `https`.
+    pub url: Option<String>,
+    /// Where history and logs are; `server` in `$XDG_STATE_HOME/slipway` if absent.
+    pub directory: Option<PathBuf>,
+    /// How long a page's login lasts: `12h`.
+    #[serde(with = "duration")]
+    #[schemars(with = "String")]
+    pub session: Duration,
+    /// How many requests one address or token may make in a second, over a while; bursts may be ten times as large.
+    pub requests_per_second: u32,
+    /// How many connections may be open at a time.
+    pub connections: usize,
+    /// What is known of GitLab.
+    pub gitlab: GitLab,
+}
+
+impl Default for ServerConfig {
+    fn default() -> Self {
+        Self {
+            listen: ([127, 0, 0, 1], 8460).into(),
+            url: None,
+            directory: None,
+            session: Duration::from_hours(12),
+            requests_per_second: 50,
+            connections: 4096,
+            gitlab: GitLab::default(),
+        }
+    }
+}
+
+/// `[server.gitlab]`
+#[derive(Debug, Clone, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields, default)]
+pub struct GitLab {
+    /// GitLab itself: `https://gitlab.example.com`. Without it, commits get no status.
+    pub url: Option<String>,
+    /// The name of the credentials for its API: an access token with the scope `api`, as password.
+    pub credentials: Option<String>,
+    /// The names of the credentials that hold webhooks' secret tokens or signing tokens; several, so that one can be replaced by the next.
+    pub webhook_secrets: Vec<String>,
+    /// What commit statuses begin with; the application follows.
+    pub status_name: String,
+    /// How often GitLab is asked for commits whose webhooks were lost: `10m`; `0s` for never.
+    #[serde(with = "duration")]
+    #[schemars(with = "String")]
+    pub reconcile: Duration,
+}
+
+impl Default for GitLab {
+    fn default() -> Self {
+        Self {
+            url: None,
+            credentials: None,
+            webhook_secrets: Vec::new(),
+            status_name: "slipway".to_owned(),
+            reconcile: Duration::from_mins(10),
+        }
+    }
+}
+
+/// `[database]`
+#[derive(Debug, Clone, Default, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields, default)]
+pub struct Database {
+    /// Where the server's history is: `postgres://postgres.example.com/slipway`, without a password; a file in `server.directory` if absent.
+    pub url: Option<String>,
+    /// The name of the credentials for it.
+    pub credentials: Option<String>,
+}

@@ -1,0 +1,83 @@
+//! A build's log as text, or a range of its bytes (RFC 9110, 14).
+
+use std::sync::Arc;
+
+use axum::extract::State;
+use axum::http::{HeaderMap, StatusCode, header};
+use axum::response::{IntoResponse as _, Response};
+
+use super::super::Shared;
+use super::super::access::Who;
+use super::super::http::problem::Problem;
+use super::Path;
+use super::builds::seen;
+
+/// What is sent in one answer; who wants more asks for the rest.
+const MOST: u64 = 64 << 20;
+
+pub(super) async fn read(
+    State(shared): State<Arc<Shared>>,
+    who: Who,
+    headers: HeaderMap,
+    Path(id): Path<String>,
+) -> Result<Response, Problem> {
+    let (_, id) = seen(&shared, &who, &id).await?;
+    let size = shared.logs.size(&id).await;
+    let asked = headers.get(header::RANGE).and_then(|value| value.to_str().ok()).and_then(|text| range(text, size));
+    let (status, from, to) = match asked {
+        Some(Ok((from, to))) => (StatusCode::PARTIAL_CONTENT, from, to),
+        Some(Err(())) => {
+            let problem = Problem::new(416, "range_not_satisfiable", &format!("the log has {size} bytes"));
+            return Ok(([(header::CONTENT_RANGE, format!("bytes */{size}"))], problem).into_response());
+        }
+        None => (StatusCode::OK, 0, size.min(MOST)),
+    };
+    let bytes = shared.logs.bytes(&id, from, to).await?;
+    let mut response = (status, bytes).into_response();
+    let values = [
+        (header::CONTENT_TYPE, "text/plain; charset=utf-8".to_owned()),
+        (header::ACCEPT_RANGES, "bytes".to_owned()),
+        (header::CONTENT_DISPOSITION, format!("inline; filename=\"{id}.log\"")),
+        (header::CONTENT_RANGE, format!("bytes {from}-{}/{size}", to.saturating_sub(1))),
+    ];
+    for (name, value) in values {
+        if name != header::CONTENT_RANGE || status == StatusCode::PARTIAL_CONTENT {
+            response.headers_mut().extend(value.parse().ok().map(|value| (name, value)));
+        }
+    }
+    Ok(response)
+}
+
+/// The first and one past the last byte of a range; an error where there are none, nothing where it is not understood.
+fn range(text: &str, size: u64) -> Option<Result<(u64, u64), ()>> {
+    let (from, to) = text.strip_prefix("bytes=")?.split_once('-')?;
+    let number =
+        |text: &str| text.bytes().all(|byte| byte.is_ascii_digit()).then(|| text.parse::<u64>().ok()).flatten();
+    let (from, to) = match (from, to) {
+        ("", to) => (size.saturating_sub(number(to)?), size),
+        (from, "") => (number(from)?, size),
+        (from, to) => (number(from)?, number(to)?.checked_add(1)?.min(size)),
+    };
+    if from >= size || from >= to {
+        return Some(Err(()));
+    }
+    Some(Ok((from, to.min(from + MOST))))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn ranges_are_read_as_the_rfc_says() {
+        assert_eq!(range("bytes=0-9", 100), Some(Ok((0, 10))));
+        assert_eq!(range("bytes=90-", 100), Some(Ok((90, 100))));
+        assert_eq!(range("bytes=-10", 100), Some(Ok((90, 100))));
+        assert_eq!(range("bytes=90-1000", 100), Some(Ok((90, 100))));
+        assert_eq!(range("bytes=100-", 100), Some(Err(())));
+        assert_eq!(range("bytes=9-1", 100), Some(Err(())));
+        for not in ["lines=0-1", "bytes=0-1,3-4", "bytes=a-b", "bytes=--1", "bytes=+1-2"] {
+            assert_eq!(range(not, 100), None, "{not}");
+        }
+    }
+}

@@ -1,0 +1,82 @@
+//! Asking for builds, saying how they stand, and ending them: each is one change of the history.
+
+use std::sync::Arc;
+
+use super::Shared;
+use super::gitlab::status;
+use super::store::builds::Build;
+use super::store::{self, Change, commit};
+use crate::message::BuildMessage;
+use crate::model::failure::Failure;
+use crate::model::names::BuildId;
+use crate::model::report::BuildReport;
+
+/// A new id; ids sort by their time.
+pub(super) fn new_id() -> BuildId {
+    // A UUID is a build id: letters, digits and `-`.
+    uuid::Uuid::now_v7().to_string().parse().unwrap_or_else(|_| unreachable!("a UUID is a build id"))
+}
+
+/// Writes a build that is asked for; says whether its id was free. [`asked`] follows when the change is written.
+pub(super) async fn ask(shared: &Shared, change: &mut Change, build: &Build) -> Result<bool, Failure> {
+    if !build.insert(change).await? {
+        return Ok(false);
+    }
+    status::say(shared, change, build, status::State::Pending, "it waits").await?;
+    let object = format!("{}/{}", build.product_line, build.application);
+    store::audit::note(
+        change,
+        &build.who,
+        "build.create",
+        &build.id,
+        &format!("{object} {} {}", build.cause, build.revision),
+    )
+    .await?;
+    Ok(true)
+}
+
+/// Builds were asked for: whoever builds hears of it, and older builds of the same branch make room.
+pub(super) fn asked(shared: &Shared, builds: &[Build]) {
+    for build in builds {
+        if let Some(key) = supersede_key(build) {
+            shared.builds.supersede(&key, &build.id, u64::try_from(build.created_ms).unwrap_or_default());
+        }
+    }
+    shared.wake();
+}
+
+/// What it takes the place of others by.
+pub(super) fn supersede_key(build: &Build) -> Option<String> {
+    let message = BuildMessage::parse(build.message.as_bytes()).ok()?;
+    message.supersede.map(|key| format!("{}/{}/{key}", build.product_line, build.application))
+}
+
+/// The build begins, or begins its next step.
+pub(super) async fn begins(shared: &Shared, build: &Build) -> Result<(), Failure> {
+    let mut change = shared.store.change().await?;
+    status::say(shared, &mut change, build, status::State::Running, "it is built").await?;
+    commit(change).await?;
+    shared.wake();
+    Ok(())
+}
+
+/// The end of a build: the first one stays. The log is complete before anyone hears of it.
+pub(super) async fn finish(shared: &Arc<Shared>, build: &Build, report: &BuildReport) -> Result<bool, Failure> {
+    if let Ok(id) = build.id.parse() {
+        shared.logs.end(&id).await;
+    }
+    let mut change = shared.store.change().await?;
+    let first = store::queue::finish(&mut change, report).await?;
+    if first {
+        let (state, description) = status::of(report);
+        status::say(shared, &mut change, build, state, &description).await?;
+        super::gitlab::comment::say(shared, &mut change, build, report).await?;
+    }
+    commit(change).await?;
+    if first {
+        tracing::info!(build_id = build.id, outcome = report.outcome.name(), "the build ended");
+        shared.metrics.reported(report);
+        shared.wake();
+    }
+    Ok(first)
+}

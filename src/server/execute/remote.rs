@@ -1,0 +1,170 @@
+//! Builds by workers: requests go to the broker, events and reports come back.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use tokio::task::JoinSet;
+
+use super::super::store::builds::Build;
+use super::super::{Shared, ask};
+use super::local::ended_line;
+use crate::amqp::follow::Follower;
+use crate::amqp::names::Names;
+use crate::amqp::{Broker, Incoming, Outgoing, Publisher};
+use crate::message::event::Event;
+use crate::message::{CancelMessage, EventMessage, VERSION};
+use crate::model::failure::Failure;
+use crate::model::report::BuildReport;
+
+/// How often the database is asked for what is not sent.
+const LOOK: Duration = Duration::from_secs(5);
+
+/// The pause after the broker or the database did not answer.
+const PAUSE: Duration = Duration::from_secs(1);
+
+/// Begins to send and to listen.
+pub(super) fn start(shared: &Arc<Shared>) -> Result<JoinSet<()>, Failure> {
+    let broker = Broker::new(Arc::new(shared.config.clone()))?;
+    let mut tasks = JoinSet::new();
+    tasks.spawn(send(Arc::clone(shared), broker.clone()));
+    for what in ["reports", "events"] {
+        tasks.spawn(listen(Arc::clone(shared), broker.clone(), what));
+    }
+    Ok(tasks)
+}
+
+/// Sends what was asked for until the broker has it.
+async fn send(shared: Arc<Shared>, broker: Broker) {
+    let names = broker.names();
+    let publisher = Publisher::new(broker);
+    let mut work = shared.work.subscribe();
+    loop {
+        work.mark_unchanged();
+        let pause = match sent(&shared, &publisher, &names).await {
+            Ok(()) => LOOK,
+            Err(why) => {
+                tracing::warn!(why, "requests wait for the broker");
+                PAUSE
+            }
+        };
+        tokio::select! {
+            _ = work.changed(), if pause == LOOK => {}
+            () = tokio::time::sleep(pause) => {}
+        }
+    }
+}
+
+async fn sent(shared: &Shared, publisher: &Publisher, names: &Names) -> Result<(), String> {
+    for (build, cancellation) in shared.store.unsent().await.map_err(|failure| failure.message)? {
+        let outgoing = if cancellation { cancel(&build, names) } else { request(&build, names) };
+        publisher.publish(&outgoing).await.map_err(|error| error.to_string())?;
+        let what = if cancellation { 2 } else { 1 };
+        shared.store.sent(&build.id, what).await.map_err(|failure| failure.message)?;
+    }
+    Ok(())
+}
+
+fn request(build: &Build, names: &Names) -> Outgoing {
+    Outgoing {
+        exchange: names.requests(),
+        key: build.lane.clone(),
+        body: build.message.clone().into_bytes(),
+        message_id: build.id.clone(),
+        kind: Some("build".to_owned()),
+        ..Outgoing::default()
+    }
+}
+
+fn cancel(build: &Build, names: &Names) -> Outgoing {
+    let reason = build.cancel.clone().filter(|reason| !reason.is_empty());
+    let message = build.id.parse().ok().map(|id| CancelMessage { version: VERSION, id, reason });
+    Outgoing {
+        key: names.control(),
+        body: message.and_then(|message| serde_json::to_vec(&message).ok()).unwrap_or_default(),
+        message_id: build.id.clone(),
+        kind: Some("cancel".to_owned()),
+        ..Outgoing::default()
+    }
+}
+
+/// Hears what workers say, for ever. Reports wait for a server that is away; events are for who looks on.
+async fn listen(shared: Arc<Shared>, broker: Broker, what: &'static str) {
+    let names = broker.names();
+    let exchange = if what == "reports" { names.reports() } else { names.events() };
+    let bindings = [(exchange, "#".to_owned())];
+    loop {
+        let (broker, queue) = (broker.clone(), names.server(what));
+        let opened = match what {
+            "reports" => Follower::open_kept(broker, queue, &bindings).await,
+            _ => Follower::open(broker, queue, &bindings).await,
+        };
+        match opened {
+            Ok(mut follower) => {
+                while let Some(incoming) = follower.next().await {
+                    hear(&shared, incoming).await;
+                }
+            }
+            Err(error) => tracing::warn!(%error, "the {what} of workers are not heard"),
+        }
+        tokio::time::sleep(PAUSE).await;
+    }
+}
+
+/// Writes what a message says before it is acknowledged.
+async fn hear(shared: &Arc<Shared>, incoming: Incoming) {
+    let heard = match incoming.kind.as_deref() {
+        Some("event") => event(shared, &incoming.body).await,
+        Some("report") => report(shared, &incoming.body).await,
+        _ => Ok(()),
+    };
+    let settled = match heard {
+        Ok(()) => incoming.receipt.ack().await,
+        Err(failure) => {
+            tracing::error!(error = %failure, "what a worker says cannot be written; it comes again");
+            tokio::time::sleep(PAUSE).await;
+            incoming.receipt.requeue().await
+        }
+    };
+    if let Err(error) = settled {
+        tracing::warn!(%error, "a message could not be settled and comes again");
+    }
+}
+
+async fn event(shared: &Arc<Shared>, body: &[u8]) -> Result<(), Failure> {
+    let Ok(message) = serde_json::from_slice::<EventMessage>(body) else { return Ok(()) };
+    let Ok(id) = message.id.parse() else { return Ok(()) };
+    // Builds that others asked for are none of ours.
+    let Some(build) = shared.store.build(&message.id).await?.filter(|build| !build.is_over()) else { return Ok(()) };
+    let live = shared.logs.live(&id);
+    match &message.event {
+        Event::Accepted { worker } => {
+            shared.store.step(&message.id, "", worker).await?;
+            ask::begins(shared, &build).await?;
+        }
+        Event::StepStarted { step } => {
+            live.line_at(&message.at, step.name(), "begins");
+            shared.store.step(&message.id, step.name(), "").await?;
+        }
+        Event::StepFinished(step) => live.line_at(&message.at, step.step.name(), &ended_line(step)),
+        Event::Log { step, lines, dropped } => {
+            if *dropped > 0 {
+                live.line_at(&message.at, step.name(), &format!("({dropped} lines came too fast and are left out)"));
+            }
+            for line in lines {
+                live.line_at(&message.at, step.name(), line);
+            }
+        }
+        Event::Finished { .. } => {}
+    }
+    Ok(())
+}
+
+async fn report(shared: &Arc<Shared>, body: &[u8]) -> Result<(), Failure> {
+    let Ok(report) = serde_json::from_slice::<BuildReport>(body) else { return Ok(()) };
+    let Some(build) = shared.store.build(&report.id).await? else { return Ok(()) };
+    // A second request under the same id was refused, and the first goes on.
+    if report.failure.as_ref().is_some_and(|failure| failure.code == crate::model::failure::FailureCode::IdReused) {
+        return Ok(());
+    }
+    ask::finish(shared, &build, &report).await.map(drop)
+}

@@ -1,0 +1,102 @@
+//! GitLab: its webhooks come in, statuses and comments go out.
+
+mod client;
+pub(super) mod comment;
+mod decide;
+pub(super) mod hook;
+mod payload;
+pub(super) mod reconcile;
+mod secrets;
+pub(super) mod status;
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use super::Shared;
+use super::store::outbox::{Kind, Untold};
+use super::store::{milliseconds, now};
+use crate::config::Config;
+use crate::model::failure::Failure;
+use client::{Client, Refusal};
+
+/// How often the outbox is looked at.
+const LOOK: Duration = Duration::from_secs(2);
+
+/// After so many tries nobody looks at the status any more: about two days.
+const TRIES: i64 = 40;
+
+/// How long the last statuses may take when the server goes.
+const LAST: Duration = Duration::from_secs(3);
+
+/// What is known of GitLab.
+pub(super) struct GitLab {
+    /// Absent where no GitLab is configured.
+    client: Option<Client>,
+    secrets: secrets::Secrets,
+}
+
+impl GitLab {
+    /// By configuration; nothing is asked yet.
+    pub(super) fn new(config: &Config) -> Result<Self, Failure> {
+        Ok(Self { client: Client::new(config)?, secrets: secrets::Secrets::default() })
+    }
+}
+
+/// Tells GitLab what there is to tell, for ever.
+pub(super) async fn tell(shared: Arc<Shared>) {
+    let mut news = shared.news.subscribe();
+    loop {
+        news.mark_unchanged();
+        told(&shared).await;
+        tokio::select! {
+            _ = news.changed() => {}
+            () = tokio::time::sleep(LOOK) => {}
+        }
+    }
+}
+
+/// What is left to tell when the server goes; what GitLab does not take now it hears from the next one.
+pub(super) async fn last_words(shared: &Shared) {
+    let _ = tokio::time::timeout(LAST, told(shared)).await;
+}
+
+async fn told(shared: &Shared) {
+    let Some(client) = &shared.gitlab.client else { return };
+    for kind in [Kind::Status, Kind::Note] {
+        let untold = match shared.store.untold(kind).await {
+            Ok(untold) => untold,
+            Err(failure) => {
+                tracing::warn!(error = %failure, "GitLab is told nothing");
+                continue;
+            }
+        };
+        for word in untold {
+            let answer = match kind {
+                Kind::Status => status::send(client, &shared.config, &word.body).await.map(|()| 0),
+                Kind::Note => comment::send(client, &shared.config, &word).await,
+            };
+            if let Err(failure) = settle(shared, kind, &word, answer).await {
+                tracing::warn!(error = %failure, "what GitLab was told is told again");
+            }
+        }
+    }
+}
+
+async fn settle(shared: &Shared, kind: Kind, word: &Untold, answer: Result<i64, Refusal>) -> Result<(), Failure> {
+    match answer {
+        Ok(note) => shared.store.told(kind, word, note).await,
+        Err(Refusal::Final(why)) => {
+            tracing::warn!(key = word.key, why, "GitLab does not take it");
+            shared.store.told(kind, word, word.note).await
+        }
+        Err(Refusal::Later(why)) if word.tries >= TRIES => {
+            tracing::error!(key = word.key, why, "GitLab did not take it for two days");
+            shared.store.told(kind, word, word.note).await
+        }
+        Err(Refusal::Later(why)) => {
+            let pause = Duration::from_secs(1 << word.tries.clamp(0, 12)).min(Duration::from_hours(1));
+            tracing::info!(key = word.key, why, pause_ms = pause.as_millis(), "GitLab is told later");
+            shared.store.unheard(kind, word, now() + milliseconds(pause)).await
+        }
+    }
+}

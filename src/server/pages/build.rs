@@ -1,0 +1,177 @@
+//! The page of a build: what went wrong on top, then steps, log, decisions, Dockerfile and layers.
+
+use std::sync::Arc;
+
+use axum::extract::{Path, State};
+use axum::response::Response;
+use serde_json::{Value, json};
+
+use super::{Refused, Viewer, overview, page, words};
+use crate::message::BuildMessage;
+use crate::model::origin::OriginKind;
+use crate::model::report::BuildReport;
+use crate::model::source::RepositoryUrl;
+use crate::server::Shared;
+use crate::server::api::builds_seen as seen;
+use crate::server::store::builds::{Build, Filter};
+
+/// What is shown of a log at first; the rest is a link away.
+const LAST: u64 = 48 << 10;
+
+pub(super) async fn build(
+    State(shared): State<Arc<Shared>>,
+    Viewer(who): Viewer,
+    Path(id): Path<String>,
+) -> Result<Response, Refused> {
+    let (build, id) = seen(&shared, &who, &id).await?;
+    let report = shared.store.report(&build.id).await?;
+    let log = shared.logs.last(&id, LAST).await?;
+    let line = shared.logs.lines_before(&id, log.start).await?;
+    let url = BuildMessage::parse(build.message.as_bytes()).ok().map(|message| message.source.url);
+    let web = url.as_ref().and_then(web);
+    let previous = previous(&shared, &build).await?;
+    let mut values = json!({
+        "build": overview::row(&shared, &build),
+        "over": build.is_over(),
+        "repository": url.map(|url| url.to_string()).unwrap_or_default(),
+        "commit_url": web.as_ref().filter(|_| !build.commit.is_empty()).map(|web| format!("{web}/-/commit/{}", build.commit)).unwrap_or_default(),
+        "log": log.text.as_ref(), "log_from": log.start, "log_line": line, "log_to": log.end(),
+        "log_to_line": line + log.text.matches('\n').count() as u64,
+        "failure": null, "steps": [], "decisions": [], "warnings": [], "dockerfile": "", "layers": [], "references": [],
+        "digest": "", "base": "", "compared": [], "library": "",
+    });
+    if let Some(report) = &report {
+        describe(&mut values, report, web.as_deref(), &build.commit);
+        values["compared"] = compared(&shared, &build, report, previous.as_ref()).await?;
+    }
+    let title = format!("{}/{}: {}", build.product_line, build.application, words::state(&build.state));
+    page(&shared, &who, "build.html", &title, values)
+}
+
+fn describe(values: &mut Value, report: &BuildReport, web: Option<&str>, commit: &str) {
+    let all = report.steps.iter().map(|step| step.duration_ms).sum::<u64>().max(1);
+    let mut at = 0;
+    let step = |step: &crate::model::report::StepReport| {
+        // In hundredths of the whole, for the drawing.
+        let (x, width) = (at * 100 / all, (step.duration_ms * 100 / all).max(1));
+        at += step.duration_ms;
+        json!({
+            "step": step.step.name(), "outcome": step.outcome.name(), "cached": step.cached, "x": x, "width": width,
+            "duration": words::duration(i64::try_from(step.duration_ms).unwrap_or(i64::MAX).max(1)),
+        })
+    };
+    values["steps"] = report.steps.iter().map(step).collect();
+    let link = |path: &str, line: Option<u32>| {
+        let place = web.filter(|_| !commit.is_empty() && !path.is_empty());
+        let line = line.map(|line| format!("#L{line}")).unwrap_or_default();
+        place.map(|web| format!("{web}/-/blob/{commit}/{}{line}", encoded(path))).unwrap_or_default()
+    };
+    if let Some(failure) = &report.failure {
+        let places = failure.places.iter().map(|place| {
+            json!({ "path": place.path, "line": place.line.unwrap_or_default(), "url": link(&place.path, place.line) })
+        });
+        values["failure"] = json!({
+            "code": failure.code.name(), "message": failure.message, "hint": failure.hint, "candidates": failure.candidates,
+            "step": failure.step.map_or("", |step| step.name()), "places": places.collect::<Vec<_>>(), "tail": failure.log_tail,
+        });
+    }
+    let decision = |decision: &crate::model::origin::Decision| {
+        let origin = &decision.origin;
+        let path = origin.path.clone().unwrap_or_default();
+        let in_tree = matches!(origin.kind, OriginKind::Tree | OriginKind::File);
+        json!({
+            "key": decision.key, "value": decision.value, "origin": origin.to_string(),
+            "url": if in_tree { link(&path, origin.line) } else { String::new() },
+        })
+    };
+    values["decisions"] = report.decisions.iter().map(decision).collect();
+    let warning =
+        |warning: &crate::model::failure::Warning| json!({ "message": warning.message, "hint": warning.hint });
+    values["warnings"] = report.warnings.iter().map(warning).collect();
+    values["dockerfile"] = json!(report.dockerfile.as_deref().unwrap_or_default());
+    values["library"] = json!(
+        report
+            .library
+            .as_ref()
+            .map(|library| format!("{} in {}", library.coordinates, library.repository))
+            .unwrap_or_default()
+    );
+    if let Some(image) = &report.image {
+        let layer = |layer: &crate::model::report::ReportedLayer| {
+            let size = words::size(i64::try_from(layer.size).unwrap_or(i64::MAX));
+            json!({ "digest": layer.digest, "size": size, "reused": layer.reused })
+        };
+        values["layers"] = image.layers.iter().map(layer).collect();
+        values["references"] = json!(image.references);
+        values["digest"] = json!(image.digest);
+        values["base"] = json!(image.base);
+    }
+}
+
+/// The last build of the application that succeeded before this one.
+async fn previous(shared: &Shared, build: &Build) -> Result<Option<Build>, Refused> {
+    let filter = Filter {
+        product_line: build.product_line.clone(),
+        application: build.application.clone(),
+        state: "succeeded".to_owned(),
+        before: Some((build.created_ms, build.id.clone())),
+        limit: 1,
+        ..Filter::default()
+    };
+    Ok(shared.store.builds(&filter).await?.into_iter().next())
+}
+
+/// What differs from the build before.
+async fn compared(
+    shared: &Shared,
+    build: &Build,
+    report: &BuildReport,
+    previous: Option<&Build>,
+) -> Result<Value, Refused> {
+    let Some(previous) = previous else { return Ok(json!([])) };
+    let before = shared.store.report(&previous.id).await?;
+    let took = |build: &Build| build.finished_ms - build.started_ms;
+    let (longer, larger) = (took(build) - took(previous), build.size - previous.size);
+    let mut rows = vec![json!({
+        "what": "duration", "before": words::duration(took(previous)), "now": words::duration(took(build)),
+        "change": words::signed(&signed_duration(longer), longer),
+    })];
+    if build.size > 0 {
+        let change = words::signed(&words::size(larger), larger);
+        rows.push(json!({ "what": "size", "before": words::size(previous.size), "now": words::size(build.size), "change": change }));
+    }
+    let value = |report: &BuildReport, key: &str| {
+        let found = report.decisions.iter().find(|decision| decision.key == key);
+        found.map(|decision| json!(decision.value)).unwrap_or_default()
+    };
+    for key in ["toolchain.name", "toolchain.version", "image.base", "entry"] {
+        let (was, is) = (before.as_ref().map(|report| value(report, key)).unwrap_or_default(), value(report, key));
+        if was != is {
+            rows.push(json!({ "what": key, "before": shown(&was), "now": shown(&is), "change": "changed" }));
+        }
+    }
+    Ok(json!(rows))
+}
+
+fn signed_duration(milliseconds: i64) -> String {
+    let text = words::duration(milliseconds.abs());
+    if milliseconds < 0 { format!("-{text}") } else { text }
+}
+
+fn shown(value: &Value) -> String {
+    value.as_str().map_or_else(|| value.to_string(), str::to_owned)
+}
+
+/// The repository's page in GitLab.
+fn web(url: &RepositoryUrl) -> Option<String> {
+    let path = url.path().trim_end_matches('/');
+    let path = path.strip_suffix(".git").unwrap_or(path);
+    url.transport().is_http().then(|| format!("{}{path}", url.authority()))
+}
+
+/// A path in a URL.
+fn encoded(path: &str) -> String {
+    let part =
+        |part: &str| url::form_urlencoded::byte_serialize(part.as_bytes()).collect::<String>().replace('+', "%20");
+    path.split('/').map(part).collect::<Vec<_>>().join("/")
+}

@@ -1,0 +1,179 @@
+//! A server that answers as GitLab's API documentation says, its refusals included, and remembers what it was told.
+
+use std::net::SocketAddr;
+use std::sync::{Arc, Mutex};
+
+use axum::Router;
+use axum::body::Bytes;
+use axum::extract::{Path, State};
+use axum::http::{HeaderMap, StatusCode};
+use axum::routing::{get, post, put};
+use serde_json::{Value, json};
+use tokio::sync::watch;
+
+/// The token that its API wants.
+pub(super) const TOKEN: &str = "glpat-of-the-test";
+
+/// What it was told, and how it answers.
+#[derive(Default)]
+struct State_ {
+    /// Commit statuses, in the order in which they were taken.
+    statuses: Vec<Value>,
+    /// Comments by their number.
+    notes: Vec<Value>,
+    /// Refuses this many further statuses with 502, as a proxy before a GitLab that restarts.
+    away: usize,
+    branches: Value,
+}
+
+/// GitLab, as far as the server speaks to it.
+#[derive(Clone)]
+pub(super) struct GitLab {
+    pub(super) address: SocketAddr,
+    state: Arc<Mutex<State_>>,
+    told: watch::Sender<usize>,
+}
+
+impl GitLab {
+    /// Begins to answer.
+    pub(super) async fn start() -> Self {
+        let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let address = listener.local_addr().unwrap();
+        let state = Arc::new(Mutex::new(State_ { branches: json!([]), ..State_::default() }));
+        let gitlab = Self { address, state, told: watch::Sender::new(0) };
+        let routes = Router::new()
+            .route("/api/v4/projects/{id}/statuses/{sha}", post(status))
+            .route("/api/v4/projects/{id}/merge_requests/{iid}/notes", post(note))
+            .route("/api/v4/projects/{id}/merge_requests/{iid}/notes/{note}", put(change_note))
+            .route("/api/v4/projects/{id}", get(project))
+            .route("/api/v4/projects/{id}/repository/branches", get(branches))
+            .route("/api/v4/projects/{id}/repository/tags", get(async || "[]"))
+            .with_state(gitlab.clone());
+        tokio::spawn(async move { axum::serve(listener, routes).await.unwrap() });
+        gitlab
+    }
+
+    /// Refuses so many statuses.
+    pub(super) fn away(&self, times: usize) {
+        self.state.lock().unwrap().away = times;
+    }
+
+    /// Shows these branches.
+    pub(super) fn shows(&self, branches: Value) {
+        self.state.lock().unwrap().branches = branches;
+    }
+
+    /// The states that a commit's status of this name went through.
+    pub(super) fn states(&self, sha: &str) -> Vec<String> {
+        let state = self.state.lock().unwrap();
+        let of = state.statuses.iter().filter(|status| status["sha"] == sha);
+        of.map(|status| status["state"].as_str().unwrap().to_owned()).collect()
+    }
+
+    /// The last status of a commit.
+    pub(super) fn last(&self, sha: &str) -> Value {
+        let state = self.state.lock().unwrap();
+        state.statuses.iter().rev().find(|status| status["sha"] == sha).cloned().unwrap_or_default()
+    }
+
+    /// The comments as they are now.
+    pub(super) fn notes(&self) -> Vec<Value> {
+        self.state.lock().unwrap().notes.clone()
+    }
+
+    /// Waits until a commit's last status is this one.
+    pub(super) async fn until(&self, sha: &str, state: &str) -> Value {
+        let mut told = self.told.subscribe();
+        let reached = told.wait_for(|_| self.last(sha)["state"] == state);
+        let reached = tokio::time::timeout(std::time::Duration::from_secs(90), reached).await.map(drop);
+        assert!(reached.is_ok(), "{sha} never is `{state}`: {:?}", self.states(sha));
+        self.last(sha)
+    }
+
+    /// Waits until there are as many comments.
+    pub(super) async fn until_notes(&self, wanted: impl Fn(&[Value]) -> bool) -> Vec<Value> {
+        let mut told = self.told.subscribe();
+        let reached = told.wait_for(|_| wanted(&self.notes()));
+        let reached = tokio::time::timeout(std::time::Duration::from_secs(90), reached).await.map(drop);
+        assert!(reached.is_ok(), "the comments never are as wanted: {:#?}", self.notes());
+        self.notes()
+    }
+
+    fn heard(&self) {
+        self.told.send_modify(|count| *count += 1);
+    }
+}
+
+fn refusal(headers: &HeaderMap) -> Option<(StatusCode, String)> {
+    let token = headers.get("private-token").and_then(|value| value.to_str().ok());
+    (token != Some(TOKEN)).then(|| (StatusCode::UNAUTHORIZED, json!({ "message": "401 Unauthorized" }).to_string()))
+}
+
+async fn status(
+    State(gitlab): State<GitLab>,
+    Path((_, sha)): Path<(String, String)>,
+    headers: HeaderMap,
+    body: Bytes,
+) -> (StatusCode, String) {
+    if let Some(refusal) = refusal(&headers) {
+        return refusal;
+    }
+    let mut status: Value = serde_json::from_slice(&body).unwrap();
+    let mut state = gitlab.state.lock().unwrap();
+    if state.away > 0 {
+        state.away -= 1;
+        return (StatusCode::BAD_GATEWAY, "<html>502</html>".to_owned());
+    }
+    let last = state.statuses.iter().rev().find(|one| one["sha"] == sha && one["name"] == status["name"]);
+    if last.is_some_and(|last| last["state"] == status["state"]) {
+        let message =
+            "Cannot transition status via :run from :running (Reason(s): Status cannot transition via \"run\")";
+        return (StatusCode::BAD_REQUEST, json!({ "message": message }).to_string());
+    }
+    for key in ["name", "description", "target_url"] {
+        assert!(status[key].as_str().unwrap().chars().count() <= 255, "{key} is too long for GitLab");
+    }
+    status["sha"] = json!(sha);
+    state.statuses.push(status.clone());
+    drop(state);
+    gitlab.heard();
+    (StatusCode::CREATED, status.to_string())
+}
+
+async fn note(State(gitlab): State<GitLab>, headers: HeaderMap, body: Bytes) -> (StatusCode, String) {
+    if let Some(refusal) = refusal(&headers) {
+        return refusal;
+    }
+    let mut note: Value = serde_json::from_slice(&body).unwrap();
+    let mut state = gitlab.state.lock().unwrap();
+    note["id"] = json!(state.notes.len() + 100);
+    state.notes.push(note.clone());
+    drop(state);
+    gitlab.heard();
+    (StatusCode::CREATED, note.to_string())
+}
+
+async fn change_note(
+    State(gitlab): State<GitLab>,
+    Path((_, _, number)): Path<(String, String, usize)>,
+    body: Bytes,
+) -> (StatusCode, String) {
+    let changed: Value = serde_json::from_slice(&body).unwrap();
+    let mut state = gitlab.state.lock().unwrap();
+    let Some(note) = number.checked_sub(100).and_then(|at| state.notes.get_mut(at)) else {
+        return (StatusCode::NOT_FOUND, json!({ "message": "404 Not found" }).to_string());
+    };
+    note["body"] = changed["body"].clone();
+    note["changes"] = json!(note["changes"].as_u64().unwrap_or_default() + 1);
+    drop(state);
+    gitlab.heard();
+    (StatusCode::OK, changed.to_string())
+}
+
+async fn project() -> String {
+    json!({ "id": 15 }).to_string()
+}
+
+async fn branches(State(gitlab): State<GitLab>) -> String {
+    gitlab.state.lock().unwrap().branches.to_string()
+}
