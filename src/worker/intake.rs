@@ -39,7 +39,7 @@ pub(super) async fn take(worker: &Worker, incoming: Incoming) {
     match Box::pin(ended(worker, &job, &turn)).await {
         Ok(Verdict::Final(report)) => finish(worker, job, &report).await,
         Ok(Verdict::Repeat(json)) => repeat(worker, job, &json).await,
-        Ok(Verdict::Retry(delay)) => retry(worker, job, delay).await,
+        Ok(Verdict::Retry(delay, failure)) => retry(worker, job, delay, &failure).await,
         Ok(Verdict::GiveBack) => give_back(worker, job).await,
         Err(failure) => {
             tracing::error!(error = %failure, "the build goes back to the queue");
@@ -140,7 +140,9 @@ async fn finish(worker: &Worker, job: Job, report: &BuildReport) {
     if !reused && let Err(failure) = worker.reports.ledger.record(job.id(), &job.hash, job.attempt, &json).await {
         tracing::error!(error = %failure, "the end of the build cannot be noted; a second delivery would build again");
     }
-    tracing::info!(outcome = report.outcome.name(), attempt = job.attempt, "the build ended");
+    let code = report.failure.as_ref().map(|failure| failure.code.name());
+    let why = report.failure.as_ref().map(|failure| failure.message.as_str());
+    tracing::info!(outcome = report.outcome.name(), attempt = job.attempt, code, why, "the build ended");
     worker.vitals.metrics.reported(report);
     deliver(worker, job, report, &json).await;
 }
@@ -170,11 +172,12 @@ async fn deliver(worker: &Worker, job: Job, report: &BuildReport, json: &str) {
 }
 
 /// The next attempt waits in a queue of its own.
-async fn retry(worker: &Worker, job: Job, delay: Duration) {
+async fn retry(worker: &Worker, job: Job, delay: Duration, failure: &Failure) {
     let mut next = job.original.clone();
     next.exchange = worker.names.retry(delay);
     next.headers.insert(ATTEMPT.to_owned(), (job.attempt + 1).to_string());
-    tracing::info!(attempt = job.attempt, delay_ms = delay.as_millis(), "the build is tried again");
+    let code = failure.code.name();
+    tracing::warn!(attempt = job.attempt, delay_ms = delay.as_millis(), code, error = %failure, "the build is tried again");
     worker.vitals.metrics.retried();
     if worker.until_sent(&next, &job.receipt).await.is_ok() {
         settled(job.receipt.ack().await);

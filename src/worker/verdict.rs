@@ -4,6 +4,7 @@ use std::time::Duration;
 
 use super::builds::Stop;
 use crate::message::event::Event;
+use crate::model::failure::Failure;
 use crate::model::report::{BuildReport, Outcome};
 
 /// What comes of an attempt.
@@ -13,8 +14,8 @@ pub(crate) enum Verdict {
     Final(Box<BuildReport>),
     /// The build ended before, with this report.
     Repeat(String),
-    /// There is another attempt after this time.
-    Retry(Duration),
+    /// There is another attempt after this time, because of this.
+    Retry(Duration, Box<Failure>),
     /// Somebody else shall build it.
     GiveBack,
 }
@@ -24,11 +25,12 @@ pub(crate) fn verdict(report: BuildReport, stop: Option<&Stop>, attempt: u32, de
     if report.outcome == Outcome::Cancelled && stop == Some(&Stop::Drained) {
         return Verdict::GiveBack;
     }
-    let passing = report.outcome == Outcome::Failed && report.failure.as_ref().is_some_and(|failure| failure.retryable);
+    let failed = report.outcome == Outcome::Failed;
+    let passing = report.failure.as_ref().filter(|failure| failed && failure.retryable);
     let delay = usize::try_from(attempt).ok().and_then(|attempt| delays.get(attempt.saturating_sub(1)));
-    match delay {
-        Some(delay) if passing => Verdict::Retry(*delay),
-        _ => Verdict::end(report),
+    match delay.zip(passing) {
+        Some((delay, failure)) => Verdict::Retry(*delay, Box::new(failure.clone())),
+        None => Verdict::end(report),
     }
 }
 
@@ -42,7 +44,7 @@ impl Verdict {
     pub(crate) fn event(&self) -> Option<Event> {
         match self {
             Self::Final(report) => Some(Event::Finished { outcome: report.outcome, retry_in_ms: None }),
-            Self::Retry(delay) => Some(Event::Finished {
+            Self::Retry(delay, _) => Some(Event::Finished {
                 outcome: Outcome::Failed,
                 retry_in_ms: Some(u64::try_from(delay.as_millis()).unwrap_or(u64::MAX)),
             }),
@@ -54,7 +56,7 @@ impl Verdict {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::model::failure::{Failure, FailureCode};
+    use crate::model::failure::FailureCode;
     use crate::model::plan::{PlannedApplication, PlannedSource};
     use crate::model::settings::Kind;
 
@@ -76,8 +78,10 @@ mod tests {
     #[test]
     fn only_what_may_pass_is_tried_again() {
         let of = |code, attempt| verdict(report(code), None, attempt, &DELAYS);
-        assert_eq!(of(Some(FailureCode::RegistryUnavailable), 1), Verdict::Retry(DELAYS[0]));
-        assert_eq!(of(Some(FailureCode::RegistryUnavailable), 2), Verdict::Retry(DELAYS[1]));
+        let again =
+            |delay| Verdict::Retry(delay, Box::new(Failure::new(FailureCode::RegistryUnavailable, "it failed")));
+        assert_eq!(of(Some(FailureCode::RegistryUnavailable), 1), again(DELAYS[0]));
+        assert_eq!(of(Some(FailureCode::RegistryUnavailable), 2), again(DELAYS[1]));
         for (code, attempt) in [
             (Some(FailureCode::RegistryUnavailable), 3),
             (Some(FailureCode::CompileFailed), 1),
