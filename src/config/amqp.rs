@@ -6,7 +6,7 @@ use std::time::Duration;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-use super::duration;
+use super::{duration, size};
 
 /// `[amqp]`
 #[derive(Debug, Clone, Serialize, Deserialize, JsonSchema)]
@@ -57,11 +57,24 @@ pub struct WorkerConfig {
     #[serde(with = "duration")]
     #[schemars(with = "String")]
     pub grace: Duration,
+    /// How much memory has to be available on the machine before a build is taken: `2GiB`; `0B` for any.
+    #[serde(with = "size")]
+    #[schemars(with = "String")]
+    pub free_memory: u64,
+    /// No build is taken while the machine's load of the last minute, for each processor, is above this: `4.0`; `0.0` for any.
+    pub load: f64,
 }
 
 impl Default for WorkerConfig {
     fn default() -> Self {
-        Self { name: None, directory: None, lanes: Lanes::default(), grace: Duration::from_mins(5) }
+        Self {
+            name: None,
+            directory: None,
+            lanes: Lanes::default(),
+            grace: Duration::from_mins(5),
+            free_memory: 256 << 20,
+            load: 0.0,
+        }
     }
 }
 

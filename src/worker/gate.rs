@@ -4,13 +4,15 @@ use std::sync::{Mutex, PoisonError};
 
 use tokio::sync::watch;
 
+use super::room::Lack;
+
 /// What has to be so before a build is taken.
 #[derive(Debug, Clone, Copy, Default)]
 struct State {
     /// The control stream was read up to now.
     informed: bool,
-    /// There is no room on the disk.
-    full: bool,
+    /// What the machine has too little of.
+    lack: Option<Lack>,
     /// The worker goes away.
     draining: bool,
 }
@@ -37,7 +39,7 @@ impl Gate {
         let state = *self.state.lock().unwrap_or_else(PoisonError::into_inner);
         match state {
             State { draining: true, .. } => Some("it goes, and takes no more builds"),
-            State { full: true, .. } => Some("the disk of its cache is full"),
+            State { lack: Some(lack), .. } => Some(lack.reason()),
             State { informed: false, .. } => Some("it has no connection to its broker"),
             State { .. } => None,
         }
@@ -47,8 +49,8 @@ impl Gate {
         self.change(|state| state.informed = informed);
     }
 
-    pub(super) fn full(&self, full: bool) {
-        self.change(|state| state.full = full);
+    pub(super) fn lacks(&self, lack: Option<Lack>) {
+        self.change(|state| state.lack = lack);
     }
 
     pub(super) fn draining(&self) {
@@ -58,7 +60,7 @@ impl Gate {
     fn change(&self, change: impl FnOnce(&mut State)) {
         let mut state = self.state.lock().unwrap_or_else(PoisonError::into_inner);
         change(&mut state);
-        let open = state.informed && !state.full && !state.draining;
+        let open = state.informed && state.lack.is_none() && !state.draining;
         if self.open.send_if_modified(|now| std::mem::replace(now, open) != open) {
             tracing::info!("{}", if open { "the worker takes builds" } else { "the worker takes no builds" });
         }

@@ -13,6 +13,7 @@ mod gate;
 mod intake;
 mod job;
 mod reports;
+mod room;
 mod start;
 pub(crate) mod verdict;
 mod vitals;
@@ -79,7 +80,7 @@ pub async fn run(services: watch::Receiver<Arc<Services>>, going: Going) -> Resu
     let stop = CancellationToken::new();
     let mut background = JoinSet::new();
     background.spawn(consumer.run(stop.clone()));
-    for task in [Task::Outbox, Task::Control, Task::Disk, Task::Vitals, Task::Tidiness] {
+    for task in [Task::Outbox, Task::Control, Task::Room, Task::Vitals, Task::Tidiness] {
         let worker = Arc::clone(&worker);
         background.spawn(async move { worker.attend(task).await });
     }
@@ -96,7 +97,7 @@ pub async fn run(services: watch::Receiver<Arc<Services>>, going: Going) -> Resu
 enum Task {
     Outbox,
     Control,
-    Disk,
+    Room,
     Vitals,
     Tidiness,
 }
@@ -156,7 +157,7 @@ impl Worker {
         match task {
             Task::Outbox => self.reports.run().await,
             Task::Control => control::keep_informed(self).await,
-            Task::Disk => start::watch_disk(self).await,
+            Task::Room => room::watch(self).await,
             Task::Vitals => vitals::tell(self).await,
             Task::Tidiness => vitals::tidy(self).await,
         }

@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use tokio::sync::{Semaphore, mpsc, watch};
 
-use super::{Builds, Gate, Going, Reports, Vitals, Worker};
+use super::{Builds, Gate, Going, Reports, Vitals, Worker, room};
 use crate::amqp::consumer::{Consumer, Subscription};
 use crate::amqp::topology::Topology;
 use crate::amqp::{Broker, Incoming, Publisher};
@@ -27,9 +27,6 @@ const CONTROL: u16 = 200;
 /// What may wait for the broker on disk.
 const OUTBOX: OutboxLimits = OutboxLimits { entries: 10_000, bytes: 512 << 20 };
 
-/// How often the disk is looked at.
-const DISK: Duration = Duration::from_secs(5);
-
 /// A worker that is about to work.
 pub(super) struct Started {
     pub(super) worker: Arc<Worker>,
@@ -41,6 +38,7 @@ pub(super) struct Started {
 pub(super) async fn start(services: watch::Receiver<Arc<Services>>, going: &Going) -> Result<Started, Failure> {
     let config = Arc::new(services.borrow().config.clone());
     check(&config)?;
+    room::warn_of_too_much(&config);
     let vitals = Vitals::start(&services.borrow().clone()).await?;
     let broker = Broker::new(Arc::clone(&config))?;
     check_broker(&broker, &config, going).await?;
@@ -148,24 +146,4 @@ fn subscriptions(broker: &Broker, config: &Config) -> Vec<Subscription> {
         }
     }
     all
-}
-
-/// Takes no builds while the disk has no room for them.
-pub(super) async fn watch_disk(worker: &Worker) {
-    let mut was_full = false;
-    loop {
-        let services = worker.services.borrow().clone();
-        let (wanted, path) = (services.config.limits.disk, services.cache.clone());
-        let free =
-            tokio::task::spawn_blocking(move || rustix::fs::statvfs(path).map(|disk| disk.f_bavail * disk.f_frsize));
-        if let Ok(Ok(free)) = free.await {
-            let full = free < wanted;
-            if full != was_full {
-                tracing::warn!(free_bytes = free, wanted_bytes = wanted, full, "room on the disk");
-            }
-            worker.gate.full(full);
-            was_full = full;
-        }
-        tokio::time::sleep(DISK).await;
-    }
 }

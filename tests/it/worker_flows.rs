@@ -1,14 +1,16 @@
 //! Whole flows through workers: libraries and what depends on them, several JDKs at once, a publish service.
 
+use std::path::Path;
 use std::process::Stdio;
 use std::time::Duration;
 
 use serde_json::{Value, json};
 use tokio::io::AsyncWriteExt as _;
+use tokio::net::UnixDatagram;
 
-use crate::services::service;
+use crate::services::{run, service};
 use crate::support::fleet::{Fleet, Repository};
-use crate::support::slipway::PRODUCT_LINE;
+use crate::support::slipway::{PRODUCT_LINE, Slipway};
 
 #[tokio::test(flavor = "multi_thread")]
 async fn the_publish_service_of_the_examples_gets_its_report() {
@@ -38,6 +40,48 @@ async fn the_publish_service_of_the_examples_gets_its_report() {
     assert!(followed.contains("log\tcompile\thello"), "{followed}");
 }
 
+#[tokio::test(flavor = "multi_thread")]
+async fn systemd_hears_of_the_worker_until_it_goes() {
+    let fleet = Fleet::new(&[]).await;
+    let path = fleet.state().join("notify");
+    let manager = UnixDatagram::bind(&path).unwrap();
+    let mut command = fleet.slipway.command(&["worker".to_owned()]);
+    command.env("NOTIFY_SOCKET", &path).env("WATCHDOG_USEC", "300000");
+    let mut worker = command.spawn().unwrap();
+    let mut said = Vec::new();
+    let mut signs = 0;
+    while !said.iter().any(|message| message == "STOPPING=1") {
+        let mut buffer = [0; 256];
+        let heard = tokio::time::timeout(fleet.patience, manager.recv(&mut buffer)).await;
+        let message = String::from_utf8_lossy(&buffer[..heard.expect("a message in time").unwrap()]).into_owned();
+        signs += u32::from(message == "WATCHDOG=1" && said.contains(&"READY=1".to_owned()));
+        said.push(message);
+        // Life goes on after the start, and then the worker is told to go.
+        if signs == 3 {
+            run(fleet.state(), &["kill", "-s", "TERM", &worker.id().unwrap().to_string()]);
+        }
+    }
+    assert!(said.contains(&"STATUS=taking builds".to_owned()), "{said:?}");
+    assert_eq!(worker.wait().await.unwrap().code(), Some(0));
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn nothing_is_taken_while_the_machine_has_no_room_for_it() {
+    let mut fleet = Fleet::new(&[]).await;
+    let repository = Repository::script("true\n");
+    let path = fleet.slipway.config();
+    let roomy = std::fs::read_to_string(&path).unwrap();
+    std::fs::write(&path, roomy.replace("[worker]", "[worker]\nfree_memory = \"1000000GiB\"")).unwrap();
+    let worker = fleet.start();
+    worker.says("the machine has too little free memory").await;
+    let id = fleet.send(&repository.message(json!({}))).await;
+    fleet.until_waiting("builds.interactive", 1).await;
+    fleet.no_more_reports().await;
+    std::fs::write(&path, roomy).unwrap();
+    worker.signal("HUP");
+    assert_eq!(fleet.report(&id).await["outcome"], "succeeded");
+}
+
 /// A project of one module.
 fn pom(artifact: &str, version: &str, jdk: &str, more: &str) -> String {
     let bridge = service("SLIPWAY_TEST_BRIDGE_MAVEN");
@@ -64,11 +108,11 @@ const SETTINGS: &str = "<settings><mirrors><mirror><id>maven-default-http-blocke
     <mirrorOf>external:dont-match-anything-mate:*</mirrorOf><url>http://127.0.0.1</url></mirror></mirrors></settings>";
 
 /// Workers whose commands run in containers, as an operator's do.
-async fn containers(lanes: &str) -> Fleet {
+async fn containers(lanes: &str, more: &[(&str, &str)]) -> Fleet {
     let settings = concat!(env!("CARGO_TARGET_TMPDIR"), "/fleet-settings.xml");
     std::fs::write(settings, SETTINGS).unwrap();
     let settings = [("BUILD__RUNNER", "container"), ("WORKER__LANES", lanes), ("MIRRORS__MAVEN_SETTINGS", settings)];
-    let mut fleet = Fleet::new(&settings).await;
+    let mut fleet = Fleet::new(&[&settings[..], more].concat()).await;
     // Maven downloads its plugins when it runs for the first time.
     fleet.patience = Duration::from_mins(8);
     fleet
@@ -77,7 +121,7 @@ async fn containers(lanes: &str) -> Fleet {
 #[tokio::test(flavor = "multi_thread")]
 #[ignore = "long: Maven builds a library, and then a service with it"]
 async fn a_library_is_deployed_and_what_depends_on_it_finds_it() {
-    let mut fleet = containers("{ interactive = 1, bulk = 1 }").await;
+    let mut fleet = containers("{ interactive = 1, bulk = 1 }", &[]).await;
     let version = format!("1.0.{}", uuid::Uuid::now_v7().as_u128() >> 80);
     let library = Repository::new(&[
         ("pom.xml", &pom("greeting", &version, "17", "")),
@@ -108,7 +152,10 @@ async fn a_library_is_deployed_and_what_depends_on_it_finds_it() {
 #[tokio::test(flavor = "multi_thread")]
 #[ignore = "long: Maven builds with two JDKs"]
 async fn one_worker_builds_with_two_jdks_at_once() {
-    let mut fleet = containers("{ interactive = 2, bulk = 0 }").await;
+    // Both fill the same repository.
+    let cache = tempfile::tempdir().unwrap();
+    let cold = [("CACHE__DIRECTORY", cache.path().to_str().unwrap())];
+    let mut fleet = containers("{ interactive = 2, bulk = 0 }", &cold).await;
     let of = |jdk: &str| {
         Repository::new(&[("pom.xml", &pom("shop", "1.0", jdk, PLUGIN)), ("src/main/java/app/Main.java", MAIN)])
     };
@@ -135,4 +182,90 @@ async fn one_worker_builds_with_two_jdks_at_once() {
     let began = ids.iter().map(|id| text(id, "started_at")).max().unwrap();
     let ended = ids.iter().map(|id| text(id, "finished_at")).min().unwrap();
     assert!(began < ended, "one was built after the other");
+}
+
+/// The text files of an example.
+fn example(name: &str) -> Repository {
+    let root = Path::new(concat!(env!("CARGO_MANIFEST_DIR"), "/examples")).join(name);
+    let (mut files, mut open) = (Vec::new(), vec![root.clone()]);
+    while let Some(directory) = open.pop() {
+        for entry in std::fs::read_dir(directory).unwrap().flatten() {
+            if entry.file_type().unwrap().is_dir() {
+                open.push(entry.path());
+            } else {
+                let path = entry.path().strip_prefix(&root).unwrap().display().to_string();
+                files.push((path, std::fs::read_to_string(entry.path()).unwrap()));
+            }
+        }
+    }
+    Repository::new(&files.iter().map(|(path, text)| (path.as_str(), text.as_str())).collect::<Vec<_>>())
+}
+
+#[tokio::test(flavor = "multi_thread")]
+#[ignore = "long: eight builds of three ecosystems at once, three times from cold caches"]
+async fn shared_caches_are_filled_by_many_at_once() {
+    let maven = |jdk: &str| {
+        Repository::new(&[("pom.xml", &pom("shop", "1.0", jdk, PLUGIN)), ("src/main/java/app/Main.java", MAIN)])
+    };
+    let repositories = [
+        maven("8"),
+        example("flask"),
+        example("go"),
+        maven("17"),
+        example("flask"),
+        example("go"),
+        example("spring-boot"),
+        example("flask"),
+    ];
+    let mut digests: Vec<Vec<Value>> = Vec::new();
+    for round in 1..=3 {
+        let cache = tempfile::tempdir().unwrap();
+        let cold = [("CACHE__DIRECTORY", cache.path().to_str().unwrap())];
+        let mut fleet = containers("{ interactive = 8, bulk = 0 }", &cold).await;
+        fleet.patience = Duration::from_mins(25);
+        let worker = fleet.worker().await;
+        let mut ids = Vec::new();
+        for repository in &repositories {
+            ids.push(fleet.send(&repository.message(json!({ "application": { "kind": "service" } }))).await);
+        }
+        let mut reports = Vec::new();
+        for _ in &ids {
+            reports.push(fleet.next_report().await);
+        }
+        let of = |id: &String| reports.iter().find(|report| report["id"] == json!(id)).unwrap();
+        for id in &ids {
+            let report = of(id);
+            assert_eq!((&report["outcome"], &report["attempt"]), (&json!("succeeded"), &json!(1)), "{report:#}");
+        }
+        println!("round {round}: {} builds", ids.len());
+        digests.push(ids.iter().map(|id| of(id)["image"]["digest"].clone()).collect());
+        drop(worker);
+    }
+    assert!(digests.iter().all(|round| round == &digests[0]), "a cache changed what was built: {digests:#?}");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+#[ignore = "long: an image with the whole program in it"]
+async fn slipway_builds_itself() {
+    let directory = tempfile::tempdir().unwrap();
+    let root = env!("CARGO_MANIFEST_DIR");
+    for file in ["Dockerfile", ".dockerignore"] {
+        std::fs::copy(Path::new(root).join(file), directory.path().join(file)).unwrap();
+    }
+    let release = directory.path().join("target/release");
+    std::fs::create_dir_all(&release).unwrap();
+    let binary = release.join("slipway").display().to_string();
+    run(directory.path(), &["strip", "-o", &binary, env!("CARGO_BIN_EXE_slipway")]);
+    run(directory.path(), &["git", "init", "--quiet"]);
+    run(directory.path(), &["git", "add", "--force", "--all"]);
+    run(directory.path(), &["git", "commit", "--quiet", "--message", "one"]);
+    let base = "toolchain.build_args={BASE=\"slipway/debian:latest\"}";
+    let args = ["--toolchain", "dockerfile", "--name", "slipway", "--set", base].map(str::to_owned);
+    let slipway = Slipway::new().and("[build.start_check]\nenabled = false\n");
+    let built = slipway.build(directory.path(), &args).await;
+    assert_eq!(built.code, 0, "{}", built.text());
+    let image = built.report["image"]["references"][0].as_str().unwrap();
+    let said = run(directory.path(), &["docker", "run", "--rm", image, "--version"]);
+    run(directory.path(), &["docker", "image", "rm", "--force", image]);
+    assert_eq!(said, format!("slipway {}", env!("CARGO_PKG_VERSION")));
 }
