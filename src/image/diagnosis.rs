@@ -44,9 +44,21 @@ pub(super) async fn diagnose(
     };
     match probe.run().await {
         Err(diagnosis) => diagnosis,
+        // The account is good and was good: a login that expired in the middle, or a Harbor whose database was away.
+        Ok(()) if is_unauthorized(said) => probe
+            .failure(FailureCode::RegistryUnavailable, "refused in the middle of a push a login that it takes")
+            .into(),
         Ok(()) if answered(said) => probe.failure(FailureCode::RegistryRefused, "refused the image").into(),
         Ok(()) => probe.failure(FailureCode::RegistryUnavailable, "broke off the push").into(),
     }
+}
+
+/// What the Engine says of a registry's 401.
+fn is_unauthorized(said: &str) -> bool {
+    let said = said.to_ascii_lowercase();
+    ["unauthorized", "authentication required", "no basic auth credentials", "401"]
+        .iter()
+        .any(|word| said.contains(word))
 }
 
 struct Probe<'a> {

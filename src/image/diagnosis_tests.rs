@@ -63,6 +63,22 @@ async fn a_wrong_password_at_harbor_is_unauthorized() {
 }
 
 #[tokio::test]
+async fn a_login_that_is_refused_in_the_middle_is_an_outage() {
+    let reference = registry(&[
+        ("GET /v2/", "401 Unauthorized", BEARER, ""),
+        ("auth GET /service/token", "200 OK", "", PUSHER),
+        ("auth POST /v2/trade/order/blobs/uploads/", "202 Accepted", "", ""),
+    ])
+    .await;
+    for said in ["unauthorized: authentication required", "no basic auth credentials"] {
+        let failure = diagnosed(&reference, said).await.failure;
+        assert_eq!((failure.code, failure.retryable), (FailureCode::RegistryUnavailable, true), "{failure}");
+    }
+    let failure = diagnosed(&reference, "denied: the tag is immutable").await.failure;
+    assert_eq!(failure.code, FailureCode::RegistryRefused);
+}
+
+#[tokio::test]
 async fn an_unhealthy_harbor_is_unavailable_not_unauthorized() {
     let reference = registry(&[
         ("GET /v2/", "401 Unauthorized", BEARER, ""),

@@ -6,7 +6,7 @@ use std::time::Duration;
 use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 
-use crate::model::failure::{Failure, FailureCode, Step};
+use crate::model::failure::{Blame, Failure, FailureCode, Step};
 
 /// When a build has to end.
 pub(super) struct Deadline<'a> {
@@ -81,7 +81,13 @@ impl Bound {
             let text = format!("the build was stopped after its time of {time}, in the step `{step}`");
             (text, FailureCode::TimedOut.hint().to_owned())
         };
-        Failure::new(FailureCode::TimedOut, text).hint(hint).in_step(step)
+        let failure = Failure::new(FailureCode::TimedOut, text).hint(hint).in_step(step);
+        if step != Step::Push {
+            return failure;
+        }
+        // What is left to do is the registry's: the project cannot make it faster.
+        let hint = "See in the log what the registry answered; if it is well, raise `limits.timeout`.";
+        Failure { blame: Blame::Service, ..failure.hint(hint) }
     }
 }
 
