@@ -8,7 +8,7 @@ use bollard::Docker;
 use tokio::sync::mpsc;
 use tokio_util::sync::CancellationToken;
 
-use crate::model::command::{Command, Exit};
+use crate::model::command::{CacheMount, Command, Exit};
 use crate::model::failure::{Failure, FailureCode, Step};
 use crate::output::{Line, Output, Redactor, Tail};
 use crate::process::HostRunner;
@@ -98,7 +98,7 @@ pub fn failure_of(exit: Exit, command: &Command, tail: &Tail) -> Failure {
     let limits = &command.limits;
     let lines = tail.lines();
     let (code, message) = match exit {
-        Exit::Code(number) => (cause(number, command.step, &lines), ended(program, number)),
+        Exit::Code(number) => (cause(number, command, &lines), ended(program, number)),
         Exit::OutOfMemory => {
             let mebibytes = limits.memory >> 20;
             (FailureCode::OutOfMemory, format!("`{program}` used more than its {mebibytes} MiB of memory"))
@@ -185,7 +185,28 @@ const RESOLVING: &[&str] = &[
     "Failed to fetch",
 ];
 
-fn cause(code: i32, step: Step, lines: &[String]) -> FailureCode {
+/// Words of `javac`, Maven, pip and Go about files that are not what they should be.
+const DAMAGED: &[&str] = &[
+    "zip END header not found",
+    "error in opening zip file",
+    "zip file is empty",
+    "invalid LOC header",
+    "invalid CEN header",
+    "Invalid or corrupt jarfile",
+    "checksum mismatch",
+    "not a valid zip file",
+    "BadZipFile",
+];
+
+/// Whether a line speaks of a damaged file in a cache, which is no project's fault.
+fn is_damage(line: &str, command: &Command) -> bool {
+    let ours = |cache: &CacheMount| {
+        [&cache.target, &cache.source].iter().any(|path| line.contains(&format!("{}/", path.display())))
+    };
+    DAMAGED.iter().any(|words| line.contains(words)) && command.caches.iter().any(ours)
+}
+
+fn cause(code: i32, command: &Command, lines: &[String]) -> FailureCode {
     let says = |words: &[&str]| lines.iter().any(|line| words.iter().any(|word| line.contains(word)));
     if says(DISK) {
         FailureCode::DiskFull
@@ -195,7 +216,9 @@ fn cause(code: i32, step: Step, lines: &[String]) -> FailureCode {
         FailureCode::TestsFailed
     } else if says(NETWORK) && says(RESOLVING) {
         FailureCode::DependencyUnavailable
-    } else if step == Step::Deploy {
+    } else if lines.iter().any(|line| is_damage(line, command)) {
+        FailureCode::CacheDamaged
+    } else if command.step == Step::Deploy {
         FailureCode::DeployFailed
     } else if code == 137 {
         // On the host the kernel kills for memory without telling anyone but its own log.
@@ -222,7 +245,7 @@ mod tests {
             network: Network::None,
             image: "build".to_owned(),
             workspace: "/w".into(),
-            caches: Vec::new(),
+            caches: vec![CacheMount { source: "/var/cache/m2".into(), target: "/cache/m2".into() }],
             files: Vec::new(),
             limits: Limits::default(),
         }
@@ -245,6 +268,13 @@ mod tests {
             (Exit::Code(1), Step::Compile, refused, F::DependencyUnavailable),
             (Exit::Code(1), Step::Compile, "my program: Connection refused", F::CompileFailed),
             (Exit::Code(1), Step::Compile, "dial tcp: lookup x: i/o timeout", F::DependencyUnavailable),
+            (Exit::Code(1), Step::Compile, "error reading /cache/m2/a.jar; zip END header not found", F::CacheDamaged),
+            (
+                Exit::Code(1),
+                Step::Compile,
+                "error reading /workspace/a.jar; zip END header not found",
+                F::CompileFailed,
+            ),
             (Exit::Code(1), Step::Compile, "java.lang.OutOfMemoryError: Java heap space", F::OutOfMemory),
             (Exit::Code(1), Step::Compile, "[ERROR] There are test failures.", F::TestsFailed),
             (Exit::Code(1), Step::Compile, "cp: No space left on device", F::DiskFull),

@@ -130,6 +130,7 @@ failure_codes! {
     CompileFailed = "compile_failed", Project, false, "The toolchain's command failed.", "Read the log's last lines; the same command fails on a laptop too.";
     TestsFailed = "tests_failed", Project, false, "The project's tests failed.", "Read the failing tests in the log.";
     DependencyUnavailable = "dependency_unavailable", Service, true, "A package repository did not answer.", "Try again; if it stays, check the operator's mirrors.";
+    CacheDamaged = "cache_damaged", Service, true, "A file in a cache that builds share is damaged.", "If it stays, remove the file that the log names from the cache directory; the next build fetches it again.";
     DeployFailed = "deploy_failed", Project, false, "The package repository refused the artifacts.", "Read the log's last lines: a released version cannot be deployed twice.";
     ArtifactMissing = "artifact_missing", Project, false, "The toolchain succeeded but did not make the artifact that was planned.", "Check the module's packaging and output directory.";
     ArtifactMismatch = "artifact_mismatch", Project, false, "The artifact contradicts the plan.", "Set what the message names in `slipway.toml`.";
