@@ -2,7 +2,7 @@
 
 SHELL := /bin/bash
 .DEFAULT_GOAL := help
-.PHONY: help services services-down base-images test test-full lint demo bench corpus
+.PHONY: help services services-down base-images test test-full lint demo bench soak corpus
 
 # What the examples and tests run on; `make test-full` builds and checks all there are.
 BASE_IMAGES := build-jdk-8 jre-8 build-jdk-17 jre-17 build-python-3.13 python-3.13 build-go static debian
@@ -38,6 +38,10 @@ test-full: lint services base-images ## also the long tests, and every base imag
 
 demo: services base-images ## the main job, end to end, on real input
 	$(WITH_SERVICES) tests/demo
+
+soak: services ## builds with random faults on parts of its own: SOAK=200 builds, SOAK_SEED=4711
+	$(WITH_SERVICES) SLIPWAY_SOAK=$(or $(SOAK),200) SLIPWAY_SOAK_SEED=$(or $(SOAK_SEED),4711) \
+	  cargo test --locked --test it -- faults::soak --include-ignored --nocapture
 
 bench: services base-images ## time builds against what a team would run by hand
 	$(WITH_SERVICES) tests/bench

@@ -109,7 +109,7 @@ fn a_broker_is_out_of_memory() {
 #[ignore = "long: as for memory"]
 fn a_broker_is_out_of_disk() {
     case("disk-alarm", 61, async |case| {
-        alarmed(case, &["set_disk_free_limit", "100TB"], &["set_disk_free_limit", "10MB"]).await;
+        alarmed(case, &["set_disk_free_limit", "100000GB"], &["set_disk_free_limit", "10MB"]).await;
     });
 }
 

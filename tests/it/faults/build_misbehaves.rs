@@ -44,7 +44,7 @@ fn a_build_says_too_much() {
     case("loud", 73, async |case| {
         let report = built(
             case,
-            "yes 'a line of some sixty characters, again and again and again' | head -c 1G; cp payload /output/",
+            "yes 'a line of some sixty characters, again and again and again' | head -c 1073741824; cp payload /output/",
         )
         .await;
         assert_eq!(report["outcome"], "succeeded", "{report:#}");
@@ -59,8 +59,9 @@ fn a_build_says_too_much() {
 #[ignore = "long: one more fault on real parts"]
 fn a_build_fills_the_disk() {
     case("disk-hog", 74, async |case| {
-        let report = built(case, "head -c 200M /dev/zero >zeros; sleep 30; cp payload /output/").await;
-        assert_ne!(report["outcome"], "succeeded", "{report:#}");
+        let report = built(case, "head -c 209715200 /dev/zero >zeros; sleep 30; cp payload /output/").await;
+        assert_eq!(report["failure"]["code"], "output_limit", "{report:#}");
+        assert_eq!(report["failure"]["blame"], "project", "{report:#}");
     });
 }
 

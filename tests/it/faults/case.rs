@@ -12,7 +12,7 @@ use serde_json::{Value, json};
 
 use super::cluster::Cluster;
 use super::invariants;
-use super::mailbox::{Mailbox, publish};
+use super::mailbox::{Inbox, Mailbox, publish};
 use super::worker::{PRODUCT_LINE, source};
 
 /// How long a report may take when all is well again.
@@ -26,6 +26,8 @@ pub(super) struct Case {
     pub(super) random: StdRng,
     /// The ids that were sent, and whether more than one report may come for them.
     sent: BTreeMap<String, Extra>,
+    /// The requests that were sent.
+    requests: BTreeMap<String, Vec<u8>>,
 }
 
 /// Whether a build may be reported more than once.
@@ -69,7 +71,7 @@ impl Case {
         let mailbox = Mailbox::open().await;
         parts.worker.ready(PATIENCE).await.unwrap();
         let random = StdRng::seed_from_u64(seed);
-        Self { name, cluster, mailbox, random, sent: BTreeMap::new() }
+        Self { name, cluster, mailbox, random, sent: BTreeMap::new(), requests: BTreeMap::new() }
     }
 
     /// A line of what happens, for people who read the test's output.
@@ -101,8 +103,16 @@ impl Case {
     pub(super) async fn send(&mut self, request: &Value, extra: Extra) -> String {
         let id = request["id"].as_str().unwrap().to_owned();
         self.sent.insert(id.clone(), extra);
-        self.send_bytes(request.to_string().as_bytes(), &id).await;
+        let body = request.to_string().into_bytes();
+        self.requests.insert(id.clone(), body.clone());
+        self.send_bytes(&body, &id).await;
         id
+    }
+
+    /// Sends a request once more, byte for byte.
+    pub(super) async fn send_again(&mut self, id: &str) {
+        let body = self.requests[id].clone();
+        self.send_bytes(&body, id).await;
     }
 
     /// Sends any bytes as a request.
@@ -128,8 +138,15 @@ impl Case {
 
     /// Waits until a step of a build has begun.
     pub(super) async fn step(&self, id: &str, step: &str) {
-        let begun = self.mailbox.event(id, "step_started", Some(step), PATIENCE).await;
-        begun.unwrap_or_else(|error| panic!("{error}\n{}", self.worker_log()));
+        let begun = |inbox: &Inbox| {
+            let ended = || inbox.reports.get(id).and_then(|reports| reports.first()).map(|report| Err(report.clone()));
+            let events = inbox.events.get(id).map(Vec::as_slice).unwrap_or_default();
+            let begun = events.iter().any(|event| event["kind"] == "step_started" && event["step"] == step);
+            if begun { Some(Ok(())) } else { ended() }
+        };
+        let begun = self.mailbox.wait(&format!("the step {step} of {id}"), PATIENCE, begun).await;
+        let begun = begun.unwrap_or_else(|error| panic!("{error}\n{}", self.worker_log()));
+        begun.unwrap_or_else(|report| panic!("{id} ended before {step}: {report:#}\n{}", self.worker_log()));
     }
 
     /// A seeded time up to so much.

@@ -28,5 +28,6 @@ mod engine_fails;
 mod git_fails;
 mod messages;
 mod registry_fails;
+mod soak;
 mod somebody_cancels;
 mod worker_fails;

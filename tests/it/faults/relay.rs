@@ -37,7 +37,7 @@ impl Relay {
         self.holds.store(true, Ordering::SeqCst);
     }
 
-    /// Passes on again, on new connections and old ones.
+    /// Passes on again; connections that were held end.
     pub(super) fn release(&self) {
         self.holds.store(false, Ordering::SeqCst);
     }
@@ -60,8 +60,12 @@ impl Relay {
                 return Ok(());
             }
             takes_builds |= buffer[..read].windows(TAKES_BUILDS.len()).any(|window| window == TAKES_BUILDS);
-            while takes_builds && self.holds.load(Ordering::SeqCst) {
-                tokio::time::sleep(std::time::Duration::from_millis(5)).await;
+            if takes_builds && self.holds.load(Ordering::SeqCst) {
+                while self.holds.load(Ordering::SeqCst) {
+                    tokio::time::sleep(std::time::Duration::from_millis(5)).await;
+                }
+                // What was held back is lost with its connection: whoever sent it may be dead by now.
+                return Ok(());
             }
             to.write_all(&buffer[..read]).await?;
         }

@@ -111,7 +111,7 @@ fn configuration_text(directory: &Path, cache: &Path) -> String {
          [worker]\nname = \"faults\"\ndirectory = {state:?}\ngrace = \"{grace}s\"\n\
          lanes = {{ interactive = 2, bulk = 1 }}\n\
          [limits]\ntimeout = \"{timeout}s\"\nsilence = \"{silence}s\"\nmemory = \"128MiB\"\ncpus = 1.0\n\
-         processes = 64\nlog = \"1MiB\"\ndisk = \"64MiB\"\noutput = \"64MiB\"\n\
+         processes = 64\nlog = \"1MiB\"\ndisk = \"64MiB\"\nfree_disk = \"64MiB\"\noutput = \"64MiB\"\n\
          [cache]\ndirectory = {cache:?}\n\
          [build]\nrunner = \"container\"\ncatalog = {catalog:?}\n\
          [probes]\nlisten = {PROBES:?}\n",

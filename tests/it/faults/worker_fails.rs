@@ -107,15 +107,30 @@ fn a_worker_stands_still() {
 #[test]
 #[ignore = "long: one more fault on real parts"]
 fn a_worker_that_shall_end_finishes_what_is_short() {
-    case("drained", 4, async |case| {
-        let id = case.build(SCRIPT, Extra::Forbidden).await;
-        case.step(&id, "compile").await;
-        let code = case.worker.take().terminate(Duration::from_secs(30));
-        assert_eq!(code, Some(0));
-        let report = case.report(&id).await;
-        assert_eq!((&report["outcome"], &report["attempt"]), (&"succeeded".into(), &1.into()), "{report:#}");
-        case.restart_worker().await;
-    });
+    case("drained", 4, drained);
+}
+
+/// One signal at a seeded moment: the build ends, and then the worker.
+async fn drained(case: &mut Case) {
+    let id = case.build(SCRIPT, Extra::Forbidden).await;
+    case.step(&id, "checkout").await;
+    let moment = case.moment(Duration::from_secs(2));
+    tokio::time::sleep(moment).await;
+    case.say(&format!("told to go {moment:?} after the begin: {}", case.position(&id)));
+    let code = case.worker.take().terminate(Duration::from_secs(30));
+    assert_eq!(code, Some(0));
+    let report = case.report(&id).await;
+    assert_eq!((&report["outcome"], &report["attempt"]), (&"succeeded".into(), &1.into()), "{report:#}");
+    case.restart_worker().await;
+}
+
+#[test]
+#[ignore = "long: five moments of one signal, and of two"]
+fn a_worker_is_told_to_go_at_many_moments() {
+    for seed in 22..27 {
+        case(&format!("drained-{seed}"), seed, drained);
+        case(&format!("second-signal-{seed}"), seed, told_twice);
+    }
 }
 
 #[test]
@@ -135,17 +150,21 @@ fn a_worker_that_shall_end_gives_back_what_is_long() {
 #[test]
 #[ignore = "long: one more fault on real parts"]
 fn a_second_signal_ends_at_once() {
-    case("second-signal", 6, async |case| {
-        let id = case.build("sleep 9; cp payload /output/", Extra::Forbidden).await;
-        case.step(&id, "compile").await;
-        let program = case.worker.take();
-        program.signal(Signal::TERM);
-        // The first one has to be seen as such.
-        let first = case.moment(Duration::from_secs(2)) + Duration::from_millis(200);
-        tokio::time::sleep(first).await;
-        let code = program.terminate(super::worker::GRACE);
-        assert_eq!(code, Some(0));
-        case.restart_worker().await;
-        assert_eq!(case.report(&id).await["outcome"], "succeeded");
-    });
+    case("second-signal", 6, told_twice);
+}
+
+/// Two signals: the build is given back at once.
+async fn told_twice(case: &mut Case) {
+    let id = case.build("sleep 9; cp payload /output/", Extra::Forbidden).await;
+    case.step(&id, "compile").await;
+    let program = case.worker.take();
+    program.signal(Signal::TERM);
+    // The first one has to be seen as such.
+    let first = case.moment(Duration::from_secs(2)) + Duration::from_millis(200);
+    tokio::time::sleep(first).await;
+    case.say(&format!("told again after {first:?}: {}", case.position(&id)));
+    let code = program.terminate(super::worker::GRACE);
+    assert_eq!(code, Some(0));
+    case.restart_worker().await;
+    assert_eq!(case.report(&id).await["outcome"], "succeeded");
 }
