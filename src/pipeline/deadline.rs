@@ -50,7 +50,7 @@ impl<'a> Deadline<'a> {
                 token.cancel();
                 work.await.map_err(|failure| match failure.code {
                     FailureCode::Cancelled if !self.asked.is_cancelled() => {
-                        bound.over(step).log_tail(failure.log_tail)
+                        bound.over_while(step).log_tail(failure.log_tail)
                     }
                     _ => failure,
                 })
@@ -81,13 +81,13 @@ impl Bound {
             let text = format!("the build was stopped after its time of {time}, in the step `{step}`");
             (text, FailureCode::TimedOut.hint().to_owned())
         };
-        let failure = Failure::new(FailureCode::TimedOut, text).hint(hint).in_step(step);
-        if step != Step::Push {
-            return failure;
-        }
-        // What is left to do is the registry's: the project cannot make it faster.
-        let hint = "See in the log what the registry answered; if it is well, raise `limits.timeout`.";
-        Failure { blame: Blame::Service, ..failure.hint(hint) }
+        Failure::new(FailureCode::TimedOut, text).hint(hint).in_step(step)
+    }
+
+    /// As [`Bound::over`], for a step that was at work. No project can make its push faster.
+    fn over_while(&self, step: Step) -> Failure {
+        let failure = self.over(step);
+        if step == Step::Push { Failure { blame: Blame::Service, ..failure } } else { failure }
     }
 }
 
@@ -125,6 +125,7 @@ mod tests {
         let deadline = Deadline::start(Duration::from_mins(2), &steps, &asked);
         let failure = deadline.step(Step::Push, until_stopped).await.unwrap_err();
         assert_eq!(failure.message, "the step `push` was stopped after its time of 1 ms");
+        assert_eq!(failure.blame, Blame::Service, "the registry took the time");
         assert!(failure.hint.contains("`limits.steps.push`"), "{}", failure.hint);
         assert!(deadline.left() > Duration::from_mins(1));
         asked.cancel();

@@ -25,6 +25,8 @@ const TICK: Duration = Duration::from_secs(1);
 #[derive(Debug)]
 pub struct Probes {
     address: Option<SocketAddr>,
+    health: Health,
+    notifier: Arc<Notifier>,
     tasks: Vec<JoinHandle<()>>,
 }
 
@@ -37,7 +39,8 @@ impl Probes {
         let notifier = Notifier::of_environment().map_err(|error| {
             Failure::new(FailureCode::ConfigurationInvalid, format!("`NOTIFY_SOCKET` cannot be used: {error}"))
         })?;
-        let mut tasks = vec![tokio::spawn(tell(notifier, health.clone()))];
+        let notifier = Arc::new(notifier);
+        let mut tasks = vec![tokio::spawn(tell(Arc::clone(&notifier), health.clone()))];
         let mut address = None;
         if let Some(listen) = listen {
             let unusable = |error: std::io::Error| {
@@ -46,9 +49,15 @@ impl Probes {
             };
             let listener = TcpListener::bind(listen).await.map_err(unusable)?;
             address = Some(listener.local_addr().map_err(unusable)?);
-            tasks.push(tokio::spawn(server::serve(listener, health, metrics)));
+            tasks.push(tokio::spawn(server::serve(listener, health.clone(), metrics)));
         }
-        Ok(Self { address, tasks })
+        Ok(Self { address, health, notifier, tasks })
+    }
+
+    /// The worker takes its leave; the manager hears of it before the process may end.
+    pub fn going(&self) {
+        self.health.set_going();
+        self.notifier.stopping();
     }
 
     /// Where they answer.
@@ -65,9 +74,9 @@ impl Drop for Probes {
 }
 
 /// Tells the manager of every change, and that we live. This runs where builds run: a runtime that is stuck is silent.
-async fn tell(notifier: Notifier, health: Health) {
+async fn tell(notifier: Arc<Notifier>, health: Health) {
     let mut told: Option<Result<(), String>> = None;
-    let (mut announced, mut left) = (false, false);
+    let mut announced = false;
     let tick = notifier.watchdog().map_or(TICK, |watchdog| (watchdog / 2).min(TICK));
     let mut interval = tokio::time::interval(tick);
     loop {
@@ -83,10 +92,6 @@ async fn tell(notifier: Notifier, health: Health) {
                 announced = true;
             }
             told = Some(ready);
-        }
-        if health.is_going() && !left {
-            notifier.stopping();
-            left = true;
         }
         if health.live().is_ok() {
             notifier.alive();
@@ -140,8 +145,9 @@ mod tests {
         let path = directory.path().join("notify");
         let manager = UnixDatagram::bind(&path).unwrap();
         let health = Health::default();
-        let notifier = Notifier::new(path.to_str(), Some(Duration::from_millis(40))).unwrap();
-        let telling = tokio::spawn(tell(notifier, health.clone()));
+        let notifier = Arc::new(Notifier::new(path.to_str(), Some(Duration::from_millis(40))).unwrap());
+        let tasks = vec![tokio::spawn(tell(Arc::clone(&notifier), health.clone()))];
+        let probes = Probes { address: None, health: health.clone(), notifier, tasks };
         let mut said = Vec::new();
         let mut buffer = [0; 256];
         while !said.iter().any(|message| message == "READY=1") {
@@ -151,12 +157,11 @@ mod tests {
                 health.set_ready(Ok(()));
             }
         }
-        health.set_going();
+        probes.going();
         while said.last().is_none_or(|message| message != "STOPPING=1") {
             let length = manager.recv(&mut buffer).await.unwrap();
             said.push(String::from_utf8_lossy(&buffer[..length]).into_owned());
         }
-        telling.abort();
         assert_eq!(said[..2], ["STATUS=not taking builds: it is starting", "WATCHDOG=1"]);
         assert!(said.contains(&"STATUS=taking builds".to_owned()), "{said:?}");
     }

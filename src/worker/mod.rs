@@ -116,7 +116,7 @@ async fn work(worker: &Arc<Worker>, mut incoming: mpsc::UnboundedReceiver<Incomi
         }
     }
     worker.gate.draining();
-    worker.vitals.health.set_going();
+    worker.vitals.probes.going();
     // Cancellations still count, until the last build has ended.
     let worker = Arc::clone(worker);
     jobs.spawn(async move {

@@ -25,7 +25,7 @@ pub(super) struct Vitals {
     pub(super) health: Health,
     pub(super) metrics: Arc<Metrics>,
     pub(super) logs: LogFiles,
-    _probes: Probes,
+    pub(super) probes: Probes,
 }
 
 impl Vitals {
@@ -39,7 +39,7 @@ impl Vitals {
         }
         let directory = config.logs.directory.clone().unwrap_or_else(|| services.cache.join("logs"));
         let logs = LogFiles::open(directory, config.logs.keep, config.logs.size)?;
-        Ok(Self { health, metrics, logs, _probes: probes })
+        Ok(Self { health, metrics, logs, probes })
     }
 }
 

@@ -128,7 +128,7 @@ async fn a_deleted_queue_is_followed_when_it_is_there_again() {
     let worker = fleet.worker().await;
     let queue = fleet.name("builds.interactive");
     fleet.channel.queue_delete(queue.as_str().into(), lapin::options::QueueDeleteOptions::default()).await.unwrap();
-    worker.says("gives no more messages").await;
+    worker.says("the session with the broker ended").await;
     fleet.declare().await;
     let id = fleet.send(&repository.message(json!({}))).await;
     assert_eq!(fleet.report(&id).await["outcome"], "succeeded");

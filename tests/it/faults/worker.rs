@@ -24,7 +24,7 @@ pub(super) const SILENCE: Duration = Duration::from_secs(10);
 pub(super) const TIMEOUT: Duration = Duration::from_secs(40);
 
 /// How long a worker that shall end may go on with its builds.
-pub(super) const GRACE: Duration = Duration::from_secs(5);
+pub(super) const GRACE: Duration = Duration::from_secs(12);
 
 /// The worker: where it keeps things, and its process while it runs.
 pub(super) struct Worker {

@@ -10,6 +10,9 @@ use super::proxy::{Fault, Rule};
 /// A build whose steps take long enough to be hit.
 const SCRIPT: &str = "sleep 1; cp payload /output/; sleep 1";
 
+/// A build that takes longer than the grace.
+const LONG: &str = "sleep 9; echo on; sleep 9; cp payload /output/";
+
 /// About how long each step of it takes with slow proxies.
 const WINDOW: Duration = Duration::from_millis(1500);
 
@@ -137,7 +140,7 @@ fn a_worker_is_told_to_go_at_many_moments() {
 #[ignore = "long: one more fault on real parts"]
 fn a_worker_that_shall_end_gives_back_what_is_long() {
     case("given-back", 5, async |case| {
-        let id = case.build("sleep 9; cp payload /output/", Extra::Forbidden).await;
+        let id = case.build(LONG, Extra::Forbidden).await;
         case.step(&id, "compile").await;
         let code = case.worker.take().terminate(super::worker::GRACE + Duration::from_secs(20));
         assert_eq!(code, Some(0));
@@ -155,7 +158,7 @@ fn a_second_signal_ends_at_once() {
 
 /// Two signals: the build is given back at once.
 async fn told_twice(case: &mut Case) {
-    let id = case.build("sleep 9; cp payload /output/", Extra::Forbidden).await;
+    let id = case.build(LONG, Extra::Forbidden).await;
     case.step(&id, "compile").await;
     let program = case.worker.take();
     program.signal(Signal::TERM);
