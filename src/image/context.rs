@@ -1,8 +1,10 @@
-//! The build context as a tar stream: sorted, with fixed times and owners, never held in memory.
+//! The build context, entry by entry: sorted, with fixed times and owners, never held in memory.
 //!
-//! Equal contents give an equal stream, which is what makes layer digests reproducible. The
+//! Equal contents give equal entries, which is what makes layer digests reproducible. The
 //! directory is untrusted and may change while it is read, so everything is opened from its
 //! parent's descriptor and no link is followed.
+
+mod archive;
 
 use std::ffi::{CString, OsStr};
 use std::fs::File;
@@ -45,21 +47,50 @@ impl BuildContext {
     /// no image can hold, or a file that changes meanwhile; `disk_full`, `internal` for faults
     /// of the machine or of the writer.
     pub fn write_tar(&self, dockerfile: &str, out: &mut dyn Write) -> Result<(), Failure> {
-        let mut writer = ContextWriter {
+        let mut archive = archive::Archive::new(out);
+        self.walk(dockerfile, &mut archive)?;
+        archive.finish()
+    }
+
+    /// Gives every entry to the sink, the Dockerfile's text in its place. Blocks.
+    pub(super) fn walk(&self, dockerfile: &str, sink: &mut impl Sink) -> Result<(), Failure> {
+        let mut walk = Walk {
             context: self,
             rules: match self.kind {
                 ContextKind::Generated { .. } => Rules::default(),
                 ContextKind::Repository { .. } => self.ignore_rules()?,
             },
-            tar: tar::Builder::new(out),
+            sink,
             pending: Vec::new(),
         };
-        writer.bytes_entry(self.dockerfile_entry(), dockerfile.as_bytes())?;
+        let entry = Path::new(self.dockerfile_entry());
+        let owner = walk.owner(entry);
+        walk.sink.text(entry, dockerfile, owner).map_err(|fault| self.fault(entry, fault))?;
         let root = rustix::fs::openat(CWD, &self.root, OFlags::DIRECTORY | OFlags::CLOEXEC, Mode::empty())
-            .map_err(|error| writer.unreadable(&self.root, error.into()))?;
-        writer.directory(&root, Path::new(""), 0)?;
-        let out = writer.tar.into_inner().map_err(writing_failed)?;
-        out.flush().map_err(writing_failed)
+            .map_err(|error| self.fault(&self.root, Fault::Unreadable(error.into())))?;
+        walk.directory(&root, Path::new(""), 0)
+    }
+
+    /// Why an entry cannot be part of an image.
+    pub(super) fn fault(&self, path: &Path, fault: Fault) -> Failure {
+        let why = match &fault {
+            Fault::Unusable(why) => why.clone(),
+            Fault::Changed => "changed while it was read".to_owned(),
+            Fault::Unreadable(error) => format!("cannot be read: {error}"),
+            Fault::Sending(error) => {
+                return Failure::new(FailureCode::Internal, format!("The build context cannot be sent: {error}."));
+            }
+        };
+        let code = match self.kind {
+            ContextKind::Generated { .. } => FailureCode::ArtifactInvalid,
+            ContextKind::Repository { .. } => FailureCode::SourceUnusable,
+        };
+        let shown = path.to_string_lossy().into_owned();
+        let hint = match fault {
+            Fault::Changed => "Something still writes there: see to it that the build leaves no process behind.",
+            _ => "Remove it, or list it in `.dockerignore` when the repository's own Dockerfile is built.",
+        };
+        Failure::new(code, format!("`{shown}` in the build context {why}.")).hint(hint).at(shown, None)
     }
 
     /// The patterns of `<Dockerfile>.dockerignore`, else of `.dockerignore`, as Docker looks.
@@ -80,7 +111,7 @@ impl BuildContext {
 }
 
 /// Opens a regular file below a directory without following links on the way.
-fn open_beneath(root: &Path, path: &Path) -> rustix::io::Result<OwnedFd> {
+pub(super) fn open_beneath(root: &Path, path: &Path) -> rustix::io::Result<OwnedFd> {
     let mut fd = rustix::fs::openat(CWD, root, OFlags::DIRECTORY | OFlags::CLOEXEC, Mode::empty())?;
     let parts: Vec<_> = path.components().collect();
     for (index, part) in parts.iter().enumerate() {
@@ -94,22 +125,56 @@ fn open_beneath(root: &Path, path: &Path) -> rustix::io::Result<OwnedFd> {
     }
 }
 
-struct ContextWriter<'a> {
+/// Takes the entries of a context: a directory before what it holds, names sorted.
+pub(super) trait Sink {
+    fn directory(&mut self, path: &Path, owner: Owner) -> Result<(), Fault>;
+    fn link(&mut self, path: &Path, target: &Path, owner: Owner) -> Result<(), Fault>;
+    /// A file that exists only here.
+    fn text(&mut self, path: &Path, text: &str, owner: Owner) -> Result<(), Fault>;
+    /// A regular file, with what was seen of it and the mode that it has in the context.
+    fn file(
+        &mut self,
+        path: &Path,
+        seen: &Stat,
+        mode: u32,
+        owner: Owner,
+        open: &dyn Fn() -> rustix::io::Result<OwnedFd>,
+    ) -> Result<(), Fault>;
+}
+
+/// User and group.
+pub(super) type Owner = (u32, u32);
+
+/// What is wrong with an entry.
+#[derive(Debug)]
+pub(super) enum Fault {
+    /// No image can hold it; for people.
+    Unusable(String),
+    /// It is another file than it was.
+    Changed,
+    Unreadable(io::Error),
+    /// The sink's own fault.
+    Sending(io::Error),
+}
+
+struct Walk<'a, S> {
     context: &'a BuildContext,
     rules: Rules,
-    tar: tar::Builder<&'a mut dyn Write>,
+    sink: &'a mut S,
     /// Ignored directories that are written after all once something in them is not ignored.
     pending: Vec<PathBuf>,
 }
 
-impl ContextWriter<'_> {
+impl<S: Sink> Walk<'_, S> {
     fn directory(&mut self, fd: &OwnedFd, path: &Path, depth: usize) -> Result<(), Failure> {
+        let failed = |fault| self.context.fault(path, fault);
         if depth > DEPTH_LIMIT {
-            return Err(self.unusable(path, "is nested too deeply"));
+            return Err(failed(Fault::Unusable("is nested too deeply".to_owned())));
         }
+        let unreadable = |error: rustix::io::Errno| failed(Fault::Unreadable(error.into()));
         let mut names: Vec<CString> = Vec::new();
-        for entry in Dir::read_from(fd).map_err(|error| self.unreadable(path, error.into()))? {
-            let entry = entry.map_err(|error| self.unreadable(path, error.into()))?;
+        for entry in Dir::read_from(fd).map_err(unreadable)? {
+            let entry = entry.map_err(unreadable)?;
             if !matches!(entry.file_name().to_bytes(), b"." | b"..") {
                 names.push(entry.file_name().to_owned());
             }
@@ -126,25 +191,31 @@ impl ContextWriter<'_> {
         if path == Path::new(self.context.dockerfile_entry()) {
             return Ok(());
         }
+        let context = self.context;
+        let failed = |fault| context.fault(path, fault);
+        let unreadable = |error: rustix::io::Errno| failed(Fault::Unreadable(error.into()));
         let ignored = self.rules.ignores(path);
-        let stat = rustix::fs::statat(parent, name, AtFlags::SYMLINK_NOFOLLOW)
-            .map_err(|error| self.unreadable(path, error.into()))?;
+        let stat = rustix::fs::statat(parent, name, AtFlags::SYMLINK_NOFOLLOW).map_err(unreadable)?;
         let kind = FileType::from_raw_mode(stat.st_mode);
         if ignored && (kind != FileType::Directory || !self.rules.has_exceptions()) {
             return Ok(());
         }
-        if matches!(self.context.kind, ContextKind::Generated { .. }) && name.to_bytes().starts_with(b".wh.") {
+        if matches!(context.kind, ContextKind::Generated { .. }) && name.to_bytes().starts_with(b".wh.") {
             let why = "begins with `.wh.`, which in an image layer means a deletion (OCI image specification, layers)";
-            return Err(self.unusable(path, why));
+            return Err(failed(Fault::Unusable(why.to_owned())));
         }
+        let open = |kind: OFlags| {
+            rustix::fs::openat(parent, name, kind | OFlags::NOFOLLOW | OFlags::CLOEXEC, Mode::empty())
+        };
+        let owner = self.owner(path);
         match kind {
             FileType::Directory => {
-                let fd = self.open(parent, name, path, OFlags::DIRECTORY)?;
+                let fd = open(OFlags::DIRECTORY).map_err(unreadable)?;
                 if ignored {
                     self.pending.push(path.to_owned());
                 } else {
                     self.flush_pending(path)?;
-                    self.header_only(path, tar::EntryType::Directory, 0o755)?;
+                    self.sink.directory(path, owner).map_err(failed)?;
                 }
                 self.directory(&fd, path, depth + 1)?;
                 self.pending.retain(|pending| pending != path);
@@ -152,48 +223,23 @@ impl ContextWriter<'_> {
             }
             FileType::Symlink => {
                 self.flush_pending(path)?;
-                let target = rustix::fs::readlinkat(parent, name, Vec::new())
-                    .map_err(|error| self.unreadable(path, error.into()))?;
-                let mut header = self.header(path, tar::EntryType::Symlink, 0o777, 0);
-                let target = Path::new(OsStr::from_bytes(target.as_bytes()));
-                self.tar.append_link(&mut header, path, target).map_err(writing_failed)
+                let target = rustix::fs::readlinkat(parent, name, Vec::new()).map_err(unreadable)?;
+                self.sink.link(path, Path::new(OsStr::from_bytes(target.as_bytes())), owner).map_err(failed)
             }
             FileType::RegularFile => {
                 self.flush_pending(path)?;
-                let fd = self.open(parent, name, path, OFlags::NONBLOCK)?;
-                self.file(&File::from(fd), path)
+                let mode = if stat.st_mode & 0o100 == 0 { 0o644 } else { 0o755 };
+                self.sink.file(path, &stat, mode, owner, &|| open(OFlags::NONBLOCK)).map_err(failed)
             }
-            other => Err(self.unusable(path, &format!("is a {}, which no image can hold", kind_name(other)))),
+            other => Err(failed(Fault::Unusable(format!("is a {}, which no image can hold", kind_name(other))))),
         }
-    }
-
-    /// Writes a regular file; its size must stay what it was when its header was written.
-    fn file(&mut self, file: &File, path: &Path) -> Result<(), Failure> {
-        let stat = rustix::fs::fstat(file).map_err(|error| self.unreadable(path, error.into()))?;
-        if FileType::from_raw_mode(stat.st_mode) != FileType::RegularFile {
-            return Err(self.changed(path));
-        }
-        let mode = if stat.st_mode & 0o100 == 0 { 0o644 } else { 0o755 };
-        let size = u64::try_from(stat.st_size).unwrap_or(0);
-        let mut header = self.header(path, tar::EntryType::Regular, mode, size);
-        let mut body = Counted { inner: file.take(size), count: 0, error: None };
-        let written = self.tar.append_data(&mut header, path, &mut body);
-        let (count, error) = (body.count, body.error);
-        if let Some(error) = error {
-            return Err(self.unreadable(path, error));
-        }
-        written.map_err(writing_failed)?;
-        let after = rustix::fs::fstat(file).map_err(|error| self.unreadable(path, error.into()))?;
-        if count != size || !same_version(&stat, &after) {
-            return Err(self.changed(path));
-        }
-        Ok(())
     }
 
     fn flush_pending(&mut self, path: &Path) -> Result<(), Failure> {
         for pending in std::mem::take(&mut self.pending) {
             if path.starts_with(&pending) {
-                self.header_only(&pending, tar::EntryType::Directory, 0o755)?;
+                let owner = self.owner(&pending);
+                self.sink.directory(&pending, owner).map_err(|fault| self.context.fault(&pending, fault))?;
             } else {
                 self.pending.push(pending);
             }
@@ -201,55 +247,11 @@ impl ContextWriter<'_> {
         Ok(())
     }
 
-    fn bytes_entry(&mut self, path: &str, bytes: &[u8]) -> Result<(), Failure> {
-        let mut header = self.header(Path::new(path), tar::EntryType::Regular, 0o644, bytes.len() as u64);
-        self.tar.append_data(&mut header, path, bytes).map_err(writing_failed)
-    }
-
-    fn header_only(&mut self, path: &Path, kind: tar::EntryType, mode: u32) -> Result<(), Failure> {
-        let mut header = self.header(path, kind, mode, 0);
-        self.tar.append_data(&mut header, path, io::empty()).map_err(writing_failed)
-    }
-
-    fn header(&self, path: &Path, kind: tar::EntryType, mode: u32, size: u64) -> tar::Header {
-        let (uid, gid) = match &self.context.kind {
+    fn owner(&self, path: &Path) -> Owner {
+        match &self.context.kind {
             ContextKind::Generated { owned } => owner(owned, path),
             ContextKind::Repository { .. } => (0, 0),
-        };
-        let mut header = tar::Header::new_gnu();
-        header.set_entry_type(kind);
-        header.set_mode(mode);
-        header.set_size(size);
-        header.set_mtime(ENTRY_TIME);
-        header.set_uid(uid.into());
-        header.set_gid(gid.into());
-        header
-    }
-
-    fn open(&self, parent: &OwnedFd, name: &CString, path: &Path, kind: OFlags) -> Result<OwnedFd, Failure> {
-        rustix::fs::openat(parent, name, kind | OFlags::NOFOLLOW | OFlags::CLOEXEC, Mode::empty())
-            .map_err(|error| self.unreadable(path, error.into()))
-    }
-
-    fn unusable(&self, path: &Path, why: &str) -> Failure {
-        let code = match self.context.kind {
-            ContextKind::Generated { .. } => FailureCode::ArtifactInvalid,
-            ContextKind::Repository { .. } => FailureCode::SourceUnusable,
-        };
-        let shown = path.to_string_lossy().into_owned();
-        Failure::new(code, format!("`{shown}` in the build context {why}."))
-            .hint("Remove it, or list it in `.dockerignore` when the repository's own Dockerfile is built.")
-            .at(shown, None)
-    }
-
-    fn changed(&self, path: &Path) -> Failure {
-        self.unusable(path, "changed while it was read")
-            .hint("Something still writes there: see to it that the build leaves no process behind.")
-    }
-
-    #[expect(clippy::needless_pass_by_value, reason = "called with freshly converted errors")]
-    fn unreadable(&self, path: &Path, error: io::Error) -> Failure {
-        self.unusable(path, &format!("cannot be read: {error}"))
+        }
     }
 }
 
@@ -264,7 +266,7 @@ fn owner(owned: &[OwnedPath], path: &Path) -> (u32, u32) {
         .map_or((0, 0), |owned| (owned.uid, owned.gid))
 }
 
-fn same_version(before: &Stat, after: &Stat) -> bool {
+pub(super) fn same_version(before: &Stat, after: &Stat) -> bool {
     before.st_size == after.st_size && before.st_mtime == after.st_mtime && before.st_mtime_nsec == after.st_mtime_nsec
 }
 
@@ -274,35 +276,6 @@ fn kind_name(kind: FileType) -> &'static str {
         FileType::Socket => "socket",
         FileType::CharacterDevice | FileType::BlockDevice => "device",
         _ => "file of an unknown kind",
-    }
-}
-
-#[expect(clippy::needless_pass_by_value, reason = "used as an argument of map_err")]
-fn writing_failed(error: io::Error) -> Failure {
-    Failure::new(FailureCode::Internal, format!("The build context cannot be sent: {error}."))
-}
-
-/// Tells errors of reading from errors of writing, which `io::copy` mixes up.
-struct Counted<R> {
-    inner: R,
-    count: u64,
-    error: Option<io::Error>,
-}
-
-impl<R: Read> Read for Counted<R> {
-    fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
-        match self.inner.read(buffer) {
-            Ok(read) => {
-                self.count += read as u64;
-                Ok(read)
-            }
-            Err(error) if error.kind() == io::ErrorKind::Interrupted => Err(error),
-            Err(error) => {
-                let told = io::Error::from(error.kind());
-                self.error = Some(error);
-                Err(told)
-            }
-        }
     }
 }
 

@@ -80,11 +80,16 @@ impl Pattern {
         }
         let clean = clean(line);
         let clean = if clean.len() > 1 { clean.trim_start_matches('/') } else { &clean };
-        Some(Self { exception, tokens: tokens(clean)? })
+        Some(Self { exception, tokens: tokens(clean, true)? })
     }
 
     /// Whether the path or a directory above it matches.
     fn matches_or_parent(&self, path: &[char]) -> bool {
+        self.matches(path, |next| next == '/')
+    }
+
+    /// Whether the path up to its end, or up to where `may_end` holds of what follows, matches.
+    fn matches(&self, path: &[char], may_end: impl Fn(char) -> bool) -> bool {
         // Position by position of the path, the set of tokens that may come next: linear in
         // both, whatever a hostile pattern says.
         let mut states = vec![false; self.tokens.len() + 1];
@@ -115,7 +120,7 @@ impl Pattern {
             }
             self.skip_empty(&mut next);
             states = next;
-            let ends_here = path.get(index + 1).is_none_or(|next| *next == '/');
+            let ends_here = path.get(index + 1).is_none_or(|next| may_end(*next));
             if ends_here && states[self.tokens.len()] {
                 return true;
             }
@@ -133,6 +138,23 @@ impl Pattern {
                 states[at + 2] = true;
             }
         }
+    }
+}
+
+/// A pattern of `COPY`: as Go's `filepath.Match`, no part of a path matching a `/`.
+#[derive(Debug)]
+pub(super) struct Glob(Pattern);
+
+impl Glob {
+    /// Reads a pattern; none where it is malformed.
+    pub(super) fn parse(text: &str) -> Option<Self> {
+        Some(Self(Pattern { exception: false, tokens: tokens(text, false)? }))
+    }
+
+    /// Whether the whole path matches.
+    pub(super) fn matches(&self, path: &str) -> bool {
+        let path: Vec<char> = path.chars().collect();
+        self.0.matches(&path, |_| false)
     }
 }
 
@@ -158,12 +180,13 @@ fn clean(path: &str) -> String {
     }
 }
 
-fn tokens(pattern: &str) -> Option<Vec<Token>> {
+/// Reads a pattern; Docker's has `**`, Go's own (`filepath.Match`) has not.
+fn tokens(pattern: &str, docker: bool) -> Option<Vec<Token>> {
     let mut chars = pattern.chars().peekable();
     let mut tokens = Vec::new();
     while let Some(c) = chars.next() {
         let token = match c {
-            '*' if chars.peek() == Some(&'*') => {
+            '*' if docker && chars.peek() == Some(&'*') => {
                 while chars.next_if_eq(&'*').is_some() {}
                 if chars.next_if_eq(&'/').is_some() {
                     tokens.push(Token::Directories);

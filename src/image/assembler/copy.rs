@@ -1,32 +1,47 @@
-//! What a `COPY` writes where: destinations through the links of the image so far, parents that are missing made.
+//! What a `COPY` writes where (`BuildKit`'s copier: measured against the Engine, `tests/it/assembler`).
+//!
+//! A destination is followed through the links of the image so far, directories that are missing are made. What stands
+//! in the way of the kind of thing that comes is an error; only an unpacked archive replaces it.
 
-use super::context::{Content, Context, Entry};
-use super::layer::{Item, Items};
-use super::recipe::{Copy, unsupported};
-use super::tree::{Attributes, Node, Tree, Unusable, clean};
+use std::collections::HashMap;
+
+use super::contents::Contents;
+use super::layer::Items;
+use super::name::Name;
+use super::node::{Attributes, File, Kind, Node};
+use super::recipe::{Copy, failed};
+use super::scan::text_file;
+use super::sources::{Found, found};
+use super::tree::{Tree, Unusable};
+use super::unpack;
 use crate::image::context::ENTRY_TIME;
-use crate::model::failure::{Failure, FailureCode};
+use crate::model::failure::Failure;
 
-/// Carries a copy out on the tree and returns the entries of its layer.
+/// Carries a copy out on the tree and returns the entries of its layer. Sources that are in layers of a base must be
+/// taken out of them before.
 ///
 /// # Errors
 /// `image_failed` with the line, for a source that is not there and a destination that cannot be.
-pub(super) fn copy(copy: &Copy, context: &Context, tree: &mut Tree) -> Result<Items, Failure> {
+pub(super) fn copy(copy: &Copy, from: &Tree, contents: &mut Contents, tree: &mut Tree) -> Result<Items, Failure> {
     let failed = |why: Unusable| failed(copy.line, &why.0);
     let owner = copy.owner.as_deref().map(|owner| tree.owner(owner)).transpose().map_err(failed)?;
-    let mut writing = Writing { copy, owner, tree, items: Items::new() };
+    let mut writing = Writing { copy, owner, tree, items: Items::new(), links: HashMap::new() };
     for source in &copy.sources {
-        let path = clean(source).ok_or_else(|| failed_source(copy.line, source, "leads out of the build context"))?;
-        let found = context.entries.iter().find(|entry| entry.path == path.as_bytes());
-        match found.map(|entry| &entry.content) {
-            None if !path.is_empty() => return Err(failed_source(copy.line, source, "is not in the build context")),
-            None | Some(Content::Directory) => writing.contents(&path, context).map_err(failed)?,
-            Some(Content::Link(_)) => return Err(unsupported(copy.line, &format!("the link `{source}` as a source"))),
-            Some(Content::File { .. }) => {
-                let entry = found.cloned();
-                entry.map_or(Ok(()), |entry| writing.one(&path, &entry)).map_err(failed)?;
+        for found in found(copy, source, from)? {
+            writing.links.clear();
+            if copy.add && unpack::unpack(&mut writing, from, &found, contents)? {
+                continue;
             }
+            writing.one(from, &found).map_err(failed)?;
         }
+    }
+    for (name, text) in &copy.texts {
+        let mut tree = Tree::default();
+        let file = text_file(text, tree.inode());
+        let attributes = Attributes { mode: 0o644, ..Attributes::USUAL };
+        tree.put(name.as_str().into(), Node { kind: Kind::File(file), ..Node::directory(attributes) });
+        let found = Found { path: name.as_str().into(), name: name.as_bytes().to_vec() };
+        writing.one(&tree, &found).map_err(failed)?;
     }
     Ok(writing.items)
 }
@@ -36,122 +51,104 @@ pub(super) fn copy(copy: &Copy, context: &Context, tree: &mut Tree) -> Result<It
 /// # Errors
 /// `image_failed` with the line, where something else stands in the way.
 pub(super) fn directory(line: u32, path: &str, tree: &mut Tree) -> Result<Items, Failure> {
-    let copy = Copy { line, sources: Vec::new(), destination: path.to_owned(), owner: None, mode: None };
-    let mut writing = Writing { copy: &copy, owner: None, tree, items: Items::new() };
-    let resolved = writing.tree.resolve(path).and_then(|path| {
+    let copy = Copy { line, ..Copy::default() };
+    let mut writing = Writing { copy: &copy, owner: None, tree, items: Items::new(), links: HashMap::new() };
+    let resolved = writing.tree.resolve(path.as_bytes()).and_then(|path| {
         // What is there takes no layer.
-        if writing.tree.directory(&path).is_some() { Ok(()) } else { writing.parents(&path) }
+        if writing.tree.is_directory(&path) { Ok(()) } else { writing.parents(&path) }
     });
     resolved.map_err(|why| failed(line, &why.0))?;
     Ok(writing.items)
 }
 
-struct Writing<'a> {
-    copy: &'a Copy,
-    owner: Option<(u64, u64)>,
-    tree: &'a mut Tree,
-    items: Items,
+/// A layer in the making.
+pub(super) struct Writing<'a> {
+    pub(super) copy: &'a Copy,
+    pub(super) owner: Option<(u64, u64)>,
+    pub(super) tree: &'a mut Tree,
+    pub(super) items: Items,
+    /// Files of the source that have their number in the tree; names of one file stay so within one source.
+    links: HashMap<u64, u64>,
 }
 
 impl Writing<'_> {
-    /// What is in a directory goes into the destination.
-    fn contents(&mut self, source: &str, context: &Context) -> Result<(), Unusable> {
-        let destination = self.tree.resolve(&self.copy.destination)?;
-        self.parents(&destination)?;
-        let prefix = if source.is_empty() { Vec::new() } else { format!("{source}/").into_bytes() };
-        for entry in &context.entries {
-            if let Some(inside) = entry.path.strip_prefix(prefix.as_slice()).filter(|inside| !inside.is_empty()) {
-                let mut to = destination.clone().into_bytes();
-                if !to.is_empty() {
-                    to.push(b'/');
-                }
-                to.extend_from_slice(inside);
-                self.put(to, entry)?;
+    /// What is in a directory goes into the destination; a file goes into it where it is a directory, else becomes it.
+    fn one(&mut self, from: &Tree, found: &Found) -> Result<(), Unusable> {
+        let destination = self.copy.destination.as_bytes();
+        let above = if destination.ends_with(b"/") { destination } else { parent_of(destination) };
+        let above = self.tree.resolve(above)?;
+        self.parents(&above)?;
+        let mut to = self.tree.resolve(destination)?;
+        let node = from.get(&found.path);
+        if let Some(node) = node.filter(|node| !node.is_directory()) {
+            if self.tree.is_directory(&to) {
+                // A link of that name is replaced, not followed.
+                to = to.join(&found.name);
+            }
+            self.parents(&to.parent())?;
+            return self.put(to, node);
+        }
+        self.parents(&to)?;
+        for (path, node) in from.below(&found.path) {
+            if let Some(inside) = found.path.strip(path) {
+                self.put(to.join(inside), node)?;
             }
         }
         Ok(())
     }
 
-    /// A file goes into the destination where that is a directory, else it becomes the destination.
-    fn one(&mut self, source: &str, entry: &Entry) -> Result<(), Unusable> {
-        let name = source.rsplit('/').next().unwrap_or(source);
-        let destination = &self.copy.destination;
-        let is_directory = destination.ends_with('/')
-            || self.tree.resolve(destination).is_ok_and(|path| self.tree.directory(&path).is_some());
-        let path = if is_directory {
-            let directory = self.tree.resolve(destination)?;
-            if directory.is_empty() { name.to_owned() } else { format!("{directory}/{name}") }
-        } else {
-            // A link that stands there is followed, not replaced.
-            self.tree.resolve(destination)?
-        };
-        self.parents(path.rsplit_once('/').map_or("", |(parent, _)| parent))?;
-        self.put(path.into_bytes(), entry)
-    }
-
-    fn put(&mut self, path: Vec<u8>, entry: &Entry) -> Result<(), Unusable> {
-        let text = String::from_utf8_lossy(&path).into_owned();
-        let name = text.rsplit('/').next().unwrap_or(&text);
-        if name.starts_with(".wh.") {
-            return Err(Unusable(format!("`{text}` would mean a deletion in an image layer")));
+    fn put(&mut self, path: Name, node: &Node) -> Result<(), Unusable> {
+        if path.last().starts_with(b".wh.") {
+            return Err(Unusable(format!("`{}` would mean a deletion in an image layer", path.shown())));
         }
-        let there = self.tree.get(&text).cloned();
-        match (&entry.content, there) {
-            // What is there keeps its owner and mode.
-            (Content::Directory, Some(Node::Directory(attributes))) => {
-                self.items.insert(path, directory_item(attributes));
-                return Ok(());
+        match self.tree.get(&path).map(Node::is_directory) {
+            Some(true) if !node.is_directory() => {
+                return Err(Unusable(format!("`/{}` is there and is a directory", path.shown())));
             }
-            (Content::Directory, Some(_)) => return Err(Unusable(format!("`/{text}` is there and is no directory"))),
-            (Content::Directory, None) => {}
-            (_, Some(Node::Directory(_))) => return Err(Unusable(format!("`/{text}` is there and is a directory"))),
-            (Content::Link(to), _) => self.tree.put(&text, Node::Link(String::from_utf8_lossy(to).into_owned())),
-            (Content::File { .. }, _) => self.tree.put(&text, Node::Other),
+            Some(false) if node.is_directory() => {
+                return Err(Unusable(format!("`/{}` is there and is no directory", path.shown())));
+            }
+            _ => {}
         }
-        let (uid, gid) = self.owner.unwrap_or((entry.uid, entry.gid));
-        if entry.content == Content::Directory {
-            let mode = self.copy.mode.unwrap_or(entry.mode);
-            let attributes = Attributes { mode, uid, gid, ..Attributes::USUAL };
-            self.tree.put(&text, Node::Directory(attributes));
-            self.items.insert(path, directory_item(attributes));
-            return Ok(());
+        let mut node = node.clone();
+        if let Kind::File(File { inode, .. }) = &mut node.kind {
+            *inode = *self.links.entry(*inode).or_insert_with(|| self.tree.inode());
         }
-        let is_link = matches!(entry.content, Content::Link(_));
-        let mode = self.copy.mode.filter(|_| !is_link).unwrap_or(entry.mode);
-        self.items.insert(path, Item { content: entry.content.clone(), mode, uid, gid, time: ENTRY_TIME });
+        if let Some((uid, gid)) = self.owner {
+            (node.attributes.uid, node.attributes.gid) = (uid, gid);
+        }
+        if let Some(mode) = self.copy.mode.filter(|_| !matches!(node.kind, Kind::Link(_))) {
+            node.attributes.mode = mode;
+        }
+        self.write(path, node);
         Ok(())
     }
 
-    /// Brings a directory and those above it into the layer, as they are, or made where they are missing.
-    fn parents(&mut self, path: &str) -> Result<(), Unusable> {
-        let ends = path.match_indices('/').map(|(at, _)| at).chain([path.len()]);
-        for end in ends.filter(|end| *end > 0) {
-            let parent = &path[..end];
-            let attributes = match self.tree.get(parent) {
-                Some(Node::Directory(attributes)) => *attributes,
-                Some(_) => return Err(Unusable(format!("`/{parent}` is no directory"))),
+    /// Brings a node into the tree and the layer.
+    pub(super) fn write(&mut self, path: Name, node: Node) {
+        self.tree.put(path.clone(), node.clone());
+        self.items.insert(path, node);
+    }
+
+    /// Brings a directory and those above it into the layer, as they are, or made where they are missing: the Engine
+    /// (20.10) takes a directory without an entry for one of root's.
+    pub(super) fn parents(&mut self, path: &Name) -> Result<(), Unusable> {
+        for parent in path.ancestry() {
+            let node = match self.tree.get(&parent) {
+                Some(node) if node.is_directory() => node.clone(),
+                Some(_) => return Err(Unusable(format!("`/{}` is no directory", parent.shown()))),
                 None => {
                     let (uid, gid) = self.owner.unwrap_or((0, 0));
-                    let attributes = Attributes { uid, gid, ..Attributes::USUAL };
-                    self.tree.put(parent, Node::Directory(attributes));
-                    attributes
+                    Node::directory(Attributes { mode: 0o755, uid, gid, time: ENTRY_TIME })
                 }
             };
-            self.items.insert(parent.as_bytes().to_vec(), directory_item(attributes));
+            self.write(parent, node);
         }
         Ok(())
     }
 }
 
-fn directory_item(attributes: Attributes) -> Item {
-    let Attributes { mode, uid, gid, time } = attributes;
-    Item { content: Content::Directory, mode, uid, gid, time }
-}
-
-fn failed(line: u32, why: &str) -> Failure {
-    Failure::new(FailureCode::ImageFailed, format!("line {line} of the Dockerfile: {why}")).at("Dockerfile", Some(line))
-}
-
-fn failed_source(line: u32, source: &str, why: &str) -> Failure {
-    failed(line, &format!("`{source}` {why}"))
+fn parent_of(path: &[u8]) -> &[u8] {
+    let end = path.iter().rposition(|byte| *byte == b'/').unwrap_or(0);
+    &path[..end]
 }

@@ -1,27 +1,23 @@
 //! One layer: sorted entries as a tar, compressed, under a key of its content, so that it is made once.
 
-use std::collections::BTreeMap;
-use std::ffi::OsStr;
-use std::io::{self, Write};
-use std::os::unix::ffi::OsStrExt as _;
-use std::path::Path;
+use std::collections::{BTreeMap, HashMap};
+use std::io::{self, Write as _};
 
-use flate2::Compression;
-use flate2::write::GzEncoder;
 use serde::{Deserialize, Serialize};
 use sha2::{Digest as _, Sha256};
 
-use super::context::{Content, Context};
-use super::store::{BlobWriter, Store, digest_of, unwritable};
+use super::blocks::{COMPRESSOR, Compressor};
+use super::contents::Contents;
+use super::name::Name;
+use super::node::{File, Kind, Node, Place};
+use super::store::{Store, unwritable};
+use super::tar_entry;
 use crate::image::registry::Descriptor;
 use crate::model::failure::Failure;
 use crate::model::image_reference::{DiffId, Digest};
 
-/// The compressor and its settings. Its output is part of every digest: another one is another name.
-const COMPRESSOR: &str = "gzip 1, zlib-rs 0.6";
-
-/// Jars and wheels hardly shrink at any level, and the first is twice as fast as the sixth.
-const LEVEL: u32 = 1;
+/// Blocks of layers from this size on are remembered.
+const LARGE: u64 = 8 << 20;
 
 /// A layer as the store has it.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -30,113 +26,97 @@ pub(super) struct Layer {
     pub(super) blob: Descriptor,
 }
 
-/// One entry of a layer.
-#[derive(Debug, Clone)]
-pub(super) struct Item {
-    pub(super) content: Content,
-    pub(super) mode: u32,
-    pub(super) uid: u64,
-    pub(super) gid: u64,
-    pub(super) time: u64,
-}
+/// The entries of a layer by their path in the image.
+pub(super) type Items = BTreeMap<Name, Node>;
 
-/// The entries of a layer by their path in the image, without a leading `/`.
-pub(super) type Items = BTreeMap<Vec<u8>, Item>;
-
-/// Makes a layer, or finds the one that was made of the same content.
+/// Makes a layer, or finds the one that was made of the same content. Builds that want the same layer at the same
+/// time make it once.
 ///
 /// # Errors
-/// `disk_full`, or `internal` when the store cannot be written.
-pub(super) fn make(store: &Store, items: &Items, context: &Context) -> Result<(Layer, bool), Failure> {
-    let key = key(items);
-    if let Some(known) = store.recall::<Layer>("layers", &key).filter(|known| store.has(&known.blob)) {
+/// `disk_full`, or `internal` when the store cannot be written; what reading the files says.
+pub(super) fn make(store: &Store, items: &Items, contents: &Contents) -> Result<(Layer, bool), Failure> {
+    let key = key(items.iter());
+    let known = || store.recall::<Layer>("layers", &key).filter(|known| store.has(&known.blob));
+    if let Some(known) = known() {
         return Ok((known, true));
     }
-    let layer = compress(store, |out| write(items, context, out))?;
+    let _lease = store.lease(&key)?;
+    if let Some(known) = known() {
+        return Ok((known, true));
+    }
+    let size: u64 = items.values().map(size_of).sum();
+    let mut out = Compressor::new(store, size >= LARGE)?;
+    write(items, contents, &mut out)?;
+    let layer = out.finish()?;
     store.note("layers", &key, &layer);
     Ok((layer, false))
 }
 
-/// Compresses what `write` writes, hashing both sides on the way.
-pub(super) fn compress(store: &Store, write: impl FnOnce(&mut dyn Write) -> io::Result<()>) -> Result<Layer, Failure> {
-    let mut out = Hashed { hash: Sha256::new(), inner: GzEncoder::new(store.writer()?, Compression::new(LEVEL)) };
-    let finished = write(&mut out).and_then(|()| Ok((out.hash, out.inner.finish()?)));
-    let (hash, writer): (Sha256, BlobWriter) = finished.map_err(|error| unwritable(Path::new("a layer"), &error))?;
-    Ok(Layer { diff_id: DiffId(digest_of(hash)), blob: store.finish(writer)? })
+fn size_of(node: &Node) -> u64 {
+    match &node.kind {
+        Kind::File(file) => file.size,
+        _ => 0,
+    }
 }
 
-fn write(items: &Items, context: &Context, out: &mut dyn Write) -> io::Result<()> {
-    let mut archive = tar::Builder::new(io::BufWriter::with_capacity(1 << 18, out));
-    for (path, item) in items {
-        let path = Path::new(OsStr::from_bytes(path));
-        let mut header = tar::Header::new_gnu();
-        header.set_mode(item.mode);
-        header.set_uid(item.uid);
-        header.set_gid(item.gid);
-        header.set_mtime(item.time);
-        header.set_size(0);
-        match &item.content {
-            Content::Directory => {
-                header.set_entry_type(tar::EntryType::Directory);
-                let mut name = path.as_os_str().to_owned();
-                name.push("/");
-                archive.append_data(&mut header, name, io::empty())?;
-            }
-            Content::Link(target) => {
-                header.set_entry_type(tar::EntryType::Symlink);
-                archive.append_link(&mut header, path, Path::new(OsStr::from_bytes(target)))?;
-            }
-            Content::File { offset, size, .. } => {
-                header.set_entry_type(tar::EntryType::Regular);
-                header.set_size(*size);
-                archive.append_data(&mut header, path, context.open(*offset, *size)?)?;
-            }
+fn write(items: &Items, contents: &Contents, out: &mut Compressor) -> Result<(), Failure> {
+    let failed = |error: io::Error| unwritable(std::path::Path::new("a layer"), &error);
+    let mut files: HashMap<u64, &Name> = HashMap::new();
+    for (path, node) in items {
+        let linked = linked(&mut files, path, node);
+        out.border(&path.0, size_of(node)).map_err(failed)?;
+        tar_entry::header(out, path, node, linked).map_err(failed)?;
+        if let (Kind::File(file), None) = (&node.kind, linked) {
+            contents.read(file, &mut |bytes| out.write_all(bytes))?;
+            tar_entry::padding(out, file.size).map_err(failed)?;
         }
     }
-    archive.into_inner()?.flush()
+    tar_entry::end(out).map_err(failed)
+}
+
+/// The first name of a file that has several in this layer.
+fn linked<'a>(files: &mut HashMap<u64, &'a Name>, path: &'a Name, node: &Node) -> Option<&'a Name> {
+    let Kind::File(File { inode, .. }) = &node.kind else { return None };
+    let first = files.entry(*inode).or_insert(path);
+    (*first != path).then_some(*first)
 }
 
 /// Everything that a layer's bytes are made of.
-fn key(items: &Items) -> String {
+pub(super) fn key<'a>(items: impl Iterator<Item = (&'a Name, &'a Node)>) -> String {
     let mut hash = Sha256::new_with_prefix(COMPRESSOR);
+    let mut files = HashMap::new();
     let mut part = |bytes: &[u8]| {
         hash.update((bytes.len() as u64).to_be_bytes());
         hash.update(bytes);
     };
-    for (path, item) in items {
-        part(path);
-        part(&item.mode.to_be_bytes());
-        part(&item.uid.to_be_bytes());
-        part(&item.gid.to_be_bytes());
-        part(&item.time.to_be_bytes());
-        match &item.content {
-            Content::Directory => part(b"directory"),
-            Content::Link(target) => part(&[b"link ", target.as_slice()].concat()),
-            Content::File { size, sha256, .. } => part(&[b"file ", &size.to_be_bytes()[..], sha256].concat()),
+    for (path, node) in items {
+        let attributes = &node.attributes;
+        part(&path.0);
+        for number in [u64::from(attributes.mode), attributes.uid, attributes.gid, attributes.time] {
+            part(&number.to_be_bytes());
+        }
+        for (name, value) in &node.xattrs {
+            part(b"xattr");
+            part(name.as_bytes());
+            part(value);
+        }
+        match (&node.kind, linked(&mut files, path, node)) {
+            (_, Some(first)) => part(&[b"hard ", first.0.as_slice()].concat()),
+            (Kind::Directory, None) => part(b"directory"),
+            (Kind::Link(target), None) => part(&[b"link ", target.0.as_slice()].concat()),
+            (Kind::Device(kind, major, minor), None) => {
+                part(&[b"device ", &[*kind][..], &major.to_be_bytes(), &minor.to_be_bytes()].concat());
+            }
+            (Kind::File(File { size, place: Place::Ready(sha256, _), .. }), None) => {
+                part(&[b"file ", &size.to_be_bytes()[..], sha256].concat());
+            }
+            (Kind::File(_), None) => part(b"a file without content"),
         }
     }
     hex::encode(hash.finalize())
 }
 
-/// Hashes what goes through to a compressor.
-struct Hashed {
-    hash: Sha256,
-    inner: GzEncoder<BlobWriter>,
-}
-
-impl Write for Hashed {
-    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
-        let written = self.inner.write(bytes)?;
-        self.hash.update(&bytes[..written]);
-        Ok(written)
-    }
-
-    fn flush(&mut self) -> io::Result<()> {
-        self.inner.flush()
-    }
-}
-
-/// Reads a layer of either kind, hashing the tar: what a manifest says of it is checked at the end.
+/// Reads a layer of either kind.
 pub(super) fn open(store: &Store, digest: &Digest, gzip: bool) -> io::Result<Box<dyn io::Read>> {
     let file = io::BufReader::with_capacity(1 << 18, std::fs::File::open(store.path(digest))?);
     // A layer may consist of several gzip members.

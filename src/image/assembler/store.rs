@@ -14,6 +14,9 @@ use crate::model::image_reference::Digest;
 /// The largest manifest, configuration or note that is read into memory.
 const DOCUMENT_LIMIT: u64 = 32 << 20;
 
+/// No block is longer than this, compressed.
+const LONGEST_BLOCK: usize = 2 << 20;
+
 /// A directory of blobs, and of notes about them: what was made from what. Losing a note costs time only.
 #[derive(Debug, Clone)]
 pub(super) struct Store {
@@ -46,6 +49,30 @@ impl Store {
             .and_then(|()| tempfile::Builder::new().prefix(".partial-").tempfile_in(&directory));
         let file = made.map_err(|error| unwritable(&directory, &error))?;
         Ok(BlobWriter { file, hash: Sha256::new(), size: 0 })
+    }
+
+    /// Waits until nobody else makes what this key names, in this process or another, and keeps them off.
+    pub(super) fn lease(&self, key: &str) -> Result<std::fs::File, Failure> {
+        let directory = self.root.join("leases");
+        let path = directory.join(key);
+        let locked = std::fs::create_dir_all(&directory).and_then(|()| {
+            let file = std::fs::File::options().create(true).truncate(false).write(true).open(&path)?;
+            file.lock()?;
+            Ok(file)
+        });
+        locked.map_err(|error| unwritable(&path, &error))
+    }
+
+    /// A compressed block of some layer, with its hash, if it is still there and whole.
+    pub(super) fn block(&self, key: &str) -> Option<(Vec<u8>, [u8; 32])> {
+        use std::os::unix::fs::FileExt as _;
+        let known: Remembered = self.recall("blocks", key)?;
+        let file = std::fs::File::open(self.path(known.blob.as_ref()?)).ok()?;
+        let length = usize::try_from(known.length).ok().filter(|length| *length <= LONGEST_BLOCK)?;
+        let mut bytes = vec![0; length];
+        file.read_exact_at(&mut bytes, known.offset).ok()?;
+        let hash: [u8; 32] = Sha256::digest(&bytes).into();
+        (hex::encode(hash) == known.hash).then_some((bytes, hash))
     }
 
     /// Keeps bytes as a blob.
@@ -96,11 +123,28 @@ impl Store {
     }
 }
 
+/// Where the compressed form of a block is.
+#[derive(Debug, Serialize, serde::Deserialize)]
+pub(super) struct Remembered {
+    pub(super) blob: Option<Digest>,
+    pub(super) offset: u64,
+    pub(super) length: u64,
+    /// SHA-256 of the compressed bytes.
+    pub(super) hash: String,
+}
+
 /// A blob that is being written.
 pub(super) struct BlobWriter {
     file: tempfile::NamedTempFile,
     hash: Sha256,
     size: u64,
+}
+
+impl BlobWriter {
+    /// Bytes so far.
+    pub(super) fn size(&self) -> u64 {
+        self.size
+    }
 }
 
 impl Write for BlobWriter {

@@ -1,12 +1,12 @@
-//! What an image's file system holds, as far as copying into it has to know: directories, links, names of users.
+//! The file system of an image so far: what a `COPY` finds where it writes, and what it can copy from.
 
 use std::collections::BTreeMap;
 use std::io::Read;
-use std::path::{Component, Path, PathBuf};
 
 use serde::{Deserialize, Serialize};
 
-use crate::image::context::ENTRY_TIME;
+use super::name::Name;
+use super::node::{Attributes, File, Kind, Node, Place};
 
 /// More links than this on the way to a path go in a circle, as for Linux.
 const LINKS: usize = 40;
@@ -14,36 +14,17 @@ const LINKS: usize = 40;
 /// `/etc/passwd` and `/etc/group` are no longer than this.
 const ACCOUNTS: u64 = 1 << 20;
 
-/// A merged file system, paths without a leading `/`; text paths alone, since no other names a directory that a
-/// Dockerfile could copy to.
+/// The longest extended attributes that are kept, as for Linux.
+const XATTR: usize = 64 << 10;
+
+/// A merged file system.
 #[derive(Debug, Clone, Default, Serialize, Deserialize)]
 pub(super) struct Tree {
-    nodes: BTreeMap<String, Node>,
-    passwd: String,
-    group: String,
-}
-
-/// What stands at a path.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-pub(super) enum Node {
-    Directory(Attributes),
-    Link(String),
-    Other,
-}
-
-/// What a directory's entry in a layer says. A layer that writes below a directory repeats it: the Engine (20.10) takes
-/// a directory without an entry for one of root's.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
-pub(super) struct Attributes {
-    pub(super) mode: u32,
-    pub(super) uid: u64,
-    pub(super) gid: u64,
-    pub(super) time: u64,
-}
-
-impl Attributes {
-    /// A directory that nobody described.
-    pub(super) const USUAL: Self = Self { mode: 0o755, uid: 0, gid: 0, time: ENTRY_TIME };
+    nodes: BTreeMap<Name, Node>,
+    /// `/etc/passwd` and `/etc/group` as the base has them.
+    pub(super) passwd: String,
+    pub(super) group: String,
+    inodes: u64,
 }
 
 /// Why a path cannot be used; for people.
@@ -51,109 +32,177 @@ impl Attributes {
 pub(super) struct Unusable(pub(super) String);
 
 impl Tree {
-    /// Applies a layer (OCI image specification, "Applying Changesets").
-    pub(super) fn apply(&mut self, layer: impl Read) -> std::io::Result<()> {
+    /// Applies a layer of the base (OCI image specification, "Applying Changesets").
+    pub(super) fn apply(&mut self, layer: impl Read, index: u32) -> std::io::Result<()> {
         let mut archive = tar::Archive::new(layer);
         for entry in archive.entries()? {
             let mut entry = entry?;
-            let Some(path) = entry.path()?.to_str().and_then(clean) else { continue };
-            let (parent, name) = path.rsplit_once('/').unwrap_or(("", &path));
-            if name == ".wh..wh..opq" {
-                self.remove_below(parent);
-            } else if let Some(hidden) = name.strip_prefix(".wh.") {
-                let hidden = if parent.is_empty() { hidden.to_owned() } else { format!("{parent}/{hidden}") };
-                self.nodes.remove(&hidden);
-                self.remove_below(&hidden);
-            } else {
-                let node = match entry.header().entry_type() {
-                    // A number that is left blank is 0, as for the Engine.
-                    tar::EntryType::Directory => Node::Directory(Attributes {
-                        mode: entry.header().mode().unwrap_or(0),
-                        uid: entry.header().uid().unwrap_or(0),
-                        gid: entry.header().gid().unwrap_or(0),
-                        time: entry.header().mtime().unwrap_or(0),
-                    }),
-                    tar::EntryType::Symlink => {
-                        Node::Link(entry.link_name()?.map(|to| to.to_string_lossy().into_owned()).unwrap_or_default())
-                    }
-                    _ => Node::Other,
-                };
-                match path.as_str() {
-                    "etc/passwd" => self.passwd = text(&mut entry)?,
-                    "etc/group" => self.group = text(&mut entry)?,
-                    _ => {}
-                }
-                self.put(&path, node);
+            let Some(path) = Name::clean(&entry.path_bytes()) else { continue };
+            let parent = path.parent();
+            if path.last() == b".wh..wh..opq" {
+                self.remove_below(&parent);
+                continue;
+            }
+            if let Some(hidden) = path.last().strip_prefix(b".wh.") {
+                self.remove(&parent.join(hidden));
+                continue;
+            }
+            match path.0.as_slice() {
+                b"etc/passwd" => self.passwd = text(&mut entry)?,
+                b"etc/group" => self.group = text(&mut entry)?,
+                _ => {}
+            }
+            if let Some(node) = self.node_of(&mut entry, &Name::default(), Place::Layer(index, None))? {
+                self.put(path, node);
             }
         }
         Ok(())
     }
 
-    /// Places a node; what is no directory has nothing below it.
-    pub(super) fn put(&mut self, path: &str, node: Node) {
-        if !matches!(node, Node::Directory(_)) && self.directory(path).is_some() {
-            self.remove_below(path);
-        }
-        self.nodes.insert(path.to_owned(), node);
+    /// An archive's entry as a node, its bytes in that place; none for what is no part of a file system. A hard link
+    /// is another name of what stands below `root`.
+    pub(super) fn node_of(
+        &mut self,
+        entry: &mut tar::Entry<'_, impl Read>,
+        root: &Name,
+        place: Place,
+    ) -> std::io::Result<Option<Node>> {
+        let xattrs = xattrs(entry)?;
+        let header = entry.header();
+        let number = |field: std::io::Result<u64>| field.unwrap_or(0);
+        // A number that is left blank is 0, as for the Engine.
+        let attributes = Attributes {
+            mode: header.mode().unwrap_or(0) & 0o7777,
+            uid: number(header.uid()),
+            gid: number(header.gid()),
+            time: number(header.mtime()),
+        };
+        let link = || entry.link_name_bytes().map(std::borrow::Cow::into_owned).unwrap_or_default();
+        let kind = match header.entry_type() {
+            tar::EntryType::Directory => Kind::Directory,
+            tar::EntryType::Symlink => Kind::Link(Name(link())),
+            tar::EntryType::Link => {
+                let Some(inside) = Name::clean(&link()) else { return Ok(None) };
+                let target = root.join(&inside.0);
+                let Some(node) = self.get(&target) else { return Ok(None) };
+                let mut node = node.clone();
+                if let Kind::File(File { place: Place::Layer(_, origin @ None), .. }) = &mut node.kind {
+                    *origin = Some(target);
+                }
+                return Ok(Some(node));
+            }
+            tar::EntryType::Block | tar::EntryType::Char | tar::EntryType::Fifo => {
+                let part = |field: std::io::Result<Option<u32>>| field.ok().flatten().unwrap_or(0);
+                Kind::Device(
+                    header.entry_type().as_byte(),
+                    part(header.device_major()),
+                    part(header.device_minor()),
+                )
+            }
+            tar::EntryType::Regular | tar::EntryType::Continuous | tar::EntryType::GNUSparse => {
+                Kind::File(File { size: entry.size(), inode: self.inode(), place })
+            }
+            _ => return Ok(None),
+        };
+        Ok(Some(Node { attributes, xattrs, kind }))
     }
 
-    pub(super) fn get(&self, path: &str) -> Option<&Node> {
+    /// A number that no file of this tree has.
+    pub(super) fn inode(&mut self) -> u64 {
+        self.inodes += 1;
+        self.inodes
+    }
+
+    /// Places a node; what is no directory has nothing below it.
+    pub(super) fn put(&mut self, path: Name, node: Node) {
+        if !node.is_directory() && self.get(&path).is_some_and(Node::is_directory) {
+            self.remove_below(&path);
+        }
+        self.nodes.insert(path, node);
+    }
+
+    /// Says where a file's bytes are now.
+    pub(super) fn set_place(&mut self, path: &Name, to: Place) {
+        if let Some(Node { kind: Kind::File(File { place, .. }), .. }) = self.nodes.get_mut(path) {
+            *place = to;
+        }
+    }
+
+    pub(super) fn get(&self, path: &Name) -> Option<&Node> {
         self.nodes.get(path)
     }
 
-    /// The directory at a path; the root always is one.
-    pub(super) fn directory(&self, path: &str) -> Option<Attributes> {
-        match self.nodes.get(path) {
-            Some(Node::Directory(attributes)) => Some(*attributes),
-            None if path.is_empty() => Some(Attributes::USUAL),
-            _ => None,
-        }
+    /// Whether a directory is at a path; the root always is one.
+    pub(super) fn is_directory(&self, path: &Name) -> bool {
+        path.0.is_empty() || self.get(path).is_some_and(Node::is_directory)
     }
 
-    fn remove_below(&mut self, path: &str) {
-        let prefix = if path.is_empty() { String::new() } else { format!("{path}/") };
-        let below: Vec<String> = self
-            .nodes
-            .range(prefix.clone()..)
-            .map(|(path, _)| path)
-            .take_while(|path| path.starts_with(&prefix))
-            .cloned()
-            .collect();
+    /// What is below a directory, at any depth, parents before what they hold.
+    pub(super) fn below<'a>(&'a self, directory: &'a Name) -> impl Iterator<Item = (&'a Name, &'a Node)> {
+        let prefix = if directory.0.is_empty() { Name::default() } else { Name([&directory.0, b"/".as_slice()].concat()) };
+        let start = prefix.clone();
+        self.nodes
+            .range(start..)
+            .take_while(move |(path, _)| path.0.starts_with(&prefix.0))
+            .filter(|(path, _)| !path.0.is_empty())
+    }
+
+    /// What is in a directory.
+    pub(super) fn children(&self, directory: &Name) -> Vec<(Name, Node)> {
+        let own = self.below(directory).filter(|(path, _)| path.parent() == *directory);
+        own.map(|(path, node)| (path.clone(), node.clone())).collect()
+    }
+
+    pub(super) fn remove(&mut self, path: &Name) {
+        self.nodes.remove(path);
+        self.remove_below(path);
+    }
+
+    fn remove_below(&mut self, directory: &Name) {
+        let below: Vec<Name> = self.below(directory).map(|(path, _)| path.clone()).collect();
         for path in &below {
             self.nodes.remove(path);
         }
     }
 
     /// Follows the links of a path, its last part included; what is not there yet stays as it was written.
-    pub(super) fn resolve(&self, path: &str) -> Result<String, Unusable> {
+    pub(super) fn resolve(&self, path: &[u8]) -> Result<Name, Unusable> {
+        self.resolve_below(&Name::default(), path)
+    }
+
+    /// The same for a path in a directory that is taken for the root.
+    pub(super) fn resolve_below(&self, root: &Name, path: &[u8]) -> Result<Name, Unusable> {
+        let parts = |path: &[u8]| -> Vec<Vec<u8>> { path.split(|byte| *byte == b'/').rev().map(<[u8]>::to_vec).collect() };
         let mut links = 0;
-        let mut done = String::new();
-        let mut rest: Vec<String> = path.split('/').rev().map(str::to_owned).collect();
+        let mut done = root.clone();
+        let mut rest = parts(path);
         while let Some(part) = rest.pop() {
-            match part.as_str() {
-                "" | "." => continue,
-                ".." => {
-                    done.truncate(done.rfind('/').unwrap_or(0));
+            match part.as_slice() {
+                b"" | b"." => continue,
+                b".." => {
+                    if done != *root {
+                        done = done.parent();
+                    }
                     continue;
                 }
                 _ => {}
             }
-            let next = if done.is_empty() { part } else { format!("{done}/{part}") };
-            match self.nodes.get(&next) {
-                Some(Node::Link(to)) => {
+            let next = done.join(&part);
+            match self.get(&next).map(|node| &node.kind) {
+                Some(Kind::Link(to)) => {
                     links += 1;
                     if links > LINKS {
-                        return Err(Unusable(format!("`/{next}` is a link that goes round in a circle")));
+                        return Err(Unusable(format!("`/{}` is a link that goes round in a circle", next.shown())));
                     }
-                    if to.starts_with('/') {
-                        done.clear();
+                    if to.0.starts_with(b"/") {
+                        done = root.clone();
                     }
-                    rest.extend(to.split('/').rev().map(str::to_owned));
+                    rest.extend(parts(&to.0));
                 }
-                Some(Node::Other) if rest.iter().any(|part| !part.is_empty()) => {
-                    return Err(Unusable(format!("`/{next}` is no directory")));
+                Some(Kind::File(_) | Kind::Device(..)) if rest.iter().any(|part| !part.is_empty()) => {
+                    return Err(Unusable(format!("`/{}` is no directory", next.shown())));
                 }
-                Some(Node::Other | Node::Directory(_)) | None => done = next,
+                Some(Kind::File(_) | Kind::Device(..) | Kind::Directory) | None => done = next,
             }
         }
         Ok(done)
@@ -169,28 +218,34 @@ impl Tree {
                 (fields.first() == Some(&name)).then(|| fields.get(column)?.parse::<u64>().ok()).flatten()
             })
         };
-        let uid = user.parse().ok().or_else(|| named(&self.passwd, user, 2));
+        let number = |text: &str| text.parse::<u32>().ok().map(u64::from);
+        let uid = number(user).or_else(|| named(&self.passwd, user, 2));
         let uid = uid.ok_or_else(|| Unusable(format!("the base image has no user `{user}`")))?;
         let gid = match group {
-            Some(group) => group.parse().ok().or_else(|| named(&self.group, group, 2)),
-            None if user.parse::<u64>().is_ok() => Some(uid),
+            Some(group) => number(group).or_else(|| named(&self.group, group, 2)),
+            None if number(user).is_some() => Some(uid),
             None => named(&self.passwd, user, 3),
         };
         Ok((uid, gid.ok_or_else(|| Unusable(format!("the base image has no group `{}`", group.unwrap_or(user))))?))
     }
 }
 
-/// A path without `.`, `..` and slashes at its ends; none where it leaves the root.
-pub(super) fn clean(path: &str) -> Option<String> {
-    let mut clean = PathBuf::new();
-    for part in Path::new(path).components() {
-        match part {
-            Component::Normal(name) => clean.push(name),
-            Component::CurDir | Component::RootDir => {}
-            Component::ParentDir | Component::Prefix(_) => return None,
+/// The extended attributes that an entry's PAX records name (`SCHILY.xattr.`, as GNU tar and Go write them).
+fn xattrs(entry: &mut tar::Entry<'_, impl Read>) -> std::io::Result<BTreeMap<String, Vec<u8>>> {
+    let mut found = BTreeMap::new();
+    if let Some(records) = entry.pax_extensions()? {
+        for record in records {
+            // The crate cannot read a value that holds a line end.
+            let Ok(record) = record else { continue };
+            if let Some(name) = record.key_bytes().strip_prefix(b"SCHILY.xattr.")
+                && let Ok(name) = std::str::from_utf8(name)
+                && record.value_bytes().len() <= XATTR
+            {
+                found.insert(name.to_owned(), record.value_bytes().to_vec());
+            }
         }
     }
-    clean.into_os_string().into_string().ok()
+    Ok(found)
 }
 
 fn text(entry: &mut impl Read) -> std::io::Result<String> {
@@ -206,17 +261,19 @@ mod tests {
     fn tree() -> Tree {
         let mut tree =
             Tree { passwd: "app:x:10001:10002::/:\n".into(), group: "staff:x:50:\n".into(), ..Tree::default() };
-        for (path, node) in [
-            ("usr", Node::Directory(Attributes::USUAL)),
-            ("usr/lib", Node::Directory(Attributes::USUAL)),
-            ("lib", Node::Link("usr/lib".into())),
-            ("var", Node::Directory(Attributes::USUAL)),
-            ("var/run", Node::Link("/run".into())),
-            ("a", Node::Link("b".into())),
-            ("b", Node::Link("a".into())),
-            ("file", Node::Other),
+        let file = Kind::File(File { size: 0, inode: 1, place: Place::Layer(0, None) });
+        let link = |to: &str| Kind::Link(to.into());
+        for (path, kind) in [
+            ("usr", Kind::Directory),
+            ("usr/lib", Kind::Directory),
+            ("lib", link("usr/lib")),
+            ("var", Kind::Directory),
+            ("var/run", link("/run")),
+            ("a", link("b")),
+            ("b", link("a")),
+            ("file", file),
         ] {
-            tree.put(path, node);
+            tree.put(path.into(), Node { kind, ..Node::directory(Attributes::USUAL) });
         }
         tree
     }
@@ -226,10 +283,10 @@ mod tests {
         for (path, resolved) in
             [("lib/x", "usr/lib/x"), ("var/run/y", "run/y"), ("lib/../../z", "z"), ("new/lib", "new/lib"), ("", "")]
         {
-            assert_eq!(tree().resolve(path).as_deref(), Ok(resolved), "{path}");
+            assert_eq!(tree().resolve(path.as_bytes()), Ok(resolved.into()), "{path}");
         }
-        assert!(tree().resolve("a/x").is_err());
-        assert!(tree().resolve("file/x").is_err());
+        assert!(tree().resolve(b"a/x").is_err());
+        assert!(tree().resolve(b"file/x").is_err());
     }
 
     #[test]
@@ -250,10 +307,30 @@ mod tests {
             layer.append_data(&mut header, path, std::io::empty()).unwrap();
         }
         let mut tree = tree();
-        tree.apply(layer.into_inner().unwrap().as_slice()).unwrap();
-        assert_eq!(tree.get("usr/lib"), None);
-        assert_eq!(tree.get("var/run"), None);
-        assert_eq!(tree.directory("var"), Some(Attributes::USUAL));
+        tree.apply(layer.into_inner().unwrap().as_slice(), 1).unwrap();
+        assert_eq!(tree.get(&"usr/lib".into()), None);
+        assert_eq!(tree.get(&"var/run".into()), None);
+        assert!(tree.is_directory(&"var".into()));
         assert!(tree.owner("app").is_err());
+    }
+
+    #[test]
+    fn hard_links_are_names_of_one_file() {
+        let mut layer = tar::Builder::new(Vec::new());
+        let mut header = tar::Header::new_gnu();
+        header.set_size(1);
+        layer.append_data(&mut header, "one", b"1".as_slice()).unwrap();
+        let mut header = tar::Header::new_gnu();
+        header.set_entry_type(tar::EntryType::Link);
+        header.set_size(0);
+        layer.append_link(&mut header, "two", "one").unwrap();
+        let mut tree = Tree::default();
+        tree.apply(layer.into_inner().unwrap().as_slice(), 3).unwrap();
+        let files = ["one", "two"].map(|name| match &tree.get(&name.into()).unwrap().kind {
+            Kind::File(file) => file.clone(),
+            other => panic!("{other:?}"),
+        });
+        assert_eq!(files[0].inode, files[1].inode);
+        assert_eq!(files[1].place, Place::Layer(3, Some("one".into())));
     }
 }

@@ -1,0 +1,160 @@
+//! From a Dockerfile to layers, configuration and manifest. Blocks.
+
+use std::collections::BTreeMap;
+
+use serde_json::{Value, json};
+use sha2::{Digest as _, Sha256};
+
+use super::base::Base;
+use super::contents::Contents;
+use super::document::{CREATED, configuration, history_of, json_bytes, manifest};
+use super::layer::{self, Items, Layer};
+use super::name::Name;
+use super::recipe::{self, Change, Copy, Given, failed};
+use super::scan::scan;
+use super::stages::{Origin, Stages};
+use super::store::Store;
+use super::tree::Tree;
+use super::{Assembled, copy};
+use crate::image::BuildSpec;
+use crate::model::failure::Failure;
+
+/// What an image is made of.
+pub(super) struct Work<'a> {
+    pub(super) store: &'a Store,
+    pub(super) spec: &'a BuildSpec,
+    pub(super) stages: &'a Stages<'a>,
+    /// The images that stages start from or copy from.
+    pub(super) bases: &'a BTreeMap<String, Base>,
+}
+
+/// A stage after its last instruction.
+#[derive(Clone)]
+struct Built {
+    base: Base,
+    tree: Tree,
+    /// The instructions since the base, with what each writes.
+    steps: Vec<(String, Items)>,
+    config: Value,
+}
+
+impl Work<'_> {
+    /// Makes the image, or finds the one that was made of the same. Also says what was done, and whether nothing was.
+    pub(super) fn image(&self) -> Result<(Assembled, Vec<String>, bool), Failure> {
+        let context = scan(&self.spec.context, &self.spec.dockerfile, self.store)?;
+        let key = self.key(&context);
+        let known = || self.store.recall::<Assembled>("recipes", &key).filter(|image| image.is_whole(self.store));
+        if let Some(image) = known().filter(|_| !self.spec.no_cache) {
+            return Ok((image, vec!["nothing has changed".to_owned()], true));
+        }
+        let mut contents = Contents::new(self.spec.context.clone(), self.store.clone())?;
+        let built = self.stages(&context, &mut contents)?;
+        let (image, log, cached) = self.layers(built, &contents)?;
+        self.store.note("recipes", &key, &image);
+        Ok((image, log, cached))
+    }
+
+    /// Everything that the image is made of.
+    fn key(&self, context: &Tree) -> String {
+        let mut hash = Sha256::new();
+        let spec = self.spec;
+        let said = json!([spec.dockerfile, spec.build_args, spec.target, spec.labels, self.bases]);
+        hash.update(said.to_string());
+        hash.update(layer::key(context.below(&Name::default())));
+        hex::encode(hash.finalize())
+    }
+
+    /// Carries out the stages; the last one is the image.
+    fn stages(&self, context: &Tree, contents: &mut Contents) -> Result<Built, Failure> {
+        let mut done: BTreeMap<usize, Built> = BTreeMap::new();
+        for index in &self.stages.needed {
+            let stage = self.stages.get(*index);
+            let mut built = match &stage.from {
+                Origin::Stage(below) => done[below].clone(),
+                Origin::Scratch => self.started(&Base::default())?,
+                Origin::Image(image) => self.started(&self.bases[image])?,
+            };
+            if built.config["OnBuild"].as_array().is_some_and(|triggers| !triggers.is_empty()) {
+                return Err(recipe::unsupported(stage.line, "a base image with `ONBUILD` triggers"));
+            }
+            let given = Given { build_args: &self.spec.build_args, global: &self.stages.global };
+            let recipe = recipe::recipe(stage.instructions, &given, &built.config)?;
+            for (instruction, change) in recipe.steps {
+                let items = match &change {
+                    Some(Change::Copy(one)) => self.copy(one, *index, &mut done, context, contents, &mut built.tree)?,
+                    Some(Change::Directory { line, path }) => copy::directory(*line, path, &mut built.tree)?,
+                    None => Items::new(),
+                };
+                built.steps.push((instruction, items));
+            }
+            built.config = recipe.config;
+            done.insert(*index, built);
+        }
+        let last = self.stages.needed.last().and_then(|last| done.remove(last));
+        last.ok_or_else(|| failed(1, "there is no stage"))
+    }
+
+    fn started(&self, base: &Base) -> Result<Built, Failure> {
+        let config = base.config["config"].clone();
+        Ok(Built { base: base.clone(), tree: base.tree(self.store)?, steps: Vec::new(), config })
+    }
+
+    fn copy(
+        &self,
+        one: &Copy,
+        stage: usize,
+        done: &mut BTreeMap<usize, Built>,
+        context: &Tree,
+        contents: &mut Contents,
+        tree: &mut Tree,
+    ) -> Result<Items, Failure> {
+        let Some(from) = &one.from else { return copy::copy(one, context, contents, tree) };
+        let mut image;
+        let source = match self.stages.source(stage, from) {
+            Origin::Stage(earlier) => done.get_mut(&earlier),
+            _ => {
+                let base = self.bases.get(from);
+                image = base.map(|base| self.started(base)).transpose()?;
+                image.as_mut()
+            }
+        };
+        let source = source.ok_or_else(|| failed(one.line, &format!("there is no stage or image `{from}`")))?;
+        let mut roots = Vec::new();
+        for text in &one.sources {
+            roots.extend(super::sources::found(one, text, &source.tree)?.into_iter().map(|found| found.path));
+        }
+        contents.materialise(&mut source.tree, &source.base.layers, &roots)?;
+        copy::copy(one, &source.tree, contents, tree)
+    }
+
+    /// Makes the layers that are not known, and the documents.
+    fn layers(&self, built: Built, contents: &Contents) -> Result<(Assembled, Vec<String>, bool), Failure> {
+        let Built { base, steps, mut config, .. } = built;
+        for (key, value) in &self.spec.labels {
+            config["Labels"][key.as_str()] = json!(value);
+        }
+        let mut layers: Vec<Layer> = base.layers.clone();
+        let mut log = Vec::new();
+        let created = config["Labels"]["org.opencontainers.image.created"].as_str().unwrap_or(CREATED).to_owned();
+        let mut history = history_of(&base.config, base.layers.len());
+        let mut cached = true;
+        for (instruction, items) in steps {
+            let mut entry = json!({ "created": created, "created_by": instruction, "comment": "slipway" });
+            if items.is_empty() {
+                entry["empty_layer"] = json!(true);
+            } else {
+                let (made, known) = layer::make(self.store, &items, contents)?;
+                cached &= known;
+                let how = if known { "known" } else { "made" };
+                log.push(format!("{instruction}: {how}, {} entries, {} bytes", items.len(), made.blob.size));
+                layers.push(made);
+            }
+            history.push(entry);
+        }
+        let config = configuration(&base.config, config, &layers, history, &created);
+        let config = self.store.put(&json_bytes(&config)?)?;
+        let manifest = self.store.put(&json_bytes(&manifest(&config, &layers))?)?;
+        let size = layers.iter().map(|layer| layer.blob.size).sum();
+        Ok((Assembled { layers, config, manifest, home: base.home, size }, log, cached))
+    }
+}

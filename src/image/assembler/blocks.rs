@@ -1,0 +1,282 @@
+//! Gzip in blocks on all processors, one member however many blocks: the same bytes for any number of threads.
+//!
+//! A block is deflated by itself and ends on a byte, so blocks can be joined (RFC 1951, a stored block of no length).
+//! Blocks of large layers are remembered by their content: what is the same next time is copied, not compressed.
+
+use std::collections::VecDeque;
+use std::io::{self, Write};
+use std::sync::mpsc::{Receiver, sync_channel};
+
+use flate2::{Compress, Compression, Crc, FlushCompress};
+use sha2::{Digest as _, Sha256};
+
+use super::layer::Layer;
+use super::pool;
+use super::store::{BlobWriter, Remembered, Store, digest_of};
+use crate::image::registry::Descriptor;
+use crate::model::failure::Failure;
+use crate::model::image_reference::DiffId;
+
+/// The compressor and its settings. Its output is part of every digest: another one is another name, and this one
+/// stays as it is for as long as a release does.
+pub(super) const COMPRESSOR: &str = "gzip 1 in blocks of 1 MiB, stored above 92 %, zlib-rs 0.6";
+
+/// Jars and wheels hardly shrink at any level, and the first is twice as fast as the sixth.
+const LEVEL: u32 = 1;
+
+/// Bytes of a block, uncompressed.
+const BLOCK: usize = 1 << 20;
+
+/// A block may end at the border of a file from here on.
+const SHORTEST: usize = 1 << 18;
+
+/// What shrinks by less than 8 % is stored.
+const WORTH: usize = 92;
+
+/// What is tried of a block, in this many pieces of that many bytes.
+const SAMPLE: (usize, usize) = (4, 8 << 10);
+
+/// The longest stored block (RFC 1951, 3.2.4).
+const STORED: usize = 0xffff;
+
+/// Blocks of a layer that are compressed at a time; with these a build stays below 8 MiB.
+const IN_FLIGHT: usize = 3;
+
+/// Writes a layer's tar into a blob.
+pub(super) struct Compressor {
+    store: Store,
+    out: BlobWriter,
+    /// The block that fills.
+    block: Vec<u8>,
+    tar: Sha256,
+    crc: Crc,
+    in_flight: VecDeque<Receiver<Block>>,
+    /// Where each block of content is in the blob; none where that is not to be remembered.
+    places: Option<Vec<([u8; 32], Remembered)>>,
+}
+
+struct Block {
+    deflated: Vec<u8>,
+    crc: Crc,
+    key: [u8; 32],
+    hash: [u8; 32],
+}
+
+impl Compressor {
+    /// `remember`: whether its blocks may be looked up, which pays for large layers.
+    pub(super) fn new(store: &Store, remember: bool) -> Result<Self, Failure> {
+        let mut out = store.writer()?;
+        let header = [0x1f, 0x8b, 8, 0, 0, 0, 0, 0, 4, 255];
+        out.write_all(&header).map_err(|error| super::store::unwritable(store.directory(), &error))?;
+        Ok(Self {
+            store: store.clone(),
+            out,
+            block: Vec::with_capacity(BLOCK),
+            tar: Sha256::new(),
+            crc: Crc::new(),
+            in_flight: VecDeque::new(),
+            places: remember.then(Vec::new),
+        })
+    }
+
+    /// An entry begins: where blocks end depends on few files, so that what follows a change is found again.
+    pub(super) fn border(&mut self, path: &[u8], size: u64) -> io::Result<()> {
+        let large = size >= SHORTEST as u64 && !self.block.is_empty();
+        let chosen = self.block.len() >= SHORTEST && crc_of(path).sum().is_multiple_of(8);
+        if large || chosen { self.send() } else { Ok(()) }
+    }
+
+    fn send(&mut self) -> io::Result<()> {
+        if self.block.is_empty() {
+            return Ok(());
+        }
+        let plain = std::mem::replace(&mut self.block, Vec::with_capacity(BLOCK));
+        self.tar.update(&plain);
+        let (sender, receiver) = sync_channel(1);
+        let known = self.places.is_some().then(|| self.store.clone());
+        pool::run(move || {
+            let _ = sender.send(compressed(&plain, known.as_ref()));
+        });
+        self.in_flight.push_back(receiver);
+        if self.in_flight.len() >= IN_FLIGHT { self.receive() } else { Ok(()) }
+    }
+
+    fn receive(&mut self) -> io::Result<()> {
+        let Some(next) = self.in_flight.pop_front() else { return Ok(()) };
+        let block = next.recv().map_err(|_| io::Error::other("compressing ended abnormally"))?;
+        if let Some(places) = &mut self.places {
+            let (offset, length) = (self.out.size(), block.deflated.len() as u64);
+            let remembered = Remembered { blob: None, offset, length, hash: hex::encode(block.hash) };
+            places.push((block.key, remembered));
+        }
+        self.out.write_all(&block.deflated)?;
+        self.crc.combine(&block.crc);
+        Ok(())
+    }
+
+    /// Ends the layer.
+    pub(super) fn finish(mut self) -> Result<Layer, Failure> {
+        let root = self.store.directory().to_owned();
+        let ended = self.send().and_then(|()| {
+            while !self.in_flight.is_empty() {
+                self.receive()?;
+            }
+            // The last block, empty, then checksum and length (RFC 1952).
+            self.out.write_all(&[3, 0])?;
+            self.out.write_all(&self.crc.sum().to_le_bytes())?;
+            self.out.write_all(&self.crc.amount().to_le_bytes())
+        });
+        ended.map_err(|error| super::store::unwritable(&root, &error))?;
+        let blob: Descriptor = self.store.finish(self.out)?;
+        for (key, mut place) in self.places.into_iter().flatten() {
+            place.blob = Some(blob.digest.clone());
+            self.store.note("blocks", &hex::encode(key), &place);
+        }
+        Ok(Layer { diff_id: DiffId(digest_of(self.tar)), blob })
+    }
+}
+
+impl Write for Compressor {
+    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+        let taken = bytes.len().min(BLOCK - self.block.len());
+        self.block.extend_from_slice(&bytes[..taken]);
+        if self.block.len() == BLOCK {
+            self.send()?;
+        }
+        Ok(taken)
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        Ok(())
+    }
+}
+
+fn compressed(plain: &[u8], known: Option<&Store>) -> Block {
+    let key: [u8; 32] = match known {
+        Some(_) => Sha256::new_with_prefix(COMPRESSOR).chain_update(plain).finalize().into(),
+        None => [0; 32],
+    };
+    let crc = crc_of(plain);
+    if let Some((deflated, hash)) = known.and_then(|store| store.block(&hex::encode(key))) {
+        return Block { deflated, crc, key, hash };
+    }
+    let deflated = if worth_it(plain) { deflate(plain) } else { stored(plain) };
+    let hash = if known.is_some() { Sha256::digest(&deflated).into() } else { [0; 32] };
+    Block { deflated, crc, key, hash }
+}
+
+fn crc_of(bytes: &[u8]) -> Crc {
+    let mut crc = Crc::new();
+    crc.update(bytes);
+    crc
+}
+
+/// Whether a sample of the block shrinks.
+fn worth_it(plain: &[u8]) -> bool {
+    let (pieces, length) = SAMPLE;
+    if plain.len() < 2 * pieces * length {
+        return true;
+    }
+    let step = plain.len() / pieces;
+    let sample: Vec<u8> = (0..pieces).flat_map(|piece| &plain[piece * step..piece * step + length]).copied().collect();
+    deflate(&sample).len() * 100 < sample.len() * WORTH
+}
+
+/// Raw deflate up to the border of a byte.
+fn deflate(plain: &[u8]) -> Vec<u8> {
+    let mut compress = Compress::new(Compression::new(LEVEL), false);
+    let mut out = Vec::with_capacity(plain.len() + plain.len() / 8 + 1024);
+    loop {
+        let done = usize::try_from(compress.total_in()).unwrap_or(usize::MAX);
+        let state = compress.compress_vec(&plain[done.min(plain.len())..], &mut out, FlushCompress::Sync);
+        let all = usize::try_from(compress.total_in()).is_ok_and(|read| read == plain.len());
+        if state.is_err() || (all && out.len() < out.capacity()) {
+            break;
+        }
+        out.reserve(64 << 10);
+    }
+    if compress.total_in() == plain.len() as u64 { out } else { stored(plain) }
+}
+
+/// Stored blocks, none of them the last.
+fn stored(plain: &[u8]) -> Vec<u8> {
+    let mut out = Vec::with_capacity(plain.len() + (plain.len() / STORED + 1) * 5);
+    for piece in plain.chunks(STORED) {
+        let length = u16::try_from(piece.len()).unwrap_or(u16::MAX);
+        out.push(0);
+        out.extend_from_slice(&length.to_le_bytes());
+        out.extend_from_slice(&(!length).to_le_bytes());
+        out.extend_from_slice(piece);
+    }
+    out
+}
+
+/// For tests and imports: a whole stream.
+pub(super) fn copy(store: &Store, reader: &mut dyn io::Read) -> Result<Layer, Failure> {
+    let mut out = Compressor::new(store, false)?;
+    io::copy(reader, &mut out).map_err(|error| super::store::unwritable(store.directory(), &error))?;
+    out.finish()
+}
+
+#[cfg(test)]
+mod tests {
+    use std::io::Read as _;
+
+    use super::*;
+
+    fn noise(length: usize) -> Vec<u8> {
+        let mut state = 1_u64;
+        let step = |_| {
+            state = state.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
+            state.to_be_bytes()[0]
+        };
+        (0..length).map(step).collect()
+    }
+
+    #[test]
+    fn every_gzip_reader_reads_it_back() {
+        let directory = tempfile::tempdir().unwrap();
+        let store = Store::new(directory.path().to_owned());
+        let text = "to be or not to be, ".repeat(200_000).into_bytes();
+        for plain in [Vec::new(), b"x".to_vec(), text.clone(), [noise(3 << 20), text].concat(), noise(BLOCK)] {
+            let layer = copy(&store, &mut plain.as_slice()).unwrap();
+            assert_eq!(layer.diff_id.0, digest_of(Sha256::new_with_prefix(&plain)));
+            let mut back = Vec::new();
+            // One member: a reader that stops after the first reads all of it.
+            let file = std::fs::File::open(store.path(&layer.blob.digest)).unwrap();
+            flate2::read::GzDecoder::new(file).read_to_end(&mut back).unwrap();
+            assert!(back == plain);
+        }
+    }
+
+    #[test]
+    fn what_does_not_shrink_is_stored() {
+        assert!(!worth_it(&noise(BLOCK)));
+        assert!(worth_it(&b"abcdefgh".repeat(BLOCK / 8)));
+        assert_eq!(stored(&noise(STORED + 1)).len(), STORED + 1 + 10);
+    }
+
+    #[test]
+    fn blocks_that_are_known_are_copied() {
+        let directory = tempfile::tempdir().unwrap();
+        let store = Store::new(directory.path().to_owned());
+        let plain = b"a layer ".repeat(BLOCK / 2);
+        let make = || {
+            let mut out = Compressor::new(&store, true).unwrap();
+            out.write_all(&plain).unwrap();
+            out.finish().unwrap()
+        };
+        let first = make();
+        let key = hex::encode(Sha256::new_with_prefix(COMPRESSOR).chain_update(&plain[..BLOCK]).finalize());
+        let (bytes, _) = store.block(&key).unwrap();
+        assert_eq!(bytes, deflate(&plain[..BLOCK]));
+        assert_eq!(make(), first);
+        // A blob that is damaged is not copied from.
+        let mut damaged = std::fs::read(store.path(&first.blob.digest)).unwrap();
+        let end = damaged.len();
+        damaged[end - 20] ^= 1;
+        std::fs::write(store.path(&first.blob.digest), damaged).unwrap();
+        assert!(store.block(&key).is_none());
+        assert_eq!(make(), first);
+    }
+}

@@ -1,0 +1,101 @@
+//! The push: what the registry lacks is sent, the tag is confirmed, what may pass is tried again.
+
+use super::{AssemblerBackend, Assembled};
+use super::remote::Remote;
+use crate::image::credentials::{self, Credentials};
+use crate::image::diagnosis::diagnose;
+use crate::image::push::{ATTEMPTS, LONGEST_PAUSE, backoff};
+use crate::image::registry::{Registry, Shown};
+use crate::image::{BuiltImage, LogSink, PublishedImage, PublishedLayer, RegistryAccess};
+use crate::model::failure::{Failure, FailureCode};
+use crate::model::image_reference::ImageReference;
+
+impl AssemblerBackend {
+    pub(super) async fn publish(
+        &self,
+        built: &BuiltImage,
+        references: &[ImageReference],
+        access: &RegistryAccess,
+        log: LogSink<'_>,
+    ) -> Result<PublishedImage, Failure> {
+        let image = self.image(built)?;
+        let mut layers: Option<Vec<PublishedLayer>> = None;
+        for reference in references {
+            if reference.tag().is_none() || reference.digest().is_some() {
+                let message = format!("`{reference}` cannot be pushed to: a push needs a tag and no digest.");
+                return Err(Failure::new(FailureCode::RequestInvalid, message));
+            }
+            let credentials = match &access.credentials {
+                Some(credentials) => Some(credentials.clone()),
+                None => credentials::of_docker(reference.registry()).await?,
+            };
+            log(&format!("pushing {reference}"));
+            let pushed = self.with_retries(&image, reference, credentials.as_ref(), access, log).await?;
+            layers.get_or_insert(pushed);
+        }
+        let layers = layers
+            .ok_or_else(|| Failure::new(FailureCode::RequestInvalid, "There is no reference to push the image to."))?;
+        Ok(PublishedImage {
+            references: references.to_vec(),
+            digest: image.manifest.digest.clone(),
+            size: image.config.size + layers.iter().map(|layer| layer.size).sum::<u64>(),
+            layers,
+        })
+    }
+
+    async fn with_retries(
+        &self,
+        image: &Assembled,
+        reference: &ImageReference,
+        credentials: Option<&Credentials>,
+        access: &RegistryAccess,
+        log: LogSink<'_>,
+    ) -> Result<Vec<PublishedLayer>, Failure> {
+        let mut attempt = 1;
+        loop {
+            let pushed = Remote::new(reference, credentials, access)?.push(&self.store, image, log).await;
+            let said = match pushed {
+                Ok(layers) => return self.confirmed(image, reference, credentials, access).await.map(|()| layers),
+                Err(error) => error.to_string(),
+            };
+            // An immutable tag refuses even the image that it has.
+            if self.confirmed(image, reference, credentials, access).await.is_ok() {
+                let all = image.layers.iter().map(|layer| PublishedLayer {
+                    digest: layer.blob.digest.clone(),
+                    size: layer.blob.size,
+                    reused: true,
+                });
+                return Ok(all.collect());
+            }
+            let diagnosis = diagnose(reference, credentials, access, &said).await;
+            let pause = diagnosis.retry_after.unwrap_or_else(|| backoff(attempt));
+            if !diagnosis.failure.retryable || attempt == ATTEMPTS || pause > LONGEST_PAUSE {
+                return Err(diagnosis.failure);
+            }
+            log(&format!("{} Trying again in {:.1} s.", diagnosis.failure, pause.as_secs_f64()));
+            tokio::time::sleep(pause).await;
+            attempt += 1;
+        }
+    }
+
+    /// Sees that the tag names the image.
+    async fn confirmed(
+        &self,
+        image: &Assembled,
+        reference: &ImageReference,
+        credentials: Option<&Credentials>,
+        access: &RegistryAccess,
+    ) -> Result<(), Failure> {
+        let pushed = &image.manifest.digest;
+        let shows = match Registry::new(reference, credentials, access)?.show(reference).await {
+            Ok(Shown::Image(digest, _)) if digest == *pushed => return Ok(()),
+            Ok(Shown::Gated) => return Ok(()),
+            Ok(Shown::Image(digest, _)) => format!("shows `{digest}`"),
+            Ok(Shown::Missing) => "shows no image".to_owned(),
+            Err(error) => format!("does not confirm it: {error}"),
+        };
+        let message =
+            format!("`{pushed}` was pushed to `{reference}`, and the registry `{}` {shows}.", reference.registry());
+        Err(Failure::new(FailureCode::DigestMismatch, message))
+    }
+}
