@@ -217,7 +217,7 @@ pub enum Scope {
 pub struct Build {
     /// Where commands run; a container if an Engine answers, for the command line.
     pub runner: Option<RunnerKind>,
-    /// What makes images; the Docker Engine if absent.
+    /// What makes images. If absent: the Docker Engine; for `slipway build` by hand, Slipway itself where no Engine answers or an OCI layout is asked for.
     pub image_backend: Option<BackendKind>,
     /// A directory that overlays the catalogue.
     pub catalog: Option<PathBuf>,

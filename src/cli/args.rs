@@ -146,7 +146,7 @@ pub(super) struct Common {
     /// Where the toolchain's commands run
     #[arg(long, value_name = "container|host", value_parser = runner)]
     pub(super) runner: Option<RunnerKind>,
-    /// What makes the image
+    /// What makes the image; if nobody chose, the Docker Engine where it answers, else Slipway itself
     #[arg(long, value_name = "docker|assembler", value_parser = image_backend)]
     pub(super) image_backend: Option<BackendKind>,
     #[command(flatten)]

@@ -37,8 +37,10 @@ async fn start(cli: &Cli, flags: &BuildFlags, cancel: &CancellationToken) -> Res
         archive: flags.output.as_deref().map(archive).transpose()?,
         no_cache: flags.no_cache,
     };
-    let services = setup::services(cli, flags.common.runner, flags.common.image_backend).await?;
-    if flags.output.as_deref().is_some_and(is_oci) && matches!(services.backend, Backend::Docker(_)) {
+    let layout = flags.output.as_deref().is_some_and(is_oci);
+    let backend = setup::image_backend(cli, flags.common.image_backend, layout).await?;
+    let services = setup::services(cli, flags.common.runner, Some(backend)).await?;
+    if layout && matches!(services.backend, Backend::Docker(_)) {
         let message = "the Docker Engine writes no OCI image layout";
         return Err(Failure::new(FailureCode::RequestInvalid, message)
             .hint("add `--image-backend assembler`, or write `--output type=docker,dest=FILE`, or `type=oci`"));

@@ -123,6 +123,20 @@ fn ca_bundle(config: &Config) -> Option<PathBuf> {
     config.network.ca_bundle.clone().or_else(environment::ca_bundle)
 }
 
+/// What makes the image of a build by hand, where nobody chose: the Engine if it answers, else Slipway itself, which
+/// also makes what no Engine writes. A worker's choice never depends on what answers just then.
+pub(super) async fn image_backend(
+    cli: &Cli,
+    chosen: Option<BackendKind>,
+    layout: bool,
+) -> Result<BackendKind, Failure> {
+    if let Some(kind) = chosen.or(config(cli)?.build.image_backend) {
+        return Ok(kind);
+    }
+    let engine = !layout && DockerBackend::new(None).client().await.is_ok();
+    Ok(if engine { BackendKind::Docker } else { BackendKind::Assembler })
+}
+
 /// Everything that builds need, from configuration and flags.
 pub(super) async fn services(
     cli: &Cli,

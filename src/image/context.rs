@@ -65,15 +65,15 @@ impl BuildContext {
         };
         let entry = Path::new(self.dockerfile_entry());
         let owner = walk.owner(entry);
-        walk.sink.text(entry, dockerfile, owner).map_err(|fault| self.fault(entry, fault))?;
+        walk.sink.text(entry, dockerfile, owner).map_err(|fault| self.fault(entry, &fault))?;
         let root = rustix::fs::openat(CWD, &self.root, OFlags::DIRECTORY | OFlags::CLOEXEC, Mode::empty())
-            .map_err(|error| self.fault(&self.root, Fault::Unreadable(error.into())))?;
+            .map_err(|error| self.fault(&self.root, &Fault::Unreadable(error.into())))?;
         walk.directory(&root, Path::new(""), 0)
     }
 
     /// Why an entry cannot be part of an image.
-    pub(super) fn fault(&self, path: &Path, fault: Fault) -> Failure {
-        let why = match &fault {
+    pub(super) fn fault(&self, path: &Path, fault: &Fault) -> Failure {
+        let why = match fault {
             Fault::Unusable(why) => why.clone(),
             Fault::Changed => "changed while it was read".to_owned(),
             Fault::Unreadable(error) => format!("cannot be read: {error}"),
@@ -167,7 +167,7 @@ struct Walk<'a, S> {
 
 impl<S: Sink> Walk<'_, S> {
     fn directory(&mut self, fd: &OwnedFd, path: &Path, depth: usize) -> Result<(), Failure> {
-        let failed = |fault| self.context.fault(path, fault);
+        let failed = |fault: Fault| self.context.fault(path, &fault);
         if depth > DEPTH_LIMIT {
             return Err(failed(Fault::Unusable("is nested too deeply".to_owned())));
         }
@@ -192,7 +192,7 @@ impl<S: Sink> Walk<'_, S> {
             return Ok(());
         }
         let context = self.context;
-        let failed = |fault| context.fault(path, fault);
+        let failed = |fault: Fault| context.fault(path, &fault);
         let unreadable = |error: rustix::io::Errno| failed(Fault::Unreadable(error.into()));
         let ignored = self.rules.ignores(path);
         let stat = rustix::fs::statat(parent, name, AtFlags::SYMLINK_NOFOLLOW).map_err(unreadable)?;
@@ -204,9 +204,8 @@ impl<S: Sink> Walk<'_, S> {
             let why = "begins with `.wh.`, which in an image layer means a deletion (OCI image specification, layers)";
             return Err(failed(Fault::Unusable(why.to_owned())));
         }
-        let open = |kind: OFlags| {
-            rustix::fs::openat(parent, name, kind | OFlags::NOFOLLOW | OFlags::CLOEXEC, Mode::empty())
-        };
+        let open =
+            |kind: OFlags| rustix::fs::openat(parent, name, kind | OFlags::NOFOLLOW | OFlags::CLOEXEC, Mode::empty());
         let owner = self.owner(path);
         match kind {
             FileType::Directory => {
@@ -239,7 +238,7 @@ impl<S: Sink> Walk<'_, S> {
         for pending in std::mem::take(&mut self.pending) {
             if path.starts_with(&pending) {
                 let owner = self.owner(&pending);
-                self.sink.directory(&pending, owner).map_err(|fault| self.context.fault(&pending, fault))?;
+                self.sink.directory(&pending, owner).map_err(|fault| self.context.fault(&pending, &fault))?;
             } else {
                 self.pending.push(pending);
             }

@@ -1,4 +1,8 @@
-//! What the registry itself says of a pushed image: its digest, its layers.
+//! Registries: what they say of a pushed image, and the push of blobs ([`upload`]).
+
+mod location;
+pub(super) mod session;
+pub(super) mod upload;
 
 use oci_client::client::{Certificate, CertificateEncoding, ClientConfig, ClientProtocol};
 use oci_client::errors::{OciDistributionError, OciErrorCode};

@@ -58,6 +58,7 @@ const NEIGHBOURS: &[(&str, &str)] = &[
     ("runner", "process"),
     ("runner", "sandbox"),
     ("base_images", "leftovers"),
+    ("image", "clock"),
     ("image", "leftovers"),
     ("leftovers", "artifact"),
     ("leftovers", "clock"),

@@ -110,13 +110,12 @@ impl Work<'_> {
     ) -> Result<Items, Failure> {
         let Some(from) = &one.from else { return copy::copy(one, context, contents, tree) };
         let mut image;
-        let source = match self.stages.source(stage, from) {
-            Origin::Stage(earlier) => done.get_mut(&earlier),
-            _ => {
-                let base = self.bases.get(from);
-                image = base.map(|base| self.started(base)).transpose()?;
-                image.as_mut()
-            }
+        let source = if let Origin::Stage(earlier) = self.stages.source(stage, from) {
+            done.get_mut(&earlier)
+        } else {
+            let base = self.bases.get(from);
+            image = base.map(|base| self.started(base)).transpose()?;
+            image.as_mut()
         };
         let source = source.ok_or_else(|| failed(one.line, &format!("there is no stage or image `{from}`")))?;
         let mut roots = Vec::new();

@@ -39,7 +39,9 @@ impl Base {
             let failed = |error: std::io::Error| unreadable(&path, &error);
             let opened = layer::open(store, &layer.blob.digest, true).map_err(failed)?;
             let mut reader = Hashing { inner: opened, hash: Sha256::new() };
-            tree.apply(&mut reader, index).and_then(|()| std::io::copy(&mut reader, &mut std::io::sink())).map_err(failed)?;
+            tree.apply(&mut reader, index)
+                .and_then(|()| std::io::copy(&mut reader, &mut std::io::sink()))
+                .map_err(failed)?;
             if digest_of(reader.hash) != layer.diff_id.0 {
                 let message =
                     format!("a layer of the base image is not `{}`, as its configuration says", layer.diff_id);

@@ -43,10 +43,10 @@ impl Contents {
             Source::Bytes(bytes) => take(bytes).map_err(failed),
             Source::Scratch(offset) => {
                 let mut reader = At { file: &self.scratch, offset: *offset }.take(file.size);
-                pieces(&mut reader, file.size, take).map_err(|fault| self.context.fault(self.store.directory(), fault))
+                pieces(&mut reader, file.size, take).map_err(|fault| self.context.fault(self.store.directory(), &fault))
             }
             Source::Context(seen) => {
-                let fault = |fault| self.context.fault(&seen.path.path(), fault);
+                let fault = |fault: Fault| self.context.fault(&seen.path.path(), &fault);
                 let mut open = seen.open(&self.context.root).map_err(fault)?;
                 pieces(&mut open, file.size, take).map_err(fault)?;
                 seen.check(&open).map_err(fault)
@@ -64,7 +64,7 @@ impl Contents {
             Source::Scratch(offset) => Box::new(At { file: &self.scratch, offset: *offset }.take(file.size)),
             Source::Context(seen) => {
                 let open = seen.open(&self.context.root);
-                Box::new(open.map_err(|fault| self.context.fault(&seen.path.path(), fault))?)
+                Box::new(open.map_err(|fault| self.context.fault(&seen.path.path(), &fault))?)
             }
         })
     }
@@ -132,11 +132,7 @@ impl Contents {
     }
 }
 
-fn pieces(
-    reader: &mut dyn Read,
-    size: u64,
-    take: &mut dyn FnMut(&[u8]) -> io::Result<()>,
-) -> Result<(), Fault> {
+fn pieces(reader: &mut dyn Read, size: u64, take: &mut dyn FnMut(&[u8]) -> io::Result<()>) -> Result<(), Fault> {
     let mut buffer = vec![0; usize::try_from(size).unwrap_or(usize::MAX).clamp(1, 1 << 17)];
     let mut left = size;
     while left > 0 {

@@ -118,7 +118,8 @@ impl Writing<'_> {
             (node.attributes.uid, node.attributes.gid) = (uid, gid);
         }
         if let Some(mode) = self.copy.mode.filter(|_| !matches!(node.kind, Kind::Link(_))) {
-            node.attributes.mode = mode;
+            // The bits beyond the permissions stay off a file, as the Engine has it.
+            node.attributes.mode = if node.is_directory() { mode } else { mode & 0o777 };
         }
         self.write(path, node);
         Ok(())
@@ -138,8 +139,12 @@ impl Writing<'_> {
                 Some(node) if node.is_directory() => node.clone(),
                 Some(_) => return Err(Unusable(format!("`/{}` is no directory", parent.shown()))),
                 None => {
-                    let (uid, gid) = self.owner.unwrap_or((0, 0));
-                    Node::directory(Attributes { mode: 0o755, uid, gid, time: ENTRY_TIME })
+                    // As Linux makes a directory: one in a set-group-ID directory has its group, and the bit.
+                    let above = self.tree.get(&parent.parent()).map(|node| node.attributes);
+                    let group = above.filter(|above| above.mode & 0o2000 != 0).map(|above| above.gid);
+                    let (uid, gid) = self.owner.unwrap_or((0, group.unwrap_or(0)));
+                    let mode = if group.is_some() { 0o2755 } else { 0o755 };
+                    Node::directory(Attributes { mode, uid, gid, time: ENTRY_TIME })
                 }
             };
             self.write(parent, node);

@@ -19,7 +19,13 @@ pub(super) fn history_of(config: &Value, layers: usize) -> Vec<Value> {
 }
 
 /// The base's configuration with what changed; fields that nobody here knows stay.
-pub(super) fn configuration(base: &Value, config: Value, layers: &[Layer], history: Vec<Value>, created: &str) -> Value {
+pub(super) fn configuration(
+    base: &Value,
+    config: Value,
+    layers: &[Layer],
+    history: Vec<Value>,
+    created: &str,
+) -> Value {
     let mut whole = base.as_object().cloned().unwrap_or_default();
     // What the Engine notes of the container that made a layer.
     for gone in ["container", "container_config", "docker_version", "id", "parent", "throwaway"] {

@@ -144,7 +144,6 @@ impl AssemblerBackend {
             || Failure::new(FailureCode::Internal, format!("the image `{}` is not in the cache any more", built.id));
         self.store.recall("images", built.id.hex()).ok_or_else(lost)
     }
-
 }
 
 impl ImageBackend for AssemblerBackend {

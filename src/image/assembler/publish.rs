@@ -1,11 +1,15 @@
 //! The push: what the registry lacks is sent, the tag is confirmed, what may pass is tried again.
 
-use super::{AssemblerBackend, Assembled};
-use super::remote::Remote;
+use futures_util::{StreamExt as _, TryStreamExt as _, stream};
+
+use super::remote::PARALLEL;
+use super::{Assembled, AssemblerBackend};
 use crate::image::credentials::{self, Credentials};
 use crate::image::diagnosis::diagnose;
 use crate::image::push::{ATTEMPTS, LONGEST_PAUSE, backoff};
-use crate::image::registry::{Registry, Shown};
+use crate::image::registry::session::{Refusal, Session};
+use crate::image::registry::upload::Brought;
+use crate::image::registry::{Descriptor, Registry, Shown};
 use crate::image::{BuiltImage, LogSink, PublishedImage, PublishedLayer, RegistryAccess};
 use crate::model::failure::{Failure, FailureCode};
 use crate::model::image_reference::ImageReference;
@@ -53,10 +57,17 @@ impl AssemblerBackend {
     ) -> Result<Vec<PublishedLayer>, Failure> {
         let mut attempt = 1;
         loop {
-            let pushed = Remote::new(reference, credentials, access)?.push(&self.store, image, log).await;
+            // What is known of the repository may be out of date once something went wrong.
+            let trust = attempt == 1;
+            let pushed = self.once(image, reference, credentials, access, trust, log).await;
             let said = match pushed {
                 Ok(layers) => return self.confirmed(image, reference, credentials, access).await.map(|()| layers),
-                Err(error) => error.to_string(),
+                Err(refusal) if trust && refusal.to_string().contains("blob unknown") => {
+                    // What was there is gone: the registry cleans up.
+                    attempt += 1;
+                    continue;
+                }
+                Err(refusal) => refusal.to_string(),
             };
             // An immutable tag refuses even the image that it has.
             if self.confirmed(image, reference, credentials, access).await.is_ok() {
@@ -76,6 +87,58 @@ impl AssemblerBackend {
             tokio::time::sleep(pause).await;
             attempt += 1;
         }
+    }
+
+    /// Sends what the repository lacks, then the manifest. Blobs that were brought there before are not asked for again
+    /// while that is trusted.
+    async fn once(
+        &self,
+        image: &Assembled,
+        reference: &ImageReference,
+        credentials: Option<&Credentials>,
+        access: &RegistryAccess,
+        trust: bool,
+        log: LogSink<'_>,
+    ) -> Result<Vec<PublishedLayer>, Refusal> {
+        let own = |failure: Failure| Refusal::Own(failure.message);
+        let home = image.home.as_deref().and_then(|home| home.split_once('/'));
+        let home = home.filter(|(registry, repository)| {
+            *registry == reference.registry() && *repository != reference.repository()
+        });
+        let home: Vec<String> = home.map(|(_, repository)| repository.to_owned()).into_iter().collect();
+        let session = Session::new(reference, credentials, access, home.clone()).map_err(own)?;
+        let bring = |blob: Descriptor, sources: Vec<String>| {
+            let session = &session;
+            async move {
+                if trust && self.store.knows(reference, &blob) {
+                    return Ok(true);
+                }
+                let brought = session.bring(&blob, &sources, &self.store.path(&blob.digest)).await?;
+                self.store.learn(reference, &blob);
+                let short = blob.digest.hex().get(..12).unwrap_or_default();
+                match brought {
+                    Brought::There => log(&format!("{short}: already there")),
+                    Brought::Mounted => log(&format!("{short}: mounted from {}", sources.join(", "))),
+                    Brought::Sent => log(&format!("{short}: pushed, {} bytes", blob.size)),
+                }
+                Ok::<bool, Refusal>(brought != Brought::Sent)
+            }
+        };
+        let mut bringing = Vec::new();
+        for layer in &image.layers {
+            bringing.push(bring(layer.blob.clone(), home.clone()));
+        }
+        bringing.push(bring(image.config.clone(), Vec::new()));
+        let reused: Vec<bool> = stream::iter(bringing).buffered(PARALLEL).try_collect().await?;
+        let manifest = self.store.read(&image.manifest.digest).map_err(own)?;
+        let tag = reference.tag().map_or("latest", |tag| tag.as_str());
+        session.put_manifest(tag, oci_client::manifest::OCI_IMAGE_MEDIA_TYPE, &manifest).await?;
+        let layers = image.layers.iter().zip(reused).map(|(layer, reused)| PublishedLayer {
+            digest: layer.blob.digest.clone(),
+            size: layer.blob.size,
+            reused,
+        });
+        Ok(layers.collect())
     }
 
     /// Sees that the tag names the image.

@@ -1,4 +1,4 @@
-//! Registries: base images come from them, images go to them. Known blobs by POST and PUT, streamed from the disk.
+//! Registries that base images come from.
 
 use std::path::Path;
 
@@ -13,12 +13,12 @@ use super::base::{ACCEPTED, Base, PulledManifest};
 use super::store::{Store, unwritable};
 use crate::image::credentials::Credentials;
 use crate::image::registry::{Descriptor, Registry};
-use crate::image::{LogSink, PublishedLayer, RegistryAccess};
+use crate::image::{LogSink, RegistryAccess};
 use crate::model::failure::{Failure, FailureCode};
 use crate::model::image_reference::{Digest, ImageReference};
 
 /// Blobs that are sent or fetched at a time.
-const PARALLEL: usize = 4;
+pub(super) const PARALLEL: usize = 4;
 
 /// A repository of a registry, with an account.
 pub(super) struct Remote<'a> {
@@ -152,63 +152,6 @@ impl<'a> Remote<'a> {
         };
         Failure::new(code, format!("The base image `{}` cannot be pulled: {error}", self.reference))
     }
-
-    /// Sends what the repository lacks, then the manifest. `home` may have the layers already.
-    pub(super) async fn push(
-        &self,
-        store: &Store,
-        image: &super::Assembled,
-        log: LogSink<'_>,
-    ) -> Result<Vec<PublishedLayer>, OciDistributionError> {
-        let reference = self.tagged();
-        self.client.auth(&reference, &self.auth, RegistryOperation::Push).await?;
-        let mut sending = Vec::new();
-        for layer in &image.layers {
-            sending.push(self.bring(store, &reference, &layer.blob, image.home.as_deref(), log));
-        }
-        sending.push(self.bring(store, &reference, &image.config, None, log));
-        let reused: Vec<bool> = stream::iter(sending).buffered(PARALLEL).try_collect().await?;
-        let manifest = store.read(&image.manifest.digest).map_err(generic)?;
-        let kind = reqwest::header::HeaderValue::from_static(oci_client::manifest::OCI_IMAGE_MEDIA_TYPE);
-        self.client.push_manifest_raw(&reference, manifest, kind).await?;
-        let layers = image.layers.iter().zip(reused).map(|(layer, reused)| PublishedLayer {
-            digest: layer.blob.digest.clone(),
-            size: layer.blob.size,
-            reused,
-        });
-        Ok(layers.collect())
-    }
-
-    /// Whether the repository had the blob; afterwards it has it.
-    async fn bring(
-        &self,
-        store: &Store,
-        reference: &Reference,
-        blob: &Descriptor,
-        home: Option<&str>,
-        log: LogSink<'_>,
-    ) -> Result<bool, OciDistributionError> {
-        let short = blob.digest.hex().get(..12).unwrap_or_default();
-        if self.client.blob_exists(reference, blob.digest.as_str()).await? {
-            log(&format!("{short}: already there"));
-            return Ok(true);
-        }
-        let home =
-            home.and_then(|home| home.split_once('/')).filter(|(registry, _)| *registry == self.reference.registry());
-        if let Some((registry, repository)) = home {
-            let from = Reference::with_tag(registry.to_owned(), repository.to_owned(), "latest".to_owned());
-            // A registry that does not mount, for whatever reason, takes the bytes.
-            if self.client.mount_blob(reference, &from, blob.digest.as_str()).await.is_ok() {
-                log(&format!("{short}: mounted from {repository}"));
-                return Ok(true);
-            }
-        }
-        let file = tokio::fs::File::open(store.path(&blob.digest)).await?;
-        let body = tokio_util::io::ReaderStream::with_capacity(file, 1 << 18).map_err(OciDistributionError::from);
-        self.client.push_blob_stream(reference, body, blob.digest.as_str(), Some(blob.size)).await?;
-        log(&format!("{short}: pushed, {} bytes", blob.size));
-        Ok(false)
-    }
 }
 
 /// The machine's architecture as Go names it.
@@ -218,8 +161,4 @@ pub(super) fn architecture() -> &'static str {
         "aarch64" => "arm64",
         other => other,
     }
-}
-
-fn generic(failure: Failure) -> OciDistributionError {
-    OciDistributionError::GenericError(Some(failure.message))
 }

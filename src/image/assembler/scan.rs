@@ -149,11 +149,7 @@ impl Known {
 }
 
 /// Hashes files on every processor.
-fn hash_all(
-    context: &BuildContext,
-    files: &[(Node, ContextFile)],
-    wanted: &[usize],
-) -> Result<Vec<[u8; 32]>, Failure> {
+fn hash_all(context: &BuildContext, files: &[(Node, ContextFile)], wanted: &[usize]) -> Result<Vec<[u8; 32]>, Failure> {
     let next = AtomicUsize::new(0);
     let done = Mutex::new(vec![[0; 32]; wanted.len()]);
     let fault: Mutex<Option<Failure>> = Mutex::new(None);
@@ -165,7 +161,7 @@ fn hash_all(
             match file.hash(&context.root, &mut buffer) {
                 Ok(hash) => pool::lock(&done)[at] = hash,
                 Err(why) => {
-                    *pool::lock(&fault) = Some(context.fault(&file.path.path(), why));
+                    *pool::lock(&fault) = Some(context.fault(&file.path.path(), &why));
                     next.store(wanted.len(), Ordering::Relaxed);
                 }
             }

@@ -85,7 +85,10 @@ mod tests {
         tree.put("l".into(), link);
         let names = |source: &str| -> Vec<String> {
             let found = found(&Copy::default(), source, &tree).unwrap();
-            found.iter().map(|found| format!("{} {}", found.path.shown(), String::from_utf8_lossy(&found.name))).collect()
+            found
+                .iter()
+                .map(|found| format!("{} {}", found.path.shown(), String::from_utf8_lossy(&found.name)))
+                .collect()
         };
         assert_eq!(names("a/*.txt"), ["a/x.txt x.txt", "a/y.txt y.txt"]);
         assert_eq!(names("*/x.txt"), ["a/x.txt x.txt", "b/x.txt x.txt"]);

@@ -61,7 +61,9 @@ impl<'a> Stages<'a> {
                     let from = match earlier {
                         Some(stage) => Origin::Stage(stage),
                         None if named == "scratch" => Origin::Scratch,
-                        None if named.is_empty() => return Err(failed(*line, "`FROM` has no image: a variable is empty")),
+                        None if named.is_empty() => {
+                            return Err(failed(*line, "`FROM` has no image: a variable is empty"));
+                        }
                         None => Origin::Image(named),
                     };
                     let platform = platform.as_ref().map(|word| expand(*line, word, &look_up)).transpose()?;
@@ -69,7 +71,8 @@ impl<'a> Stages<'a> {
                 }
                 Instruction::Arg(given) if all.is_empty() => {
                     for (name, default) in given {
-                        let default = default.as_ref().map(|word| expand(*line, word, &look_up_in(&global))).transpose()?;
+                        let default =
+                            default.as_ref().map(|word| expand(*line, word, &look_up_in(&global))).transpose()?;
                         let value = build_args.get(name).cloned().or(default);
                         global.extend(value.map(|value| (name.clone(), value)));
                     }

@@ -9,7 +9,7 @@ use sha2::{Digest as _, Sha256};
 
 use crate::image::registry::Descriptor;
 use crate::model::failure::{Failure, FailureCode};
-use crate::model::image_reference::Digest;
+use crate::model::image_reference::{Digest, ImageReference};
 
 /// The largest manifest, configuration or note that is read into memory.
 const DOCUMENT_LIMIT: u64 = 32 << 20;
@@ -73,6 +73,16 @@ impl Store {
         file.read_exact_at(&mut bytes, known.offset).ok()?;
         let hash: [u8; 32] = Sha256::digest(&bytes).into();
         (hex::encode(hash) == known.hash).then_some((bytes, hash))
+    }
+
+    /// Whether a repository was seen to have the blob.
+    pub(super) fn knows(&self, repository: &ImageReference, blob: &Descriptor) -> bool {
+        self.recall::<String>("held", &held(repository, blob)).is_some_and(|name| name == repository.name())
+    }
+
+    /// Notes that a repository has the blob.
+    pub(super) fn learn(&self, repository: &ImageReference, blob: &Descriptor) {
+        self.note("held", &held(repository, blob), &repository.name());
     }
 
     /// Keeps bytes as a blob.
@@ -158,6 +168,10 @@ impl Write for BlobWriter {
     fn flush(&mut self) -> io::Result<()> {
         self.file.flush()
     }
+}
+
+fn held(repository: &ImageReference, blob: &Descriptor) -> String {
+    hex::encode(Sha256::new_with_prefix(repository.name()).chain_update(blob.digest.as_str()).finalize())
 }
 
 /// A finished hash as a digest.

@@ -112,7 +112,9 @@ mod tests {
     use super::super::node::{Attributes, File, Place};
     use super::*;
 
-    fn read_back(path: &[u8], node: &Node) -> (Vec<u8>, tar::Header, u64, Vec<(String, Vec<u8>)>) {
+    type Read = (Vec<u8>, tar::Header, u64, Vec<(String, Vec<u8>)>);
+
+    fn read_back(path: &[u8], node: &Node) -> Read {
         let mut bytes = Vec::new();
         header(&mut bytes, &Name(path.to_vec()), node, None).unwrap();
         end(&mut bytes).unwrap();

@@ -93,11 +93,7 @@ impl Tree {
             }
             tar::EntryType::Block | tar::EntryType::Char | tar::EntryType::Fifo => {
                 let part = |field: std::io::Result<Option<u32>>| field.ok().flatten().unwrap_or(0);
-                Kind::Device(
-                    header.entry_type().as_byte(),
-                    part(header.device_major()),
-                    part(header.device_minor()),
-                )
+                Kind::Device(header.entry_type().as_byte(), part(header.device_major()), part(header.device_minor()))
             }
             tar::EntryType::Regular | tar::EntryType::Continuous | tar::EntryType::GNUSparse => {
                 Kind::File(File { size: entry.size(), inode: self.inode(), place })
@@ -139,7 +135,8 @@ impl Tree {
 
     /// What is below a directory, at any depth, parents before what they hold.
     pub(super) fn below<'a>(&'a self, directory: &'a Name) -> impl Iterator<Item = (&'a Name, &'a Node)> {
-        let prefix = if directory.0.is_empty() { Name::default() } else { Name([&directory.0, b"/".as_slice()].concat()) };
+        let prefix =
+            if directory.0.is_empty() { Name::default() } else { Name([&directory.0, b"/".as_slice()].concat()) };
         let start = prefix.clone();
         self.nodes
             .range(start..)
@@ -172,7 +169,8 @@ impl Tree {
 
     /// The same for a path in a directory that is taken for the root.
     pub(super) fn resolve_below(&self, root: &Name, path: &[u8]) -> Result<Name, Unusable> {
-        let parts = |path: &[u8]| -> Vec<Vec<u8>> { path.split(|byte| *byte == b'/').rev().map(<[u8]>::to_vec).collect() };
+        let parts =
+            |path: &[u8]| -> Vec<Vec<u8>> { path.split(|byte| *byte == b'/').rev().map(<[u8]>::to_vec).collect() };
         let mut links = 0;
         let mut done = root.clone();
         let mut rest = parts(path);

@@ -30,7 +30,10 @@ pub(super) fn unpack(
     contents.reader(file)?.take(6).read_to_end(&mut start).map_err(broken)?;
     for (magic, kind) in [(&b"BZh"[..], "bzip2"), (b"\xfd7zXZ", "xz"), (b"\x28\xb5\x2f\xfd", "Zstandard")] {
         if start.starts_with(magic) {
-            return Err(unsupported(line, &format!("`ADD` of `{}`, an archive compressed by {kind}", found.path.shown())));
+            return Err(unsupported(
+                line,
+                &format!("`ADD` of `{}`, an archive compressed by {kind}", found.path.shown()),
+            ));
         }
     }
     let gzip = start.starts_with(&[0x1f, 0x8b]);
@@ -42,7 +45,11 @@ pub(super) fn unpack(
         let own = io::BufReader::with_capacity(1 << 17, own);
         Ok(if gzip { Box::new(flate2::bufread::MultiGzDecoder::new(own).take(LIMIT)) } else { Box::new(own) })
     };
-    let first = tar::Archive::new(open()?).entries().ok().and_then(|mut entries| entries.next()).is_some_and(|entry| entry.is_ok());
+    let first = tar::Archive::new(open()?)
+        .entries()
+        .ok()
+        .and_then(|mut entries| entries.next())
+        .is_some_and(|entry| entry.is_ok());
     if !first {
         return Ok(false);
     }
@@ -51,7 +58,7 @@ pub(super) fn unpack(
     let root = writing.tree.resolve(writing.copy.destination.as_bytes()).map_err(unusable)?;
     writing.parents(&root).map_err(unusable)?;
     // What the archive says of owners counts.
-    let owner = writing.owner.take();
+    let owner = writing.owner.replace((0, 0));
     let result = entries(writing, &root, archive, contents, &broken);
     writing.owner = owner;
     result.map(|()| true)

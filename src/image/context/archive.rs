@@ -21,9 +21,8 @@ impl<'a> Archive<'a> {
     /// Writes the end of the stream.
     pub(super) fn finish(self) -> Result<(), Failure> {
         let finished = self.0.into_inner().and_then(Write::flush);
-        finished.map_err(|error| {
-            Failure::new(FailureCode::Internal, format!("The build context cannot be sent: {error}."))
-        })
+        finished
+            .map_err(|error| Failure::new(FailureCode::Internal, format!("The build context cannot be sent: {error}.")))
     }
 }
 

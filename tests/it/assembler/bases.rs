@@ -11,7 +11,8 @@ use super::images::docker;
 use super::random::Random;
 
 /// Where copies may go, and what stands there.
-pub(crate) const DIRECTORIES: &[&str] = &["opt/app", "srv", "usr/lib", "var/lib/data", "home/app", "lib", "var/run", "tmp"];
+pub(crate) const DIRECTORIES: &[&str] =
+    &["opt/app", "srv", "usr/lib", "var/lib/data", "home/app", "lib", "var/run", "tmp"];
 
 /// What a base has of everything that makes copying hard.
 pub(crate) fn load(random: &mut Random, directory: &Path, name: &str) {
@@ -70,10 +71,10 @@ pub(crate) fn load(random: &mut Random, directory: &Path, name: &str) {
     entry(&mut upper, "opt/app/.wh.older", file(), 0o644, (0, 0), "");
     entry(&mut upper, "srv", tar::EntryType::Directory, 0o775, (0, 50), "");
     entry(&mut upper, "srv/replaced", file(), 0o644, (0, 0), "a file now");
-    write(random, directory, name, [lower.into_inner().unwrap(), upper.into_inner().unwrap()]);
+    write(random, directory, name, &[lower.into_inner().unwrap(), upper.into_inner().unwrap()]);
 }
 
-fn write(random: &mut Random, directory: &Path, name: &str, layers: [Vec<u8>; 2]) {
+fn write(random: &mut Random, directory: &Path, name: &str, layers: &[Vec<u8>; 2]) {
     let diff_ids: Vec<String> =
         layers.iter().map(|layer| format!("sha256:{}", hex::encode(Sha256::digest(layer)))).collect();
     let mut config = json!({ "Labels": { "from": "base" }, "Cmd": ["base"] });
@@ -133,7 +134,15 @@ pub(crate) fn entry(
 pub(crate) fn link(archive: &mut tar::Builder<Vec<u8>>, path: &str, kind: tar::EntryType, to: &str) {
     let mut header = tar::Header::new_gnu();
     header.set_entry_type(kind);
-    header.set_mode(0o777);
+    // A hard link's header says the same as its file's, in archives that tools write.
+    let (mode, uid, gid) = match (kind, to) {
+        (tar::EntryType::Link, "d/setuid") => (0o4711, 55, 66),
+        (tar::EntryType::Link, _) => (0o644, 3, 4),
+        _ => (0o777, 0, 0),
+    };
+    header.set_mode(mode);
+    header.set_uid(uid);
+    header.set_gid(gid);
     header.set_size(0);
     header.set_mtime(1_000_000_000);
     archive.append_link(&mut header, path, to).unwrap();

@@ -1,4 +1,4 @@
-//! Generated cases by both backends. Left out is what the Engine's BuildKit (20.10) cannot do: `COPY --link`,
+//! Generated cases by both backends. Left out is what the Engine's `BuildKit` (20.10) cannot do: `COPY --link`,
 //! here-documents, names by `--chmod=u+x`.
 //!
 //! Wanted differences beside those of the configuration ([`super::images::WANTED`]):

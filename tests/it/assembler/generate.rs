@@ -31,7 +31,9 @@ const FEATURES: &[(&str, Maker)] = &[
         let pattern = *random.pick(&["w/*.txt", "w/?.txt", "*/deep", "w/[ab]*", "d*r", "w/*", "nosuch*"]);
         format!("COPY {pattern} {}/", destination(random).trim_end_matches('/'))
     }),
-    ("an owner by number", |random| format!("COPY --chown={}:{} dir {}", random.below(9), random.below(9), destination(random))),
+    ("an owner by number", |random| {
+        format!("COPY --chown={}:{} dir {}", random.below(9), random.below(9), destination(random))
+    }),
     ("an owner by name", |random| {
         let owner = *random.pick(&["app", "app:staff", "root:app", "app:7", "5:staff"]);
         format!("COPY --chown={owner} dir plain {}/", destination(random).trim_end_matches('/'))
@@ -45,22 +47,36 @@ const FEATURES: &[(&str, Maker)] = &[
         format!("WORKDIR {path}\nCOPY plain .\nCOPY dir ./x/")
     }),
     ("through a link of the base", |random| {
-        let to = *random.pick(&["/lib/", "/var/run/x/", "/opt/current/", "/opt/up/", "/opt/dangling", "/lib/new/deep/"]);
+        let to =
+            *random.pick(&["/lib/", "/var/run/x/", "/opt/current/", "/opt/up/", "/opt/dangling", "/lib/new/deep/"]);
         format!("COPY plain {to}")
     }),
     ("a link as a source", |random| {
-        format!("COPY {} {}/", random.pick(&["to-file", "to-dir", "dir/inner", "to-dir/deep"]), destination(random).trim_end_matches('/'))
+        format!(
+            "COPY {} {}/",
+            random.pick(&["to-file", "to-dir", "dir/inner", "to-dir/deep"]),
+            destination(random).trim_end_matches('/')
+        )
     }),
     ("an archive", |random| {
         let name = *random.pick(&["one.tar", "two.tar.gz", "odd-name", "plain"]);
         format!("ADD {name} {}/", destination(random).trim_end_matches('/'))
     }),
-    ("an archive over the root", |random| {
-        format!("ADD {} /", random.pick(&["root.tar", "replace.tar"]))
+    ("an archive over the root", |random| format!("ADD {} /", random.pick(&["root.tar", "replace.tar"]))),
+    ("an archive with an owner", |random| {
+        format!("ADD --chown=8:9 one.tar {}/", destination(random).trim_end_matches('/'))
     }),
-    ("an archive with an owner", |random| format!("ADD --chown=8:9 one.tar {}/", destination(random).trim_end_matches('/'))),
     ("files of the base image", |random| {
-        let from = *random.pick(&["/usr/lib", "/usr/lib/capable", "/opt/app", "/opt/app/old", "/lib/one", "/usr/lib/*", "/srv", "/home"]);
+        let from = *random.pick(&[
+            "/usr/lib",
+            "/usr/lib/capable",
+            "/opt/app",
+            "/opt/app/old",
+            "/lib/one",
+            "/usr/lib/*",
+            "/srv",
+            "/home",
+        ]);
         format!("COPY --from=BASE {from} {}/", destination(random).trim_end_matches('/'))
     }),
     ("files of a stage", |random| {
@@ -69,11 +85,23 @@ const FEATURES: &[(&str, Maker)] = &[
         format!("COPY --from=first {chown}{from} {}/", destination(random).trim_end_matches('/'))
     }),
     ("over what is there", |random| {
-        let to = *random.pick(&["/opt/app/old", "/etc/passwd", "/srv/replaced", "/usr/lib/two", "/opt/app/sub", "/opt/current/x", "/opt/"]);
+        let to = *random.pick(&[
+            "/opt/app/old",
+            "/etc/passwd",
+            "/srv/replaced",
+            "/usr/lib/two",
+            "/opt/app/sub",
+            "/opt/current/x",
+            "/opt/",
+        ]);
         format!("COPY plain {to}")
     }),
     ("a directory over a directory", |random| {
-        format!("COPY {}tree/ /{}", random.pick(&["", "--chown=2:3 ", "--chmod=711 "]), random.pick(&["", "opt/", "opt/current"]))
+        format!(
+            "COPY {}tree/ /{}",
+            random.pick(&["", "--chown=2:3 ", "--chmod=711 "]),
+            random.pick(&["", "opt/", "opt/current"])
+        )
     }),
     ("long names", |_| "COPY long/ /long/".to_owned()),
     ("names that are no text", |_| "COPY odd/ /odd/".to_owned()),
@@ -81,7 +109,9 @@ const FEATURES: &[(&str, Maker)] = &[
         let default = *random.pick(&["${V:-none}", "$V", "${V:+set}", "\"a $V b\"", "\\$V", "'$V'"]);
         format!("ARG V=1\nENV E={default} F=$PATH\nENV G=$E-$OLD\nLABEL l=$E \"m n\"=\"$G\"\nCOPY plain /srv/$V-x")
     }),
-    ("an argument of the builder", |_| "ARG GIVEN=unset\nARG GLOBAL\nARG TARGETARCH\nLABEL given=$GIVEN global=$GLOBAL arch=$TARGETARCH".to_owned()),
+    ("an argument of the builder", |_| {
+        "ARG GIVEN=unset\nARG GLOBAL\nARG TARGETARCH\nLABEL given=$GIVEN global=$GLOBAL arch=$TARGETARCH".to_owned()
+    }),
     ("ports", |random| format!("EXPOSE {}", random.pick(&["80", "53/udp 9000-9002", "80/tcp 80/udp", "1-3/sctp"]))),
     ("volumes", |random| format!("VOLUME {}", random.pick(&["/data", "[\"/a b\", \"/c\"]", "/a /b", "/var/lib/data"]))),
     ("a user", |random| format!("USER {}", random.pick(&["app", "10001", "app:staff", "1:2"]))),
@@ -90,7 +120,10 @@ const FEATURES: &[(&str, Maker)] = &[
     ("a command and an entrypoint", |_| "CMD [\"before\"]\nENTRYPOINT [\"/e\"]".to_owned()),
     ("a health check", |random| {
         let flags = *random.pick(&["", "--interval=1m30s --retries=2 ", "--timeout=500ms --start-period=5s "]);
-        format!("HEALTHCHECK {}", random.pick(&["NONE".to_owned(), format!("{flags}CMD [\"/p\", \"x\"]"), format!("{flags}CMD p | q")]))
+        format!(
+            "HEALTHCHECK {}",
+            random.pick(&["NONE".to_owned(), format!("{flags}CMD [\"/p\", \"x\"]"), format!("{flags}CMD p | q")])
+        )
     }),
     ("a stop signal and a shell", |_| "STOPSIGNAL SIGINT\nSHELL [\"/bin/x\", \"-e\"]\nCMD shell form".to_owned()),
 ];
@@ -115,17 +148,20 @@ pub(crate) fn features() -> impl Iterator<Item = &'static str> {
 pub(crate) fn case(seed: u64, base: &str, directory: &Path) -> Case {
     let random = &mut Random(seed);
     let mut used = Vec::new();
-    let mut text = format!("ARG GLOBAL=global\nFROM {base} AS first\nCOPY plain dir /made/\nCOPY --from={base} /usr/lib /made/x/\nENV STAGE=first\n");
+    let mut text = format!(
+        "ARG GLOBAL=global\nFROM {base} AS first\nCOPY plain dir /made/\nCOPY --from={base} /usr/lib /made/x/\nENV STAGE=first\n"
+    );
     let target = random.one_in(8).then(|| {
         used.push("a target");
         "wanted".to_owned()
     });
-    if random.one_in(4) {
+    let below = if random.one_in(4) {
         used.push("a stage below");
-        text += "FROM first AS wanted\n";
+        "first"
     } else {
-        text += &format!("FROM {base} AS wanted\n");
-    }
+        base
+    };
+    text = format!("{text}FROM {below} AS wanted\n");
     for _ in 0..2 + random.below(5) {
         let (name, make) = random.pick(FEATURES);
         text += &make(random).replace("BASE", base);

@@ -41,7 +41,7 @@ pub(crate) fn docker(args: &[&str]) -> String {
 /// Everything in an image's file system: kind, mode, owner, link, content, extended attributes. Times are left out:
 /// the Engine keeps those of the build, Slipway has one for all.
 pub(crate) fn files(image: &str) -> BTreeMap<String, String> {
-    let container = docker(&["create", image, "-"]).trim().to_owned();
+    let container = docker(&["create", "--workdir", "/", "--entrypoint", "-", image, "-"]).trim().to_owned();
     let output = Command::new("docker").args(["export", &container]).output().unwrap();
     docker(&["rm", &container]);
     let mut archive = tar::Archive::new(output.stdout.as_slice());

@@ -8,8 +8,8 @@ use std::collections::BTreeMap;
 
 use serde_json::{Value, json};
 
-use self::values::{environment, exposed, join, nanoseconds, set_env};
 pub(super) use self::values::expand;
+use self::values::{environment, exposed, join, nanoseconds, set_env};
 use crate::dockerfile::instruction::{Command, Flag, Instruction, Located, Word};
 use crate::model::failure::{Failure, FailureCode};
 
@@ -87,12 +87,7 @@ struct State {
 }
 
 impl State {
-    fn apply(
-        &mut self,
-        line: u32,
-        instruction: &Instruction,
-        given: &Given<'_>,
-    ) -> Result<Option<Change>, Failure> {
+    fn apply(&mut self, line: u32, instruction: &Instruction, given: &Given<'_>) -> Result<Option<Change>, Failure> {
         let word = |state: &Self, word: &Word| {
             let env = environment(&state.config);
             // As the Engine does it, and unlike its manual: an `ARG` hides an `ENV` that stands before it.
@@ -113,7 +108,8 @@ impl State {
             Instruction::Arg(declared) => {
                 for (name, default) in declared {
                     let default = default.as_ref().map(|default| word(self, default)).transpose()?;
-                    let value = given.build_args.get(name).cloned().or(default).or_else(|| given.global.get(name).cloned());
+                    let value =
+                        given.build_args.get(name).cloned().or(default).or_else(|| given.global.get(name).cloned());
                     self.arguments.extend(value.map(|value| (name.clone(), value)));
                 }
             }

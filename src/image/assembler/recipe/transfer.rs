@@ -32,7 +32,9 @@ impl State {
             if heredoc.expand && heredoc.content.contains('$') {
                 return Err(unsupported(line, "a here-document with variables"));
             }
-            let tabs = |line: &str| if heredoc.strip_tabs { line.trim_start_matches('\t').to_owned() } else { line.to_owned() };
+            let tabs = |line: &str| {
+                if heredoc.strip_tabs { line.trim_start_matches('\t').to_owned() } else { line.to_owned() }
+            };
             let content = heredoc.content.split_inclusive('\n').map(tabs).collect();
             copy.texts.push((heredoc.name.clone(), content));
         }
@@ -49,7 +51,8 @@ impl State {
         copy.destination = join(self.workdir(), &destination);
         if !directory && copy.sources.len() + copy.texts.len() > 1 && copy.destination != "/" {
             // As the Engine has it: several sources need a directory, which must look like one.
-            let message = format!("several sources need a destination that ends with `/`, and `{destination}` does not");
+            let message =
+                format!("several sources need a destination that ends with `/`, and `{destination}` does not");
             return Err(super::failed(line, &message));
         }
         if directory && copy.destination != "/" {

@@ -58,7 +58,11 @@ pub(super) fn nanoseconds(text: &str) -> Option<u64> {
 }
 
 /// A word with its variables replaced.
-pub(in super::super) fn expand(line: u32, word: &Word, lookup: &impl Fn(&str) -> Option<String>) -> Result<String, Failure> {
+pub(in super::super) fn expand(
+    line: u32,
+    word: &Word,
+    lookup: &impl Fn(&str) -> Option<String>,
+) -> Result<String, Failure> {
     word.expand(lookup).map_err(|error| {
         Failure::new(FailureCode::ImageFailed, format!("line {line} of the Dockerfile: {error}"))
             .at("Dockerfile", Some(line))

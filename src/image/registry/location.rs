@@ -1,0 +1,95 @@
+//! Where a registry says that an upload goes on: with it, or elsewhere, but nowhere inside.
+
+use std::net::IpAddr;
+
+use reqwest::Response;
+use reqwest::header::LOCATION;
+use url::{Host, Url};
+
+use super::session::Refusal;
+
+/// A place that requests go to.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) struct Location {
+    pub(super) url: Url,
+    /// Whether it is the registry's own, which alone gets the token.
+    pub(super) own: bool,
+}
+
+/// The place that an answer names, relative or absolute (OCI distribution specification, "Pushing blobs").
+///
+/// # Errors
+/// What names none, gives TLS up, or leads from a registry outside to an address inside: a registry must not make
+/// Slipway speak to its neighbours.
+pub(super) fn of(response: &Response, asked: &Url) -> Result<Location, Refusal> {
+    let named = response.headers().get(LOCATION).and_then(|value| value.to_str().ok());
+    let named = named.ok_or_else(|| Refusal::Own("the registry names no place to upload to".to_owned()))?;
+    resolve(named, asked).map_err(Refusal::Own)
+}
+
+fn resolve(named: &str, asked: &Url) -> Result<Location, String> {
+    let url =
+        asked.join(named).map_err(|error| format!("the registry names a place to upload to that is none: {error}"))?;
+    if !matches!(url.scheme(), "http" | "https") || (asked.scheme() == "https" && url.scheme() != "https") {
+        return Err("the registry names a place to upload to without TLS".to_owned());
+    }
+    let own = url.host() == asked.host() && url.port_or_known_default() == asked.port_or_known_default();
+    if !own && is_inside(&url) && !is_inside(asked) {
+        return Err("the registry names a place to upload to at an address of the local network".to_owned());
+    }
+    Ok(Location { url, own })
+}
+
+/// Whether a host is this machine or one of a private network.
+fn is_inside(url: &Url) -> bool {
+    let address = match url.host() {
+        Some(Host::Ipv4(address)) => IpAddr::V4(address),
+        Some(Host::Ipv6(address)) => IpAddr::V6(address),
+        Some(Host::Domain(name)) => return name == "localhost" || name.ends_with(".localhost"),
+        None => return true,
+    };
+    match address.to_canonical() {
+        IpAddr::V4(address) => {
+            address.is_loopback() || address.is_private() || address.is_link_local() || address.is_unspecified()
+        }
+        IpAddr::V6(address) => {
+            address.is_loopback()
+                || address.is_unspecified()
+                || address.is_unique_local()
+                || address.is_unicast_link_local()
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn places_are_relative_or_foreign_but_not_inside() {
+        let asked = Url::parse("https://harbor.example.com/v2/a/blobs/uploads/").unwrap();
+        let place = |named: &str| resolve(named, &asked);
+        let own = place("/v2/a/blobs/uploads/1?state=x").unwrap();
+        assert_eq!((own.url.as_str(), own.own), ("https://harbor.example.com/v2/a/blobs/uploads/1?state=x", true));
+        assert!(place("1").unwrap().own);
+        assert!(place("https://harbor.example.com:443/x").unwrap().own);
+        assert!(!place("https://storage.example.com/x").unwrap().own);
+        assert!(!place("https://harbor.example.com:8443/x").unwrap().own);
+        for refused in [
+            "http://harbor.example.com/x",
+            "https://127.0.0.1/x",
+            "https://10.1.2.3/",
+            "https://[::1]/",
+            "https://169.254.169.254/latest",
+            "https://[::ffff:10.0.0.1]/",
+            "https://localhost/",
+            "ftp://x/",
+            "https://",
+        ] {
+            assert!(place(refused).is_err(), "{refused}");
+        }
+        // A registry of the local network may name its neighbours.
+        let inside = Url::parse("http://10.0.0.1:5000/v2/").unwrap();
+        assert!(resolve("http://10.0.0.2/x", &inside).is_ok());
+    }
+}

@@ -1,0 +1,164 @@
+//! Blobs and manifests into a repository (OCI distribution specification, "Push").
+//!
+//! A small blob takes `POST` and `PUT`; a large one is streamed by `PATCH`, so that a refusal comes with its words
+//! (Harbor answers a large `PUT` over quota with a broken connection); one that is too large for a proxy in between goes
+//! in chunks. An answer that is lost is looked for by `HEAD` before anything is sent again.
+
+use std::path::Path;
+
+use reqwest::header::{CONTENT_LENGTH, CONTENT_RANGE, CONTENT_TYPE};
+use reqwest::{Body, Method, StatusCode};
+use tokio::io::{AsyncReadExt as _, AsyncSeekExt as _};
+use tokio_util::io::ReaderStream;
+
+use super::Descriptor;
+use super::location::{self, Location};
+use super::session::{Refusal, Session};
+use crate::image::push::{ATTEMPTS, LONGEST_PAUSE, backoff};
+
+/// Up to here one request carries the bytes and ends the upload.
+const SMALL: u64 = 1 << 20;
+
+/// What is sent at a time where a proxy takes no more.
+const CHUNK: u64 = 4 << 20;
+
+/// How much of a file is read at a time.
+const BUFFER: usize = 1 << 18;
+
+/// How a blob came to be in the repository.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(in crate::image) enum Brought {
+    There,
+    Mounted,
+    Sent,
+}
+
+impl Session {
+    /// Whether the repository has the blob.
+    pub(in crate::image) async fn has(&self, blob: &Descriptor) -> Result<bool, Refusal> {
+        let place = self.place(&format!("blobs/{}", blob.digest))?;
+        match self.send(Method::HEAD, &place, |request| async { Ok(request) }).await {
+            Ok(_) => Ok(true),
+            Err(refusal) if refusal.status() == Some(StatusCode::NOT_FOUND) => Ok(false),
+            Err(refusal) => Err(refusal),
+        }
+    }
+
+    /// Sees to it that the repository has the blob, mounted from one of `sources` or sent from the file.
+    pub(in crate::image) async fn bring(
+        &self,
+        blob: &Descriptor,
+        sources: &[String],
+        file: &Path,
+    ) -> Result<Brought, Refusal> {
+        let mut attempt = 1;
+        loop {
+            let refusal = match self.once(blob, sources, file).await {
+                Ok(brought) => return Ok(brought),
+                Err(refusal) => refusal,
+            };
+            let pause = refusal.retry_after().unwrap_or_else(|| backoff(attempt));
+            if !refusal.may_pass() || attempt == ATTEMPTS || pause > LONGEST_PAUSE {
+                return Err(refusal);
+            }
+            tokio::time::sleep(pause).await;
+            attempt += 1;
+        }
+    }
+
+    async fn once(&self, blob: &Descriptor, sources: &[String], file: &Path) -> Result<Brought, Refusal> {
+        // After a lost answer the blob may be there; at first it may be there from another build.
+        if self.has(blob).await? {
+            return Ok(Brought::There);
+        }
+        for source in sources {
+            if self.mount(blob, source).await {
+                return Ok(Brought::Mounted);
+            }
+        }
+        let begun = self.begin().await?;
+        let sent = if blob.size <= SMALL {
+            self.put(&begun, blob, Some(file)).await
+        } else {
+            self.patch(begun, blob, file).await
+        };
+        match sent {
+            Err(refusal) if refusal.status() == Some(StatusCode::PAYLOAD_TOO_LARGE) => {
+                let begun = self.begin().await?;
+                self.chunks(begun, blob, file).await
+            }
+            other => other,
+        }
+        .map(|()| Brought::Sent)
+    }
+
+    /// Whether the registry took the blob from another of its repositories; whatever it says instead, it takes the bytes.
+    async fn mount(&self, blob: &Descriptor, source: &str) -> bool {
+        let Ok(mut place) = self.place("blobs/uploads/") else { return false };
+        place.url.query_pairs_mut().append_pair("mount", blob.digest.as_str()).append_pair("from", source);
+        let answer = self.send(Method::POST, &place, |request| async { Ok(request.header(CONTENT_LENGTH, 0)) }).await;
+        answer.is_ok_and(|answer| answer.status() == StatusCode::CREATED)
+    }
+
+    async fn begin(&self) -> Result<Location, Refusal> {
+        let place = self.place("blobs/uploads/")?;
+        let answer = self.send(Method::POST, &place, |request| async { Ok(request.header(CONTENT_LENGTH, 0)) }).await?;
+        location::of(&answer, &place.url)
+    }
+
+    /// All bytes at once, or none where they were sent before; ends the upload.
+    async fn put(&self, at: &Location, blob: &Descriptor, file: Option<&Path>) -> Result<(), Refusal> {
+        let mut at = at.clone();
+        at.url.query_pairs_mut().append_pair("digest", blob.digest.as_str());
+        self.send(Method::PUT, &at, |request| async move {
+            Ok(match file {
+                Some(file) => part(request, file, 0, blob.size).await?,
+                None => request.header(CONTENT_LENGTH, 0),
+            })
+        })
+        .await
+        .map(drop)
+    }
+
+    async fn patch(&self, at: Location, blob: &Descriptor, file: &Path) -> Result<(), Refusal> {
+        let answer = self.send(Method::PATCH, &at, |request| part(request, file, 0, blob.size)).await?;
+        self.put(&location::of(&answer, &at.url)?, blob, None).await
+    }
+
+    async fn chunks(&self, mut at: Location, blob: &Descriptor, file: &Path) -> Result<(), Refusal> {
+        let mut start = 0;
+        while start < blob.size {
+            let length = CHUNK.min(blob.size - start);
+            let range = format!("{start}-{}", start + length - 1);
+            let answer = self
+                .send(Method::PATCH, &at, |request| part(request.header(CONTENT_RANGE, &range), file, start, length))
+                .await?;
+            at = location::of(&answer, &at.url)?;
+            start += length;
+        }
+        self.put(&at, blob, None).await
+    }
+
+    /// Gives the repository a manifest under a tag.
+    pub(in crate::image) async fn put_manifest(&self, tag: &str, kind: &str, bytes: &[u8]) -> Result<(), Refusal> {
+        let place = self.place(&format!("manifests/{tag}"))?;
+        let request =
+            |request: reqwest::RequestBuilder| async { Ok(request.header(CONTENT_TYPE, kind).body(bytes.to_vec())) };
+        self.send(Method::PUT, &place, request).await.map(drop)
+    }
+}
+
+/// A request with a part of a file as its body, read while it is sent.
+async fn part(
+    request: reqwest::RequestBuilder,
+    file: &Path,
+    start: u64,
+    length: u64,
+) -> Result<reqwest::RequestBuilder, Refusal> {
+    let unreadable = |error: std::io::Error| Refusal::Own(format!("`{}` cannot be read: {error}", file.display()));
+    let mut open = tokio::fs::File::open(file).await.map_err(unreadable)?;
+    open.seek(std::io::SeekFrom::Start(start)).await.map_err(unreadable)?;
+    let body = Body::wrap_stream(ReaderStream::with_capacity(open.take(length), BUFFER));
+    let kind = "application/octet-stream";
+    Ok(request.header(CONTENT_TYPE, kind).header(CONTENT_LENGTH, length).body(body))
+}
