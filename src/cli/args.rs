@@ -90,6 +90,9 @@ pub(super) enum Verb {
     /// Look at messages that killed workers or could not be read
     #[command(subcommand)]
     Dead(DeadVerb),
+    /// Look after the blobs of images that Slipway assembled
+    #[command(subcommand)]
+    Cache(CacheVerb),
     /// Say what is there, what is missing, and what to do about it
     Doctor(Format),
     /// Print the JSON schema of a format
@@ -264,6 +267,26 @@ pub(super) enum DeadVerb {
     Drop {
         /// The message's id
         id: String,
+    },
+}
+
+/// What to do with the cache of images; builds may run meanwhile.
+#[derive(Debug, Clone, Subcommand)]
+pub(super) enum CacheVerb {
+    /// Show what it holds
+    Ls(Format),
+    /// Read every blob, and remove those that are damaged; the exit code is 1 if there were any
+    Verify(Format),
+    /// Remove what was not used for long; a build does so by itself once a day
+    Gc {
+        /// What may stay: `20GiB` if absent
+        #[arg(long, value_name = "SIZE", value_parser = crate::config::size::parse)]
+        size: Option<u64>,
+        /// How long what nobody uses may stay: `30d` if absent
+        #[arg(long, value_name = "TIME", value_parser = crate::config::duration::parse)]
+        age: Option<std::time::Duration>,
+        #[command(flatten)]
+        format: Format,
     },
 }
 

@@ -4,6 +4,7 @@ mod apply;
 mod args;
 mod base_images;
 mod build;
+mod cache;
 mod cancel;
 mod dead;
 mod doctor;
@@ -84,6 +85,7 @@ async fn dispatch(cli: &Cli, cancel: &CancellationToken) -> Result<ExitCode, Fai
         Verb::Submit(flags) => submit::submit(cli, flags, cancel).await,
         Verb::Cancel { id, reason } => cancel::cancel(cli, id, reason.as_deref()).await,
         Verb::Dead(verb) => dead::dead(cli, verb).await,
+        Verb::Cache(verb) => cache::cache(cli, verb).await,
         Verb::Doctor(format) => doctor::doctor(cli, format).await,
         Verb::Schema { of } => setup::schema(*of),
         Verb::Completions { .. } => Ok(ExitCode::SUCCESS),

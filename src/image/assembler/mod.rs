@@ -27,6 +27,7 @@ mod store;
 mod tar_entry;
 mod tree;
 mod unpack;
+mod upkeep;
 
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
@@ -40,6 +41,7 @@ use self::layer::Layer;
 use self::remote::Remote;
 use self::stages::Stages;
 use self::store::Store;
+pub use self::upkeep::{Cache, Holding, Limits};
 use super::credentials::Credentials;
 use super::docker::run;
 use super::registry::Descriptor;
@@ -108,6 +110,9 @@ impl AssemblerBackend {
             log(line);
         }
         self.store.note("images", image.config.digest.hex(), &image);
+        let cache = Cache::new(self.store.directory().to_owned());
+        // Nobody waits for it.
+        drop(tokio::task::spawn_blocking(move || cache.collect_if_due()));
         Ok(BuiltImage {
             id: image.config.digest.clone(),
             size: image.size,

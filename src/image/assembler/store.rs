@@ -38,8 +38,14 @@ impl Store {
         self.root.join("blobs/sha256").join(digest.hex())
     }
 
+    /// Whether a blob is there; from now on it counts as used.
     pub(super) fn has(&self, blob: &Descriptor) -> bool {
-        std::fs::metadata(self.path(&blob.digest)).is_ok_and(|found| found.len() == blob.size)
+        let path = self.path(&blob.digest);
+        let now = rustix::fs::Timespec { tv_sec: 0, tv_nsec: rustix::fs::UTIME_NOW };
+        let used = rustix::fs::Timestamps { last_access: now, last_modification: now };
+        // Somebody else's cache can be read, too.
+        let _ = rustix::fs::utimensat(rustix::fs::CWD, &path, &used, rustix::fs::AtFlags::empty());
+        std::fs::metadata(path).is_ok_and(|found| found.len() == blob.size)
     }
 
     /// A new blob, which gets its name when it is finished.

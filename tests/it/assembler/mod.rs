@@ -1,6 +1,7 @@
 //! Images that Slipway assembles are those that the Engine builds: file by file, setting by setting.
 
 mod bases;
+mod cache;
 mod differential;
 mod generate;
 mod images;

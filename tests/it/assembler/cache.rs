@@ -1,0 +1,111 @@
+//! The cache of images: killed at any moment, it holds nothing that is wrong; several builds make a layer once.
+
+use std::process::{Command, Stdio};
+use std::time::Duration;
+
+use serde_json::Value;
+use slipway::image::assembler::AssemblerBackend;
+use slipway::image::{BuildContext, BuildSpec, ContextKind, ImageBackend as _};
+use tokio_util::sync::CancellationToken;
+
+use super::random::Random;
+
+/// A context of so many mebibytes that do not shrink.
+fn large(directory: &std::path::Path, mebibytes: u64) -> BuildSpec {
+    let mut random = Random(mebibytes);
+    for index in 0..mebibytes {
+        let bytes: Vec<u8> = (0..1 << 17).flat_map(|_| random.below(u64::MAX).to_le_bytes()).collect();
+        std::fs::write(directory.join(format!("file-{index}")), bytes).unwrap();
+    }
+    std::fs::write(directory.join("Dockerfile"), "FROM scratch\nCOPY file-* /data/\nCMD [\"/x\"]\n").unwrap();
+    let kind = ContextKind::Repository { dockerfile: "Dockerfile".into() };
+    BuildSpec::new(BuildContext { root: directory.to_owned(), kind }, "FROM scratch\nCOPY file-* /data/\n")
+}
+
+fn slipway(config: &std::path::Path, args: &[&str]) -> Command {
+    let mut command = Command::new(env!("CARGO_BIN_EXE_slipway"));
+    command.arg("--config").arg(config).args(args);
+    command
+}
+
+#[test]
+fn a_build_that_is_killed_leaves_nothing_wrong() {
+    let directory = tempfile::tempdir().unwrap();
+    let source = directory.path().join("source");
+    std::fs::create_dir(&source).unwrap();
+    large(&source, 12);
+    let cache = directory.path().join("cache");
+    let config = directory.path().join("config.toml");
+    std::fs::write(&config, format!("[cache]\ndirectory = {:?}\n[build]\nown_dockerfiles = true\n", cache.display()))
+        .unwrap();
+    let archive = format!("type=oci,dest={}", directory.path().join("image.tar").display());
+    let path = source.display().to_string();
+    let build =
+        ["build", &path, "--name", "killed", "--toolchain", "dockerfile", "--runner", "host", "--output", &archive];
+    let mut killed = 0;
+    for attempt in 0..12 {
+        let mut child = slipway(&config, &build).stdout(Stdio::null()).stderr(Stdio::null()).spawn().unwrap();
+        // Not a wait for anything: the moment of death differs from run to run, and from attempt to attempt.
+        std::thread::sleep(Duration::from_millis(40 + attempt * 45));
+        child.kill().unwrap();
+        killed += u32::from(!child.wait().unwrap().success());
+        let verified = slipway(&config, &["cache", "verify", "--format", "json"]).output().unwrap();
+        assert!(verified.status.success(), "{}", String::from_utf8_lossy(&verified.stdout));
+    }
+    assert!(killed > 0, "every build was faster than its killer");
+    let built = slipway(&config, &build).output().unwrap();
+    assert!(built.status.success(), "{}", String::from_utf8_lossy(&built.stderr));
+    let listed = slipway(&config, &["cache", "ls", "--format", "json"]).output().unwrap();
+    let listed: Value = serde_json::from_slice(&listed.stdout).unwrap();
+    assert_eq!(listed["holdings"][0]["kind"], "blobs", "{listed}");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn builds_at_once_make_a_layer_once() {
+    let directory = tempfile::tempdir().unwrap();
+    let source = directory.path().join("source");
+    std::fs::create_dir(&source).unwrap();
+    let spec = large(&source, 16);
+    let builds = (0..4).map(|_| {
+        let (spec, store) = (spec.clone(), directory.path().join("images"));
+        tokio::spawn(async move {
+            let made = std::sync::Mutex::new(Vec::new());
+            let log = |line: &str| made.lock().unwrap().push(line.to_owned());
+            let backend = AssemblerBackend::new(store, None);
+            let built = backend.build(&spec, &log, &CancellationToken::new()).await.unwrap();
+            (built, made.into_inner().unwrap())
+        })
+    });
+    let mut ids = std::collections::BTreeSet::new();
+    let (mut made, mut cached) = (0, 0);
+    for build in builds.collect::<Vec<_>>() {
+        let (built, log) = build.await.unwrap();
+        made += log.iter().filter(|line| line.contains(": made, ")).count();
+        cached += usize::from(built.cached);
+        ids.insert(built.id.to_string());
+    }
+    assert_eq!((made, cached, ids.len()), (1, 3, 1));
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn one_changed_file_moves_one_layer_and_equal_content_moves_none() {
+    let directory = tempfile::tempdir().unwrap();
+    let backend = AssemblerBackend::new(directory.path().join("images"), None);
+    let mut built = Vec::new();
+    for place in ["one", "two"] {
+        let source = directory.path().join(place);
+        std::fs::create_dir(&source).unwrap();
+        let mut spec = large(&source, 10);
+        spec.dockerfile = "FROM scratch\nCOPY file-[0-4] /a/\nCOPY file-[5-9] /b/\n".into();
+        if place == "two" {
+            let same = backend.build(&spec, &|_| {}, &CancellationToken::new()).await.unwrap();
+            built.push(same);
+            std::fs::write(source.join("file-9"), "changed").unwrap();
+        }
+        built.push(backend.build(&spec, &|_| {}, &CancellationToken::new()).await.unwrap());
+    }
+    assert_eq!(built[0].id, built[1].id);
+    assert_eq!(built.iter().map(|image| image.cached).collect::<Vec<_>>(), [false, true, false]);
+    assert_eq!(built[0].layers[0], built[2].layers[0]);
+    assert_ne!(built[0].layers[1], built[2].layers[1]);
+}
