@@ -21,6 +21,7 @@ pub fn read(reader: &str, name: &str, text: &str) {
         process: None,
         command_given: false,
         library: false,
+        extras: &[],
         args: &[],
         facts: &facts,
     });

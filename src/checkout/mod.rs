@@ -6,6 +6,7 @@
 
 mod access;
 mod diagnosis;
+mod encoding;
 mod fetched;
 mod files;
 mod git;

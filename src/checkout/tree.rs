@@ -118,7 +118,7 @@ impl TreeReader {
     fn text(&self, tree: &SourceTree, path: &str) -> Text {
         let Some(real) = follow(tree, path) else { return Text::Outside };
         match self.bytes(&real, TEXT) {
-            Some(Bytes::All(bytes)) => String::from_utf8(bytes).map_or(Text::NotUtf8, Text::Utf8),
+            Some(Bytes::All(bytes)) => super::encoding::text(&real, bytes),
             Some(Bytes::More(size)) => Text::TooLarge(size),
             None => Text::Outside,
         }

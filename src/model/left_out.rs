@@ -7,7 +7,6 @@ pub const EXCLUDES: &[&str] = &[
     ".git/",
     ".hg/",
     ".svn/",
-    "target/",
     "__pycache__/",
     "*.pyc",
     ".venv/",

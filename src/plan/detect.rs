@@ -63,10 +63,23 @@ pub(super) fn toolchain<'a>(
             rejected: Vec::new(),
             warnings: Vec::new(),
         }),
-        ([], []) => Err(unrecognised(directory, tree, catalog)),
+        ([], []) => by_ending(directory, tree, catalog).ok_or_else(|| unrecognised(directory, tree, catalog)),
         ([], several) => Err(ambiguous(several)),
         (several, _) => owner(several, stated, request, tree).ok_or_else(|| ambiguous(several)),
     }
+}
+
+/// The toolchain of the files, where no manifest says one, nothing is misspelt and nothing is of another ecosystem.
+fn by_ending<'a>(directory: &str, tree: &SourceTree, catalog: &'a Catalog) -> Option<Detected<'a>> {
+    let other =
+        below::misspelt(directory, tree, catalog).is_some() || below::unsupported(directory, tree, catalog).is_some();
+    catalog.toolchains.values().filter(|_| !other).find_map(|value| {
+        let endings = &value.definition.detect.endings;
+        let path =
+            tree.files_in(directory).find(|path| endings.iter().any(|ending| path.ends_with(ending.as_str())))?;
+        let origin = Origin::tree(path, "no manifest is there, and no other toolchain is recognised");
+        Some(Detected { value, origin, rejected: Vec::new(), warnings: Vec::new() })
+    })
 }
 
 /// The only toolchain that finds something to start: tools of another ecosystem beside an application are not the
@@ -114,18 +127,49 @@ pub(super) fn below(
     let found = below::applications(directory, tree, catalog);
     let mut all = found.iter();
     match (all.next(), all.next()) {
-        (Some((only, path)), None) => {
-            let decision = Decision {
-                key: "source.directory".into(),
-                value: json!(only),
-                origin: Origin::tree(path, "the only application below the directory that was asked for"),
-                rejected: Vec::new(),
-            };
-            let source = request.source.clone().in_directory(only);
-            Ok(Some((BuildRequest { source, ..request.clone() }, decision)))
-        }
+        (Some((only, path)), None) => Ok(Some(instead(request, only, path))),
         (Some(_), Some(_)) => Err(several_below(directory, &found)),
         _ => Ok(None),
+    }
+}
+
+/// The request for a directory below, and the decision that says so.
+fn instead(request: &BuildRequest, directory: &str, path: &str) -> (BuildRequest, Decision) {
+    let decision = Decision {
+        key: "source.directory".into(),
+        value: json!(directory),
+        origin: Origin::tree(path, "the only application below the directory that was asked for"),
+        rejected: Vec::new(),
+    };
+    let source = request.source.clone().in_directory(directory);
+    (BuildRequest { source, ..request.clone() }, decision)
+}
+
+/// Where nothing of the directory itself starts: the only directory below that a toolchain recognises, as a request for it.
+///
+/// # Errors
+/// `nothing`, with the directories where there are several.
+pub(super) fn below_what_starts_nothing(
+    toolchain: &Toolchain,
+    stated: &Stated,
+    request: &BuildRequest,
+    tree: &SourceTree,
+    catalog: &Catalog,
+    nothing: Failure,
+) -> Result<(BuildRequest, Decision), Failure> {
+    let directory = request.source.directory();
+    let settled = stated.value.toolchain.name.is_some() || own_settings(directory, tree);
+    if nothing.code != FailureCode::ApplicationNotFound || settled || toolchain.definition.detect.looks_below {
+        return Err(nothing);
+    }
+    let found = below::applications(directory, tree, catalog);
+    match found.iter().collect::<Vec<_>>()[..] {
+        [] => Err(nothing),
+        [(only, path)] => Ok(instead(request, only, path)),
+        _ => {
+            let failure = several_below(directory, &found);
+            Err(Failure { message: format!("{} ({})", failure.message, nothing.message), ..failure })
+        }
     }
 }
 

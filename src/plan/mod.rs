@@ -49,7 +49,16 @@ pub fn plan(request: &BuildRequest, tree: &SourceTree, catalog: &Catalog) -> Res
     let toolchain = detect::toolchain(&stated, request, tree, catalog)?;
     let settings = stated.with_defaults(catalog.operator.defaults.get(&toolchain.value.definition.name));
     let definition = &toolchain.value.definition;
-    let findings = inspect(request, &settings, definition, tree)?;
+    let findings = match inspect(request, &settings, definition, tree) {
+        Ok(findings) => findings,
+        Err(nothing) => {
+            let (below, decision) =
+                detect::below_what_starts_nothing(toolchain.value, &stated, request, tree, catalog, nothing)?;
+            let mut plan = plan(&below, tree, catalog)?;
+            plan.decisions.insert(0, decision);
+            return Ok(plan);
+        }
+    };
     let release = release::choose(&settings, definition, &findings, &catalog.as_of)?;
     let extras = extras::choose(&settings, &findings, toolchain.value, release.release, catalog)?;
 

@@ -97,6 +97,12 @@ pub struct Detect {
     /// Any of these directories in the application's directory.
     #[serde(default)]
     pub directories: Vec<String>,
+    /// Endings of files in the application's directory, taken where no toolchain is recognised by a file's whole name.
+    #[serde(default)]
+    pub endings: Vec<String>,
+    /// Whether the toolchain's own reader finds what starts in directories below.
+    #[serde(default)]
+    pub looks_below: bool,
     /// Files in a directory above the application's.
     pub above: Option<Above>,
     /// Only where somebody said how the application starts.

@@ -3,6 +3,7 @@
 
 mod assets;
 mod layout;
+mod listens;
 mod mains;
 mod mentions;
 mod packages;
@@ -30,7 +31,7 @@ const PROGRAM: &str = "/app/application";
 /// Variables: `package` (relative to the module: `./cmd/api`; `./...` where nothing starts),
 /// `module_path`, `module_dir`, `workspace` (the directory of a `go.work` that uses the module, or
 /// null), `vendor`, `assets` (`{directory, paths}`), `toolchains` (release to full version). The shape is `cgo` or
-/// `static`. Facts: `aside`, `cgo_packages`, `listening`, `opening`, `toolchains`.
+/// `static`. Facts: `aside`, `cgo_packages`, `listening`, `opening`, `serving`, `toolchains`.
 ///
 /// # Errors
 /// `manifest_invalid`, `application_ambiguous` with the candidates, `application_not_found`, `source_unusable` for
@@ -39,7 +40,7 @@ pub fn read(inspection: &Inspection<'_>) -> Result<Findings, Failure> {
     let layout = Layout::read(inspection.tree, inspection.directory)?;
     let packages = packages::read(inspection.tree, &layout, &tags(inspection.args));
     let mains = mains::mains(inspection, &layout, &packages);
-    let chosen = if inspection.library { None } else { mains::choose(inspection, &layout, &mains)? };
+    let chosen = if inspection.library { None } else { mains::choose(inspection, &layout, &packages, &mains)? };
     let main = chosen.map(|(main, _)| main);
     let module = &layout.modules[main.map_or(0, |main| main.module)];
     let closure: Vec<&Package<'_>> = match main {

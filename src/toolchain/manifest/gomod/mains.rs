@@ -1,6 +1,7 @@
 //! Which packages of the modules start, and which of them is the application.
 
 use super::layout::{Layout, is_below};
+use super::listens;
 use super::packages::Packages;
 use crate::model::failure::{Failure, FailureCode};
 use crate::toolchain::findings::Inspection;
@@ -61,6 +62,7 @@ fn aside(facts: &toml::Table, directory: &str) -> usize {
 pub(super) fn choose<'a>(
     inspection: &Inspection<'_>,
     layout: &Layout,
+    packages: &Packages<'_>,
     mains: &'a [Main],
 ) -> Result<Option<(&'a Main, &'static str)>, Failure> {
     if let Some(stated) = inspection.module {
@@ -87,7 +89,10 @@ pub(super) fn choose<'a>(
     let near: Vec<&Main> = mains.iter().filter(|main| main.aside == nearest).collect();
     match near.as_slice() {
         [main] => Ok(Some((main, "its directory is for tools, examples or tests"))),
-        several => Err(ambiguous(several)),
+        several => match listens::only(inspection, layout, packages, several) {
+            Some(main) => Ok(Some((main, "only the other one listens for connections"))),
+            None => Err(ambiguous(several)),
+        },
     }
 }
 

@@ -9,6 +9,7 @@ use super::source;
 use super::xml::Element;
 use crate::model::failure::{Failure, FailureCode};
 use crate::model::origin::{Found, Origin};
+use crate::model::source_tree::join;
 
 /// Why a module can be started.
 #[derive(Debug, Clone)]
@@ -83,6 +84,13 @@ impl<'r> Rule<'r> {
         if self.flag("needs_main_class") && main_class.is_none() {
             return Ok(None);
         }
+        // Among other modules a class of somebody else's that a plugin runs is a step of the build.
+        if self.flag("startable")
+            && !self.alone
+            && main_class.as_ref().is_some_and(|found| !self.has_source(&found.value))
+        {
+            return Ok(None);
+        }
         let place = plugin.map(|plugin| plugin.element.origin(&plugin.artifact));
         let origin = match (&main_class, place) {
             (_, Some(place)) => place,
@@ -132,10 +140,21 @@ impl<'r> Rule<'r> {
             return Ok(None);
         }
         let mut mains = mains(self.poms, self.module);
+        if !self.alone {
+            // Among other modules a class of examples is none.
+            mains.retain(|found| !found.value.split('.').any(|part| matches!(part, "examples" | "samples")));
+        }
         if mains.len() > 1 && self.alone {
             return Err(several(self.module, &mains));
         }
         Ok(mains.pop().filter(|_| mains.is_empty()))
+    }
+
+    /// Whether the class lies among the module's main sources, in whatever language.
+    fn has_source(&self, class: &str) -> bool {
+        let path = class.trim_end_matches("Kt").replace('.', "/");
+        let root = join(&self.module.pom.directory, "src/main").unwrap_or_default();
+        self.poms.tree.below(&root).any(|(file, _)| file.contains(&format!("/{path}.")))
     }
 
     fn shape(&self) -> Result<String, Failure> {

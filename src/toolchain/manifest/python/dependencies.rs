@@ -5,6 +5,7 @@ use serde_json::{Value, json};
 use super::groups;
 use super::lock::{self, Lock};
 use super::marker::Environment;
+use super::pipfile;
 use super::pyproject::{self, Pyproject};
 use super::requirement::{Requirement, normalise};
 use super::requirements;
@@ -107,6 +108,9 @@ pub(super) fn read(inspection: &Inspection<'_>) -> Result<(Dependencies, Option<
             ..Dependencies::default()
         }
     } else {
+        if let Some(list) = pipfile::read(tree, &inside(directory, "Pipfile"))? {
+            return Ok((from_pipfile(inside(directory, "Pipfile"), list), pyproject));
+        }
         nothing_installable(tree, directory)?;
         // A script without any manifest may import what it likes; the image holds Python alone.
         Dependencies { install: "none", ..Dependencies::default() }
@@ -221,18 +225,29 @@ fn from_project(path: &str, project: &Pyproject, extras: &[String]) -> Dependenc
     }
 }
 
+/// What Pipenv would lock today; nobody said which versions.
+fn from_pipfile(path: String, list: Vec<Requirement>) -> Dependencies {
+    let origin = Origin::tree(&path, "its packages");
+    let warning = Warning::new(
+        "requirement_unpinned",
+        format!("`{path}` has no lock beside it: two builds of the same commit may install different versions."),
+        "Run `pipenv lock` and commit `Pipfile.lock`.",
+    );
+    Dependencies {
+        install: "dependencies",
+        list,
+        decisions: vec![Decision { key: "install".into(), value: json!(path), origin, rejected: Vec::new() }],
+        warnings: vec![warning.at(&path, None)],
+        inputs: vec![path],
+        ..Dependencies::default()
+    }
+}
+
 /// Fails where a manifest is there that cannot be installed from.
 fn nothing_installable(tree: &SourceTree, directory: &str) -> Result<(), Failure> {
     let unusable = |name: &str, message: String, hint: String| {
         Err(Failure::new(FailureCode::SourceUnusable, message).hint(hint).at(inside(directory, name), None))
     };
-    if tree.has_file(&inside(directory, "Pipfile")) {
-        return unusable(
-            "Pipfile",
-            format!("`{}` has no lock beside it.", inside(directory, "Pipfile")),
-            "Run `pipenv lock` and commit `Pipfile.lock`.".to_owned(),
-        );
-    }
     for name in ["environment.yml", "environment.yaml"] {
         if tree.has_file(&inside(directory, name)) {
             return unusable(

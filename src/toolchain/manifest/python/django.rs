@@ -68,7 +68,17 @@ pub(super) fn find(sources: &Sources<'_>, prefers_asgi: bool, stated: Option<&st
     let entry = match (by_statement, &found[..], configured) {
         (Some(entry), _, _) | (None, [entry], None) => entry.clone(),
         (None, _, Some(entry)) => found.iter().find(|f| f.value == entry.value).cloned().unwrap_or(entry),
-        (None, [], None) => return Ok(None),
+        // What `startproject` writes into `wsgi.py` can be called as it is: the settings say the rest.
+        (None, [], None) => match manage.and_then(|file| settings_of(sources, file)) {
+            Some(settings) if !has_object(sources, root, &settings.value) => {
+                Found::new("django.core.wsgi:get_wsgi_application()".to_owned(), settings.origin)
+            }
+            _ => return Ok(None),
+        },
+        (None, several, None) if of_manage(sources, manage, list).is_some() => {
+            let index = of_manage(sources, manage, list).unwrap_or_default();
+            several[index].clone()
+        }
         (None, several, None) => {
             let message = format!("{} modules hold a Django application object.", several.len());
             let failure = Failure::new(FailureCode::ApplicationAmbiguous, message)
@@ -90,6 +100,20 @@ pub(super) fn find(sources: &Sources<'_>, prefers_asgi: bool, stated: Option<&st
         collectstatic: manage.and_then(|_| collectstatic(sources, &files)),
         settings,
     }))
+}
+
+/// Whether `wsgi.py` or `asgi.py` lies beside the settings, although it was not looked at.
+fn has_object(sources: &Sources<'_>, root: &str, settings: &str) -> bool {
+    let directory = settings.rsplit_once('.').map_or("", |(package, _)| package).replace('.', "/");
+    let directory = inside(root, &directory);
+    ["wsgi.py", "asgi.py"].iter().any(|name| sources.tree.has_file(&inside(&directory, name)))
+}
+
+/// The object that lies beside the settings which `manage.py` names.
+fn of_manage(sources: &Sources<'_>, manage: Option<&str>, list: &[Object<'_>]) -> Option<usize> {
+    let settings = settings_of(sources, manage?)?;
+    let package = settings.value.split('.').next().unwrap_or_default();
+    list.iter().position(|object| parent(object.file).rsplit('/').next() == Some(package))
 }
 
 struct Object<'a> {

@@ -95,11 +95,12 @@ fn search(
     }
     let (framework, scripts) =
         if tornado.is_empty() { ("script", script::guarded(sources)) } else { ("tornado", tornado) };
-    match &scripts[..] {
-        [] => Ok(command::find(inspection, dependencies)?
-            .or_else(|| script::package(sources).map(|s| script_entry(sources, "script", &s)))),
-        [only] => Ok(Some(script_entry(sources, framework, only))),
-        several => Err(ambiguous(
+    match (&scripts[..], script::usual(sources, &scripts)) {
+        ([], _) => Ok(command::find(inspection, dependencies)?
+            .or_else(|| script::package(sources).map(|s| script_entry(sources, "script", &s)))
+            .or_else(|| script::nested(sources).map(|s| script_entry(sources, "script", &s)))),
+        ([only], _) | (_, Some(only)) => Ok(Some(script_entry(sources, framework, only))),
+        (several, None) => Err(ambiguous(
             several.iter().map(|s| (below(sources.directory, s.file).to_owned(), s.file, s.line)).collect(),
         )),
     }
@@ -265,6 +266,7 @@ fn script_entry(sources: &Sources<'_>, framework: &'static str, script: &Script<
 
 fn django_entry(sources: &Sources<'_>, found: django::Django) -> Entry {
     let file = found.entry.origin.path.clone().unwrap_or_default();
+    let factory = found.entry.value.ends_with("()");
     let mut image_env = python_path(sources, &found.root, &file);
     image_env.extend(found.settings.map(|settings| ("DJANGO_SETTINGS_MODULE".to_owned(), settings)));
     let mut decisions = vec![Decision {
@@ -284,7 +286,7 @@ fn django_entry(sources: &Sources<'_>, found: django::Django) -> Entry {
         name: found.entry.value,
         origin: found.entry.origin,
         command: Vec::new(),
-        served: Some((false, found.asgi)),
+        served: Some((factory, found.asgi)),
         image_env,
         port: None,
         decisions,

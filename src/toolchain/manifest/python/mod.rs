@@ -5,10 +5,12 @@
 mod application;
 mod celery;
 mod command;
+mod companions;
 mod dependencies;
 mod django;
 mod dockerfile;
 mod entry;
+mod entrypoint;
 mod floors;
 mod groups;
 mod layout;
@@ -18,6 +20,7 @@ mod marker;
 mod module;
 mod needed;
 mod package;
+mod pipfile;
 mod procfile;
 mod pyproject;
 mod requirement;
@@ -27,6 +30,7 @@ mod server;
 mod source;
 mod specifier;
 mod text;
+mod undeclared;
 mod version;
 
 #[cfg(test)]
@@ -34,11 +38,12 @@ mod tests;
 
 use serde_json::json;
 
+use self::companions::Constraints;
 use self::dependencies::Dependencies;
 use self::entry::Entry;
 use self::layout::Sources;
 use self::text::inside;
-use crate::model::failure::{Failure, FailureCode, Warning};
+use crate::model::failure::{Failure, FailureCode};
 use crate::model::origin::{Found, Origin};
 use crate::model::source_tree::SourceTree;
 use crate::toolchain::findings::{Findings, Inspection, Process};
@@ -48,6 +53,8 @@ use crate::toolchain::version::Demand;
 const LOCKED: &str = "/slipway/locked.txt";
 /// Where commands see those that are not.
 const UNLOCKED: &str = "/slipway/unlocked.txt";
+/// Where pip reads which versions of distributions that nobody bounds it may take.
+const CONSTRAINTS: &str = "/slipway/constraints.txt";
 
 /// Words of which a module must hold one to be parsed; they save work and decide nothing.
 const WORDS: &[&str] = &[
@@ -75,7 +82,7 @@ const WORDS: &[&str] = &[
 /// `variables`: `install` (`requirements`, `lock`, `project`, `dependencies`, `none`), `requirements_files` (for
 /// `pip install -r`, relative to the application's directory), `requirements_inputs` (these and all they
 /// include, relative to the repository's root), `dependencies` (requirements as arguments of pip, for
-/// `install = "dependencies"`), `locked` and `unlocked` (whether there is such a file), `extras`, `editable`, `package` (the project's own package is installed too), `server_requirement` (or null), `framework`, `entry` (or null),
+/// `install = "dependencies"`), `locked`, `unlocked` and `constrained` (whether there is such a file), `extras`, `editable`, `package` (the project's own package is installed too), `server_requirement` (or null), `framework`, `entry` (or null),
 /// `python_path` (or null), `settings`, `manage`, `collectstatic`, `entrypoint` (or null).
 /// The shape is `django`, `flask`, `fastapi`, `tornado`, `script` or `library`.
 ///
@@ -86,7 +93,9 @@ pub fn read(inspection: &Inspection<'_>) -> Result<Findings, Failure> {
     let (tree, directory) = (inspection.tree, inspection.directory);
     // Everything is asked for at once: a text that is missing costs another run of planning.
     let mut manifests: Vec<String> = dependencies::FILES.iter().map(|name| inside(directory, name)).collect();
-    manifests.extend(["pyproject.toml", "Procfile", ".flaskenv"].iter().map(|name| inside(directory, name)));
+    manifests.extend(
+        ["pyproject.toml", "Procfile", ".flaskenv", "entrypoint.sh"].iter().map(|name| inside(directory, name)),
+    );
     manifests.extend(version::FILES.iter().map(|name| inside(directory, name)));
     manifests.extend(lock::files(tree, directory));
     manifests.extend(dockerfile::files(tree, directory).map(str::to_owned));
@@ -99,15 +108,21 @@ pub fn read(inspection: &Inspection<'_>) -> Result<Findings, Failure> {
     }
 
     let (dependencies, pyproject) = dependencies::read(inspection)?;
-    let texts = [(LOCKED, &dependencies.locked), (UNLOCKED, &dependencies.unlocked)];
+    let constraints = Constraints::of(&dependencies, tree.revision.commit_time, inspection.facts);
+    // A root with the settings of tools alone is no application; what lies below it may be one.
+    if dependencies.install == "none" && pyproject.is_none() {
+        undeclared::check(&sources, inspection.facts)?;
+    }
+    let texts = [(LOCKED, &dependencies.locked), (UNLOCKED, &dependencies.unlocked), (CONSTRAINTS, &constraints.lines)];
     let files = texts.into_iter().filter(|(_, text)| !text.is_empty());
     let files = files.map(|(path, text)| (path.to_owned(), text.clone())).collect();
     let (versions, version_warnings) = version::read(tree, directory, pyproject.as_ref())?;
     let (processes, procfile_warnings) = procfile::read(tree, directory);
-    let entrypoint = entrypoint(inspection);
-    let stated_start = inspection.command_given || processes.iter().any(|p| p.name == "web") || entrypoint.is_some();
+    let entrypoint = entrypoint::find(inspection);
+    let starts = entrypoint.as_ref().filter(|_| !entrypoint::hands_over(inspection));
+    let stated_start = inspection.command_given || processes.iter().any(|p| p.name == "web") || starts.is_some();
     let mut findings = Findings {
-        pinned: pinned(tree, &dependencies, &versions),
+        pinned: pinned(tree, &dependencies, &versions, constraints.aged),
         suggestions: dockerfile::pythons(tree, directory),
         limits: floors::limits(&dependencies, inspection.facts),
         include: needed::include(&sources),
@@ -118,8 +133,9 @@ pub fn read(inspection: &Inspection<'_>) -> Result<Findings, Failure> {
     };
     findings.warnings.extend(version_warnings.into_iter().chain(procfile_warnings));
     findings.warnings.extend(dependencies.warnings.iter().cloned());
-    findings.warnings.extend(unexecutable_entrypoint(inspection));
+    findings.warnings.extend(entrypoint::unexecutable(inspection));
     findings.decisions.extend(dependencies.decisions.iter().cloned());
+    findings.decisions.extend(constraints.decisions);
 
     let entry = if inspection.library { None } else { starting(inspection, &sources, &dependencies, stated_start)? };
     findings.processes.extend(celery::worker(&sources, &dependencies, &findings.processes));
@@ -155,6 +171,7 @@ pub fn read(inspection: &Inspection<'_>) -> Result<Findings, Failure> {
         ("dependencies".to_owned(), json!(listed)),
         ("locked".to_owned(), json!(!dependencies.locked.is_empty())),
         ("unlocked".to_owned(), json!(!dependencies.unlocked.is_empty())),
+        ("constrained".to_owned(), json!(!constraints.lines.is_empty())),
         ("extras".to_owned(), json!(inspection.extras)),
         ("editable".to_owned(), json!(dependencies.editable)),
         ("package".to_owned(), json!(dependencies.package)),
@@ -200,10 +217,21 @@ fn workspace(directory: &str) -> String {
     inside("/workspace", directory)
 }
 
-/// When the dependencies' versions were pinned: the last change of the files that pin them, or else the commit's time.
-fn pinned(tree: &SourceTree, dependencies: &Dependencies, versions: &[Found<Demand>]) -> Option<Found<i64>> {
-    let settled = versions.iter().any(|found| matches!(found.value, Demand::Exactly(_)));
-    let pin = dependencies.list.iter().find(|requirement| requirement.pinned).filter(|_| !settled)?;
+/// When the dependencies' versions were pinned: the last change of the files that pin them, or else the commit's time,
+/// which also counts where nothing is pinned and the commit is older than versions that would break it (`aged`).
+fn pinned(
+    tree: &SourceTree,
+    dependencies: &Dependencies,
+    versions: &[Found<Demand>],
+    aged: bool,
+) -> Option<Found<i64>> {
+    if versions.iter().any(|found| matches!(found.value, Demand::Exactly(_))) {
+        return None;
+    }
+    let Some(pin) = dependencies.list.iter().find(|requirement| requirement.pinned) else {
+        let origin = || Origin::default("dependencies without versions by the time of the commit");
+        return tree.revision.commit_time.filter(|_| aged).map(|time| Found::new(time, origin()));
+    };
     let path = pin.origin.path.as_deref()?;
     let files = dependencies.list.iter().filter(|r| r.pinned).filter_map(|r| r.origin.path.as_deref());
     let files: std::collections::BTreeSet<&str> = files.collect();
@@ -273,19 +301,4 @@ fn server_of_procfile(web: &Process, dependencies: &Dependencies, facts: &toml::
     let known = matches!(program, "gunicorn" | "uvicorn");
     (known && web.origin.path.is_some() && web.origin.detail == "web" && !dependencies.may_have(program))
         .then(|| server::pinned(program, facts))
-}
-
-fn entrypoint(inspection: &Inspection<'_>) -> Option<Origin> {
-    let path = inside(inspection.directory, "entrypoint.sh");
-    let entry = inspection.tree.entry(&path).filter(|entry| entry.executable)?;
-    (entry.kind == crate::model::source_tree::EntryKind::File).then(|| Origin::tree(path, "executable entrypoint.sh"))
-}
-
-fn unexecutable_entrypoint(inspection: &Inspection<'_>) -> Option<Warning> {
-    let path = inside(inspection.directory, "entrypoint.sh");
-    inspection.tree.entry(&path).filter(|entry| !entry.executable)?;
-    let message = format!("`{path}` is not executable and is not run.");
-    let hint =
-        "Make it executable (`git update-index --chmod=+x entrypoint.sh`) if the container should start with it.";
-    Some(Warning::new("entrypoint_not_executable", message, hint).at(path, None))
 }

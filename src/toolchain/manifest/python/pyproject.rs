@@ -58,6 +58,11 @@ pub(super) fn read(tree: &SourceTree, path: &str, facts: &toml::Table) -> Result
     if let Some(poetry) = table("poetry") {
         file.poetry(poetry, &super::groups::development(facts), &mut found)?;
     }
+    if found.project.is_none()
+        && let Some(groups) = root.get("dependency-groups")
+    {
+        file.groups(groups, &super::groups::production(facts), &mut found)?;
+    }
     let tools = [("uv", "uv.lock"), ("poetry", "poetry.lock"), ("pdm", "pdm.lock")];
     found.lock_tool = tools.into_iter().find(|(name, _)| table(name).is_some()).map(|(_, lock)| lock);
     Ok(Some(found))
@@ -130,6 +135,33 @@ impl File<'_> {
             })
         };
         list.as_array().into_iter().flatten().map(read).collect()
+    }
+
+    /// PEP 735: without `[project]` the groups that are for production hold what the application needs.
+    fn groups(
+        &self,
+        groups: &Spanned<DeValue<'_>>,
+        production: &[String],
+        found: &mut Pyproject,
+    ) -> Result<(), Failure> {
+        for (name, list) in groups.get_ref().as_table().into_iter().flatten() {
+            let name = name.get_ref().as_ref();
+            if name == "main" || production.iter().any(|known| known == name) {
+                found.project.get_or_insert(self.origin(groups.span().start, "[dependency-groups]"));
+                let list = list.get_ref().as_array().into_iter().flatten();
+                // Other entries include a group (`{include-group = …}`).
+                for entry in list.filter(|entry| entry.get_ref().is_str()) {
+                    let at = entry.span().start;
+                    let text = entry.get_ref().as_str().unwrap_or_default();
+                    let read = Requirement::parse(text, self.origin(at, "dependency-groups"));
+                    found.dependencies.push(read.ok_or_else(|| {
+                        let shown: String = text.chars().take(80).collect();
+                        self.invalid(at, format!("`{}`: `{shown}` is no requirement (PEP 508).", self.path))
+                    })?);
+                }
+            }
+        }
+        Ok(())
     }
 
     fn poetry(

@@ -3,6 +3,7 @@
 use super::layout::Sources;
 use super::module::{Argument, Module};
 use super::text::below;
+use crate::model::source_tree::parent;
 
 /// A script, and the port that its source names.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -27,7 +28,50 @@ pub(super) fn tornado<'a>(sources: &Sources<'a>) -> Vec<Script<'a>> {
         })
         .collect();
     let both: Vec<_> = scripts.iter().filter(|(_, makes)| *makes).map(|(script, _)| script.clone()).collect();
-    if both.is_empty() { scripts.into_iter().map(|(script, _)| script).collect() } else { both }
+    if !both.is_empty() {
+        return both;
+    }
+    // What other modules import is a part of the application, whatever its guard does.
+    scripts.into_iter().map(|(script, _)| script).filter(|script| !is_imported(sources, script.file)).collect()
+}
+
+/// Whether another module of the repository imports this one.
+fn is_imported(sources: &Sources<'_>, file: &str) -> bool {
+    sources.modules.iter().filter(|(other, _)| **other != file).any(|(other, module)| {
+        module.imported.iter().any(|dotted| sources.locate(dotted, other).is_some_and(|(target, _)| target == file))
+    })
+}
+
+/// Names that scripts have which are what a repository is for.
+const USUAL: [&str; 7] = ["main.py", "app.py", "server.py", "run.py", "bot.py", "start.py", "__main__.py"];
+
+/// Of several scripts the only one that no module imports, or the only one of those with a usual name.
+pub(super) fn usual<'s, 'a>(sources: &Sources<'_>, scripts: &'s [Script<'a>]) -> Option<&'s Script<'a>> {
+    let own: Vec<&Script> = scripts.iter().filter(|script| !is_imported(sources, script.file)).collect();
+    let named = || own.iter().filter(|script| USUAL.contains(&name(script.file)));
+    match own[..] {
+        [only] => Some(only),
+        _ => named().next().copied().filter(|_| named().count() == 1),
+    }
+}
+
+/// The only script with a usual name that lies below the application's directory and in no package: `app/main.py`.
+pub(super) fn nested<'a>(sources: &Sources<'a>) -> Option<Script<'a>> {
+    let scripts: Vec<Script<'a>> = sources
+        .files
+        .iter()
+        .filter(|file| USUAL.contains(&name(file)))
+        .filter(|file| !sources.tree.has_file(&super::text::inside(parent(file), "__init__.py")))
+        .filter_map(|file| {
+            let module = sources.modules.get(file)?;
+            Some(Script { file, line: module.main_guard?, port: port(module) })
+        })
+        .collect();
+    usual(sources, &scripts).cloned()
+}
+
+fn name(file: &str) -> &str {
+    file.rsplit('/').next().unwrap_or(file)
 }
 
 /// Scripts with a main guard that lie directly in the application's directory.
@@ -67,7 +111,10 @@ pub(super) fn package<'a>(sources: &Sources<'a>) -> Option<Script<'a>> {
         directory.is_some_and(|directory| sources.tree.has_file(&format!("{directory}/__init__.py")))
     };
     let mains = || sources.files.iter().filter(packaged).filter(|file| file.ends_with("/__main__.py"));
-    if let Some(file) = mains().next().filter(|_| mains().count() == 1) {
+    // Files come shallow ones first: a package's own `__main__` stands before those of its parts.
+    let depth = mains().next().map(|file| file.matches('/').count());
+    let shallow = || mains().filter(|file| Some(file.matches('/').count()) == depth);
+    if let Some(file) = shallow().next().filter(|_| shallow().count() == 1) {
         let module = sources.modules.get(file);
         return Some(Script {
             file,
@@ -76,7 +123,7 @@ pub(super) fn package<'a>(sources: &Sources<'a>) -> Option<Script<'a>> {
         });
     }
     let guarded = || {
-        sources.files.iter().filter(packaged).filter_map(|file| {
+        sources.files.iter().filter(packaged).filter(|file| !is_imported(sources, file)).filter_map(|file| {
             let module = sources.modules.get(file)?;
             Some(Script { file, line: module.main_guard?, port: port(module) })
         })

@@ -2,9 +2,14 @@
 //!
 //! Comments and strings are no code here, and a file with syntax errors yields what can be read.
 
+mod values;
+
+#[cfg(test)]
+mod tests;
+
 use tree_sitter::{Node, Parser};
 
-use super::module::{Argument, Assignment, Call, Function, Module, Reference, Value};
+use super::module::{Assignment, Call, Function, Module, Value};
 
 /// More nodes than a hand-written file of 1 MiB has; a bound for hostile ones.
 const MAX_NODES: usize = 400_000;
@@ -182,71 +187,6 @@ impl<'a> Reading<'a> {
         });
     }
 
-    fn value(&self, node: Node<'_>) -> Value {
-        match node.kind() {
-            "call" => {
-                let callee = node.child_by_field_name("function").and_then(|callee| self.reference(callee));
-                callee.map_or(Value::Other, Value::Call)
-            }
-            "identifier" | "attribute" => self.reference(node).map_or(Value::Other, Value::Name),
-            "string" => self.string(node).map_or(Value::Other, Value::Text),
-            "parenthesized_expression" => node
-                .named_child(0)
-                .filter(|inner| inner.kind() == "call")
-                .map_or(Value::Other, |inner| self.value(inner)),
-            _ => Value::Other,
-        }
-    }
-
-    /// Follows `a.b.c` down to `a` and resolves that by the imports.
-    fn reference(&self, node: Node<'_>) -> Option<Reference> {
-        let (mut node, mut tail) = (node, Vec::new());
-        while node.kind() == "attribute" {
-            tail.push(self.of(node.child_by_field_name("attribute")?));
-            node = node.child_by_field_name("object")?;
-            // `IOLoop.current().start`: the call between is of no interest.
-            if node.kind() == "call" {
-                node = node.child_by_field_name("function")?;
-            }
-            if tail.len() > MAX_DEPTH {
-                return None;
-            }
-        }
-        let first = (node.kind() == "identifier").then(|| self.of(node))?;
-        let target = self.module.imports.get(first);
-        let mut dotted = target.map_or(first, String::as_str).to_owned();
-        for part in tail.iter().rev() {
-            dotted.push('.');
-            dotted.push_str(part);
-        }
-        Some(Reference { dotted, imported: target.is_some() })
-    }
-
-    /// The value of a plain string; `None` for f-strings and strings with escapes.
-    fn string(&self, node: Node<'_>) -> Option<String> {
-        let mut cursor = node.walk();
-        let mut content = String::new();
-        for child in node.named_children(&mut cursor) {
-            match child.kind() {
-                "string_content" if child.named_child_count() == 0 => content.push_str(self.of(child)),
-                "string_start" | "string_end" => {}
-                _ => return None,
-            }
-        }
-        Some(content)
-    }
-
-    fn strings(&self, root: Node<'_>) -> Vec<String> {
-        let mut found = Vec::new();
-        walk(root, &mut |node| {
-            if node.kind() == "string" {
-                found.extend(self.string(node));
-            }
-            found.len() < 2_000
-        });
-        found
-    }
-
     fn calls(&mut self, root: Node<'_>) {
         let mut found = Vec::new();
         walk(root, &mut |node| {
@@ -260,32 +200,6 @@ impl<'a> Reading<'a> {
             true
         });
         self.module.calls = found;
-    }
-
-    fn arguments(&self, call: Node<'_>) -> (Vec<Argument>, Vec<(String, Argument)>) {
-        let (mut arguments, mut keywords) = (Vec::new(), Vec::new());
-        let Some(list) = call.child_by_field_name("arguments") else { return (arguments, keywords) };
-        let mut cursor = list.walk();
-        for node in list.named_children(&mut cursor).filter(|node| node.kind() != "comment").take(50) {
-            if node.kind() != "keyword_argument" {
-                arguments.push(self.argument(node));
-            } else if let (Some(name), Some(value)) =
-                (node.child_by_field_name("name"), node.child_by_field_name("value"))
-            {
-                keywords.push((self.of(name).to_owned(), self.argument(value)));
-            }
-        }
-        (arguments, keywords)
-    }
-
-    fn argument(&self, node: Node<'_>) -> Argument {
-        match node.kind() {
-            "string" => self.string(node).map_or(Argument::Other, Argument::Text),
-            "integer" => self.of(node).replace('_', "").parse().map_or(Argument::Other, Argument::Integer),
-            "identifier" | "attribute" => Argument::Name(self.of(node).to_owned()),
-            "list" | "tuple" => Argument::Strings(self.strings(node)),
-            _ => Argument::Other,
-        }
     }
 }
 
@@ -315,72 +229,5 @@ fn walk<'t>(root: Node<'t>, visit: &mut dyn FnMut(Node<'t>) -> bool) {
                 return;
             }
         }
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn names_follow_imports() {
-        let module = parse(
-            "import flask\nimport a.b as ab\nfrom fastapi import FastAPI as F\nfrom .x import make\nfrom . import y\n\
-             # app = Nothing()\napp = flask.Flask(__name__)\nb: F = F()\ntry:\n    c = d = make()\nexcept E:\n    pass\n\
-             e = ab.C\nif __name__ == '__main__':\n    z = F()\n",
-        )
-        .unwrap();
-        let said: Vec<_> = module
-            .assignments
-            .iter()
-            .map(|a| match &a.value {
-                Value::Call(r) => format!("{}:{}={}()", a.line, a.target, r.dotted),
-                Value::Name(r) => format!("{}:{}={}", a.line, a.target, r.dotted),
-                other => format!("{other:?}"),
-            })
-            .collect();
-        assert_eq!(
-            said,
-            ["7:app=flask.Flask()", "8:b=fastapi.FastAPI()", "10:c=.x.make()", "10:d=.x.make()", "13:e=a.b.C"]
-        );
-        assert_eq!(module.main_guard, Some(14));
-        assert_eq!(module.imports["y"], ".y");
-    }
-
-    #[test]
-    fn functions_and_their_parameters() {
-        let module = parse(
-            "from flask import Flask\ndef a(x=None, *args, y: int = 1, **kw):\n    app = Flask(__name__)\n    return app\n\
-             def b(x): return Flask(x)\nasync def c(): return 1\ndef d(x: str): pass\ndef e(*, k): pass\ndef f(*a: int): pass\n",
-        )
-        .unwrap();
-        let callable: Vec<_> = module.functions.iter().map(|f| (f.name.as_str(), f.callable)).collect();
-        assert_eq!(callable, [("a", true), ("b", false), ("c", false), ("d", false), ("e", false), ("f", true)]);
-        assert_eq!(module.functions[0].returns, [Value::Name(Reference { dotted: "app".into(), imported: false })]);
-    }
-
-    #[test]
-    fn calls_with_their_arguments() {
-        let module = parse(
-            "from tornado.ioloop import IOLoop\nos.environ.setdefault('A', \"x.settings\")\ns.listen(8_888, address='::')\n\
-             IOLoop.current().start()\n",
-        )
-        .unwrap();
-        assert_eq!(module.calls[0].arguments, [Argument::Text("A".into()), Argument::Text("x.settings".into())]);
-        assert_eq!(module.calls[1].arguments, [Argument::Integer(8888)]);
-        assert_eq!(module.calls[2].callee.dotted, "tornado.ioloop.IOLoop.current.start");
-    }
-
-    #[test]
-    fn syntax_errors_hide_only_themselves() {
-        let module = parse("from flask import Flask\nprint 'python 2'\nx = = 3\napp = Flask(__name__)\n").unwrap();
-        assert!(module.assignments.iter().any(|a| a.target == "app"));
-    }
-
-    #[test]
-    fn deep_nesting_is_no_harm() {
-        assert!(parse(&"(".repeat(20_000)).is_some());
-        assert!(parse(&format!("x = {}", "a.".repeat(20_000))).is_some());
-        assert!(parse(&"if x:\n ".repeat(2_000)).is_some());
     }
 }

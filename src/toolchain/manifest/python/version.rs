@@ -9,11 +9,12 @@ use crate::model::source_tree::{SourceTree, parent};
 use crate::toolchain::version::{Demand, Version};
 
 /// The files that state a version; those of `pyproject.toml` are read with it.
-pub(super) const FILES: [&str; 4] = [".python-version", "runtime.txt", ".tool-versions", "Pipfile"];
+pub(super) const FILES: [&str; 8] =
+    [".python-version", "runtime.txt", ".tool-versions", "mise.toml", ".mise.toml", "Pipfile", "setup.cfg", "setup.py"];
 
 /// Every demand, strongest first, and warnings about files that state none.
 ///
-/// `.python-version` and `.tool-versions` also count in the directories above, as pyenv and asdf read them.
+/// `.python-version`, `.tool-versions` and `mise.toml` also count in the directories above, as pyenv, asdf and mise read them.
 ///
 /// # Errors
 /// `manifest_invalid` when a file is no text.
@@ -24,15 +25,27 @@ pub(super) fn read(
 ) -> Result<(Vec<Found<Demand>>, Vec<Warning>), Failure> {
     let (mut demands, mut warnings) = (Vec::new(), Vec::new());
     for name in FILES {
-        let climbs = name.starts_with('.');
+        let climbs = name.starts_with('.') || name == "mise.toml";
         let Some(path) = nearest(tree, directory, name, climbs) else { continue };
         let Some(text) = manifest(tree, &path)? else { continue };
         let stated = match name {
             ".python-version" => first_word(text).map(|(line, word)| (line, word, python_version(word))),
             "runtime.txt" => first_word(text).map(|(line, word)| (line, word, runtime(word))),
             ".tool-versions" => tool_versions(text).map(|(line, word)| (line, word, python_version(word))),
-            _ => {
+            "Pipfile" => {
                 demands.extend(pipfile(&path, text)?);
+                None
+            }
+            "setup.cfg" => {
+                demands.extend(setup_cfg(&path, text));
+                None
+            }
+            "setup.py" => {
+                demands.extend(setup_py(&path, text));
+                None
+            }
+            _ => {
+                demands.extend(mise(&path, text)?);
                 None
             }
         };
@@ -112,6 +125,52 @@ fn pipfile(path: &str, text: &str) -> Result<Vec<Found<Demand>>, Failure> {
     Ok(demands.into_iter().map(|demand| Found::new(demand, origin.clone())).collect())
 }
 
+/// `[tools]` `python = "3.11"`, a list of which the first counts, or a table with `version` (mise, "Configuration").
+fn mise(path: &str, text: &str) -> Result<Vec<Found<Demand>>, Failure> {
+    let root = pyproject::parse(path, text)?;
+    let Some(python) = root.get("tools").and_then(|tools| tools.get_ref().get("python")) else { return Ok(Vec::new()) };
+    let value = python.get_ref();
+    let first = value.as_array().and_then(|list| list.first()).map_or(value, toml::Spanned::get_ref);
+    let version = first.as_str().or_else(|| first.get("version")?.get_ref().as_str());
+    let demands = version.and_then(python_version).unwrap_or_default();
+    let origin = Origin::file(path, Some(line_of(text, python.span().start)), "tools.python");
+    Ok(demands.into_iter().map(|demand| Found::new(demand, origin.clone())).collect())
+}
+
+/// `python_requires` of `[options]` (setuptools, "Configuring setuptools using setup.cfg files").
+fn setup_cfg(path: &str, text: &str) -> Vec<Found<Demand>> {
+    let mut section = "";
+    for (number, line) in (1..).zip(text.lines()) {
+        if let Some(name) = line.trim().strip_prefix('[').and_then(|rest| rest.strip_suffix(']')) {
+            section = name;
+        }
+        let stated = line.split_once(['=', ':']).filter(|(key, _)| key.trim() == "python_requires");
+        if let Some((_, value)) = stated.filter(|_| section == "options") {
+            // `python_requires = >=3.8` was cut at its first `=`.
+            return found(path, number, value.trim());
+        }
+    }
+    Vec::new()
+}
+
+/// `setup(python_requires=">=3.8")`, read and not run.
+fn setup_py(path: &str, text: &str) -> Vec<Found<Demand>> {
+    let calls = super::source::parse(text).map(|module| module.calls).unwrap_or_default();
+    let of_setup = calls.iter().filter(|call| call.callee.dotted.rsplit('.').next() == Some("setup"));
+    let stated = of_setup.flat_map(|call| call.keywords.iter().map(move |keyword| (call.line, keyword)));
+    let stated = stated.filter_map(|(line, (key, value))| match value {
+        super::module::Argument::Text(text) if key == "python_requires" => Some((line, text)),
+        _ => None,
+    });
+    stated.flat_map(|(line, text)| found(path, line, text)).collect()
+}
+
+fn found(path: &str, line: u32, text: &str) -> Vec<Found<Demand>> {
+    let demands = specifier::pep440(text).unwrap_or_default();
+    let origin = Origin::file(path, Some(line), "python_requires");
+    demands.into_iter().map(|demand| Found::new(demand, origin.clone())).collect()
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -129,6 +188,18 @@ mod tests {
             ("runtime.txt", "3.10", "version_unreadable:1"),
             (".tool-versions", "nodejs 20\npython 3.12.1 3.11\n", ".tool-versions:2: 3.12.1"),
             (".tool-versions", "nodejs 20\n", ""),
+            ("mise.toml", "[tools]\nnode = \"20\"\npython = \"3.12\"\n", "mise.toml:3: 3.12"),
+            (".mise.toml", "[tools]\npython = [\"3.11\", \"3.10\"]\n", ".mise.toml:2: 3.11"),
+            ("mise.toml", "[tools.python]\nversion = \"3.13\"\n", "mise.toml:1: 3.13"),
+            ("mise.toml", "[env]\nA = \"1\"\n", ""),
+            ("setup.cfg", "[metadata]\nname = x\n[options]\npython_requires = >=3.8\n", "setup.cfg:4: 3.8 or later"),
+            ("setup.cfg", "[other]\npython_requires = >=3.8\n", ""),
+            (
+                "setup.py",
+                "import setuptools\nsetuptools.setup(name='x', python_requires='>=3.9')\n",
+                "setup.py:2: 3.9 or later",
+            ),
+            ("setup.py", "# setup(python_requires='>=3.9')\n", ""),
             ("Pipfile", "[packages]\n[requires]\npython_version = \"3.9\"\n", "Pipfile:3: 3.9"),
         ] {
             let tree = SourceTree::of_texts([(path, text)]);

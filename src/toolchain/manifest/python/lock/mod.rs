@@ -65,8 +65,14 @@ pub(super) struct Asked<'a> {
 /// # Errors
 /// `manifest_invalid` for a lock that cannot be read, `source_unusable` for several that differ.
 pub(super) fn read(tree: &SourceTree, directory: &str, asked: &Asked<'_>) -> Result<Option<Lock>, Failure> {
-    let there: Vec<String> =
-        FILES.iter().map(|name| inside(directory, name)).filter(|path| tree.has_file(path)).collect();
+    // The root of uv's workspace need not be a project: its lock holds the members alone.
+    let workspace_root = asked.project.is_none() && tree.has_file(&inside(directory, "pyproject.toml"));
+    let there: Vec<String> = FILES
+        .iter()
+        .filter(|name| !(workspace_root && **name == "uv.lock"))
+        .map(|name| inside(directory, name))
+        .filter(|path| tree.has_file(path))
+        .collect();
     let tool = asked.project.and_then(|project| project.lock_tool);
     let of_tool = there.iter().find(|path| Some(name(path)) == tool);
     match (&there[..], of_tool) {

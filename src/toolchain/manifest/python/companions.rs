@@ -1,0 +1,180 @@
+//! What a pinned distribution needs of those that it does not bound itself, by the toolchain's `[[facts.companions]]`.
+//!
+//! A requirements file that pins `Flask==1.1.2` alone worked on the day it was written; today pip would add releases of
+//! Jinja2 and Werkzeug that came years later and that Flask 1 cannot import.
+
+use jiff::civil::Date;
+use jiff::tz::TimeZone;
+use pep440_rs::{Operator, Version};
+use serde_json::{Value, json};
+
+use super::dependencies::Dependencies;
+use super::requirement::{Requirement, normalise};
+use crate::model::origin::{Decision, Found, Origin};
+
+/// What pip may take of distributions that the project does not bound.
+#[derive(Debug, Default)]
+pub(super) struct Constraints {
+    /// A constraints file of pip, empty where there is nothing to say.
+    pub(super) lines: String,
+    pub(super) decisions: Vec<Decision>,
+    /// Whether the commit is older than a version that would break it.
+    pub(super) aged: bool,
+}
+
+impl Constraints {
+    /// A lock says everything, and what is not installed needs nothing.
+    pub(super) fn of(dependencies: &Dependencies, commit_time: Option<i64>, facts: &toml::Table) -> Self {
+        if matches!(dependencies.install, "lock" | "none") {
+            return Self::default();
+        }
+        let companions = companions(dependencies, facts);
+        let of_age = of_age(dependencies, &companions, commit_time, facts);
+        let mut decisions: Vec<Decision> =
+            companions.iter().map(|one| decided(json!(one.value), one.origin.clone())).collect();
+        if let Some(first) = of_age.first() {
+            let values: Vec<&str> = of_age.iter().map(|one| one.value.as_str()).collect();
+            let all = "the commit is older than these versions, which took away what many used";
+            let origin = if of_age.len() == 1 { first.origin.clone() } else { Origin::default(all) };
+            decisions.push(decided(json!(values), origin));
+        }
+        let mut lines = String::new();
+        for one in companions.iter().chain(&of_age) {
+            lines.push_str(&one.value);
+            lines.push('\n');
+        }
+        Self { lines, decisions, aged: !of_age.is_empty() }
+    }
+}
+
+fn decided(value: Value, origin: Origin) -> Decision {
+    Decision { key: "constraints".into(), value, origin, rejected: Vec::new() }
+}
+
+/// Constraints for pip (`werkzeug<2.1`), each with the pin that asks for it, sorted by distribution.
+///
+/// A distribution whose version the project bounds itself is left to it.
+fn companions(dependencies: &Dependencies, facts: &toml::Table) -> Vec<Found<String>> {
+    let rows = facts.get("companions").and_then(toml::Value::as_array).into_iter().flatten();
+    let mut found: Vec<Found<String>> = Vec::new();
+    let mut answered: Vec<&str> = Vec::new();
+    for row in rows {
+        let text = |key: &str| row.get(key).and_then(toml::Value::as_str).unwrap_or_default();
+        let Ok(below) = text("below").parse::<Version>() else { continue };
+        // Of a distribution's rows the first that fits counts: the strictest stands first.
+        if answered.contains(&text("name")) {
+            continue;
+        }
+        let pins = dependencies.list.iter().filter(|requirement| requirement.name == text("name"));
+        let Some((pin, version)) = pins.filter_map(|pin| Some((pin, newest(pin)?))).find(|(_, pin)| *pin < below)
+        else {
+            continue;
+        };
+        answered.push(text("name"));
+        for constraint in row.get("constraints").and_then(toml::Value::as_array).into_iter().flatten() {
+            let constraint = constraint.as_str().unwrap_or_default();
+            let name = distribution(constraint);
+            let bounded = dependencies.list.iter().any(|known| known.name == name && newest(known).is_some());
+            if bounded || found.iter().any(|known| known.value == constraint) {
+                continue;
+            }
+            let mut origin: Origin = pin.origin.clone();
+            origin.detail = format!("{} {version} does not work with later ones", pin.name);
+            found.push(Found::new(constraint.to_owned(), origin));
+        }
+    }
+    found.sort_by(|a, b| a.value.cmp(&b.value));
+    found
+}
+
+/// Constraints that keep a distribution below a version that broke its users and that came out after the commit: what
+/// the commit was tried with is older. From `[[facts.breaking]]`; what the project or a companion bounds is left alone.
+fn of_age(
+    dependencies: &Dependencies,
+    companions: &[Found<String>],
+    commit_time: Option<i64>,
+    facts: &toml::Table,
+) -> Vec<Found<String>> {
+    let time = commit_time.and_then(|seconds| jiff::Timestamp::from_second(seconds).ok());
+    let Some(today) = time.map(|time| time.to_zoned(TimeZone::UTC).date()) else { return Vec::new() };
+    let rows = facts.get("breaking").and_then(toml::Value::as_array).into_iter().flatten();
+    let mut found: Vec<Found<String>> = Vec::new();
+    for row in rows {
+        let text = |key: &str| row.get(key).and_then(toml::Value::as_str).unwrap_or_default();
+        let (name, version) = (text("name"), text("version"));
+        let Some(day) = text("released").parse::<Date>().ok().filter(|day| today < *day) else { continue };
+        let bounded = dependencies.list.iter().any(|known| known.name == name && newest(known).is_some())
+            || companions.iter().chain(&found).any(|known| distribution(&known.value) == name);
+        if !bounded {
+            let detail = format!("the commit is older than {name} {version}, which came out on {day}");
+            found.push(Found::new(format!("{name}<{version}"), Origin::default(detail)));
+        }
+    }
+    found
+}
+
+/// The newest version that a requirement allows, where it says one: `==1.1.2`, `<2`, `~=1.1`.
+fn newest(requirement: &Requirement) -> Option<Version> {
+    let specifiers = requirement.versions.as_ref().filter(|_| requirement.applies)?;
+    let upper = |operator: &Operator| {
+        matches!(
+            operator,
+            Operator::Equal
+                | Operator::EqualStar
+                | Operator::TildeEqual
+                | Operator::LessThan
+                | Operator::LessThanEqual
+                | Operator::ExactEqual
+        )
+    };
+    specifiers.iter().filter(|one| upper(one.operator())).map(|one| one.version().clone()).min()
+}
+
+fn distribution(constraint: &str) -> String {
+    let end = constraint.find(|c: char| "<>=!~".contains(c)).unwrap_or(constraint.len());
+    normalise(constraint[..end].trim())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::tests::FACTS;
+    use super::*;
+
+    #[test]
+    fn what_came_out_later_is_kept_out() {
+        let days = |text: &str| text.parse::<Date>().unwrap().to_zoned(TimeZone::UTC).unwrap().timestamp().as_second();
+        for (lines, day, wanted, expected) in [
+            (&["flask"][..], Some("2021-01-01"), "flask", "flask<2.0"),
+            (&["flask"], Some("2021-01-01"), "sqlalchemy", "sqlalchemy<1.4"),
+            (&["flask"], Some("2022-06-01"), "sqlalchemy", "sqlalchemy<2.0"),
+            (&["flask"], Some("2026-10-01"), "flask", ""),
+            (&["flask==1.1.2"], Some("2021-01-01"), "flask", ""),
+            (&["flask"], None, "flask", ""),
+        ] {
+            let list = lines.iter().map(|text| Requirement::parse(text, Origin::default("test")).unwrap()).collect();
+            let found = of_age(&Dependencies { list, ..Dependencies::default() }, &[], day.map(days), &FACTS);
+            let said = found.iter().find(|found| distribution(&found.value) == wanted);
+            assert_eq!(said.map_or("", |found| found.value.as_str()), expected, "{lines:?} {day:?}");
+        }
+    }
+
+    #[test]
+    fn old_pins_keep_their_companions_old() {
+        for (lines, expected) in [
+            (&["Flask==1.1.2"][..], "click<8 itsdangerous<2 jinja2<3 markupsafe<2.1 werkzeug<2"),
+            (&["Flask==2.2.2"], "werkzeug<3"),
+            (&["Flask==2.2.2", "Werkzeug==2.2.2"], ""),
+            (&["Flask==2.2.2", "Werkzeug"], "werkzeug<3"),
+            (&["Flask<2.3"], ""),
+            (&["Flask==3.1.0"], ""),
+            (&["Flask>=1.0"], ""),
+            (&["Flask==1.1.2 ; sys_platform == 'win32'"], ""),
+            (&["environs==7.3.1"], "marshmallow<4"),
+        ] {
+            let list = lines.iter().map(|text| Requirement::parse(text, Origin::default("test")).unwrap()).collect();
+            let found = companions(&Dependencies { list, ..Dependencies::default() }, &FACTS);
+            let said: Vec<&str> = found.iter().map(|found| found.value.as_str()).collect();
+            assert_eq!(said.join(" "), expected, "{lines:?}");
+        }
+    }
+}

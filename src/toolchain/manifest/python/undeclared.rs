@@ -1,0 +1,74 @@
+//! What a repository without any manifest imports: nobody can install what nobody declares.
+
+use std::collections::BTreeMap;
+
+use super::layout::Sources;
+use super::source;
+use crate::model::failure::{Failure, FailureCode};
+use crate::model::source_tree::parent;
+
+/// Fails where modules import what is neither Python's own nor the repository's.
+///
+/// # Errors
+/// `source_unusable` that names the distributions, with the first place of each.
+pub(super) fn check(sources: &Sources<'_>, facts: &toml::Table) -> Result<(), Failure> {
+    let imports = facts.get("imports").and_then(toml::Value::as_table);
+    let own: Vec<&str> = imports
+        .and_then(|imports| imports.get("own")?.as_str())
+        .map(|names| names.split_whitespace().collect())
+        .unwrap_or_default();
+    let called = imports.and_then(|imports| imports.get("distributions")?.as_table());
+    let mut found: BTreeMap<String, (&str, u32)> = BTreeMap::new();
+    for file in &sources.files {
+        let Some((text, module)) = sources.tree.text(file).and_then(|text| Some((text, source::parse(text)?))) else {
+            continue;
+        };
+        for dotted in module.imported.iter().filter(|dotted| !dotted.starts_with('.')) {
+            let first = dotted.split('.').next().unwrap_or_default();
+            if own.contains(&first) || here(sources, file, first) {
+                continue;
+            }
+            let distribution = called.and_then(|called| called.get(first)?.as_str()).unwrap_or(first);
+            found.entry(distribution.to_owned()).or_insert_with(|| (file, line(text, first)));
+        }
+    }
+    if found.is_empty() {
+        return Ok(());
+    }
+    let list: Vec<String> = found.keys().take(20).map(|name| format!("`{name}`")).collect();
+    let message = match &list[..] {
+        [one] => format!("The distribution {one} is imported and declared nowhere."),
+        all => format!("The distributions {} are imported and declared nowhere.", all.join(", ")),
+    };
+    let failure = Failure::new(FailureCode::SourceUnusable, message)
+        .hint("Write them into `requirements.txt`, one a line, best with their versions (`pip freeze`).")
+        .candidates(found.keys().cloned());
+    Err(found.values().take(8).fold(failure, |failure, (file, line)| failure.at(*file, Some(*line))))
+}
+
+/// Whether a module or package of that name lies beside the file or in a directory above it.
+fn here(sources: &Sources<'_>, file: &str, name: &str) -> bool {
+    let there = |base: &str| {
+        let path = super::text::inside(base, name);
+        sources.tree.has_directory(&path) || sources.tree.has_file(&format!("{path}.py"))
+    };
+    let mut at = parent(file);
+    loop {
+        if there(at) || there(&super::text::inside(at, "src")) {
+            return true;
+        }
+        if at.is_empty() {
+            return false;
+        }
+        at = parent(at);
+    }
+}
+
+/// The line of the import, as far as a look at the text tells.
+fn line(text: &str, name: &str) -> u32 {
+    let imports = |line: &str| {
+        let mut words = line.split(|c: char| !(c.is_alphanumeric() || c == '_')).filter(|word| !word.is_empty());
+        matches!(words.next(), Some("import" | "from")) && words.any(|word| word == name)
+    };
+    (1..).zip(text.lines()).find(|(_, line)| imports(line)).map_or(1, |(number, _)| number)
+}
