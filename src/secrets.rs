@@ -61,26 +61,49 @@ pub async fn ssh_key(config: &Config, name: &str, host: &str, product_line: &str
     Ok(SshKey { key, known_hosts: entry.known_hosts.clone() })
 }
 
+/// The secret that others show to prove who they are, where the operator allows it for this product line. It is shown to
+/// no host, so no host is asked for.
+///
+/// # Errors
+/// As [`account`].
+pub async fn proof(config: &Config, name: &str, product_line: &str) -> Result<String, Failure> {
+    let entry = known(config, name)?;
+    of_product_line(entry, name, product_line)?;
+    match &entry.password {
+        Some(source) => value(name, source).await,
+        None => Err(invalid(name, "have no `password`").hint(format!("set `credentials.{name}.password`"))),
+    }
+}
+
+fn known<'a>(config: &'a Config, name: &str) -> Result<&'a CredentialsConfig, Failure> {
+    config.credentials.get(name).ok_or_else(|| {
+        invalid(name, "do not exist")
+            .hint(format!("add `[credentials.{name}]` to the configuration"))
+            .candidates(config.credentials.keys().cloned())
+    })
+}
+
 fn permitted<'a>(
     config: &'a Config,
     name: &str,
     host: &str,
     product_line: &str,
 ) -> Result<&'a CredentialsConfig, Failure> {
-    let entry = config.credentials.get(name).ok_or_else(|| {
-        invalid(name, "do not exist")
-            .hint(format!("add `[credentials.{name}]` to the configuration"))
-            .candidates(config.credentials.keys().cloned())
-    })?;
+    let entry = known(config, name)?;
     if !entry.hosts.iter().any(|allowed| allowed == host) {
         return Err(invalid(name, &format!("may not be used for the host `{host}`"))
             .hint(format!("add it to `credentials.{name}.hosts`")));
     }
-    if !entry.product_lines.iter().any(|allowed| allowed == "*" || allowed == product_line) {
-        return Err(invalid(name, &format!("may not be used by the product line `{product_line}`"))
-            .hint(format!("add it to `credentials.{name}.product_lines`")));
-    }
+    of_product_line(entry, name, product_line)?;
     Ok(entry)
+}
+
+fn of_product_line(entry: &CredentialsConfig, name: &str, product_line: &str) -> Result<(), Failure> {
+    if entry.product_lines.iter().any(|allowed| allowed == "*" || allowed == product_line) {
+        return Ok(());
+    }
+    Err(invalid(name, &format!("may not be used by the product line `{product_line}`"))
+        .hint(format!("add it to `credentials.{name}.product_lines`")))
 }
 
 async fn value(name: &str, source: &SecretSource) -> Result<String, Failure> {

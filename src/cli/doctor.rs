@@ -75,6 +75,12 @@ pub(super) async fn doctor(cli: &Cli, format: &Format) -> Result<ExitCode, Failu
     });
     let cache = config.cache.directory.clone().unwrap_or_else(environment::cache_directory);
     findings.push(disk(&cache, config.limits.free_disk));
+    for (what, found) in crate::server::inspect(&config).await {
+        let hint = found.as_ref().err().map(|failure| failure.hint.clone());
+        let there = found.is_ok();
+        let detail = found.unwrap_or_else(|failure| failure.message);
+        findings.push(Finding { what, there, needed: true, detail, hint });
+    }
     print(&findings, format.format)?;
     let missing = findings.iter().any(|finding| finding.needed && !finding.there);
     Ok(if missing { ExitCode::FAILURE } else { ExitCode::SUCCESS })

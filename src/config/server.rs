@@ -24,7 +24,7 @@ pub struct ServerConfig {
     #[serde(with = "duration")]
     #[schemars(with = "String")]
     pub session: Duration,
-    /// How many requests one address or token may make in a second, over a while; bursts may be ten times as large.
+    /// How many requests one address may make in a second, over a while; bursts may be ten times as large. A proxy on this machine is believed whom it speaks for (`X-Forwarded-For`).
     pub requests_per_second: u32,
     /// How many connections may be open at a time.
     pub connections: usize,

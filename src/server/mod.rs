@@ -14,9 +14,11 @@ mod ask;
 mod execute;
 mod gitlab;
 mod http;
+mod inspect;
 mod logs;
 mod pages;
 mod store;
+mod tag_policy;
 mod tidy;
 
 use std::net::SocketAddr;
@@ -41,6 +43,7 @@ use logs::Logs;
 use store::Store;
 
 pub use apply::{Applied, Changed, apply, ask};
+pub use inspect::inspect;
 
 /// What everything in the server has at hand.
 struct Shared {
@@ -56,7 +59,6 @@ struct Shared {
     news: watch::Sender<u64>,
     gitlab: GitLab,
     limiter: Limiter,
-    templates: pages::Templates,
     metrics: Arc<Metrics>,
     health: Health,
     /// Its own name as a builder.
@@ -128,6 +130,7 @@ async fn start(
         return Err(Failure::new(FailureCode::ConfigurationInvalid, why)
             .hint("set `sources.allow` to the prefixes of your Git server's URLs"));
     }
+    pages::check()?;
     Ok(Shared {
         store: Store::open(&config, &directory).await?,
         logs: Logs::open(directory.join("logs"), config.limits.log)?,
@@ -136,7 +139,6 @@ async fn start(
         news: watch::Sender::new(0),
         gitlab: GitLab::new(&config)?,
         limiter: Limiter::new(config.server.requests_per_second),
-        templates: pages::Templates::new()?,
         metrics: Arc::new(Metrics::new()),
         health: Health::default(),
         name: config.worker.name.clone().unwrap_or_else(pipeline::worker),

@@ -13,6 +13,7 @@ install_packages() {
     command -v "${pair%%:*}" >/dev/null || missing="$missing ${pair##*:}"
   done
   [ -x /usr/lib/rabbitmq/bin/rabbitmq-server ] || missing="$missing rabbitmq-server"
+  [ -n "$(postgresql_bin)" ] || missing="$missing postgresql"
   [ -d /usr/lib/python3/dist-packages/pika ] || missing="$missing python3-pika"
   [ -x /usr/lib/git-core/git-http-backend ] || missing="$missing git"
   [ -n "$missing" ] || return 0

@@ -1,8 +1,10 @@
 //! Builds by workers: requests go to the broker, events and reports come back.
 
-use std::sync::Arc;
+use std::collections::HashSet;
+use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
+use tokio::sync::Notify;
 use tokio::task::JoinSet;
 
 use super::super::store::builds::Build;
@@ -22,13 +24,44 @@ const LOOK: Duration = Duration::from_secs(5);
 /// The pause after the broker or the database did not answer.
 const PAUSE: Duration = Duration::from_secs(1);
 
+/// How long a report waits for the last lines of its log, which come by another queue.
+const LAST_LINES: Duration = Duration::from_secs(2);
+
+/// Builds whose last event was heard.
+#[derive(Default)]
+struct Heard {
+    ended: Mutex<HashSet<String>>,
+    news: Notify,
+}
+
+impl Heard {
+    fn note(&self, id: &str) {
+        self.ended.lock().unwrap_or_else(PoisonError::into_inner).insert(id.to_owned());
+        self.news.notify_waiters();
+    }
+
+    async fn last_event(&self, id: &str) {
+        loop {
+            let news = self.news.notified();
+            tokio::pin!(news);
+            // From here on none is missed.
+            news.as_mut().enable();
+            if self.ended.lock().unwrap_or_else(PoisonError::into_inner).remove(id) {
+                return;
+            }
+            news.await;
+        }
+    }
+}
+
 /// Begins to send and to listen.
 pub(super) fn start(shared: &Arc<Shared>) -> Result<JoinSet<()>, Failure> {
     let broker = Broker::new(Arc::new(shared.config.clone()))?;
     let mut tasks = JoinSet::new();
     tasks.spawn(send(Arc::clone(shared), broker.clone()));
+    let heard = Arc::new(Heard::default());
     for what in ["reports", "events"] {
-        tasks.spawn(listen(Arc::clone(shared), broker.clone(), what));
+        tasks.spawn(listen(Arc::clone(shared), broker.clone(), what, Arc::clone(&heard)));
     }
     Ok(tasks)
 }
@@ -88,7 +121,7 @@ fn cancel(build: &Build, names: &Names) -> Outgoing {
 }
 
 /// Hears what workers say, for ever. Reports wait for a server that is away; events are for who looks on.
-async fn listen(shared: Arc<Shared>, broker: Broker, what: &'static str) {
+async fn listen(shared: Arc<Shared>, broker: Broker, what: &'static str, heard: Arc<Heard>) {
     let names = broker.names();
     let exchange = if what == "reports" { names.reports() } else { names.events() };
     let bindings = [(exchange, "#".to_owned())];
@@ -101,7 +134,7 @@ async fn listen(shared: Arc<Shared>, broker: Broker, what: &'static str) {
         match opened {
             Ok(mut follower) => {
                 while let Some(incoming) = follower.next().await {
-                    hear(&shared, incoming).await;
+                    hear(&shared, &heard, incoming).await;
                 }
             }
             Err(error) => tracing::warn!(%error, "the {what} of workers are not heard"),
@@ -111,13 +144,13 @@ async fn listen(shared: Arc<Shared>, broker: Broker, what: &'static str) {
 }
 
 /// Writes what a message says before it is acknowledged.
-async fn hear(shared: &Arc<Shared>, incoming: Incoming) {
-    let heard = match incoming.kind.as_deref() {
-        Some("event") => event(shared, &incoming.body).await,
-        Some("report") => report(shared, &incoming.body).await,
+async fn hear(shared: &Arc<Shared>, heard: &Heard, incoming: Incoming) {
+    let written = match incoming.kind.as_deref() {
+        Some("event") => event(shared, heard, &incoming.body).await,
+        Some("report") => report(shared, heard, &incoming.body).await,
         _ => Ok(()),
     };
-    let settled = match heard {
+    let settled = match written {
         Ok(()) => incoming.receipt.ack().await,
         Err(failure) => {
             tracing::error!(error = %failure, "what a worker says cannot be written; it comes again");
@@ -130,7 +163,7 @@ async fn hear(shared: &Arc<Shared>, incoming: Incoming) {
     }
 }
 
-async fn event(shared: &Arc<Shared>, body: &[u8]) -> Result<(), Failure> {
+async fn event(shared: &Arc<Shared>, heard: &Heard, body: &[u8]) -> Result<(), Failure> {
     let Ok(message) = serde_json::from_slice::<EventMessage>(body) else { return Ok(()) };
     let Ok(id) = message.id.parse() else { return Ok(()) };
     // Builds that others asked for are none of ours.
@@ -154,17 +187,22 @@ async fn event(shared: &Arc<Shared>, body: &[u8]) -> Result<(), Failure> {
                 live.line_at(&message.at, step.name(), line);
             }
         }
+        Event::Finished { retry_in_ms: None, .. } => heard.note(&message.id),
         Event::Finished { .. } => {}
     }
     Ok(())
 }
 
-async fn report(shared: &Arc<Shared>, body: &[u8]) -> Result<(), Failure> {
+async fn report(shared: &Arc<Shared>, heard: &Heard, body: &[u8]) -> Result<(), Failure> {
     let Ok(report) = serde_json::from_slice::<BuildReport>(body) else { return Ok(()) };
     let Some(build) = shared.store.build(&report.id).await? else { return Ok(()) };
     // A second request under the same id was refused, and the first goes on.
     if report.failure.as_ref().is_some_and(|failure| failure.code == crate::model::failure::FailureCode::IdReused) {
         return Ok(());
+    }
+    // Where its events are heard, the last lines are on their way.
+    if build.id.parse().is_ok_and(|id| shared.logs.is_live(&id)) {
+        let _ = tokio::time::timeout(LAST_LINES, heard.last_event(&build.id)).await;
     }
     ask::finish(shared, &build, &report).await.map(drop)
 }

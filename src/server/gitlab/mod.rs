@@ -16,7 +16,7 @@ use super::Shared;
 use super::store::outbox::{Kind, Untold};
 use super::store::{milliseconds, now};
 use crate::config::Config;
-use crate::model::failure::Failure;
+use crate::model::failure::{Failure, FailureCode};
 use client::{Client, Refusal};
 
 /// How often the outbox is looked at.
@@ -39,6 +39,24 @@ impl GitLab {
     /// By configuration; nothing is asked yet.
     pub(super) fn new(config: &Config) -> Result<Self, Failure> {
         Ok(Self { client: Client::new(config)?, secrets: secrets::Secrets::default() })
+    }
+}
+
+impl GitLab {
+    /// What GitLab says of itself to the token of its credentials.
+    ///
+    /// # Errors
+    /// `configuration_invalid` with what it says instead.
+    pub(super) async fn version(&self, config: &Config) -> Result<String, Failure> {
+        let Some(client) = &self.client else { return Ok(String::new()) };
+        match client.call(config, reqwest::Method::GET, "/version", None).await {
+            Ok(value) => Ok(value["version"].as_str().unwrap_or("which does not say its version").to_owned()),
+            Err(Refusal::Final(why) | Refusal::Later(why)) => {
+                Err(Failure::new(FailureCode::ConfigurationInvalid, format!("GitLab's API refuses: {why}")).hint(
+                    "check `server.gitlab.url`, and that its credentials hold an access token with the scope `api`",
+                ))
+            }
+        }
     }
 }
 

@@ -10,15 +10,12 @@ use serde_json::Value;
 use super::super::application::{Application, Wanted};
 use super::super::store::applications::Stored;
 use super::super::store::builds::{Build, Filter, Place};
-use super::super::store::commit;
+use super::super::store::{commit, milliseconds, now};
 use super::super::{Shared, ask};
 use super::client::{Client, Refusal};
 use super::decide::skips;
 use super::payload::Commit;
 use crate::model::failure::Failure;
-
-/// A webhook that is merely slow is not lost.
-const PATIENCE_MS: i64 = 60_000;
 
 /// Asks now and then, for ever.
 pub(in crate::server) async fn run(shared: Arc<Shared>) {
@@ -81,9 +78,9 @@ async fn lost(
     let wanted_here =
         if cause == "tag" { application.rules.tag(&name) } else { application.rules.branch(&name) && !skips(&message) };
     let time = text(&head["created_at"]).parse::<jiff::Timestamp>().map_or(0, jiff::Timestamp::as_millisecond);
-    let now = super::super::store::now();
-    // What was there before the application is nobody's lost webhook.
-    if !wanted_here || time <= stored.changed_ms || now - time < PATIENCE_MS {
+    // What was there before the application is nobody's lost webhook, and one that is merely slow is not lost.
+    let patience = milliseconds(shared.config.server.gitlab.reconcile);
+    if !wanted_here || time <= stored.changed_ms || now() - time < patience {
         return Ok(None);
     }
     let (Ok(revision), Ok(id)) = (name.parse(), message.id.parse()) else { return Ok(None) };

@@ -19,7 +19,7 @@ const REMEMBERED: Duration = Duration::from_secs(5);
 /// How old or new a signed delivery may be (Standard Webhooks, "Verifying timestamps").
 const TOLERANCE: u64 = 300;
 
-/// Secrets by the name of their credentials.
+/// Secrets by product line and name.
 #[derive(Default)]
 pub(super) struct Secrets {
     known: Mutex<Vec<(String, String, Instant)>>,
@@ -29,21 +29,19 @@ impl Secrets {
     /// The secret of a name.
     ///
     /// # Errors
-    /// `configuration_invalid` where the operator has none of that name for GitLab.
+    /// `configuration_invalid` where the operator has none of that name.
     pub(super) async fn of(&self, config: &Config, name: &str, product_line: &str) -> Result<String, Failure> {
-        let fresh = |entry: &&(String, String, Instant)| entry.0 == name && entry.2.elapsed() < REMEMBERED;
+        // Who may have it depends on the product line, so that is part of what is remembered.
+        let key = format!("{product_line}/{name}");
+        let fresh = |entry: &&(String, String, Instant)| entry.0 == key && entry.2.elapsed() < REMEMBERED;
         if let Some((_, secret, _)) = self.lock().iter().find(fresh) {
             return Ok(secret.clone());
         }
-        let host = config.server.gitlab.url.as_deref().and_then(|url| url::Url::parse(url).ok());
-        let host = host.and_then(|url| Some((url.host_str()?.to_owned(), url.port())));
-        let host =
-            host.map_or_else(String::new, |(host, port)| port.map_or(host.clone(), |port| format!("{host}:{port}")));
-        let account = crate::secrets::account(config, name, &host, product_line).await?;
+        let secret = crate::secrets::proof(config, name, product_line).await?;
         let mut known = self.lock();
-        known.retain(|entry| entry.0 != name);
-        known.push((name.to_owned(), account.password.clone(), Instant::now()));
-        Ok(account.password)
+        known.retain(|entry| entry.0 != key);
+        known.push((key, secret.clone(), Instant::now()));
+        Ok(secret)
     }
 
     fn lock(&self) -> std::sync::MutexGuard<'_, Vec<(String, String, Instant)>> {

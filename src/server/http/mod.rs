@@ -132,9 +132,8 @@ fn routes(shared: &Arc<Shared>) -> Router {
 
 /// What holds for every request.
 async fn guard(State(shared): State<Arc<Shared>>, request: Request, next: Next) -> Response {
-    let peer = request.extensions().get::<Peer>().copied();
-    let mut response = match peer {
-        Some(Peer(address)) if !shared.limiter.takes(address) => Problem::too_many().into_response(),
+    let mut response = match client(&request) {
+        Some(address) if !shared.limiter.takes(address) => Problem::too_many().into_response(),
         _ => next.run(request).await,
     };
     if response.status() == StatusCode::METHOD_NOT_ALLOWED && response.headers().get(header::CONTENT_TYPE).is_none() {
@@ -152,6 +151,14 @@ async fn guard(State(shared): State<Arc<Shared>>, request: Request, next: Next) 
     }
     headers.entry(header::CACHE_CONTROL).or_insert(HeaderValue::from_static("no-store"));
     response
+}
+
+/// Who asks. A proxy on this machine says whom it speaks for; nobody else is believed.
+fn client(request: &Request) -> Option<IpAddr> {
+    let Peer(peer) = request.extensions().get::<Peer>().copied()?;
+    let said = request.headers().get_all("x-forwarded-for").iter().next_back().and_then(|value| value.to_str().ok());
+    let last = said.and_then(|text| text.rsplit(',').next()?.trim().parse().ok());
+    Some(last.filter(|_| peer.is_loopback()).unwrap_or(peer))
 }
 
 async fn live(State(shared): State<Arc<Shared>>) -> (StatusCode, String) {

@@ -17,10 +17,10 @@ pub(in crate::server) struct Problem {
     /// What happened, one or two sentences.
     pub(in crate::server) title: String,
     /// What to do.
-    #[serde(skip_serializing_if = "String::is_empty")]
+    #[serde(default, skip_serializing_if = "String::is_empty")]
     pub(in crate::server) hint: String,
     /// The fields that are wrong.
-    #[serde(skip_serializing_if = "Vec::is_empty")]
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub(in crate::server) places: Vec<Place>,
 }
 

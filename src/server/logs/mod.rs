@@ -66,6 +66,11 @@ impl Logs {
         Arc::clone(live.entry(id.to_string()).or_insert_with(new))
     }
 
+    /// Whether somebody writes or reads it now.
+    pub(super) fn is_live(&self, id: &BuildId) -> bool {
+        self.lock().contains_key(id.as_str())
+    }
+
     /// The build has ended: everybody has what there is, and goes.
     pub(super) async fn end(&self, id: &BuildId) {
         let live = self.lock().remove(id.as_str());

@@ -27,7 +27,7 @@ pub(super) async fn all(State(shared): State<Arc<Shared>>, Viewer(who): Viewer) 
             "last": overview::rows(&shared, &last),
         }));
     }
-    page(&shared, &who, "applications.html", "Applications", json!({ "applications": rows }))
+    page(&who, "applications.html", "Applications", json!({ "applications": rows }))
 }
 
 pub(super) async fn application(
@@ -54,7 +54,7 @@ pub(super) async fn application(
         ],
         "success": if over.is_empty() { String::new() } else { format!("{succeeded} of {}", over.len()) },
     });
-    page(&shared, &who, "application.html", &format!("{product_line}/{name}"), values)
+    page(&who, "application.html", &format!("{product_line}/{name}"), values)
 }
 
 fn application_of(stored: &Stored) -> Option<Application> {

@@ -45,7 +45,7 @@ pub(super) async fn build(
         values["compared"] = compared(&shared, &build, report, previous.as_ref()).await?;
     }
     let title = format!("{}/{}: {}", build.product_line, build.application, words::state(&build.state));
-    page(&shared, &who, "build.html", &title, values)
+    page(&who, "build.html", &title, values)
 }
 
 fn describe(values: &mut Value, report: &BuildReport, web: Option<&str>, commit: &str) {

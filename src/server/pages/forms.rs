@@ -8,7 +8,7 @@ use axum::response::{IntoResponse as _, Response};
 use serde::Deserialize;
 use serde_json::json;
 
-use super::{Refused, Viewer, see};
+use super::{Refused, Viewer, render, see};
 use crate::server::Shared;
 use crate::server::access::{Role, Who, login};
 use crate::server::api::{
@@ -31,12 +31,9 @@ pub(super) struct Said {
     version: String,
 }
 
-pub(super) async fn login_page(
-    State(shared): State<Arc<Shared>>,
-    Query(said): Query<Said>,
-) -> Result<Response, Refused> {
+pub(super) async fn login_page(Query(said): Query<Said>) -> Result<Response, Refused> {
     let values = json!({ "title": "Log in", "who": "", "csrf": "", "next": local(&said.next), "wrong": false });
-    let text = shared.templates.render("login.html", &values)?;
+    let text = render("login.html", &values)?;
     Ok(([(header::CONTENT_TYPE, "text/html; charset=utf-8")], text).into_response())
 }
 
@@ -45,7 +42,7 @@ pub(super) async fn log_in(State(shared): State<Arc<Shared>>, Form(said): Form<S
         Ok(cookie) => Ok(([(header::SET_COOKIE, cookie)], see(&local(&said.next))).into_response()),
         Err(problem) if problem.status == 401 => {
             let values = json!({ "title": "Log in", "who": "", "csrf": "", "next": local(&said.next), "wrong": true });
-            let text = shared.templates.render("login.html", &values)?;
+            let text = render("login.html", &values)?;
             let kind = [(header::CONTENT_TYPE, "text/html; charset=utf-8")];
             Ok((axum::http::StatusCode::UNAUTHORIZED, kind, text).into_response())
         }

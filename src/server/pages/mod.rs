@@ -7,7 +7,7 @@ mod forms;
 mod overview;
 mod words;
 
-use std::sync::Arc;
+use std::sync::{Arc, LazyLock};
 
 use axum::Router;
 use axum::extract::FromRequestParts;
@@ -28,32 +28,31 @@ use crate::model::failure::{Failure, FailureCode};
 #[folder = "$CARGO_MANIFEST_DIR/src/server/pages/templates"]
 struct Files;
 
-/// The templates. Their names end with `.html`, so everything that they show is escaped.
-pub(super) struct Templates(Tera);
+/// The templates that the program brings along. Their names end with `.html`, so everything that they show is escaped.
+static TEMPLATES: LazyLock<Result<Tera, String>> = LazyLock::new(|| {
+    let mut tera = Tera::new();
+    let files: Vec<(String, String)> = Files::iter()
+        .filter_map(|name| Some((name.to_string(), String::from_utf8(Files::get(&name)?.data.into_owned()).ok()?)))
+        .collect();
+    let added = tera.add_raw_templates(files.iter().map(|(name, text)| (name.as_str(), text.as_str())));
+    added.map(|()| tera).map_err(|error| error.to_string())
+});
 
-impl Templates {
-    /// Reads what the program brings along.
-    ///
-    /// # Errors
-    /// `internal` where one is malformed.
-    pub(super) fn new() -> Result<Self, Failure> {
-        let mut tera = Tera::new();
-        let files: Vec<(String, String)> = Files::iter()
-            .filter_map(|name| Some((name.to_string(), String::from_utf8(Files::get(&name)?.data.into_owned()).ok()?)))
-            .collect();
-        let added = tera.add_raw_templates(files.iter().map(|(name, text)| (name.as_str(), text.as_str())));
-        added
-            .map_err(|error| Failure::new(FailureCode::Internal, format!("a page's template is malformed: {error}")))?;
-        Ok(Self(tera))
-    }
+/// Refuses to start with a template that is malformed.
+pub(super) fn check() -> Result<(), Failure> {
+    let malformed =
+        |error: &String| Failure::new(FailureCode::Internal, format!("a page's template is malformed: {error}"));
+    TEMPLATES.as_ref().map(|_| ()).map_err(malformed)
+}
 
-    fn render(&self, name: &str, values: &Value) -> Result<String, Problem> {
-        let failed = |error: tera::Error| {
-            tracing::error!(%error, name, "a page cannot be made");
-            Problem::new(500, "internal", "the page cannot be made")
-        };
-        self.0.render(name, &Context::from_serialize(values).map_err(failed)?).map_err(failed)
-    }
+fn render(name: &str, values: &Value) -> Result<String, Problem> {
+    let failed = |error: &dyn std::fmt::Display| {
+        tracing::error!(%error, name, "a page cannot be made");
+        Problem::new(500, "internal", "the page cannot be made")
+    };
+    let templates = TEMPLATES.as_ref().map_err(|error| failed(error))?;
+    let context = Context::from_serialize(values).map_err(|error| failed(&error))?;
+    templates.render(name, &context).map_err(|error| failed(&error))
 }
 
 /// Everything that people look at.
@@ -123,10 +122,8 @@ impl From<Failure> for Refused {
 impl IntoResponse for Refused {
     fn into_response(self) -> Response {
         let status = StatusCode::from_u16(self.0.status).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR);
-        // The templates are known to be whole since the start; a problem needs no more than this one.
         let values = json!({ "title": "Problem", "problem": self.0, "who": "", "csrf": "", "may_build": false });
-        let page = Templates::new().ok().and_then(|templates| templates.render("problem.html", &values).ok());
-        let text = page.unwrap_or_else(|| "the page cannot be made".to_owned());
+        let text = render("problem.html", &values).unwrap_or_else(|problem| problem.title);
         (status, [(header::CONTENT_TYPE, "text/html; charset=utf-8")], text).into_response()
     }
 }
@@ -137,13 +134,13 @@ fn see(place: &str) -> Response {
 }
 
 /// A page for somebody.
-fn page(shared: &Shared, who: &Who, name: &str, title: &str, mut values: Value) -> Result<Response, Refused> {
+fn page(who: &Who, name: &str, title: &str, mut values: Value) -> Result<Response, Refused> {
     values["title"] = json!(title);
     values["who"] = json!(who.name);
     values["csrf"] = json!(who.csrf);
     values["may_build"] = json!(who.role >= Role::Builder);
     values["may_change"] = json!(who.role >= Role::Admin);
-    let text = shared.templates.render(name, &values)?;
+    let text = render(name, &values)?;
     Ok(([(header::CONTENT_TYPE, "text/html; charset=utf-8")], text).into_response())
 }
 
@@ -155,7 +152,7 @@ mod tests {
     fn templates_are_whole_and_escape() {
         let problem = json!({ "status": 404, "code": "x", "title": "<script>alert(1)</script>", "hint": "a\"b'c" });
         let values = json!({ "title": "t", "problem": problem, "who": "", "csrf": "", "may_build": false });
-        let text = Templates::new().unwrap().render("problem.html", &values).unwrap();
+        let text = render("problem.html", &values).unwrap();
         assert!(text.contains("&lt;script&gt;") && !text.contains("<script>alert"), "{text}");
         assert!(!text.contains("a\"b'c"), "{text}");
     }

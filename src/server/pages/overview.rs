@@ -57,7 +57,7 @@ pub(super) async fn overview(
         "search": asked.search, "state": asked.state, "product_line": asked.product_line,
         "states": ["queued", "running", "succeeded", "failed", "timed_out", "cancelled", "rejected"],
     });
-    page(&shared, &who, "overview.html", "Builds", values)
+    page(&who, "overview.html", "Builds", values)
 }
 
 /// Builds as rows of a table.

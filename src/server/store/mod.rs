@@ -89,6 +89,15 @@ impl Store {
         Ok(Self { read: pool.clone(), write: pool, begin: "BEGIN" })
     }
 
+    /// Asks a database server whether it answers; nothing in it is changed.
+    pub(super) async fn reach(config: &Config, url: &str) -> Result<(), Failure> {
+        install_default_drivers();
+        let store = Self::server(&with_password(config, url).await?).await?;
+        let alive = store.alive().await;
+        store.close().await;
+        alive
+    }
+
     /// Begins a change.
     pub(super) async fn change(&self) -> Result<Change, Failure> {
         self.write.begin_with(self.begin).await.map_err(|error| failed(&error))

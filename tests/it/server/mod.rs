@@ -1,7 +1,11 @@
 //! The server, end to end: real repositories, a real registry, the program as people start it.
 
 mod access;
+mod contract;
+mod door;
+mod figures;
 mod flows;
 mod gitlab;
+mod grown;
 mod site;
 mod survival;

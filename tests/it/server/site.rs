@@ -89,6 +89,7 @@ impl Site {
         std::fs::write(catalog.join("toolchain.toml"), SCRIPT).unwrap();
         let gitlab = GitLab::start().await;
         let place = state.path().display();
+        let hook = |name: &str| format!("[credentials.{name}]\npassword = {{ file = \"{place}/{name}\" }}\n");
         for (name, text) in [("hook", SECRET), ("hook-next", "hook-of-tomorrow"), ("api", TOKEN)] {
             std::fs::write(state.path().join(name), text).unwrap();
         }
@@ -103,8 +104,8 @@ impl Site {
              [amqp]\nretry_delays = [\"1s\", \"1s\"]\n\
              [worker]\nname = \"tester\"\ngrace = \"20s\"\n",
             git = service("SLIPWAY_TEST_GIT"),
-            hook = secret("hook"),
-            next = secret("hook-next"),
+            hook = hook("hook"),
+            next = hook("hook-next"),
             api = secret("api"),
         );
         let mut slipway = Slipway::new()

@@ -248,7 +248,17 @@ impl Drop for Fleet {
 
 async fn remove(prefix: &str) {
     let channel = connect().await.create_channel().await.unwrap();
-    for queue in ["builds.interactive", "builds.bulk", "reports", "retry.1s", "control", "dying", "dead"] {
+    for queue in [
+        "builds.interactive",
+        "builds.bulk",
+        "reports",
+        "retry.1s",
+        "control",
+        "dying",
+        "dead",
+        "server.reports",
+        "server.events",
+    ] {
         let _ = channel.queue_delete(format!("{prefix}.{queue}").into(), QueueDeleteOptions::default()).await;
     }
     for exchange in ["requests", "events", "reports", "retry.1s"] {

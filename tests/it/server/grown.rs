@@ -1,0 +1,153 @@
+//! The grown-up shape: history in PostgreSQL, builds by workers behind RabbitMQ; and what happens when one is away.
+
+use std::time::Duration;
+
+use serde_json::json;
+use sqlx::{AssertSqlSafe, Connection as _, Executor as _, PgConnection};
+
+use super::door::Door;
+use super::site::{Answer, Server, Site, push};
+use crate::services::service;
+use crate::support::fleet::{Fleet, Repository};
+
+/// A database of a test's own; it goes with the test.
+pub(super) struct Database {
+    name: String,
+}
+
+async fn connect() -> PgConnection {
+    let (user, password) = (service("SLIPWAY_TEST_USER"), service("SLIPWAY_TEST_PASSWORD"));
+    let url = format!("postgres://{user}:{password}@{}/postgres", service("SLIPWAY_TEST_POSTGRESQL"));
+    PgConnection::connect(&url).await.unwrap()
+}
+
+impl Database {
+    pub(super) async fn new() -> Self {
+        let name = format!("test_{}", uuid::Uuid::now_v7().simple());
+        connect().await.execute(AssertSqlSafe(format!("CREATE DATABASE {name}"))).await.unwrap();
+        Self { name }
+    }
+}
+
+impl Drop for Database {
+    fn drop(&mut self) {
+        let sql = format!("DROP DATABASE IF EXISTS {} WITH (FORCE)", self.name);
+        let removed = std::thread::spawn(move || {
+            let runtime = tokio::runtime::Runtime::new().unwrap();
+            runtime.block_on(async { drop(connect().await.execute(AssertSqlSafe(sql)).await) });
+        });
+        let _ = removed.join();
+    }
+}
+
+/// A server that has its history in PostgreSQL and its builds made by the fleet's workers, with a door before each.
+async fn site(fleet: &Fleet, database: &Database) -> (Site, Door, Door) {
+    let broker = url::Url::parse(service("SLIPWAY_TEST_AMQP")).unwrap();
+    let to_broker = Door::to(format!("{}:{}", broker.host_str().unwrap(), broker.port().unwrap())).await;
+    let to_database = Door::to(service("SLIPWAY_TEST_POSTGRESQL").to_owned()).await;
+    let password = fleet.state().join("broker").display().to_string();
+    let account = |host: &Door| {
+        format!(
+            "{{ username = {:?}, password = {{ file = {password:?} }}, hosts = [\"{}\"] }}",
+            service("SLIPWAY_TEST_USER"),
+            host.address
+        )
+    };
+    let site = Site::new(&[
+        ("AMQP__URL", &format!("amqp://{}/%2f", to_broker.address)),
+        ("AMQP__CREDENTIALS", "broker"),
+        ("AMQP__PREFIX", &fleet.prefix),
+        ("CREDENTIALS__BROKER", &account(&to_broker)),
+        ("DATABASE__URL", &format!("postgres://{}/{}", to_database.address, database.name)),
+        ("DATABASE__CREDENTIALS", "postgresql"),
+        ("CREDENTIALS__POSTGRESQL", &account(&to_database)),
+    ])
+    .await;
+    (site, to_broker, to_database)
+}
+
+fn id_of(answer: &Answer) -> String {
+    assert_eq!(answer.status, 202, "{answer:?}");
+    answer.json()["builds"][0].as_str().unwrap().to_owned()
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn workers_build_what_the_server_is_asked() {
+    let (fleet, database) = (Fleet::new(&[]).await, Database::new().await);
+    let (site, _broker, _database) = site(&fleet, &database).await;
+    let server = site.start().await;
+    let _worker = fleet.worker().await;
+    let good = Repository::script("echo building 42\n");
+    let bad = Repository::script("exit 3\n");
+    let endless = Repository::script("while :; do echo tick; sleep 0.2; done\n");
+    for repository in [&good, &bad, &endless] {
+        site.application(&server, repository, json!({})).await;
+    }
+    let id = id_of(&server.hook(&push(&good, "main", "good"), "one").await);
+    let build = site.until(&server, &id, "succeeded").await;
+    assert_eq!((&build["worker"], &build["title"]), (&json!("tester"), &json!("good")), "{build:#}");
+    site.gitlab.until(&good.commit, "success").await;
+    let log = site.ask(&server, "GET", &format!("/api/v1/builds/{id}/log"), None).await;
+    assert!(log.text.contains(" compile building 42\n"), "{}", log.text);
+    let id = id_of(&server.hook(&push(&bad, "main", "bad"), "two").await);
+    site.until(&server, &id, "failed").await;
+    site.gitlab.until(&bad.commit, "failed").await;
+    let id = id_of(&server.hook(&push(&endless, "main", "endless"), "three").await);
+    site.gitlab.until(&endless.commit, "running").await;
+    let cancelled =
+        site.ask(&server, "POST", &format!("/api/v1/builds/{id}/cancel"), Some(&json!({ "reason": "enough" }))).await;
+    assert_eq!(cancelled.status, 200, "{cancelled:?}");
+    site.until(&server, &id, "cancelled").await;
+    assert!(site.gitlab.until(&endless.commit, "canceled").await["description"].as_str().unwrap().contains("enough"));
+    let search = site.ask(&server, "GET", "/api/v1/builds?search=GOOD&limit=1", None).await.json();
+    assert_eq!(search["builds"].as_array().unwrap().len(), 1, "{search:#}");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_is_asked_while_the_broker_or_the_server_is_away_is_built() {
+    let (fleet, database) = (Fleet::new(&[]).await, Database::new().await);
+    let (site, to_broker, to_database) = site(&fleet, &database).await;
+    let mut server = site.start().await;
+    let _worker = fleet.worker().await;
+    let repositories = [Repository::script("true\n"), Repository::script("sleep 2\n"), Repository::script("true\n")];
+    for repository in &repositories {
+        site.application(&server, repository, json!({})).await;
+    }
+    // The broker is away: the hook is answered all the same.
+    to_broker.shut();
+    let first = id_of(&server.hook(&push(&repositories[0], "main", "first"), "one").await);
+    server.says("requests wait for the broker").await;
+    to_broker.open();
+    site.until(&server, &first, "succeeded").await;
+    // The server dies while a worker builds, and the report waits for the next one.
+    let second = id_of(&server.hook(&push(&repositories[1], "main", "second"), "two").await);
+    site.gitlab.until(&repositories[1].commit, "running").await;
+    server.signal("KILL");
+    server.end().await;
+    fleet.until_waiting("server.reports", 1).await;
+    let server = site.start().await;
+    site.until(&server, &second, "succeeded").await;
+    site.gitlab.until(&repositories[1].commit, "success").await;
+    // The database is away: nothing is promised, and GitLab's retry is built.
+    to_database.shut();
+    let refused = server.hook(&push(&repositories[2], "main", "third"), "three").await;
+    assert_eq!(refused.status, 503, "{refused:?}");
+    assert_eq!(server.ask("GET", "/readyz", None, None).await.status, 503);
+    assert_eq!(server.ask("GET", "/livez", None, None).await.status, 200);
+    to_database.open();
+    let third = until_taken(&server, &push(&repositories[2], "main", "third")).await;
+    site.until(&server, &third, "succeeded").await;
+    site.gitlab.until(&repositories[2].commit, "success").await;
+}
+
+/// Sends a delivery as often as GitLab would, until it is taken.
+async fn until_taken(server: &Server, payload: &serde_json::Value) -> String {
+    for _ in 0..100 {
+        let answer = server.hook(payload, "three").await;
+        if answer.status != 503 {
+            return id_of(&answer);
+        }
+        tokio::time::sleep(Duration::from_millis(200)).await;
+    }
+    panic!("the database is never there again:\n{}", server.log());
+}
