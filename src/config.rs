@@ -2,6 +2,7 @@
 
 mod mirrors;
 mod operations;
+mod registry;
 
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
@@ -15,6 +16,7 @@ use crate::model::failure::{Failure, FailureCode, Step};
 use crate::model::settings::ToolchainSettings;
 pub use mirrors::{Deploy, Mirror, Mirrors, Private};
 pub use operations::{Logs, Probes};
+pub use registry::{ProjectsConfig, Registry, RegistryKind};
 
 mod amqp;
 mod server;
@@ -56,16 +58,6 @@ pub struct Config {
     pub server: ServerConfig,
     /// Where `slipway server` keeps its history.
     pub database: Database,
-}
-
-/// `[registry]`
-#[derive(Debug, Clone, Default, Serialize, Deserialize, JsonSchema)]
-#[serde(deny_unknown_fields, default)]
-pub struct Registry {
-    /// Host and port; without one, images are named without a registry and cannot be pushed.
-    pub host: Option<String>,
-    /// The name of the credentials for it.
-    pub credentials: Option<String>,
 }
 
 /// `[credentials.NAME]`
@@ -462,6 +454,24 @@ pub mod size {
     #[allow(clippy::trivially_copy_pass_by_ref, reason = "serde's signature")]
     pub(super) fn serialize<S: Serializer>(size: &u64, serializer: S) -> Result<S::Ok, S::Error> {
         serializer.serialize_str(&format!("{size}B"))
+    }
+}
+
+/// Sizes that may be left out.
+pub mod some_size {
+    use serde::{Deserialize, Deserializer, Serializer, de::Error};
+
+    pub(super) fn deserialize<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<u64>, D::Error> {
+        let text = Option::<String>::deserialize(deserializer)?;
+        text.map(|text| super::size::parse(&text)).transpose().map_err(D::Error::custom)
+    }
+
+    #[allow(clippy::ref_option, reason = "serde's signature")]
+    pub(super) fn serialize<S: Serializer>(size: &Option<u64>, serializer: S) -> Result<S::Ok, S::Error> {
+        match size {
+            Some(size) => serializer.serialize_str(&format!("{size}B")),
+            None => serializer.serialize_none(),
+        }
     }
 }
 

@@ -1,9 +1,7 @@
 //! What a file's bytes say as text, where they are not UTF-8.
 
 use crate::model::source_tree::Text;
-
-/// Files whose other encodings are told by a mark or do not matter: what is read of them is ASCII.
-const LATIN: &[&str] = &["java", "kt", "properties", "py", "go"];
+use crate::toolchain::manifest::ASCII_ENOUGH;
 
 /// The text of a file.
 ///
@@ -26,7 +24,7 @@ pub(super) fn text(path: &str, bytes: Vec<u8>) -> Text {
         return String::from_utf16(&units).map_or(Text::NotUtf8, Text::Utf8);
     }
     let extension = path.rsplit('/').next().and_then(|name| name.rsplit_once('.')).map(|(_, extension)| extension);
-    let latin = extension.is_some_and(|extension| LATIN.contains(&extension)) || declared_latin(&bytes);
+    let latin = extension.is_some_and(|extension| ASCII_ENOUGH.contains(&extension)) || declared_latin(&bytes);
     if latin { Text::Utf8(bytes.into_iter().map(char::from).collect()) } else { Text::NotUtf8 }
 }
 

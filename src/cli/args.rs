@@ -5,7 +5,7 @@ use std::path::PathBuf;
 use clap::{Args, Parser, Subcommand, ValueEnum};
 
 use crate::config::{BackendKind, RunnerKind};
-use crate::model::names::BuildId;
+use crate::model::names::{BuildId, ProductLine};
 use crate::model::settings::Kind;
 
 /// Turns a commit into a container image; application teams write no Dockerfile.
@@ -94,7 +94,10 @@ pub(super) enum Verb {
     #[command(subcommand)]
     Cache(CacheVerb),
     /// Say what is there, what is missing, and what to do about it
-    Doctor(Format),
+    #[command(
+        after_help = "With a product line it also says whether its images can be pushed: the login, the project, the right to push, the\nroom that is left. Nothing is changed.\n\nExamples:\n  slipway doctor\n  slipway doctor --product-line trade"
+    )]
+    Doctor(DoctorFlags),
     /// Print the JSON schema of a format
     Schema {
         /// Which format
@@ -186,6 +189,16 @@ pub(super) struct BuildFlags {
     /// Write the image as an archive: `docker` for `docker load`, `oci` is an OCI image layout
     #[arg(long, value_name = "type=docker|oci,dest=FILE")]
     pub(super) output: Option<String>,
+}
+
+/// Flags of `doctor`.
+#[derive(Debug, Clone, Args)]
+pub(super) struct DoctorFlags {
+    /// Also look whether this product line's images can be pushed
+    #[arg(long, value_name = "NAME")]
+    pub(super) product_line: Option<ProductLine>,
+    #[command(flatten)]
+    pub(super) format: Format,
 }
 
 /// Flags of `worker`.

@@ -7,13 +7,16 @@ use std::process::ExitCode;
 use serde::Serialize;
 use tokio_util::sync::CancellationToken;
 
-use super::args::{Cli, Format, FormatKind};
+use super::args::{Cli, DoctorFlags, FormatKind};
 use super::{base_images, setup};
 use crate::catalog::Catalog;
+use crate::config::Config;
 use crate::environment;
+use crate::harbor::Preflight;
 use crate::image::docker::DockerBackend;
 use crate::machine::{self, Installation};
 use crate::model::failure::Failure;
+use crate::model::names::ProductLine;
 use crate::process::{Program, capture};
 use crate::toolchain::definition::{Argument, Definition};
 
@@ -29,7 +32,7 @@ struct Finding {
 }
 
 /// Looks at everything and prints it; fails where something needed is missing.
-pub(super) async fn doctor(cli: &Cli, format: &Format) -> Result<ExitCode, Failure> {
+pub(super) async fn doctor(cli: &Cli, flags: &DoctorFlags) -> Result<ExitCode, Failure> {
     let config = setup::config(cli)?;
     let catalog = setup::catalog(cli, &config)?;
     let mut findings = vec![engine().await];
@@ -66,13 +69,7 @@ pub(super) async fn doctor(cli: &Cli, format: &Format) -> Result<ExitCode, Failu
         detail: bundle.map(|path| path.display().to_string()).unwrap_or_default(),
         hint: Some("install `ca-certificates`, or set `network.ca_bundle`".into()),
     });
-    findings.push(Finding {
-        what: "registry".into(),
-        there: config.registry.host.is_some(),
-        needed: false,
-        detail: config.registry.host.clone().unwrap_or_default(),
-        hint: Some("only for `--push`: set `registry.host`".into()),
-    });
+    findings.extend(registry(cli, &config, flags.product_line.as_ref()).await?);
     let cache = config.cache.directory.clone().unwrap_or_else(environment::cache_directory);
     findings.push(disk(&cache, config.limits.free_disk));
     for (what, found) in crate::server::inspect(&config).await {
@@ -81,9 +78,49 @@ pub(super) async fn doctor(cli: &Cli, format: &Format) -> Result<ExitCode, Failu
         let detail = found.unwrap_or_else(|failure| failure.message);
         findings.push(Finding { what, there, needed: true, detail, hint });
     }
-    print(&findings, format.format)?;
+    print(&findings, flags.format.format)?;
     let missing = findings.iter().any(|finding| finding.needed && !finding.there);
     Ok(if missing { ExitCode::FAILURE } else { ExitCode::SUCCESS })
+}
+
+/// Whether a registry is named, and for a product line whether its images can be pushed.
+async fn registry(cli: &Cli, config: &Config, product_line: Option<&ProductLine>) -> Result<Vec<Finding>, Failure> {
+    let named = Finding {
+        what: "registry".into(),
+        there: config.registry.host.is_some(),
+        needed: product_line.is_some(),
+        detail: config.registry.host.clone().unwrap_or_default(),
+        hint: Some("only for `--push`: set `registry.host`".into()),
+    };
+    let Some(line) = product_line.filter(|_| named.there) else { return Ok(vec![named]) };
+    let finding = |there: bool, detail: String, hint: Option<String>| Finding {
+        what: format!("images of {line}"),
+        there,
+        needed: true,
+        detail,
+        hint,
+    };
+    let looked = match setup::planning(cli)?.look_at_registry(line).await {
+        Ok(Some(found)) => match found.failures.first() {
+            Some(failure) => finding(false, failure.message.clone(), Some(failure.hint.clone())),
+            None if found.project_missing => {
+                let made = config.registry.projects.is_some();
+                let detail =
+                    format!("there is no project `{line}`{}", if made { "; the first push makes it" } else { "" });
+                finding(made, detail, Some("create it in Harbor, or let Slipway do it: `[registry.projects]`".into()))
+            }
+            None => finding(true, pushable(&found), None),
+        },
+        Ok(None) => finding(true, "the registry is no Harbor, or did not answer: nothing more is known".into(), None),
+        Err(failure) => finding(false, failure.message, Some(failure.hint)),
+    };
+    Ok(vec![named, looked])
+}
+
+fn pushable(found: &Preflight) -> String {
+    let room = found.left.map_or(String::new(), |left| format!(", room for {} MB", left / 1_000_000));
+    let version = found.version.as_ref().map_or(String::new(), |version| format!(", Harbor {version}"));
+    format!("can be pushed{room}{version}")
 }
 
 async fn engine() -> Finding {

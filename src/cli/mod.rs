@@ -86,7 +86,7 @@ async fn dispatch(cli: &Cli, cancel: &CancellationToken) -> Result<ExitCode, Fai
         Verb::Cancel { id, reason } => cancel::cancel(cli, id, reason.as_deref()).await,
         Verb::Dead(verb) => dead::dead(cli, verb).await,
         Verb::Cache(verb) => cache::cache(cli, verb).await,
-        Verb::Doctor(format) => doctor::doctor(cli, format).await,
+        Verb::Doctor(flags) => doctor::doctor(cli, flags).await,
         Verb::Schema { of } => setup::schema(*of),
         Verb::Completions { .. } => Ok(ExitCode::SUCCESS),
     }

@@ -1,7 +1,5 @@
 //! Reading what registries answer: challenges, tokens, bodies and error codes.
 
-use base64::Engine as _;
-use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use reqwest::Response;
 use serde_json::Value;
 
@@ -18,12 +16,6 @@ pub(super) fn answered(said: &str) -> bool {
         || ["manifest", "blob", "digest", "tag", "size", "repository name"].iter().any(|thing| {
             code.starts_with(thing) && (code.ends_with("invalid") || code.ends_with("unknown") || code.contains("not"))
         })
-}
-
-/// The claims of a JSON web token, unverified; `None` for an opaque token.
-pub(super) fn claims(token: &str) -> Option<Value> {
-    let part = token.split('.').nth(1)?.trim_end_matches('=');
-    serde_json::from_slice(&URL_SAFE_NO_PAD.decode(part).ok()?).ok()
 }
 
 /// The body of an answer, or its beginning.

@@ -11,10 +11,11 @@ use reqwest::{Method, RequestBuilder, Response, StatusCode, header};
 use serde_json::Value;
 
 use super::RegistryAccess;
-use super::answers::{answered, body, claims, parameter, starts_with_word, words_of};
+use super::answers::{answered, body, parameter, starts_with_word, words_of};
 use super::credentials::Credentials;
 use super::engine::tidy;
-use super::registry::{TIMEOUT, USER_AGENT, install_tls, speaks_plain_http};
+use crate::harbor::{self, Rights, claims, refusal};
+use crate::http;
 use crate::model::failure::{Failure, FailureCode};
 use crate::model::image_reference::ImageReference;
 
@@ -44,12 +45,16 @@ pub(super) async fn diagnose(
     };
     match probe.run().await {
         Err(diagnosis) => diagnosis,
+        Ok(()) if refusal(said).is_some() => {
+            let code = refusal(said).unwrap_or(FailureCode::RegistryRefused);
+            probe.failure(code, "refused the image").into()
+        }
         // The account is good and was good: a login that expired in the middle, or a Harbor whose database was away.
         Ok(()) if is_unauthorized(said) => probe
             .failure(FailureCode::RegistryUnavailable, "refused in the middle of a push a login that it takes")
             .into(),
         Ok(()) if answered(said) => probe.failure(FailureCode::RegistryRefused, "refused the image").into(),
-        Ok(()) => probe.failure(FailureCode::RegistryUnavailable, "broke off the push").into(),
+        Ok(()) => probe.broken_off().await.into(),
     }
 }
 
@@ -67,6 +72,7 @@ struct Probe<'a> {
     reference: &'a ImageReference,
     credentials: Option<(&'a str, &'a str)>,
     said: &'a str,
+    harbor: harbor::Client,
 }
 
 type Answer<T> = Result<T, Diagnosis>;
@@ -78,27 +84,17 @@ impl<'a> Probe<'a> {
         access: &RegistryAccess,
         said: &'a str,
     ) -> Result<Self, Failure> {
-        install_tls();
-        let invalid = |error: reqwest::Error| {
-            Failure::new(FailureCode::ConfigurationInvalid, format!("The certificates cannot be used: {error}."))
-                .hint("Correct `network.ca_bundle`.")
-        };
-        let mut builder = reqwest::Client::builder()
-            .connect_timeout(TIMEOUT)
-            .timeout(TIMEOUT)
-            .user_agent(USER_AGENT)
-            // A login must not follow anyone elsewhere.
-            .redirect(reqwest::redirect::Policy::none());
-        if let Some(bundle) = &access.ca_bundle {
-            builder = builder.tls_certs_merge(reqwest::Certificate::from_pem_bundle(bundle).map_err(invalid)?);
-        }
-        let scheme = if speaks_plain_http(reference, access) { "http" } else { "https" };
         let credentials = match credentials {
             Some(Credentials::Password { username, password }) => Some((username.as_str(), password.expose())),
             Some(Credentials::IdentityToken(_)) | None => None,
         };
-        let base = format!("{scheme}://{}", reference.registry());
-        Ok(Self { http: builder.build().map_err(invalid)?, base, reference, credentials, said })
+        let base = access.base(reference);
+        let account = credentials.map(|(username, password)| crate::secrets::Account {
+            username: username.to_owned(),
+            password: password.to_owned(),
+        });
+        let harbor = harbor::Client::new(&base, account, access.ca_bundle.as_deref())?;
+        Ok(Self { http: http::client(access.ca_bundle.as_deref())?, base, reference, credentials, said, harbor })
     }
 
     /// Login, then the right to push. `Ok` when both are there.
@@ -163,16 +159,10 @@ impl<'a> Probe<'a> {
             .filter_map(|key| answer[key].as_str())
             .find(|token| !token.is_empty())
             .unwrap_or_default();
-        if let Some(claims) = claims(token).filter(|claims| claims["access"].is_array()) {
-            if claims["sub"].as_str().unwrap_or_default().is_empty() {
-                return Err(self.login_refused().await);
-            }
-            let pushes = |entry: &Value| {
-                entry["actions"].as_array().is_some_and(|actions| actions.iter().any(|action| action == "push"))
-            };
-            if !claims["access"].as_array().is_some_and(|entries| entries.iter().any(pushes)) {
-                return Err(self.forbidden("").await);
-            }
+        match claims(token).as_ref().and_then(Rights::of) {
+            Some(Rights::Stranger) => return Err(self.login_refused().await),
+            Some(rights) if !rights.include("push") => return Err(self.forbidden("").await),
+            _ => {}
         }
         Ok(token.to_owned())
     }
@@ -207,42 +197,57 @@ impl<'a> Probe<'a> {
         }
     }
 
-    /// The account may not push; in Harbor that is also what a missing project looks like.
+    /// The account may not push; in Harbor that is also what a missing project, a full one, one that mirrors another
+    /// registry, and read-only mode look like.
     async fn forbidden(&self, words: &str) -> Diagnosis {
-        if self.harbor_healthy().await == Some(true) {
-            let project = self.reference.repository().split('/').next().unwrap_or_default();
-            let mut request = self.request(Method::HEAD, "/api/v2.0/projects").query(&[("project_name", project)]);
-            if let Some((username, password)) = self.credentials {
-                request = request.basic_auth(username, Some(password));
-            }
-            if request.send().await.is_ok_and(|response| response.status() == StatusCode::NOT_FOUND) {
-                return self.repository_missing().into();
-            }
+        let code = match refusal(words) {
+            Some(code) => code,
+            None => match self.harbor.healthy().await {
+                Some(false) => return self.unhealthy(),
+                Some(true) if self.harbor.has_project(self.project()).await.is_ok_and(|there| !there) => {
+                    FailureCode::RegistryRepositoryMissing
+                }
+                _ => FailureCode::RegistryForbidden,
+            },
+        };
+        if code == FailureCode::RegistryRepositoryMissing {
+            return self.repository_missing().into();
         }
         let words = if words.is_empty() { String::new() } else { format!(": {}", tidy(words)) };
         let happened = format!("does not let the account push to `{}`{words}", self.reference.repository());
-        self.failure(FailureCode::RegistryForbidden, &happened).into()
+        self.failure(code, &happened).into()
     }
 
     /// The login was refused; a Harbor whose database is down says the same.
     async fn login_refused(&self) -> Diagnosis {
-        if self.harbor_healthy().await == Some(false) {
-            return self.failure(FailureCode::RegistryUnavailable, "says that it is not healthy").into();
+        if self.harbor.is_down().await {
+            return self.unhealthy();
         }
         let name = self.credentials.map_or("", |(username, _)| username);
         self.failure(FailureCode::RegistryUnauthorized, &format!("refused the login of `{name}`")).into()
     }
 
+    fn unhealthy(&self) -> Diagnosis {
+        self.failure(FailureCode::RegistryUnavailable, "says that it is not healthy").into()
+    }
+
+    /// The connection ended without an answer. In front of Harbor, that is also how a proxy words a refusal in the
+    /// middle of a large body: of a full project it can be told, where the account may read the quota.
+    async fn broken_off(&self) -> Failure {
+        if self.harbor.quota(self.project()).await.is_ok_and(|quota| quota.and_then(harbor::Quota::left) == Some(0)) {
+            let happened = format!("broke off the push, and the project `{}` is full", self.project());
+            return self.failure(FailureCode::RegistryQuotaExceeded, &happened);
+        }
+        self.failure(FailureCode::RegistryUnavailable, "broke off the push")
+    }
+
+    fn project(&self) -> &str {
+        self.reference.repository().split('/').next().unwrap_or_default()
+    }
+
     fn repository_missing(&self) -> Failure {
         let happened = format!("has no project for `{}`", self.reference.repository());
         self.failure(FailureCode::RegistryRepositoryMissing, &happened)
-    }
-
-    /// Harbor's own opinion of itself; `None` when this is no Harbor.
-    async fn harbor_healthy(&self) -> Option<bool> {
-        let response = self.request(Method::GET, "/api/v2.0/health").send().await.ok()?;
-        let health: Value = serde_json::from_slice(&body(response).await).ok()?;
-        health["status"].as_str().map(|status| status == "healthy")
     }
 
     fn request(&self, method: Method, path: &str) -> RequestBuilder {
@@ -252,10 +257,7 @@ impl<'a> Probe<'a> {
     /// Sends, and tells outages and limits from answers.
     async fn send(&self, request: RequestBuilder) -> Answer<Response> {
         let response = request.send().await.map_err(|error| {
-            let mut why = error.without_url().to_string();
-            if why.is_empty() {
-                why.push_str("no connection");
-            }
+            let why = http::reason(error);
             Diagnosis::from(self.failure(FailureCode::RegistryUnavailable, &format!("did not answer ({why})")))
         })?;
         let status = response.status();

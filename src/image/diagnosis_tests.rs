@@ -119,7 +119,7 @@ async fn what_the_registry_refuses_is_told_from_a_broken_connection() {
     .await;
     let refused = diagnosed(&reference, "unknown: Failed to process request due to 'app:1' configured as immutable.");
     let refused = refused.await.failure;
-    assert_eq!(refused.code, FailureCode::RegistryRefused);
+    assert_eq!(refused.code, FailureCode::RegistryTagImmutable);
     assert!(refused.message.contains("configured as immutable") && !refused.retryable, "{refused}");
     let broken = diagnosed(&reference, "Put \"http://x/v2/\": EOF").await.failure;
     assert_eq!(broken.code, FailureCode::RegistryUnavailable);

@@ -214,3 +214,12 @@ pub struct RegistryAccess {
     /// Certificates (PEM) trusted beside the system's.
     pub ca_bundle: Option<Vec<u8>>,
 }
+
+impl RegistryAccess {
+    /// Where a registry's API is: `https://harbor.example.com`; loopback speaks plain HTTP.
+    #[must_use]
+    pub fn base(&self, reference: &ImageReference) -> String {
+        let scheme = if registry::speaks_plain_http(reference, self) { "http" } else { "https" };
+        format!("{scheme}://{}", reference.registry())
+    }
+}

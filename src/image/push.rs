@@ -104,7 +104,7 @@ impl Push<'_> {
     async fn once(&self, sent: &mut BTreeSet<String>) -> Result<(Digest, Option<Manifest>, Reused), Diagnosis> {
         let (pushed, reused) = match self.send(sent).await {
             Ok(pushed) => pushed,
-            Err(diagnosis) if diagnosis.failure.code == FailureCode::RegistryRefused => {
+            Err(diagnosis) if is_refusal(diagnosis.failure.code) => {
                 // An immutable tag refuses even the image that it has: a push whose answer was
                 // lost would otherwise never succeed.
                 let (digest, manifest) = self.already_there().await.ok_or(diagnosis)?;
@@ -217,6 +217,11 @@ fn pushing_client(docker: &Docker, name: &str) -> Docker {
         }
         request
     })
+}
+
+/// Whether the registry itself said no, which it also says to what it already has under an immutable tag.
+fn is_refusal(code: FailureCode) -> bool {
+    matches!(code, FailureCode::RegistryRefused | FailureCode::RegistryTagImmutable)
 }
 
 /// The digest of a push's last status line: `1.4.2: digest: sha256:… size: 740`.

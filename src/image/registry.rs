@@ -12,11 +12,9 @@ use oci_client::{Client, Reference, RegistryOperation};
 
 use super::RegistryAccess;
 use super::credentials::Credentials;
+use crate::http::{TIMEOUT, USER_AGENT, install_tls};
 use crate::model::failure::{Failure, FailureCode};
 use crate::model::image_reference::{Digest, ImageReference};
-
-/// How long a registry may take to accept a connection, and between two pieces of an answer.
-pub(super) const TIMEOUT: std::time::Duration = std::time::Duration::from_secs(30);
 
 /// A registry and an account. oci-client keeps the first account per registry for ever, so a
 /// client is made for each use and never shared.
@@ -122,14 +120,6 @@ impl Registry {
         let digest = digest.parse().map_err(|_| OciDistributionError::RegistryNoDigestError)?;
         Ok(Shown::Image(digest, serde_json::from_slice(&bytes)?))
     }
-}
-
-/// How Slipway names itself.
-pub(super) const USER_AGENT: &str = concat!("slipway/", env!("CARGO_PKG_VERSION"));
-
-/// The process's TLS is ring's; whoever comes second finds it installed.
-pub(super) fn install_tls() {
-    let _ = rustls::crypto::ring::default_provider().install_default();
 }
 
 /// Whether the registry is spoken to without TLS: as for Docker, loopback is; else only where

@@ -147,6 +147,10 @@ failure_codes! {
     RegistryUnauthorized = "registry_unauthorized", Service, false, "The registry refused the login.", "Correct the credentials that `registry.credentials` names.";
     RegistryForbidden = "registry_forbidden", Service, false, "The account may not push to the repository.", "Give the account the right to push to the product line's project.";
     RegistryRepositoryMissing = "registry_repository_missing", Request, false, "The registry has no project of that name.", "Create the project, or correct `application.product_line`.";
+    RegistryQuotaExceeded = "registry_quota_exceeded", Service, false, "The project's storage quota is used up.", "Raise the project's quota in Harbor, or remove images and run its garbage collection.";
+    RegistryTagImmutable = "registry_tag_immutable", Request, false, "The tag names another image, and a rule of the project fixes it.", "Choose another tag: a tag under an immutable rule is never moved.";
+    RegistryReadOnly = "registry_read_only", Service, true, "The registry takes nothing while it is maintained.", "Try again when the registry's read-only mode has ended.";
+    RegistryProxyProject = "registry_proxy_project", Request, false, "The project mirrors another registry and takes no images.", "Choose a product line whose project is no proxy cache.";
     RegistryRateLimited = "registry_rate_limited", Service, true, "The registry asked for fewer requests.", "Try again later.";
     RegistryRefused = "registry_refused", Service, false, "The registry refused the image.", "Read the registry's own words in the message.";
     DigestMismatch = "digest_mismatch", Service, true, "The registry shows another digest than the one pushed.", "Somebody may have pushed the same tag; try again.";

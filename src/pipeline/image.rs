@@ -61,7 +61,7 @@ pub(super) async fn push(
     services.backend.push(built, &references(plan)?, &access, log, cancel).await
 }
 
-fn references(plan: &Plan) -> Result<Vec<ImageReference>, Failure> {
+pub(super) fn references(plan: &Plan) -> Result<Vec<ImageReference>, Failure> {
     let references = plan.image.iter().flat_map(|image| &image.references);
     references
         .map(|reference| {

@@ -7,6 +7,7 @@ mod disk;
 mod extras;
 mod image;
 mod record;
+mod registry;
 mod secret_files;
 mod services;
 pub mod source;
@@ -83,6 +84,11 @@ async fn build(
     let source = record.reusing(Step::Checkout, fetch, Fetched::cached).await?;
     let plan = record.step(Step::Plan, deadline.step(Step::Plan, |_| plan(services, request, &source))).await?;
     record.planned(&plan);
+    if delivery.push && request.kind == Kind::Service {
+        let look = deadline
+            .step(Step::Push, async |stop| unless_cancelled(&stop, registry::ready(services, request, &plan)).await);
+        record.warn(Box::pin(look).await.map_err(|failure| failure.in_step(Step::Push))?);
+    }
     let into = workspace.source();
     let checkout = deadline.step(Step::Checkout, async |stop| source.materialise(&into, &stop).await);
     let checkout = Box::pin(record.step(Step::Checkout, checkout)).await?;

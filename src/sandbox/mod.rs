@@ -142,7 +142,9 @@ impl Sandbox {
     ) -> Result<Exit, Failure> {
         ownership::hand_over(command, self.identity).await?;
         if command.network == Network::Bridge {
-            self.network.get_or_try_init(|| network::ensure(&self.docker, &self.settings.network, &self.settings.closed)).await?;
+            self.network
+                .get_or_try_init(|| network::ensure(&self.docker, &self.settings.network, &self.settings.closed))
+                .await?;
         }
         let (files, _copies) =
             ownership::readable(command, &self.settings.scratch, self.identity).map_err(|error| {

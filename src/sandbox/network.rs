@@ -86,7 +86,8 @@ async fn destinations(place: &str) -> io::Result<Vec<Vec<String>>> {
     if place.contains('/') {
         return Ok(vec![words(&["-d", place])]);
     }
-    let addresses = tokio::net::lookup_host(place).await?.filter(|address| address.is_ipv4() && !address.ip().is_loopback());
+    let addresses =
+        tokio::net::lookup_host(place).await?.filter(|address| address.is_ipv4() && !address.ip().is_loopback());
     Ok(addresses
         .map(|address| words(&["-d", &address.ip().to_string(), "-p", "tcp", "--dport", &address.port().to_string()]))
         .collect())

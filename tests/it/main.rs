@@ -12,6 +12,7 @@ mod extras;
 mod failures;
 mod faults;
 mod go_answers;
+mod harbor;
 mod host_runner;
 mod image;
 mod init;

@@ -69,8 +69,8 @@ impl AssemblerBackend {
                 }
                 Err(refusal) => refusal.to_string(),
             };
-            // An immutable tag refuses even the image that it has.
-            if self.confirmed(image, reference, credentials, access).await.is_ok() {
+            // An immutable tag refuses even the image that it has. What a gate hides may be another.
+            if self.holds(image, reference, credentials, access).await {
                 let all = image.layers.iter().map(|layer| PublishedLayer {
                     digest: layer.blob.digest.clone(),
                     size: layer.blob.size,
@@ -139,6 +139,18 @@ impl AssemblerBackend {
             reused,
         });
         Ok(layers.collect())
+    }
+
+    /// Whether the tag is seen to name the image.
+    async fn holds(
+        &self,
+        image: &Assembled,
+        reference: &ImageReference,
+        credentials: Option<&Credentials>,
+        access: &RegistryAccess,
+    ) -> bool {
+        let Ok(registry) = Registry::new(reference, credentials, access) else { return false };
+        matches!(registry.show(reference).await, Ok(Shown::Image(digest, _)) if digest == image.manifest.digest)
     }
 
     /// Sees that the tag names the image.

@@ -99,8 +99,9 @@ async fn take(shared: &Arc<Shared>, build: &Build) {
     loop {
         let done = match ended(shared, build).await {
             Ok(Verdict::Final(report)) => written(shared, build, &report).await,
-            Ok(Verdict::Retry(delay)) => {
-                tracing::info!(attempt = build.attempt, delay_ms = delay.as_millis(), "the build is tried again");
+            Ok(Verdict::Retry(delay, failure)) => {
+                let (attempt, delay_ms) = (build.attempt, delay.as_millis());
+                tracing::warn!(attempt, delay_ms, code = failure.code.name(), failure = %failure, "the build is tried again");
                 shared.metrics.retried();
                 shared.store.retry(&build.id, build.attempt + 1, now() + milliseconds(delay)).await
             }

@@ -17,6 +17,9 @@ use crate::model::failure::{Failure, FailureCode};
 const READERS: &[(&str, Reader)] =
     &[("dockerfile", dockerfile::read), ("gomod", gomod::read), ("pom", pom::read), ("python", python::read)];
 
+/// Extensions of sources in which the readers look for ASCII words only, so that an unknown encoding does not matter.
+pub const ASCII_ENOUGH: &[&str] = &["java", "kt", "properties", "py", "go"];
+
 /// The reader of a format, by the name that `toolchain.toml` gives it.
 ///
 /// # Errors

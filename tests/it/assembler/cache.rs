@@ -40,11 +40,11 @@ fn a_build_that_is_killed_leaves_nothing_wrong() {
         .unwrap();
     let archive = format!("type=oci,dest={}", directory.path().join("image.tar").display());
     let path = source.display().to_string();
-    let build =
+    let flags =
         ["build", &path, "--name", "killed", "--toolchain", "dockerfile", "--runner", "host", "--output", &archive];
     let mut killed = 0;
     for attempt in 0..12 {
-        let mut child = slipway(&config, &build).stdout(Stdio::null()).stderr(Stdio::null()).spawn().unwrap();
+        let mut child = slipway(&config, &flags).stdout(Stdio::null()).stderr(Stdio::null()).spawn().unwrap();
         // Not a wait for anything: the moment of death differs from run to run, and from attempt to attempt.
         std::thread::sleep(Duration::from_millis(40 + attempt * 45));
         child.kill().unwrap();
@@ -53,7 +53,7 @@ fn a_build_that_is_killed_leaves_nothing_wrong() {
         assert!(verified.status.success(), "{}", String::from_utf8_lossy(&verified.stdout));
     }
     assert!(killed > 0, "every build was faster than its killer");
-    let built = slipway(&config, &build).output().unwrap();
+    let built = slipway(&config, &flags).output().unwrap();
     assert!(built.status.success(), "{}", String::from_utf8_lossy(&built.stderr));
     let listed = slipway(&config, &["cache", "ls", "--format", "json"]).output().unwrap();
     let listed: Value = serde_json::from_slice(&listed.stdout).unwrap();

@@ -15,13 +15,15 @@ async fn the_bridge_reaches_neither_link_local_addresses_nor_what_is_closed() {
     let url = crate::services::service("SLIPWAY_TEST_BRIDGE_MAVEN");
     let (address, port) = url.split('/').nth(2).unwrap().split_once(':').unwrap();
     let open = TcpListener::bind((address, 0)).unwrap();
-    let (open, _listener) = (open.local_addr().unwrap().port(), open);
+    let (open, listener) = (open.local_addr().unwrap().port(), open);
+    // Whoever enters is let go at once.
+    std::thread::spawn(move || listener.incoming().for_each(drop));
     let closed = vec![format!("{address}:{port}")];
     let settings = Settings { network: network.clone(), closed, ..Settings::new(scratch.path()) };
     let runner = Runner::Container(Box::new(Sandbox::new(docker().await, settings).unwrap()));
     let (mut command, _workspace) = shell(&format!(
-        "ls /sys/class/net; nc -w 10 169.254.169.254 80 < /dev/null; nc -z -w 10 {address} {port} && echo entered; \
-         nc -z -w 10 {address} {open} && echo open; true"
+        "ls /sys/class/net; nc -w 10 169.254.169.254 80 < /dev/null; nc -w 10 {address} {port} < /dev/null && echo entered; \
+         nc -w 10 {address} {open} < /dev/null && echo open; true"
     ));
     command.network = Network::Bridge;
     let ran = run(&runner, &command).await;

@@ -1,4 +1,4 @@
-//! The grown-up shape: history in PostgreSQL, builds by workers behind RabbitMQ; and what happens when one is away.
+//! The grown-up shape: history in `PostgreSQL`, builds by workers behind `RabbitMQ`; and what happens when one is away.
 
 use std::time::Duration;
 
@@ -40,7 +40,7 @@ impl Drop for Database {
     }
 }
 
-/// A server that has its history in PostgreSQL and its builds made by the fleet's workers, with a door before each.
+/// A server that has its history in `PostgreSQL` and its builds made by the fleet's workers, with a door before each.
 async fn site(fleet: &Fleet, database: &Database) -> (Site, Door, Door) {
     let broker = url::Url::parse(service("SLIPWAY_TEST_AMQP")).unwrap();
     let to_broker = Door::to(format!("{}:{}", broker.host_str().unwrap(), broker.port().unwrap())).await;

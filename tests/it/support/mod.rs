@@ -3,6 +3,7 @@
 pub(crate) mod case;
 pub(crate) mod container;
 pub(crate) mod fleet;
+pub(crate) mod harbor;
 pub(crate) mod image;
 pub(crate) mod private;
 pub(crate) mod probe;

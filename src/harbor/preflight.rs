@@ -1,0 +1,145 @@
+//! Before a build: what a push would meet, in at most five requests.
+
+use serde_json::Value;
+
+use super::client::encoded;
+use super::{Client, Rights};
+use crate::model::failure::{Failure, FailureCode};
+
+/// What is going to be pushed.
+#[derive(Debug, Clone, Copy)]
+pub struct Wanted<'a> {
+    /// The product line.
+    pub project: &'a str,
+    /// The application.
+    pub name: &'a str,
+    /// The tags.
+    pub tags: &'a [String],
+    /// The commit that is built.
+    pub commit: Option<&'a str>,
+}
+
+/// What is known before a build.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Preflight {
+    /// Harbor's version, where the account is told.
+    pub version: Option<String>,
+    /// Whether the project has to be made first.
+    pub project_missing: bool,
+    /// What the push cannot succeed with; the first counts.
+    pub failures: Vec<Failure>,
+    /// Bytes that still fit into the project, where the account is told and there is a limit.
+    pub left: Option<u64>,
+    /// Bytes of the image that the repository got last, where the account is told.
+    pub last: Option<u64>,
+}
+
+impl Client {
+    /// Looks at what a push would meet. `None`: this is no Harbor, or it does not answer now.
+    ///
+    /// A registry that is away now may be back when the image is built, so that is no finding.
+    pub async fn preflight(&self, wanted: Wanted<'_>) -> Option<Preflight> {
+        let info = self.get("/api/v2.0/systeminfo").await.ok()?;
+        if !(info.status == 401 || info.body["auth_mode"].is_string()) {
+            return None;
+        }
+        let mut found =
+            Preflight { version: info.body["harbor_version"].as_str().map(str::to_owned), ..Preflight::default() };
+        let repository = format!("{}/{}", wanted.project, wanted.name);
+        match self.rights(&repository).await.ok()? {
+            Rights::Stranger => {
+                found.failures.push(self.login_refused().await);
+                return Some(found);
+            }
+            rights if rights.include("push") => {}
+            Rights::Known(_) => {
+                self.without_right(&mut found, wanted.project).await;
+                return Some(found);
+            }
+        }
+        if info.body["read_only"] == true {
+            found.failures.push(self.failure(FailureCode::RegistryReadOnly, "is in read-only mode"));
+        }
+        // What follows needs more than the right to push; an account that has it not is told no more.
+        if let Ok(Some(quota)) = self.quota(wanted.project).await {
+            found.left = quota.left();
+            self.of_tags(&mut found, wanted).await;
+        }
+        if let (Some(left), Some(last)) = (found.left, found.last) {
+            self.judge_quota(&mut found, wanted.project, left, last);
+        }
+        Some(found)
+    }
+
+    async fn without_right(&self, found: &mut Preflight, project: &str) {
+        match self.has_project(project).await {
+            Ok(true) => {
+                let happened = format!("does not let `{}` push to the project `{project}`", self.account());
+                found.failures.push(self.failure(FailureCode::RegistryForbidden, &happened));
+            }
+            Ok(false) => found.project_missing = true,
+            Err(failure) => found.failures.push(failure),
+        }
+    }
+
+    /// Which tags are fixed, and how large the last image was.
+    async fn of_tags(&self, found: &mut Preflight, wanted: Wanted<'_>) {
+        let path = format!(
+            "/api/v2.0/projects/{}/repositories/{}/artifacts",
+            encoded(wanted.project),
+            encoded(&encoded(wanted.name))
+        );
+        let shows = "with_tag=true&with_immutable_status=true";
+        // The first tag is the precise one; it may be older than the newest images.
+        let first = wanted.tags.first().map(|tag| format!("{path}/{}?{shows}", encoded(tag)));
+        let newest = format!("{path}?page_size=20&sort=-push_time&{shows}");
+        let mut artifacts: Vec<Value> = Vec::new();
+        if let Ok(reply) = self.get(&newest).await
+            && let Value::Array(all) = reply.body
+        {
+            found.last = all.first().and_then(|artifact| artifact["size"].as_u64());
+            artifacts.extend(all);
+        }
+        let known = |tag: &String| artifacts.iter().any(|artifact| fixes(artifact, tag).is_some());
+        if let Some(first) = first.filter(|_| !artifacts.is_empty() && !wanted.tags.first().is_some_and(known))
+            && let Ok(reply) = self.get(&first).await
+            && reply.good()
+        {
+            artifacts.push(reply.body);
+        }
+        for tag in wanted.tags {
+            let fixed = artifacts.iter().find(|artifact| fixes(artifact, tag) == Some(true));
+            // The same commit may give the same image, which is a success.
+            if let Some(artifact) =
+                fixed.filter(|artifact| wanted.commit.is_none() || revision(artifact) != wanted.commit)
+            {
+                let digest = artifact["digest"].as_str().unwrap_or_default();
+                let happened = format!(
+                    "holds the tag `{tag}` of `{}/{}` fast: it names `{digest}` for good",
+                    wanted.project, wanted.name
+                );
+                found.failures.push(self.failure(FailureCode::RegistryTagImmutable, &happened));
+            }
+        }
+    }
+
+    fn judge_quota(&self, found: &mut Preflight, project: &str, left: u64, last: u64) {
+        // Layers that are there already cost nothing, so only a full project is certain to refuse.
+        if left == 0 {
+            let happened =
+                format!("has no room in the project `{project}`; the last image has {} MB", last / 1_000_000);
+            found.failures.push(self.failure(FailureCode::RegistryQuotaExceeded, &happened));
+        }
+    }
+}
+
+/// Whether an artifact has a tag, and whether the tag is fixed to it.
+fn fixes(artifact: &Value, tag: &str) -> Option<bool> {
+    let tags = artifact["tags"].as_array()?;
+    tags.iter().find(|one| one["name"] == tag).map(|one| one["immutable"] == true)
+}
+
+/// The commit that an image says it was built from.
+fn revision(artifact: &Value) -> Option<&str> {
+    artifact["extra_attrs"]["config"]["Labels"]["org.opencontainers.image.revision"].as_str()
+}

@@ -1,0 +1,130 @@
+//! The registry before a build: what a push would meet is said before anything is compiled.
+
+use std::time::Duration;
+
+use super::Services;
+use crate::config::RegistryKind;
+use crate::harbor::{Client, NewProject, Preflight, Wanted};
+use crate::image::credentials::Credentials;
+use crate::model::failure::{Failure, FailureCode, Warning};
+use crate::model::image_reference::ImageReference;
+use crate::model::names::ProductLine;
+use crate::model::plan::Plan;
+use crate::model::request::BuildRequest;
+use crate::secrets::Account;
+
+/// How long the look may take. A Harbor takes 1.5 s to refuse a login, several times.
+const PATIENCE: Duration = Duration::from_secs(15);
+
+/// Looks whether the push can succeed, where the registry is a Harbor; makes the project where the operator wants that.
+///
+/// # Errors
+/// What is certain to fail: `registry_unauthorized`, `registry_forbidden`, `registry_repository_missing`,
+/// `registry_quota_exceeded`, `registry_tag_immutable`, and `registry_read_only`.
+pub(super) async fn ready(services: &Services, request: &BuildRequest, plan: &Plan) -> Result<Vec<Warning>, Failure> {
+    let references = super::image::references(plan)?;
+    let registry = &services.config.registry;
+    let Some(first) =
+        references.first().filter(|_| registry.host.is_some() && registry.kind != Some(RegistryKind::Plain))
+    else {
+        return Ok(Vec::new());
+    };
+    let project = request.product_line.as_str();
+    let Some(client) = services.harbor(first, project).await? else { return Ok(Vec::new()) };
+    let client = client.for_request(request.id.as_str());
+    let tags: Vec<String> = references.iter().filter_map(ImageReference::tag).map(ToString::to_string).collect();
+    let commit = plan.source.commit.as_ref().map(ToString::to_string).filter(|_| !plan.source.dirty);
+    let wanted = Wanted { project, name: request.name.as_str(), tags: &tags, commit: commit.as_deref() };
+    // A registry that hangs now may answer when the image is built.
+    let look = tokio::time::timeout(PATIENCE, client.preflight(wanted)).await;
+    let Ok(Some(mut found)) = look else { return Ok(Vec::new()) };
+    if found.project_missing {
+        create(services, first, project, request.id.as_str()).await?;
+        found = client.preflight(wanted).await.unwrap_or_default();
+        if found.project_missing {
+            return Err(unusable(&client, project));
+        }
+    }
+    let warnings = room(&found, project);
+    match found.failures.into_iter().next() {
+        Some(failure) => Err(failure),
+        None => Ok(warnings),
+    }
+}
+
+/// A project that was made, and that the account does not see.
+fn unusable(client: &Client, project: &str) -> Failure {
+    let happened = format!("has made the project `{project}`, and `{}` may not push to it", client.account());
+    client
+        .failure(FailureCode::RegistryForbidden, &happened)
+        .hint("push with a system robot that may push to every project, or make a robot for the new project")
+}
+
+/// Makes the project of a product line, as the operator wants it.
+async fn create(services: &Services, reference: &ImageReference, project: &str, id: &str) -> Result<(), Failure> {
+    let Some(wanted) = &services.config.registry.projects else {
+        let message = format!("The registry `{}` has no project `{project}`.", reference.registry());
+        return Err(Failure::new(FailureCode::RegistryRepositoryMissing, message).hint(
+            "correct `application.product_line`, let an administrator of Harbor create the project, or let Slipway do it: `[registry.projects]`",
+        ));
+    };
+    let account = crate::secrets::account(&services.config, &wanted.credentials, reference.registry(), project).await?;
+    let access = services.registry_access(project).await?;
+    let client = Client::new(&access.base(reference), Some(account), access.ca_bundle.as_deref())?.for_request(id);
+    let new = NewProject {
+        name: project.to_owned(),
+        public: wanted.public,
+        limit: wanted.storage_limit,
+        metadata: wanted.metadata.clone(),
+    };
+    client.create_project(&new).await?;
+    Ok(())
+}
+
+/// A warning where the next image may not fit.
+fn room(found: &Preflight, project: &str) -> Vec<Warning> {
+    let (Some(left), Some(last)) = (found.left, found.last) else { return Vec::new() };
+    if left >= last {
+        return Vec::new();
+    }
+    let message = format!(
+        "The project `{project}` has room for {} MB, and the last image has {} MB.",
+        left / 1_000_000,
+        last / 1_000_000
+    );
+    vec![Warning::new("registry_quota_low", message, "Raise the project's quota in Harbor before it is used up.")]
+}
+
+impl Services {
+    /// What a push of the product line would meet; `None` where the registry is no Harbor, or does not answer.
+    ///
+    /// # Errors
+    /// `configuration_invalid` where the credentials cannot be had.
+    pub async fn look_at_registry(&self, product_line: &ProductLine) -> Result<Option<Preflight>, Failure> {
+        let registry =
+            self.config.registry.host.as_deref().filter(|_| self.config.registry.kind != Some(RegistryKind::Plain));
+        let Some(host) = registry else { return Ok(None) };
+        // Rights are a project's: any name does.
+        let reference = ImageReference::new(host, &format!("{product_line}/doctor"), None, None)
+            .map_err(|error| Failure::new(FailureCode::ConfigurationInvalid, format!("`registry.host`: {error}")))?;
+        let Some(client) = self.harbor(&reference, product_line.as_str()).await? else { return Ok(None) };
+        let wanted = Wanted { project: product_line.as_str(), name: "doctor", tags: &[], commit: None };
+        Ok(client.preflight(wanted).await)
+    }
+
+    /// The registry's API, with the account that images are pushed with; `None` for an account that it cannot know.
+    pub(super) async fn harbor(
+        &self,
+        reference: &ImageReference,
+        product_line: &str,
+    ) -> Result<Option<Client>, Failure> {
+        let access = self.registry_access(product_line).await?;
+        let known = match access.credentials.clone() {
+            Some(known) => Some(known),
+            None => crate::image::credentials::of_docker(reference.registry()).await?,
+        };
+        let Some(Credentials::Password { username, password }) = known else { return Ok(None) };
+        let account = Account { username, password: password.expose().to_owned() };
+        Client::new(&access.base(reference), Some(account), access.ca_bundle.as_deref()).map(Some)
+    }
+}

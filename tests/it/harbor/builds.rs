@@ -1,0 +1,76 @@
+//! Builds by the program: what cannot be pushed is not compiled.
+
+use std::path::Path;
+
+use serde_json::Value;
+
+use crate::support::harbor::Harbor;
+use crate::support::slipway::{PRODUCT_LINE, Run, Slipway};
+
+/// A configuration with nothing but the registry.
+fn config(harbor: &Harbor, (username, password): &(String, String), more: &str) -> Slipway {
+    let slipway = Slipway::new();
+    let host = harbor.host();
+    let secret = slipway.config().with_file_name("robot");
+    std::fs::write(&secret, password).unwrap();
+    slipway.replace_config(&format!(
+        "[registry]\nhost = {host:?}\ncredentials = \"robot\"\n\
+         [credentials.robot]\nusername = {username:?}\npassword = {{ file = {:?} }}\nhosts = [{host:?}]\n{more}",
+        secret.display().to_string()
+    ));
+    slipway
+}
+
+async fn push(slipway: &Slipway, tag: &str) -> Run {
+    let project = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/fixtures/projects/go-main-below-cmd");
+    slipway.build(&project, &["--push", "--name", "order", "--tag", tag].map(str::to_owned)).await
+}
+
+fn steps(run: &Run) -> Vec<&str> {
+    let steps = run.report["steps"].as_array().map(Vec::as_slice).unwrap_or_default();
+    steps.iter().filter_map(|step| step["step"].as_str()).collect()
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_cannot_be_pushed_is_not_compiled() {
+    let harbor = Harbor::start();
+    harbor.project(PRODUCT_LINE);
+    let reader = harbor.robot(PRODUCT_LINE, "pull", &["repository:pull"]);
+    let wrong = (reader.0.clone(), "Wrong12345".to_owned());
+    for (account, code) in [(&reader, "registry_forbidden"), (&wrong, "registry_unauthorized")] {
+        let run = push(&config(&harbor, account, ""), "1").await;
+        assert_eq!(run.failure()["code"], code, "{}", run.stderr);
+        assert_eq!(run.failure()["step"], "push");
+        assert_eq!(steps(&run), ["checkout", "plan"]);
+        assert!(!run.stderr.contains(&account.1));
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_missing_project_is_made_where_the_operator_wants_that() {
+    let harbor = Harbor::start();
+    let maker = harbor.system_robot("slipway", &["repository:push"], &["project:create"]);
+    let run = push(&config(&harbor, &maker, ""), "1").await;
+    assert_eq!(run.failure()["code"], "registry_repository_missing", "{}", run.stderr);
+    assert!(run.failure()["hint"].as_str().unwrap().contains("[registry.projects]"), "{}", run.report);
+    assert!(!harbor.state().projects.contains_key(PRODUCT_LINE));
+    let wanted = "[registry.projects]\ncredentials = \"robot\"\nmetadata = { auto_scan = \"true\" }\n";
+    let slipway = config(&harbor, &maker, wanted);
+    let doctor = slipway.run(&["doctor", "--format", "json", "--product-line", PRODUCT_LINE].map(str::to_owned)).await;
+    let line = finding(&doctor.report);
+    assert!(line["detail"].as_str().unwrap().contains("the first push makes it"), "{line}");
+    let run = push(&slipway, "1").await;
+    assert_eq!(run.report["outcome"], "succeeded", "{}", run.stderr);
+    let _ = std::process::Command::new("docker")
+        .args(["image", "rm", "--force", &format!("{}/{PRODUCT_LINE}/order:1", harbor.host())])
+        .output();
+    let doctor = slipway.run(&["doctor", "--format", "json", "--product-line", PRODUCT_LINE].map(str::to_owned)).await;
+    assert_eq!(finding(&doctor.report)["there"], true, "{}", doctor.report);
+    assert_eq!(harbor.state().projects[PRODUCT_LINE].metadata["auto_scan"], "true");
+}
+
+/// What the doctor says of the product line.
+fn finding(findings: &Value) -> Value {
+    let all = findings.as_array().unwrap();
+    all.iter().find(|one| one["what"] == format!("images of {PRODUCT_LINE}")).unwrap().clone()
+}
