@@ -1,9 +1,9 @@
 //! Images without a daemon: a Dockerfile that only places files is assembled straight into OCI blobs.
 //!
 //! The base image comes from its registry, or once from the Engine where only that has it. The context is hashed, and
-//! of it only what changed ([`scan`]). Each `COPY` is carried out on the image's tree ([`copy`]) and becomes a layer
-//! under the hash of its content, so that it is compressed once ([`layer`]); configuration and manifest are written
-//! last. Equal inputs give equal bytes. What needs an Engine (`RUN`) is refused with its line ([`stages`]).
+//! of it only what changed (`scan`). Each `COPY` is carried out on the image's tree (`copy`) and becomes a layer
+//! under the hash of its content, so that it is compressed once (`layer`); configuration and manifest are written
+//! last. Equal inputs give equal bytes. What needs an Engine (`RUN`) is refused with its line (`stages`).
 
 mod archive;
 mod assemble;
