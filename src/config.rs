@@ -1,28 +1,33 @@
 //! The operator's configuration: `--config`, `SLIPWAY_CONFIG`, `/etc/slipway/config.toml`, then defaults.
 
+mod amqp;
+mod build;
+mod limits;
 mod mirrors;
 mod operations;
 mod registry;
+mod server;
+#[cfg(test)]
+mod tests;
+mod units;
 
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
-use std::time::Duration;
 
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-use crate::catalog::OwnDockerfiles;
-use crate::model::failure::{Failure, FailureCode, Step};
+use crate::model::failure::{Failure, FailureCode};
 use crate::model::settings::ToolchainSettings;
+pub use amqp::{Amqp, Lanes, WorkerConfig};
+pub use build::{BackendKind, Build, RunnerKind, StartCheck};
+pub use limits::LimitsConfig;
 pub use mirrors::{Deploy, Mirror, Mirrors, Private};
 pub use operations::{Logs, Probes};
 pub use registry::{ProjectsConfig, Registry, RegistryKind};
-
-mod amqp;
-mod server;
-
-pub use amqp::{Amqp, Lanes, WorkerConfig};
 pub use server::{Database, GitLab, ServerConfig};
+use units::durations;
+pub use units::{duration, size, some_size};
 
 /// The whole configuration.
 #[derive(Debug, Clone, Default, Serialize, Deserialize, JsonSchema)]
@@ -121,65 +126,6 @@ pub struct NetworkConfig {
     pub closed: Vec<String>,
 }
 
-/// `[limits]`
-#[derive(Debug, Clone, Serialize, Deserialize, JsonSchema)]
-#[serde(deny_unknown_fields, default)]
-pub struct LimitsConfig {
-    /// Time of a whole build, from its checkout to its push: `30m`. A request may lower it.
-    #[serde(with = "duration")]
-    #[schemars(with = "String")]
-    pub timeout: Duration,
-    /// Time of single steps: `{ compile = "20m", push = "5m" }`. What a step has is never more than what is left of `timeout`.
-    #[serde(with = "durations", skip_serializing_if = "BTreeMap::is_empty")]
-    #[schemars(with = "BTreeMap<String, String>")]
-    pub steps: BTreeMap<Step, Duration>,
-    /// Time that a command may print nothing: `10m`.
-    #[serde(with = "duration")]
-    #[schemars(with = "String")]
-    pub silence: Duration,
-    /// Memory of a command: `4GiB`.
-    #[serde(with = "size")]
-    #[schemars(with = "String")]
-    pub memory: u64,
-    /// CPUs of a command.
-    pub cpus: f64,
-    /// Processes and threads of a command.
-    pub processes: i64,
-    /// What files of a build may take of the disk while it runs: `8GiB`.
-    #[serde(with = "size")]
-    #[schemars(with = "String")]
-    pub disk: u64,
-    /// What has to be free of the disk when a build starts: `1GiB`.
-    #[serde(with = "size")]
-    #[schemars(with = "String")]
-    pub free_disk: u64,
-    /// What goes into an image above its base: `4GiB`.
-    #[serde(with = "size")]
-    #[schemars(with = "String")]
-    pub output: u64,
-    /// What is kept of the text that a command prints: `64MiB`. What is over is dropped, and the log says so.
-    #[serde(with = "size")]
-    #[schemars(with = "String")]
-    pub log: u64,
-}
-
-impl Default for LimitsConfig {
-    fn default() -> Self {
-        Self {
-            timeout: Duration::from_mins(25),
-            steps: BTreeMap::new(),
-            silence: Duration::from_mins(10),
-            memory: 4 << 30,
-            cpus: 2.0,
-            processes: 2048,
-            disk: 8 << 30,
-            free_disk: 1 << 30,
-            output: 4 << 30,
-            log: 64 << 20,
-        }
-    }
-}
-
 /// `[cache]`
 #[derive(Debug, Clone, Default, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields, default)]
@@ -201,64 +147,6 @@ pub enum Scope {
     Application,
     /// Everyone; only where everyone trusts everyone.
     Everyone,
-}
-
-/// `[build]`
-#[derive(Debug, Clone, Default, Serialize, Deserialize, JsonSchema)]
-#[serde(deny_unknown_fields, default)]
-pub struct Build {
-    /// Where commands run; a container if an Engine answers, for the command line.
-    pub runner: Option<RunnerKind>,
-    /// What makes images. If absent: the Docker Engine; for `slipway build` by hand, Slipway itself where no Engine answers or an OCI layout is asked for.
-    pub image_backend: Option<BackendKind>,
-    /// A directory that overlays the catalogue.
-    pub catalog: Option<PathBuf>,
-    /// Whose own Dockerfiles are built: a list of product lines, `true` for all, `false` for none (as if absent). Their `RUN` executes as root in the Engine.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub own_dockerfiles: Option<OwnDockerfiles>,
-    /// The images that own Dockerfiles may use, after `mirrors.images`, as patterns in which `*` stands for any text; all if absent.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub own_dockerfile_bases: Option<Vec<String>>,
-    /// Whether built images are started once before anyone gets them.
-    pub start_check: StartCheck,
-}
-
-/// `[build.start_check]`
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
-#[serde(deny_unknown_fields, default)]
-pub struct StartCheck {
-    /// Whether it is done: the image is started alone, without a network, and a crash fails the build.
-    pub enabled: bool,
-    /// How long it is watched at most, where it neither ends nor answers: `5s`.
-    #[serde(with = "duration")]
-    #[schemars(with = "String")]
-    pub time: Duration,
-}
-
-impl Default for StartCheck {
-    fn default() -> Self {
-        Self { enabled: true, time: Duration::from_secs(5) }
-    }
-}
-
-/// Where a toolchain's commands run.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
-#[serde(rename_all = "lowercase")]
-pub enum RunnerKind {
-    /// In a container of the release's build image.
-    Container,
-    /// On this machine, with what is installed on it.
-    Host,
-}
-
-/// What makes images.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
-#[serde(rename_all = "lowercase")]
-pub enum BackendKind {
-    /// The Docker Engine.
-    Docker,
-    /// Slipway itself, without an Engine; no `RUN`.
-    Assembler,
 }
 
 impl Config {
@@ -356,207 +244,4 @@ impl Config {
 
 fn everyone() -> Vec<String> {
     vec!["*".into()]
-}
-
-/// Durations as people write them: `90s`, `20m`, `2h`, `14d`.
-pub mod duration {
-    use std::time::Duration;
-
-    use serde::{Deserialize, Deserializer, Serializer, de::Error};
-
-    /// Reads a duration.
-    ///
-    /// # Errors
-    /// A sentence that says the form.
-    pub fn parse(text: &str) -> Result<Duration, String> {
-        let split = text.find(|c: char| !c.is_ascii_digit()).unwrap_or(text.len());
-        let (number, unit) = text.split_at(split);
-        let factor = match unit {
-            "s" => Some(1),
-            "m" => Some(60),
-            "h" => Some(3600),
-            "d" => Some(86400),
-            _ => None,
-        };
-        let seconds = number.parse::<u64>().ok().zip(factor).and_then(|(number, factor)| number.checked_mul(factor));
-        seconds
-            .map(Duration::from_secs)
-            .ok_or_else(|| format!("`{text}` is no duration: write `90s`, `20m`, `2h` or `14d`"))
-    }
-
-    pub(super) fn deserialize<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Duration, D::Error> {
-        parse(&String::deserialize(deserializer)?).map_err(D::Error::custom)
-    }
-
-    pub(super) fn serialize<S: Serializer>(duration: &Duration, serializer: S) -> Result<S::Ok, S::Error> {
-        serializer.serialize_str(&text(*duration))
-    }
-
-    /// Writes a duration in the largest unit that it is a whole number of.
-    #[must_use]
-    pub fn text(duration: Duration) -> String {
-        match duration.as_secs() {
-            seconds if seconds > 0 && seconds % 3600 == 0 => format!("{}h", seconds / 3600),
-            seconds if seconds > 0 && seconds % 60 == 0 => format!("{}m", seconds / 60),
-            seconds => format!("{seconds}s"),
-        }
-    }
-}
-
-/// Durations by step.
-mod durations {
-    use std::collections::BTreeMap;
-    use std::time::Duration;
-
-    use serde::{Deserialize, Deserializer, Serialize, Serializer};
-
-    use crate::model::failure::Step;
-
-    #[derive(Serialize, Deserialize)]
-    struct One(#[serde(with = "super::duration")] Duration);
-
-    pub(super) fn deserialize<'de, D: Deserializer<'de>>(source: D) -> Result<BTreeMap<Step, Duration>, D::Error> {
-        let steps = BTreeMap::<Step, One>::deserialize(source)?;
-        Ok(steps.into_iter().map(|(step, One(time))| (step, time)).collect())
-    }
-
-    pub(super) fn serialize<S: Serializer>(steps: &BTreeMap<Step, Duration>, target: S) -> Result<S::Ok, S::Error> {
-        target.collect_map(steps.iter().map(|(step, time)| (step, One(*time))))
-    }
-}
-
-/// Sizes as people write them: `512MiB`, `4GiB`.
-pub mod size {
-    use serde::{Deserialize, Deserializer, Serializer, de::Error};
-
-    /// Reads a size in bytes.
-    ///
-    /// # Errors
-    /// A sentence that says the form.
-    pub fn parse(text: &str) -> Result<u64, String> {
-        let split = text.find(|c: char| !c.is_ascii_digit()).unwrap_or(text.len());
-        let (number, unit) = text.split_at(split);
-        let shift = match unit {
-            "B" => Some(0),
-            "KiB" => Some(10),
-            "MiB" => Some(20),
-            "GiB" => Some(30),
-            _ => None,
-        };
-        let bytes = number.parse::<u64>().ok().zip(shift).and_then(|(number, shift)| number.checked_mul(1 << shift));
-        bytes.ok_or_else(|| format!("`{text}` is no size: write `512MiB` or `4GiB`"))
-    }
-
-    pub(super) fn deserialize<'de, D: Deserializer<'de>>(deserializer: D) -> Result<u64, D::Error> {
-        parse(&String::deserialize(deserializer)?).map_err(D::Error::custom)
-    }
-
-    #[allow(clippy::trivially_copy_pass_by_ref, reason = "serde's signature")]
-    pub(super) fn serialize<S: Serializer>(size: &u64, serializer: S) -> Result<S::Ok, S::Error> {
-        serializer.serialize_str(&format!("{size}B"))
-    }
-}
-
-/// Sizes that may be left out.
-pub mod some_size {
-    use serde::{Deserialize, Deserializer, Serializer, de::Error};
-
-    pub(super) fn deserialize<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<u64>, D::Error> {
-        let text = Option::<String>::deserialize(deserializer)?;
-        text.map(|text| super::size::parse(&text)).transpose().map_err(D::Error::custom)
-    }
-
-    #[allow(clippy::ref_option, reason = "serde's signature")]
-    pub(super) fn serialize<S: Serializer>(size: &Option<u64>, serializer: S) -> Result<S::Ok, S::Error> {
-        match size {
-            Some(size) => serializer.serialize_str(&format!("{size}B")),
-            None => serializer.serialize_none(),
-        }
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn a_password_in_a_url_is_refused() {
-        let mut file = tempfile::NamedTempFile::new().unwrap();
-        let text = "[mirrors]\npython_index = \"https://ada:hunter2@nexus.example.com/simple\"\n";
-        std::io::Write::write_all(&mut file, text.as_bytes()).unwrap();
-        let failure = Config::load(Some(file.path())).unwrap_err();
-        assert!(failure.message.contains("mirrors.python_index"), "{}", failure.message);
-        assert!(!failure.message.contains("hunter2") && failure.hint.contains("credentials"), "{}", failure.hint);
-    }
-
-    #[test]
-    fn mirrors_are_urls_or_name_credentials() {
-        let text = r#"
-            [mirrors]
-            python_index = "https://a.example/simple"
-            python_extra_indexes = [{ url = "https://b.example/simple", credentials = "nexus" }]
-            go_proxy = { url = "https://c.example/go,direct", credentials = "nexus" }
-            go_private = ["https://gitlab.example.com/trade/", { url = "https://d.example", credentials = "d" }]
-        "#;
-        let config: Config = toml::from_str(text).unwrap();
-        let seen = config.mirrors.for_templates();
-        assert_eq!(seen["python_index"], "https://a.example/simple");
-        assert_eq!(seen["python_extra_indexes"], serde_json::json!(["https://b.example/simple"]));
-        assert_eq!(seen["go_proxy"], "https://c.example/go,direct");
-        assert_eq!(seen["go_private"], "gitlab.example.com/trade,d.example");
-        assert!(!seen.to_string().contains("nexus"));
-        let again: Config = toml::from_str(&toml::to_string(&config).unwrap()).unwrap();
-        assert_eq!(again.mirrors.go_proxy, config.mirrors.go_proxy);
-        for key in ["python_extra_indexes = [\"https://a:b@c.example\"]", "go_proxy = \"direct,https://a:b@c.example\""]
-        {
-            let mut file = tempfile::NamedTempFile::new().unwrap();
-            std::io::Write::write_all(&mut file, format!("[mirrors]\n{key}\n").as_bytes()).unwrap();
-            assert_eq!(Config::load(Some(file.path())).unwrap_err().code, FailureCode::ConfigurationInvalid);
-        }
-    }
-
-    #[test]
-    fn variables_lie_over_the_file() {
-        let overlay = |name: &str, value: &str| Config::default().overlaid([(name.to_owned(), value.to_owned())]);
-        assert_eq!(
-            overlay("SLIPWAY__REGISTRY__HOST", "127.0.0.1:5000").unwrap().registry.host.as_deref(),
-            Some("127.0.0.1:5000")
-        );
-        assert!(
-            overlay("SLIPWAY__BUILD__OWN_DOCKERFILES", "true").unwrap().build.own_dockerfiles.unwrap().allow("trade")
-        );
-        let some = overlay("SLIPWAY__BUILD__OWN_DOCKERFILES", "[\"trade\"]").unwrap().build.own_dockerfiles.unwrap();
-        assert!(some.allow("trade") && !some.allow("other"));
-        assert_eq!(overlay("SLIPWAY__LIMITS__TIMEOUT", "5m").unwrap().limits.timeout, Duration::from_mins(5));
-        let failure = overlay("SLIPWAY__REGISTRY__HOSTS", "x").unwrap_err();
-        assert!(failure.message.contains("SLIPWAY__REGISTRY__HOSTS"), "{}", failure.message);
-    }
-
-    #[test]
-    fn a_malformed_configuration_names_its_line() {
-        let mut file = tempfile::NamedTempFile::new().unwrap();
-        std::io::Write::write_all(&mut file, b"[limits]\ntimeout = \"20 minutes\"\n").unwrap();
-        let failure = Config::load(Some(file.path())).unwrap_err();
-        assert_eq!((failure.code, failure.places[0].line), (FailureCode::ConfigurationInvalid, Some(2)));
-    }
-
-    #[test]
-    fn durations_and_sizes_have_units() {
-        assert_eq!(duration::parse("20m"), Ok(Duration::from_mins(20)));
-        assert_eq!(size::parse("512MiB"), Ok(512 << 20));
-        for bad in ["20", "m", "", "-1s", "20 m", "99999999999999999999h"] {
-            assert!(duration::parse(bad).is_err(), "{bad}");
-        }
-        assert!(size::parse("5GB").is_err());
-    }
-
-    #[test]
-    fn steps_have_times_of_their_own() {
-        let config: Config = toml::from_str("[limits]\nsteps = { push = \"5m\" }").unwrap();
-        assert_eq!(config.limits.steps, BTreeMap::from([(Step::Push, Duration::from_mins(5))]));
-        let again: Config = toml::from_str(&toml::to_string(&config).unwrap()).unwrap();
-        assert_eq!(again.limits.steps, config.limits.steps);
-        let error = toml::from_str::<Config>("[limits]\nsteps = { fetch = \"5m\" }").unwrap_err();
-        assert!(error.message().contains("`fetch`"), "{error}");
-    }
 }

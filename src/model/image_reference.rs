@@ -4,6 +4,11 @@
 //! grammar of the distribution project, with one rule more: the registry is always named, so
 //! that nothing ever falls back to a hub that nobody chose.
 
+mod digest;
+mod grammar;
+#[cfg(test)]
+mod tests;
+
 use std::fmt;
 use std::str::FromStr;
 
@@ -11,9 +16,8 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use super::names::Tag;
-
-/// The longest repository that registries take, the registry's own name excluded.
-const REPOSITORY_LIMIT: usize = 255;
+pub use digest::{DiffId, Digest};
+use grammar::{is_registry, is_repository, split_port};
 
 /// Says why a reference or digest was refused; the text is for people.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
@@ -168,69 +172,6 @@ impl fmt::Display for ImageReference {
     }
 }
 
-/// The SHA-256 of a blob or manifest: `sha256:` and 64 lower-case hexadecimal digits.
-#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize, JsonSchema)]
-#[serde(try_from = "String", into = "String")]
-#[schemars(with = "String")]
-pub struct Digest(String);
-
-impl Digest {
-    /// The digest of what has this SHA-256.
-    #[must_use]
-    pub fn of_sha256(hash: [u8; 32]) -> Self {
-        Self(format!("sha256:{}", hex::encode(hash)))
-    }
-
-    /// The digest as text: `sha256:…`.
-    #[must_use]
-    pub fn as_str(&self) -> &str {
-        &self.0
-    }
-
-    /// The 64 digits alone.
-    #[must_use]
-    pub fn hex(&self) -> &str {
-        &self.0["sha256:".len()..]
-    }
-}
-
-impl FromStr for Digest {
-    type Err = InvalidReference;
-
-    fn from_str(value: &str) -> Result<Self, InvalidReference> {
-        let digit = |b: u8| b.is_ascii_digit() || (b'a'..=b'f').contains(&b);
-        match value.strip_prefix("sha256:") {
-            Some(hex) if hex.len() == 64 && hex.bytes().all(digit) => Ok(Self(value.to_owned())),
-            _ => Err(InvalidReference::new("digest", value, "`sha256:` and 64 lower-case hexadecimal digits")),
-        }
-    }
-}
-
-impl fmt::Display for Digest {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(&self.0)
-    }
-}
-
-/// The digest of a layer's uncompressed tar (OCI image specification, "Layer `DiffID`").
-#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize, JsonSchema)]
-#[serde(transparent)]
-pub struct DiffId(pub Digest);
-
-impl FromStr for DiffId {
-    type Err = InvalidReference;
-
-    fn from_str(value: &str) -> Result<Self, InvalidReference> {
-        value.parse().map(Self)
-    }
-}
-
-impl fmt::Display for DiffId {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        self.0.fmt(f)
-    }
-}
-
 macro_rules! text_conversions {
     ($($name:ident),*) => {$(
         impl TryFrom<String> for $name {
@@ -250,130 +191,3 @@ macro_rules! text_conversions {
 }
 
 text_conversions!(ImageReference, Digest);
-
-/// Splits `host:port`; a bracketed IPv6 address keeps its colons.
-fn split_port(registry: &str) -> (&str, Option<&str>) {
-    match registry.rsplit_once(':') {
-        Some((host, port)) if !port.contains(']') => (host, Some(port)),
-        _ => (registry, None),
-    }
-}
-
-/// `host[:port]`. As in Docker's grammar, the first part of a name is only a registry when it
-/// has a dot, a port, or is `localhost`; anything else would mean a path on a hub.
-fn is_registry(value: &str) -> bool {
-    let (host, port) = split_port(value);
-    let port_ok = port.is_none_or(|port| !port.starts_with('+') && port.parse::<u16>().is_ok_and(|number| number > 0));
-    let label = |label: &str| {
-        !label.is_empty()
-            && !label.starts_with('-')
-            && !label.ends_with('-')
-            && label.bytes().all(|b| b.is_ascii_alphanumeric() || b == b'-')
-    };
-    let host_ok = match host.strip_prefix('[').and_then(|rest| rest.strip_suffix(']')) {
-        Some(address) => address.parse::<std::net::Ipv6Addr>().is_ok(),
-        None => host.len() <= 253 && host.split('.').all(label),
-    };
-    let named = host == "localhost" || host.contains('.') || host.starts_with('[') || port.is_some();
-    port_ok && host_ok && named
-}
-
-/// `component(/component)*`, components being `[a-z0-9]+((\.|_|__|-+)[a-z0-9]+)*`.
-fn is_repository(value: &str) -> bool {
-    !value.is_empty() && value.len() <= REPOSITORY_LIMIT && value.split('/').all(is_component)
-}
-
-fn is_component(value: &str) -> bool {
-    let alphanumeric = |c: char| c.is_ascii_lowercase() || c.is_ascii_digit();
-    value.starts_with(alphanumeric)
-        && value.ends_with(alphanumeric)
-        && value
-            .split(alphanumeric)
-            .all(|separator| matches!(separator, "" | "." | "_" | "__") || separator.bytes().all(|b| b == b'-'))
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-    use proptest::prelude::*;
-
-    const HEX: &str = "e3b0c44298fc1c149afbf4c8996fb92427ae41e4649b934ca495991b7852b855";
-
-    #[test]
-    fn a_reference_has_its_parts() {
-        let text = format!("127.0.0.1:5000/trade/order-web:1.4.2@sha256:{HEX}");
-        let reference: ImageReference = text.parse().unwrap();
-        assert_eq!(reference.registry(), "127.0.0.1:5000");
-        assert_eq!(reference.registry_host(), "127.0.0.1");
-        assert_eq!(reference.repository(), "trade/order-web");
-        assert_eq!(reference.tag().unwrap().as_str(), "1.4.2");
-        assert_eq!(reference.digest().unwrap().hex(), HEX);
-        assert_eq!(reference.to_string(), text);
-        assert_eq!(serde_json::to_value(&reference).unwrap(), text);
-    }
-
-    #[test]
-    fn good_references_are_taken() {
-        for good in [
-            "localhost/a",
-            "localhost:5000/a/b/c",
-            "harbor.example.com/trade/order",
-            "[::1]:5000/a:b",
-            "registry:5000/a__b/c--d.e_f:_x",
-            "Harbor.Example.com/a",
-        ] {
-            assert_eq!(good.parse::<ImageReference>().unwrap().to_string(), good);
-        }
-    }
-
-    #[test]
-    fn bad_references_are_refused() {
-        for bad in [
-            "",
-            "a",
-            "trade/order",
-            "a.b/",
-            "a.b//c",
-            "a.b/C",
-            "a.b/c:",
-            "a.b/c:.x",
-            "a.b/c:x:y",
-            "a.b/c@sha256:12",
-            "a.b/../c",
-            "a.b:0/c",
-            "a.b:99999/c",
-            "a.b:+80/c",
-            "-a.b/c",
-            "a..b/c",
-            "user@a.b/c",
-            "https://a.b/c",
-            "[::x]:1/c",
-            "a.b/c d",
-            "a.b/a___b",
-            "a.b/c\n",
-        ] {
-            assert!(bad.parse::<ImageReference>().is_err(), "{bad}");
-        }
-        let long = format!("a.b/{}", "c".repeat(256));
-        assert!(long.parse::<ImageReference>().is_err());
-    }
-
-    #[test]
-    fn digests_are_lower_case_sha256() {
-        assert!(format!("sha256:{HEX}").parse::<Digest>().is_ok());
-        for bad in [HEX.to_owned(), format!("sha256:{}", HEX.to_uppercase()), format!("sha512:{HEX}"), "sha256:".into()]
-        {
-            assert!(bad.parse::<Digest>().is_err(), "{bad}");
-        }
-        assert!(serde_json::from_str::<Digest>("\"sha256:x\"").is_err());
-    }
-
-    proptest! {
-        #[test]
-        fn any_text_is_taken_or_refused_and_what_is_taken_reads_back(text in "[a-zA-Z0-9.:/@_\\[\\]-]{0,60}|\\PC{0,30}") {
-            if let Ok(reference) = text.parse::<ImageReference>() {
-                prop_assert_eq!(reference.to_string(), text);
-            }
-        }
-    }
-}

@@ -46,6 +46,31 @@ async fn a_gigabyte_of_output_takes_little_memory() {
     assert!(grown < 200 << 20, "{grown}");
 }
 
+/// An attached client that does not read would block the Engine's every other call about its container.
+#[tokio::test]
+async fn a_reader_that_stands_still_does_not_hold_the_container() {
+    let (runner, _scratch) = container().await;
+    let word = word();
+    let (mut command, _workspace) = shell(&format!("yes {word} | head -c 50000000; echo up; sleep 600"));
+    command.limits.timeout = Duration::from_secs(4);
+    let (lines, mut standing) = tokio::sync::mpsc::channel(1);
+    let run =
+        tokio::spawn(async move { runner.run(&command, &Arc::default(), &lines, &CancellationToken::new()).await });
+    let first = standing.recv().await.unwrap();
+    assert!(first.text.contains(&word), "{}", first.text);
+    let gone = async {
+        while !containers_with(&word).await.is_empty() {
+            tokio::task::yield_now().await;
+        }
+    };
+    tokio::time::timeout(Duration::from_secs(30), gone).await.expect("the container is removed while nobody reads");
+    let mut last = first;
+    while let Some(line) = standing.recv().await {
+        last = line;
+    }
+    assert_eq!((last.text.as_str(), run.await.unwrap()), ("up", Ok(Exit::TimedOut)));
+}
+
 #[tokio::test]
 async fn lines_without_end_and_broken_text_are_survived() {
     let script = "head -c 20000000 /dev/zero | tr '\\0' x; echo; printf 'a\\377b\\0\\033[1mc\\r\\n'";

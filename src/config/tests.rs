@@ -1,0 +1,83 @@
+use std::time::Duration;
+
+use crate::model::failure::Step;
+
+use super::*;
+
+#[test]
+fn a_password_in_a_url_is_refused() {
+    let mut file = tempfile::NamedTempFile::new().unwrap();
+    let text = "[mirrors]\npython_index = \"https://ada:hunter2@nexus.example.com/simple\"\n";
+    std::io::Write::write_all(&mut file, text.as_bytes()).unwrap();
+    let failure = Config::load(Some(file.path())).unwrap_err();
+    assert!(failure.message.contains("mirrors.python_index"), "{}", failure.message);
+    assert!(!failure.message.contains("hunter2") && failure.hint.contains("credentials"), "{}", failure.hint);
+}
+
+#[test]
+fn mirrors_are_urls_or_name_credentials() {
+    let text = r#"
+        [mirrors]
+        python_index = "https://a.example/simple"
+        python_extra_indexes = [{ url = "https://b.example/simple", credentials = "nexus" }]
+        go_proxy = { url = "https://c.example/go,direct", credentials = "nexus" }
+        go_private = ["https://gitlab.example.com/trade/", { url = "https://d.example", credentials = "d" }]
+    "#;
+    let config: Config = toml::from_str(text).unwrap();
+    let seen = config.mirrors.for_templates();
+    assert_eq!(seen["python_index"], "https://a.example/simple");
+    assert_eq!(seen["python_extra_indexes"], serde_json::json!(["https://b.example/simple"]));
+    assert_eq!(seen["go_proxy"], "https://c.example/go,direct");
+    assert_eq!(seen["go_private"], "gitlab.example.com/trade,d.example");
+    assert!(!seen.to_string().contains("nexus"));
+    let again: Config = toml::from_str(&toml::to_string(&config).unwrap()).unwrap();
+    assert_eq!(again.mirrors.go_proxy, config.mirrors.go_proxy);
+    for key in ["python_extra_indexes = [\"https://a:b@c.example\"]", "go_proxy = \"direct,https://a:b@c.example\""] {
+        let mut file = tempfile::NamedTempFile::new().unwrap();
+        std::io::Write::write_all(&mut file, format!("[mirrors]\n{key}\n").as_bytes()).unwrap();
+        assert_eq!(Config::load(Some(file.path())).unwrap_err().code, FailureCode::ConfigurationInvalid);
+    }
+}
+
+#[test]
+fn variables_lie_over_the_file() {
+    let overlay = |name: &str, value: &str| Config::default().overlaid([(name.to_owned(), value.to_owned())]);
+    assert_eq!(
+        overlay("SLIPWAY__REGISTRY__HOST", "127.0.0.1:5000").unwrap().registry.host.as_deref(),
+        Some("127.0.0.1:5000")
+    );
+    assert!(overlay("SLIPWAY__BUILD__OWN_DOCKERFILES", "true").unwrap().build.own_dockerfiles.unwrap().allow("trade"));
+    let some = overlay("SLIPWAY__BUILD__OWN_DOCKERFILES", "[\"trade\"]").unwrap().build.own_dockerfiles.unwrap();
+    assert!(some.allow("trade") && !some.allow("other"));
+    assert_eq!(overlay("SLIPWAY__LIMITS__TIMEOUT", "5m").unwrap().limits.timeout, Duration::from_mins(5));
+    let failure = overlay("SLIPWAY__REGISTRY__HOSTS", "x").unwrap_err();
+    assert!(failure.message.contains("SLIPWAY__REGISTRY__HOSTS"), "{}", failure.message);
+}
+
+#[test]
+fn a_malformed_configuration_names_its_line() {
+    let mut file = tempfile::NamedTempFile::new().unwrap();
+    std::io::Write::write_all(&mut file, b"[limits]\ntimeout = \"20 minutes\"\n").unwrap();
+    let failure = Config::load(Some(file.path())).unwrap_err();
+    assert_eq!((failure.code, failure.places[0].line), (FailureCode::ConfigurationInvalid, Some(2)));
+}
+
+#[test]
+fn durations_and_sizes_have_units() {
+    assert_eq!(duration::parse("20m"), Ok(Duration::from_mins(20)));
+    assert_eq!(size::parse("512MiB"), Ok(512 << 20));
+    for bad in ["20", "m", "", "-1s", "20 m", "99999999999999999999h"] {
+        assert!(duration::parse(bad).is_err(), "{bad}");
+    }
+    assert!(size::parse("5GB").is_err());
+}
+
+#[test]
+fn steps_have_times_of_their_own() {
+    let config: Config = toml::from_str("[limits]\nsteps = { push = \"5m\" }").unwrap();
+    assert_eq!(config.limits.steps, BTreeMap::from([(Step::Push, Duration::from_mins(5))]));
+    let again: Config = toml::from_str(&toml::to_string(&config).unwrap()).unwrap();
+    assert_eq!(again.limits.steps, config.limits.steps);
+    let error = toml::from_str::<Config>("[limits]\nsteps = { fetch = \"5m\" }").unwrap_err();
+    assert!(error.message().contains("`fetch`"), "{error}");
+}
