@@ -12,7 +12,7 @@ use oci_client::{Client, Reference, RegistryOperation};
 
 use super::RegistryAccess;
 use super::credentials::Credentials;
-use crate::http::{TIMEOUT, USER_AGENT, install_tls};
+use crate::http::{TIMEOUT, USER_AGENT, certificate_texts, install_tls};
 use crate::model::failure::{Failure, FailureCode};
 use crate::model::image_reference::{Digest, ImageReference};
 
@@ -130,14 +130,10 @@ pub(super) fn speaks_plain_http(reference: &ImageReference, access: &RegistryAcc
     access.plain_http || loopback
 }
 
-/// The certificates of a PEM bundle one by one: oci-client reads only the first of each.
+/// The bundle's certificates one by one: oci-client reads only the first of each.
 fn certificates(bundle: &[u8]) -> Vec<Certificate> {
-    const END: &str = "-----END CERTIFICATE-----";
-    String::from_utf8_lossy(bundle)
-        .split_inclusive(END)
-        .filter_map(|part| part.find("-----BEGIN CERTIFICATE-----").map(|start| part[start..].to_owned()))
-        .map(|data| Certificate { encoding: CertificateEncoding::Pem, data: data.into_bytes() })
-        .collect()
+    let texts = certificate_texts(bundle).into_iter();
+    texts.map(|text| Certificate { encoding: CertificateEncoding::Pem, data: text.into_bytes() }).collect()
 }
 
 /// Harbor's code for an image that a project's policy does not let be pulled.
@@ -163,13 +159,5 @@ mod tests {
         assert!(plain("[::1]:5000", false));
         assert!(!plain("harbor.example.com", false) && !plain("10.0.0.1:5000", false));
         assert!(plain("10.0.0.1:5000", true));
-    }
-
-    #[test]
-    fn a_bundle_is_taken_apart() {
-        let one = "-----BEGIN CERTIFICATE-----\nAA==\n-----END CERTIFICATE-----\n";
-        let found = certificates(format!("# first\n{one}# second\n{one}").as_bytes());
-        assert_eq!(found.len(), 2);
-        assert!(found[1].data.starts_with(b"-----BEGIN"));
     }
 }

@@ -9,6 +9,7 @@ use url::Url;
 
 use super::location::Location;
 use super::{TIMEOUT, USER_AGENT, install_tls, speaks_plain_http};
+use crate::http;
 use crate::image::RegistryAccess;
 use crate::image::answers::{body, parameter, starts_with_word, words_of};
 use crate::image::credentials::Credentials;
@@ -87,7 +88,7 @@ impl Session {
             .user_agent(USER_AGENT)
             .redirect(reqwest::redirect::Policy::none());
         if let Some(bundle) = &access.ca_bundle {
-            let certificates = reqwest::Certificate::from_pem_bundle(bundle).map_err(|error| invalid(&error))?;
+            let certificates = http::certificates(bundle).map_err(|error| invalid(&error))?;
             builder = builder.tls_certs_merge(certificates);
         }
         let scheme = if speaks_plain_http(reference, access) { "http" } else { "https" };

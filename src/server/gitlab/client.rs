@@ -49,7 +49,7 @@ impl Client {
             // The token must not follow anyone elsewhere.
             .redirect(reqwest::redirect::Policy::none());
         if let Some(bundle) = config.network.ca_bundle.as_ref().and_then(|path| std::fs::read(path).ok()) {
-            let certificates = reqwest::Certificate::from_pem_bundle(&bundle);
+            let certificates = crate::http::certificates(&bundle);
             builder = builder
                 .tls_certs_merge(certificates.map_err(|error| invalid(format!("has no certificates: {error}")))?);
         }
