@@ -1,3 +1,5 @@
+//! Tests of the configuration as a whole.
+
 use std::time::Duration;
 
 use crate::model::failure::Step;

@@ -1,3 +1,5 @@
+//! Tests of references and digests.
+
 use super::*;
 use proptest::prelude::*;
 

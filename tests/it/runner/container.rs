@@ -32,8 +32,19 @@ async fn short_containers_lose_no_output() {
     }
 }
 
+/// In a process of its own, since other tests take memory too.
+#[test]
+fn a_gigabyte_of_output_takes_little_memory() {
+    let mut alone = std::process::Command::new(std::env::current_exe().unwrap());
+    alone.args(["--exact", "runner::container::a_gigabyte_of_output", "--ignored"]);
+    let done = alone.output().unwrap();
+    let said = String::from_utf8_lossy(&done.stdout);
+    assert!(done.status.success() && said.contains("1 passed"), "{said}{}", String::from_utf8_lossy(&done.stderr));
+}
+
 #[tokio::test]
-async fn a_gigabyte_of_output_takes_little_memory() {
+#[ignore = "the test before it runs it alone"]
+async fn a_gigabyte_of_output() {
     let (runner, _scratch) = container().await;
     let (command, _workspace) = shell(&format!("yes {} | head -c 1000000000; echo; echo end", "y".repeat(79)));
     let before = resident();
@@ -51,7 +62,7 @@ async fn a_gigabyte_of_output_takes_little_memory() {
 async fn a_reader_that_stands_still_does_not_hold_the_container() {
     let (runner, _scratch) = container().await;
     let word = word();
-    let (mut command, _workspace) = shell(&format!("yes {word} | head -c 50000000; echo up; sleep 600"));
+    let (mut command, _workspace) = shell(&format!("yes {word} | head -c 50000000; sleep 600"));
     command.limits.timeout = Duration::from_secs(4);
     let (lines, mut standing) = tokio::sync::mpsc::channel(1);
     let run =
@@ -64,11 +75,8 @@ async fn a_reader_that_stands_still_does_not_hold_the_container() {
         }
     };
     tokio::time::timeout(Duration::from_secs(30), gone).await.expect("the container is removed while nobody reads");
-    let mut last = first;
-    while let Some(line) = standing.recv().await {
-        last = line;
-    }
-    assert_eq!((last.text.as_str(), run.await.unwrap()), ("up", Ok(Exit::TimedOut)));
+    while standing.recv().await.is_some() {}
+    assert_eq!(run.await.unwrap(), Ok(Exit::TimedOut));
 }
 
 #[tokio::test]
