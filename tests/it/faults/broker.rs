@@ -19,6 +19,13 @@ pub(super) const PASSWORD: &str = "launch-it";
 const BIN: &str = "/usr/lib/rabbitmq/bin";
 const NODE: &str = "faults@localhost";
 
+/// The queues with messages that somebody holds, in Erlang.
+const HELD: &str = "[element(4, amqqueue:get_name(Q)) || Q <- rabbit_amqqueue:list(<<\"/\">>), \
+    {messages_unacknowledged, N} <- rabbit_amqqueue:info(Q, [messages_unacknowledged]), N > 0].";
+
+/// How long a start may take, on a machine with much else to do.
+const START: Duration = Duration::from_mins(5);
+
 /// The node.
 pub(super) struct Broker {
     program: Option<Program>,
@@ -45,7 +52,7 @@ impl Broker {
     pub(super) fn start(&mut self, namespace: &Namespace) {
         let server = format!("{BIN}/rabbitmq-server");
         self.program = Some(namespace.start("rabbitmq", &[&server], &borrowed(&environment(namespace))));
-        wait_for("RabbitMQ", Duration::from_mins(2), answers);
+        wait_for("RabbitMQ", START, answers);
     }
 
     /// Ends the node in good order.
@@ -65,11 +72,27 @@ impl Broker {
         namespace.run(&line, &borrowed(&environment(namespace)))
     }
 
-    /// Messages that somebody holds unacknowledged, by queue.
+    /// Messages that somebody holds unacknowledged, by queue. Asks the node itself: `rabbitmqctl` starts a machine of
+    /// Erlang's for each question, which takes longer than most cases.
     pub(super) fn unacknowledged(namespace: &Namespace) -> Vec<String> {
-        let listed =
-            Self::control(namespace, &["list_queues", "--no-table-headers", "name", "messages_unacknowledged"]);
-        listed.lines().filter(|line| !line.ends_with("\t0")).map(str::to_owned).collect()
+        let home = namespace.directory().join("rabbitmq");
+        let cookie = std::fs::read_to_string(home.join(".erlang.cookie")).unwrap();
+        let question = format!("printf '%s' '{HELD}' | erl_call -c {} -n {NODE} -e", cookie.trim());
+        let answer = namespace.run(&["sh", "-c", &question], &borrowed(&environment(namespace)));
+        let held = answer.trim().strip_prefix("{ok, [").and_then(|held| held.strip_suffix("]}"));
+        let held = held.unwrap_or_else(|| panic!("the broker does not say what is held: {answer}"));
+        held.split(',').filter(|queue| !queue.is_empty()).map(|queue| queue.trim().to_owned()).collect()
+    }
+
+    /// Starts the node if a case left it dead or dying.
+    pub(super) fn revive(&mut self, namespace: &Namespace) {
+        if self.program.as_mut().is_some_and(Program::is_running) && answers().is_ok() {
+            return;
+        }
+        if let Some(program) = self.program.take() {
+            program.kill();
+        }
+        self.start(namespace);
     }
 }
 

@@ -40,22 +40,52 @@ fn a_broker_goes_at_many_moments() {
     }
 }
 
+/// Whether packets between the worker and the broker are dropped, both ways.
+fn cut_off(case: &Case, cut: bool) {
+    let (change, port) = (if cut { "-A" } else { "-D" }, super::cluster::RELAY.to_string());
+    for side in ["--dport", "--sport"] {
+        case.namespace.run(&["iptables", change, "INPUT", "-p", "tcp", side, &port, "-j", "DROP"], &[]);
+    }
+}
+
 #[test]
 #[ignore = "long: no packet passes for 35 s"]
 fn a_broker_is_cut_off() {
     case("cut-off", 57, async |case| {
         let id = case.build(SCRIPT, Extra::Allowed).await;
         case.step(&id, "compile").await;
-        let rules = |add: &str| {
-            let port = super::cluster::RELAY.to_string();
-            for side in ["--dport", "--sport"] {
-                case.namespace.run(&["iptables", add, "INPUT", "-p", "tcp", side, &port, "-j", "DROP"], &[]);
+        cut_off(case, true);
+        tokio::time::sleep(Duration::from_secs(35)).await;
+        cut_off(case, false);
+        assert_eq!(case.report(&id).await["outcome"], "succeeded");
+    });
+}
+
+#[test]
+#[ignore = "long: no packet passes for 40 s"]
+fn two_workers_build_the_same() {
+    case("partition", 48, async |case| {
+        let id =
+            case.build("for i in 1 2 3 4 5 6; do echo $i; sleep 5; done; cp payload /output/", Extra::Allowed).await;
+        case.step(&id, "compile").await;
+        cut_off(case, true);
+        // Its start removes what dead workers left, and the first one lives.
+        let parts = &mut **case;
+        parts.neighbour.start(&parts.namespace);
+        let of = |worker: &'static str| {
+            let id = id.clone();
+            move |inbox: &super::mailbox::Inbox| {
+                inbox.reports.get(&id)?.iter().find(|report| report["worker"] == worker).cloned()
             }
         };
-        rules("-A");
-        tokio::time::sleep(Duration::from_secs(35)).await;
-        rules("-D");
-        assert_eq!(case.report(&id).await["outcome"], "succeeded");
+        let second = case.mailbox.wait("the report of the second worker", PATIENCE * 2, of("neighbour")).await.unwrap();
+        cut_off(case, false);
+        let first = case.mailbox.wait("the report of the first worker", PATIENCE, of("worker")).await.unwrap();
+        for report in [&first, &second] {
+            assert_eq!((&report["outcome"], &report["attempt"]), (&"succeeded".into(), &1.into()), "{report:#}");
+        }
+        assert_eq!(first["image"]["digest"], second["image"]["digest"], "whichever pushed last, the tag is the same");
+        assert_eq!(case.neighbour.take().terminate(Duration::from_secs(30)), Some(0));
     });
 }
 

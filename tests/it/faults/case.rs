@@ -65,6 +65,12 @@ impl Case {
         parts.registry_proxy.clear();
         parts.git_proxy.clear();
         parts.relay.release();
+        parts.broker.revive(&parts.namespace);
+        parts.engine.revive(&parts.namespace);
+        parts.registry.revive(&parts.namespace);
+        if parts.neighbour.is_running() {
+            parts.neighbour.take().kill();
+        }
         if !parts.worker.is_running() {
             parts.worker.start(&parts.namespace);
         }

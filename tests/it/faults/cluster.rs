@@ -11,7 +11,7 @@ use super::namespace::Namespace;
 use super::proxy::Proxy;
 use super::registry::{self, Registry};
 use super::relay::Relay;
-use super::worker::Worker;
+use super::worker::{FIRST, SECOND, Worker};
 
 /// Ports of what stands between workers and the others.
 pub(super) const REGISTRY_PROXY: u16 = 5001;
@@ -29,6 +29,8 @@ pub(super) struct Cluster {
     pub(super) git_proxy: Proxy,
     pub(super) relay: Relay,
     pub(super) worker: Worker,
+    /// Another on the same machine; a case starts it, and it ends with the case.
+    pub(super) neighbour: Worker,
 }
 
 static CLUSTER: OnceLock<Mutex<Cluster>> = OnceLock::new();
@@ -55,9 +57,10 @@ impl Cluster {
         let registry = Registry::new(&namespace);
         let git = Git::new(&namespace);
         let (registry_proxy, git_proxy, relay) = proxies();
-        let worker = Worker::new(&namespace, engine.host());
+        let worker = Worker::new(&namespace, FIRST, engine.host());
+        let neighbour = Worker::new(&namespace, SECOND, engine.host());
         worker.slipway(&namespace, &["queues", "declare"]).unwrap();
-        Self { namespace, broker, engine, registry, git, registry_proxy, git_proxy, relay, worker }
+        Self { namespace, broker, engine, registry, git, registry_proxy, git_proxy, relay, worker, neighbour }
     }
 }
 

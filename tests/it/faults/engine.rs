@@ -54,7 +54,14 @@ impl Engine {
             .map(str::to_owned);
         let line: Vec<&str> = line.iter().map(String::as_str).chain(["--cgroup-parent", "/slipway-faults"]).collect();
         self.program = Some(namespace.start("dockerd", &line, &[]));
-        wait_for("dockerd", Duration::from_mins(1), || self.ask(namespace, &["version"]).map(drop));
+        wait_for("dockerd", Duration::from_mins(3), || self.ask(namespace, &["version"]).map(drop));
+    }
+
+    /// Starts the daemon if a case left it dead.
+    pub(super) fn revive(&mut self, namespace: &Namespace) {
+        if !self.program.as_mut().is_some_and(Program::is_running) {
+            self.start(namespace);
+        }
     }
 
     /// Ends the daemon in good order; containers end with it.

@@ -10,7 +10,10 @@ use super::case::{Case, Extra, PATIENCE};
 use super::registry;
 
 /// How long after a build's end its traces may be there.
-const TIDY: Duration = Duration::from_secs(10);
+const TIDY: Duration = Duration::from_secs(5);
+
+/// How long the broker may say that a message is held which is not: it counts every five seconds.
+const COUNTED: Duration = Duration::from_secs(12);
 
 /// Looks at everything, and says what is wrong.
 pub(super) async fn check(case: &mut Case, sent: &BTreeMap<String, Extra>) -> Vec<String> {
@@ -19,8 +22,10 @@ pub(super) async fn check(case: &mut Case, sent: &BTreeMap<String, Extra>) -> Ve
         wrong.extend(case.mailbox.report(id, PATIENCE).await.err());
     }
     wrong.extend(case.worker.ready(PATIENCE).await.err());
-    let left = tidy(case).await;
+    let left = emptied(TIDY, || traces(case)).await;
     wrong.extend(left.into_iter().map(|left| format!("left behind: {left}")));
+    let held = emptied(COUNTED, || Broker::unacknowledged(&case.namespace)).await;
+    wrong.extend(held.into_iter().map(|queue| format!("unacknowledged: {queue}")));
 
     let reports: Vec<(String, Vec<Value>)> = case.mailbox.inbox().reports.clone().into_iter().collect();
     for (id, reports) in reports {
@@ -38,31 +43,34 @@ pub(super) async fn check(case: &mut Case, sent: &BTreeMap<String, Extra>) -> Ve
     wrong
 }
 
-/// What is left of ended builds once they had time to go.
-async fn tidy(case: &mut Case) -> Vec<String> {
-    let deadline = Instant::now() + TIDY;
+/// What is still found after so long.
+async fn emptied(patience: Duration, mut find: impl FnMut() -> Vec<String>) -> Vec<String> {
+    let deadline = Instant::now() + patience;
     loop {
-        let left = leftovers(case);
-        if left.is_empty() || Instant::now() >= deadline {
-            return left;
+        // The last look begins when the time is over.
+        let last = Instant::now() >= deadline;
+        let found = find();
+        if found.is_empty() || last {
+            return found;
         }
-        tokio::time::sleep(Duration::from_millis(500)).await;
+        tokio::time::sleep(Duration::from_millis(250)).await;
     }
 }
 
-fn leftovers(case: &Case) -> Vec<String> {
+/// Traces of builds on the machine.
+fn traces(case: &Case) -> Vec<String> {
     let namespace = &case.namespace;
-    let mut left = case.engine.leftovers(namespace);
-    left.extend(Broker::unacknowledged(namespace).into_iter().map(|queue| format!("unacknowledged: {queue}")));
-    let cache = case.worker.cache().display().to_string();
-    // Workspaces, scratch directories of the sandbox, locks of Git's own and half-made mirrors.
-    let search = format!(
-        "cd {cache} && {{ find workspaces sandbox -mindepth 1 -maxdepth 1 ! -name 'passwd*' 2>/dev/null; \
-         find . -name '*.lock' ! -name .slipway-lock 2>/dev/null; \
-         find . -name 'tmp_*' 2>/dev/null; grep -F \" {cache}/\" /proc/self/mounts; true; }}"
-    );
-    left.extend(namespace.run(&["sh", "-c", &search], &[]).lines().map(str::to_owned));
-    left
+    let mut found = case.engine.leftovers(namespace);
+    for cache in [case.worker.cache(), case.neighbour.cache()].map(|path| path.display().to_string()) {
+        // Workspaces, scratch directories of the sandbox, locks of Git's own and half-made mirrors.
+        let search = format!(
+            "cd {cache} && {{ find workspaces sandbox -mindepth 1 -maxdepth 1 ! -name 'passwd*' 2>/dev/null; \
+             find . -name '*.lock' ! -name .slipway-lock 2>/dev/null; \
+             find . -name 'tmp_*' 2>/dev/null; grep -F \" {cache}/\" /proc/self/mounts; true; }}"
+        );
+        found.extend(namespace.run(&["sh", "-c", &search], &[]).lines().map(str::to_owned));
+    }
+    found
 }
 
 async fn unreadable_images(report: &Value) -> Vec<String> {

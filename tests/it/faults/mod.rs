@@ -30,4 +30,5 @@ mod messages;
 mod registry_fails;
 mod soak;
 mod somebody_cancels;
+mod table;
 mod worker_fails;

@@ -55,6 +55,13 @@ impl Registry {
         });
     }
 
+    /// Starts it if a case left it dead.
+    pub(super) fn revive(&mut self, namespace: &Namespace) {
+        if !self.program.as_mut().is_some_and(Program::is_running) {
+            self.start(namespace);
+        }
+    }
+
     /// `kill -9`.
     pub(super) fn kill(&mut self) {
         self.program.take().unwrap().kill();

@@ -8,9 +8,6 @@ use super::namespace::{Namespace, Program};
 use super::{broker, engine, registry};
 use crate::support::probe;
 
-/// Where a worker's probes answer.
-const PROBES: &str = "127.0.0.1:9464";
-
 /// The host and port that images are named with.
 pub(super) const REGISTRY_HOST: &str = "127.0.0.1:5001";
 
@@ -26,26 +23,44 @@ pub(super) const TIMEOUT: Duration = Duration::from_secs(40);
 /// How long a worker that shall end may go on with its builds.
 pub(super) const GRACE: Duration = Duration::from_secs(12);
 
-/// The worker: where it keeps things, and its process while it runs.
+/// A worker: where it keeps things, and its process while it runs.
 pub(super) struct Worker {
+    place: Place,
     program: Option<Program>,
     configuration: PathBuf,
     cache: PathBuf,
     docker_host: String,
 }
 
+/// What tells workers on one machine apart.
+#[derive(Clone, Copy)]
+pub(super) struct Place {
+    /// Its name, and what its files and directories are called.
+    pub(super) name: &'static str,
+    /// Where it finds the broker.
+    pub(super) broker: u16,
+    /// Where its probes answer.
+    pub(super) probes: &'static str,
+}
+
+/// The worker of every case: faults of the way to the broker are its own.
+pub(super) const FIRST: Place = Place { name: "worker", broker: RELAY, probes: "127.0.0.1:9464" };
+
+/// Another on the same machine, for the cases that start it.
+pub(super) const SECOND: Place = Place { name: "neighbour", broker: broker::PORT, probes: "127.0.0.1:9465" };
+
 impl Worker {
     /// Writes the configuration and the catalogue with the toolchain of `build.sh`.
-    pub(super) fn new(namespace: &Namespace, docker_host: String) -> Self {
+    pub(super) fn new(namespace: &Namespace, place: Place, docker_host: String) -> Self {
         let directory = namespace.directory();
-        let cache = namespace.small_disk("cache", "400m");
+        let cache = namespace.small_disk(&format!("cache-{}", place.name), "400m");
         let toolchain = directory.join("catalog/toolchains/script");
         std::fs::create_dir_all(&toolchain).unwrap();
         std::fs::write(toolchain.join("toolchain.toml"), toolchain_definition()).unwrap();
         std::fs::write(directory.join("password"), registry::PASSWORD).unwrap();
-        let configuration = directory.join("config.toml");
-        std::fs::write(&configuration, configuration_text(directory, &cache)).unwrap();
-        Self { program: None, configuration, cache, docker_host }
+        let configuration = directory.join(format!("{}.toml", place.name));
+        std::fs::write(&configuration, configuration_text(directory, place, &cache)).unwrap();
+        Self { place, program: None, configuration, cache, docker_host }
     }
 
     /// The cache: a small disk.
@@ -58,7 +73,7 @@ impl Worker {
         let configuration = self.configuration.display().to_string();
         let line = [env!("CARGO_BIN_EXE_slipway"), "--config", &configuration, "worker"];
         let environment = [("DOCKER_HOST", self.docker_host.as_str()), ("NO_COLOR", "1"), ("RUST_BACKTRACE", "1")];
-        self.program = Some(namespace.start("worker", &line, &environment));
+        self.program = Some(namespace.start(self.place.name, &line, &environment));
     }
 
     /// Runs another verb of the program with the worker's configuration.
@@ -85,7 +100,7 @@ impl Worker {
 
     /// Waits until it takes builds.
     pub(super) async fn ready(&mut self, patience: Duration) -> Result<(), String> {
-        let ask = async || match probe::get(PROBES, "/readyz").await {
+        let ask = async || match probe::get(self.place.probes, "/readyz").await {
             Ok((200, _)) => Ok(()),
             Ok((status, body)) => Err(format!("{status} {body}")),
             Err(error) => Err(error.to_string()),
@@ -95,26 +110,27 @@ impl Worker {
     }
 }
 
-fn configuration_text(directory: &Path, cache: &Path) -> String {
+fn configuration_text(directory: &Path, place: Place, cache: &Path) -> String {
     let below = |name: &str| directory.join(name).display().to_string();
     let (password, catalog, state, cache) =
-        (below("password"), below("catalog"), below("state"), cache.display().to_string());
+        (below("password"), below("catalog"), below(&format!("state-{}", place.name)), cache.display().to_string());
+    let Place { name, broker: port, probes } = place;
     let (account, silence, timeout, grace) = (registry::USER, SILENCE.as_secs(), TIMEOUT.as_secs(), GRACE.as_secs());
     format!(
         "[registry]\nhost = {REGISTRY_HOST:?}\ncredentials = \"registry\"\n\
          [credentials.registry]\nusername = {account:?}\npassword = {{ file = {password:?} }}\n\
          hosts = [{REGISTRY_HOST:?}]\n\
          [credentials.broker]\nusername = {user:?}\npassword = {{ file = {password:?} }}\n\
-         hosts = [\"127.0.0.1:{RELAY}\"]\n\
+         hosts = [\"127.0.0.1:{port}\"]\n\
          [sources]\nallow = [\"http://127.0.0.1:{GIT_PROXY}/\"]\n\
-         [amqp]\nurl = \"amqp://127.0.0.1:{RELAY}\"\ncredentials = \"broker\"\nretry_delays = [\"1s\", \"2s\", \"4s\", \"8s\"]\n\
-         [worker]\nname = \"faults\"\ndirectory = {state:?}\ngrace = \"{grace}s\"\n\
+         [amqp]\nurl = \"amqp://127.0.0.1:{port}\"\ncredentials = \"broker\"\nretry_delays = [\"1s\", \"2s\", \"4s\", \"8s\"]\n\
+         [worker]\nname = {name:?}\ndirectory = {state:?}\ngrace = \"{grace}s\"\n\
          lanes = {{ interactive = 2, bulk = 1 }}\n\
          [limits]\ntimeout = \"{timeout}s\"\nsilence = \"{silence}s\"\nmemory = \"128MiB\"\ncpus = 1.0\n\
          processes = 64\nlog = \"1MiB\"\ndisk = \"64MiB\"\nfree_disk = \"64MiB\"\noutput = \"64MiB\"\n\
          [cache]\ndirectory = {cache:?}\n\
          [build]\nrunner = \"container\"\ncatalog = {catalog:?}\n\
-         [probes]\nlisten = {PROBES:?}\n",
+         [probes]\nlisten = {probes:?}\n",
         user = broker::USER,
     )
 }
