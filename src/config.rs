@@ -6,6 +6,7 @@ mod limits;
 mod mirrors;
 mod operations;
 mod registry;
+mod scan;
 mod server;
 #[cfg(test)]
 mod tests;
@@ -24,8 +25,9 @@ pub use build::{BackendKind, Build, RunnerKind, StartCheck};
 pub use limits::LimitsConfig;
 pub use mirrors::{Deploy, Mirror, Mirrors, Private};
 pub use operations::{Logs, Probes};
-pub use registry::{ProjectsConfig, Registry, RegistryKind};
-pub use server::{Database, GitLab, ServerConfig};
+pub use registry::{CopyConfig, LabelKind, ProjectsConfig, Registry, RegistryKind};
+pub use scan::ScanConfig;
+pub use server::{Database, GitLab, HarborHooks, ServerConfig};
 use units::durations;
 pub use units::{duration, size, some_size};
 

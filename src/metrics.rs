@@ -236,6 +236,8 @@ mod tests {
                     .map(|(size, reused)| ReportedLayer { digest: String::new(), size, reused })
                     .into(),
                 base: String::new(),
+                copies: Vec::new(),
+                scan: None,
             }),
             dockerfile: None,
             library: None,

@@ -93,6 +93,15 @@ pub(super) enum Verb {
     /// Look after the blobs of images that Slipway assembled
     #[command(subcommand)]
     Cache(CacheVerb),
+    /// Make, list and re-key the robots that Slipway pushes with
+    #[command(subcommand)]
+    Harbor(HarborVerb),
+    /// List images, or bring one to another product line, tag or registry
+    #[command(subcommand)]
+    Images(ImagesVerb),
+    /// Carry images to a registry that no network leads to
+    #[command(subcommand)]
+    Bundle(BundleVerb),
     /// Say what is there, what is missing, and what to do about it
     #[command(
         after_help = "With a product line it also says whether its images can be pushed: the login, the project, the right to push, the\nroom that is left. Nothing is changed.\n\nExamples:\n  slipway doctor\n  slipway doctor --product-line trade"
@@ -301,6 +310,184 @@ pub(super) enum CacheVerb {
         #[command(flatten)]
         format: Format,
     },
+}
+
+/// What to do with images.
+#[derive(Debug, Clone, Subcommand)]
+pub(super) enum ImagesVerb {
+    /// List the images of an application, newest first
+    #[command(
+        after_help = "Examples:\n  slipway images list trade/order\n  slipway images list harbor.example.com/trade/order --format json"
+    )]
+    List {
+        /// Product line and application; another registry's with its name before
+        #[arg(value_name = "PRODUCT_LINE/NAME")]
+        repository: String,
+        #[command(flatten)]
+        format: Format,
+    },
+    /// Give an image another tag, product line or registry; nothing is built, and its digest stays
+    #[command(
+        after_help = "A tag that names another image is moved, unless a rule of the project fixes it.\n\nExamples:\n  slipway images promote trade/order:1.4.2 trade-production/order\n  slipway images promote trade/order:1.4.2 trade/order:stable\n  slipway images promote trade/order@sha256:… harbor.site.example.com/trade/order:1.4.2"
+    )]
+    Promote {
+        /// The image, by tag or digest
+        from: String,
+        /// What it is called then; the tag may be left out where it stays
+        to: String,
+        #[command(flatten)]
+        format: Format,
+    },
+}
+
+/// What to do with bundles.
+#[derive(Debug, Clone, Subcommand)]
+pub(super) enum BundleVerb {
+    /// Write images into one archive, an OCI image layout with checksums
+    #[command(
+        after_help = "An export that was broken off goes on where it was when it is asked for again.\n\nExamples:\n  slipway bundle export trade/order:1.4.2 trade/web:2.0 --output trade.tar\n  slipway bundle export trade/order:1.4.3 --inventory site.json --output update.tar"
+    )]
+    Export {
+        /// The images, by tag or digest
+        #[arg(required = true, value_name = "IMAGE")]
+        images: Vec<String>,
+        /// The archive
+        #[arg(long, short, value_name = "FILE")]
+        output: PathBuf,
+        /// What the far side has, which is left out
+        #[arg(long, value_name = "FILE")]
+        inventory: Option<PathBuf>,
+        #[command(flatten)]
+        format: Format,
+    },
+    /// Bring the images of an archive into a registry; what is there is not sent again
+    #[command(
+        after_help = "Projects that are missing are made where `[registry.projects]` allows it. Broken off, it is simply started again.\n\nExamples:\n  slipway bundle import trade.tar --inventory site.json"
+    )]
+    Import {
+        /// The archive
+        file: PathBuf,
+        /// The registry; `registry.host` if absent
+        #[arg(long, value_name = "HOST")]
+        registry: Option<String>,
+        /// Enter what is there then in this inventory, for the next export
+        #[arg(long, value_name = "FILE")]
+        inventory: Option<PathBuf>,
+        #[command(flatten)]
+        format: Format,
+    },
+    /// Read all of an archive and compare it with its checksums
+    Verify {
+        /// The archive
+        file: PathBuf,
+        #[command(flatten)]
+        format: Format,
+    },
+    /// Write down what a registry has of images
+    Inventory {
+        /// The images, by tag or digest
+        #[arg(required = true, value_name = "IMAGE")]
+        images: Vec<String>,
+        /// The inventory
+        #[arg(long, short, value_name = "FILE")]
+        output: PathBuf,
+    },
+}
+
+/// What to do with a Harbor.
+#[derive(Debug, Clone, Subcommand)]
+pub(super) enum HarborVerb {
+    /// Make, list and re-key robots
+    #[command(subcommand)]
+    Robots(RobotsVerb),
+}
+
+/// What to do with robots.
+#[derive(Debug, Clone, Subcommand)]
+pub(super) enum RobotsVerb {
+    /// Make a robot with the least rights; its secret goes into a file
+    #[command(
+        after_help = "Examples:\n  slipway harbor robots create slipway --project trade --credentials harbor-admin --store harbor\n  slipway harbor robots create slipway --project trade --may push,inspect --secret-file /run/secrets/harbor"
+    )]
+    Create {
+        /// Its name, without prefix and project
+        name: String,
+        #[command(flatten)]
+        place: RobotWhere,
+        /// What it is for; it gets the rights that this takes and no more
+        #[arg(long, value_enum, value_delimiter = ',', default_value = "push")]
+        may: Vec<RobotTask>,
+        /// The days after which it ends; never if absent
+        #[arg(long, value_name = "DAYS", value_parser = clap::value_parser!(u32).range(1..=36500))]
+        days: Option<u32>,
+        #[command(flatten)]
+        keep: Keep,
+        #[command(flatten)]
+        format: Format,
+    },
+    /// Give a robot a new secret; builds that run go on
+    #[command(
+        after_help = "Tokens that the robot has stay good, and a build that logs in just then reads the file again. The file is\nreplaced as a whole.\n\nExamples:\n  slipway harbor robots rotate slipway --project trade --credentials harbor-admin --store harbor"
+    )]
+    Rotate {
+        /// Its name, in full or without prefix and project
+        name: String,
+        #[command(flatten)]
+        place: RobotWhere,
+        #[command(flatten)]
+        keep: Keep,
+        #[command(flatten)]
+        format: Format,
+    },
+    /// List robots and what they may do
+    List {
+        #[command(flatten)]
+        place: RobotWhere,
+        #[command(flatten)]
+        format: Format,
+    },
+}
+
+/// Whose robots are meant, and who asks.
+#[derive(Debug, Clone, Args)]
+pub(super) struct RobotWhere {
+    /// The project that the robot belongs to; the whole Harbor if absent
+    #[arg(long, value_name = "NAME")]
+    pub(super) project: Option<ProductLine>,
+    /// The configuration's credentials of who may manage robots; those of `registry.projects` if absent
+    #[arg(long, value_name = "NAME")]
+    pub(super) credentials: Option<String>,
+}
+
+/// Where a robot's secret goes.
+#[derive(Debug, Clone, Args)]
+pub(super) struct Keep {
+    /// Write the secret to the file of these credentials of the configuration
+    #[arg(long, value_name = "NAME")]
+    pub(super) store: Option<String>,
+    /// Write the secret to a file
+    #[arg(long, value_name = "FILE", conflicts_with = "store")]
+    pub(super) secret_file: Option<PathBuf>,
+    /// Print the secret
+    #[arg(long)]
+    pub(super) show_secret: bool,
+}
+
+/// What a robot is for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub(super) enum RobotTask {
+    /// Pull images
+    Pull,
+    /// Push images
+    Push,
+    /// Look before a build: room, fixed tags
+    Inspect,
+    /// Set further tags after a push
+    Tag,
+    /// Set labels after a push
+    Label,
+    /// Ask for scans and read them
+    Scan,
 }
 
 /// `--format`

@@ -4,11 +4,14 @@ mod apply;
 mod args;
 mod base_images;
 mod build;
+mod bundle;
 mod cache;
 mod cancel;
 mod dead;
 mod doctor;
 mod explain;
+mod harbor;
+mod images;
 mod init;
 mod plan;
 mod progress;
@@ -86,6 +89,9 @@ async fn dispatch(cli: &Cli, cancel: &CancellationToken) -> Result<ExitCode, Fai
         Verb::Cancel { id, reason } => cancel::cancel(cli, id, reason.as_deref()).await,
         Verb::Dead(verb) => dead::dead(cli, verb).await,
         Verb::Cache(verb) => cache::cache(cli, verb).await,
+        Verb::Harbor(verb) => harbor::harbor(cli, verb).await,
+        Verb::Images(verb) => images::images(cli, verb, cancel).await,
+        Verb::Bundle(verb) => bundle::bundle(cli, verb, cancel).await,
         Verb::Doctor(flags) => doctor::doctor(cli, flags).await,
         Verb::Schema { of } => setup::schema(*of),
         Verb::Completions { .. } => Ok(ExitCode::SUCCESS),

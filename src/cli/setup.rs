@@ -10,9 +10,9 @@ use super::args::{Cli, LogFormat, SchemaOf, Verb};
 use crate::catalog::{self, Catalog, Operator, OwnDockerfiles};
 use crate::config::{BackendKind, Config, RunnerKind};
 use crate::environment;
-use crate::image::Backend;
 use crate::image::assembler::AssemblerBackend;
 use crate::image::docker::DockerBackend;
+use crate::image::{Backend, RegistryAccess};
 use crate::model::failure::{Failure, FailureCode};
 use crate::pipeline::Services;
 use crate::runner::Runner;
@@ -192,6 +192,12 @@ pub(super) fn planning(cli: &Cli) -> Result<Services, Failure> {
         cache,
         trust: None,
     })
+}
+
+/// How a registry is reached, without an account.
+pub(super) fn registry_access(config: &Config) -> RegistryAccess {
+    let ca_bundle = config.network.ca_bundle.as_ref().and_then(|path| std::fs::read(path).ok());
+    RegistryAccess { ca_bundle, ..RegistryAccess::default() }
 }
 
 /// Prints the JSON schema of a format.

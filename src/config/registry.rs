@@ -1,9 +1,13 @@
 //! `[registry]`: where images go, and what is done there.
 
 use std::collections::BTreeMap;
+use std::path::PathBuf;
+use std::time::Duration;
 
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
+
+use super::scan::ScanConfig;
 
 /// `[registry]`
 #[derive(Debug, Clone, Default, Serialize, Deserialize, JsonSchema)]
@@ -19,6 +23,58 @@ pub struct Registry {
     /// How Harbor's projects are made that are missing; without it, they are not.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub projects: Option<ProjectsConfig>,
+    /// Labels that Harbor shows on every pushed image.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub labels: Vec<LabelKind>,
+    /// Further tags, which name one image for good: `["build-{id}", "commit-{commit}"]`; `{branch}` may stand there too.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub tags: Vec<String>,
+    /// Registries that every pushed image is copied to, each by itself.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub copies: Vec<CopyConfig>,
+    /// Whether Harbor's scan of an image is awaited, and what it may find.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub scan: Option<ScanConfig>,
+}
+
+/// `[[registry.copies]]`: a further registry, such as a site's own.
+#[derive(Debug, Clone, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct CopyConfig {
+    /// Host and port.
+    pub host: String,
+    /// The name of the credentials for it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub credentials: Option<String>,
+    /// PEM bundle of certificate authorities for it alone; those of `network.ca_bundle` if absent.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub ca_bundle: Option<PathBuf>,
+    /// How long a copy may take: `10m`. One that is away delays a build no longer.
+    #[serde(default = "ten_minutes", with = "super::duration")]
+    #[schemars(with = "String")]
+    pub timeout: Duration,
+    /// Whether the build fails where the copy does; it is a warning otherwise.
+    #[serde(default)]
+    pub required: bool,
+    /// The product lines whose images are copied; `*` is all.
+    #[serde(default = "super::everyone")]
+    pub product_lines: Vec<String>,
+}
+
+fn ten_minutes() -> Duration {
+    Duration::from_mins(10)
+}
+
+/// A label of an image.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "snake_case")]
+pub enum LabelKind {
+    /// `product-line/trade`
+    ProductLine,
+    /// `application/order`
+    Application,
+    /// `branch/main`
+    Branch,
 }
 
 /// What a registry is.

@@ -30,6 +30,8 @@ pub struct ServerConfig {
     pub connections: usize,
     /// What is known of GitLab.
     pub gitlab: GitLab,
+    /// What is known of Harbor's notifications.
+    pub harbor: HarborHooks,
 }
 
 impl Default for ServerConfig {
@@ -42,8 +44,17 @@ impl Default for ServerConfig {
             requests_per_second: 50,
             connections: 4096,
             gitlab: GitLab::default(),
+            harbor: HarborHooks::default(),
         }
     }
+}
+
+/// `[server.harbor]`
+#[derive(Debug, Clone, Default, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields, default)]
+pub struct HarborHooks {
+    /// The names of the credentials that hold what Harbor's webhook policies have as `Auth Header`; several, so that one can be replaced by the next. Without one, no notification is taken.
+    pub webhook_secrets: Vec<String>,
 }
 
 /// `[server.gitlab]`

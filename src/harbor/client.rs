@@ -68,7 +68,7 @@ impl Client {
     /// With the id that Harbor writes to its own logs (`X-Request-Id`): the build's.
     #[must_use]
     pub fn for_request(mut self, id: &str) -> Self {
-        self.request_id = Some(id.to_owned());
+        self.request_id = Some(id.to_owned()).filter(|id| !id.is_empty());
         self
     }
 

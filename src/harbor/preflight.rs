@@ -3,7 +3,7 @@
 use serde_json::Value;
 
 use super::client::encoded;
-use super::{Client, Rights};
+use super::{Client, Reply, Rights};
 use crate::model::failure::{Failure, FailureCode};
 
 /// What is going to be pushed.
@@ -40,7 +40,7 @@ impl Client {
     /// A registry that is away now may be back when the image is built, so that is no finding.
     pub async fn preflight(&self, wanted: Wanted<'_>) -> Option<Preflight> {
         let info = self.get("/api/v2.0/systeminfo").await.ok()?;
-        if !(info.status == 401 || info.body["auth_mode"].is_string()) {
+        if !tells(&info) {
             return None;
         }
         let mut found =
@@ -69,6 +69,11 @@ impl Client {
             self.judge_quota(&mut found, wanted.project, left, last);
         }
         Some(found)
+    }
+
+    /// Whether this is a Harbor that answers.
+    pub async fn is_harbor(&self) -> bool {
+        self.get("/api/v2.0/systeminfo").await.is_ok_and(|info| tells(&info))
     }
 
     async fn without_right(&self, found: &mut Preflight, project: &str) {
@@ -131,6 +136,11 @@ impl Client {
             found.failures.push(self.failure(FailureCode::RegistryQuotaExceeded, &happened));
         }
     }
+}
+
+/// Whether an answer to `systeminfo` is a Harbor's; one whose database is away knows nobody.
+fn tells(info: &Reply) -> bool {
+    info.status == 401 || info.body["auth_mode"].is_string()
 }
 
 /// Whether an artifact has a tag, and whether the tag is fixed to it.

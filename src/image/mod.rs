@@ -17,6 +17,7 @@ mod registry;
 mod save;
 mod start;
 mod tar_stream;
+pub mod transfer;
 pub mod trial;
 
 use std::collections::BTreeMap;

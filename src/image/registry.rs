@@ -1,5 +1,6 @@
 //! Registries: what they say of a pushed image, and the push of blobs ([`upload`]).
 
+pub(super) mod download;
 mod location;
 pub(super) mod session;
 pub(super) mod upload;

@@ -152,6 +152,8 @@ failure_codes! {
     RegistryReadOnly = "registry_read_only", Service, true, "The registry takes nothing while it is maintained.", "Try again when the registry's read-only mode has ended.";
     RegistryProxyProject = "registry_proxy_project", Request, false, "The project mirrors another registry and takes no images.", "Choose a product line whose project is no proxy cache.";
     RegistryRateLimited = "registry_rate_limited", Service, true, "The registry asked for fewer requests.", "Try again later.";
+    ImageVulnerable = "image_vulnerable", Project, false, "The registry's scanner found vulnerabilities in the image that the operator does not accept.", "Update the packages that are named, or the base image; the operator may accept a vulnerability for a while (`registry.scan.accept`).";
+    ImageNotScanned = "image_not_scanned", Service, true, "The registry's scanner did not say what is in the image, and images have to be scanned.", "See that the registry has a scanner that works; until it does, nothing is known of the image.";
     RegistryRefused = "registry_refused", Service, false, "The registry refused the image.", "Read the registry's own words in the message.";
     DigestMismatch = "digest_mismatch", Service, true, "The registry shows another digest than the one pushed.", "Somebody may have pushed the same tag; try again.";
     BrokerUnavailable = "broker_unavailable", Service, true, "The message broker did not answer, or refused a message.", "Try again; if it stays, check the broker and `slipway queues check`.";

@@ -10,6 +10,7 @@ pub mod origin;
 pub mod plan;
 pub mod report;
 pub mod request;
+pub mod scan;
 pub mod settings;
 pub mod source;
 pub mod source_tree;

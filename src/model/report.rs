@@ -6,6 +6,7 @@ use serde::{Deserialize, Serialize};
 use super::failure::{Failure, FailureCode, Step, Warning};
 use super::origin::Decision;
 use super::plan::{PlannedApplication, PlannedLibrary, PlannedSource, PlannedToolchain};
+use super::scan::ReportedScan;
 
 /// How a build ended.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
@@ -191,6 +192,26 @@ pub struct ReportedImage {
     pub layers: Vec<ReportedLayer>,
     /// The base image.
     pub base: String,
+    /// Where else it was copied to, and how that went.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub copies: Vec<ReportedCopy>,
+    /// What the registry's scanner found, where the operator asks for it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub scan: Option<ReportedScan>,
+}
+
+/// A copy in another registry.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+pub struct ReportedCopy {
+    /// The registry.
+    pub registry: String,
+    /// What the image is called there; what failed is missing.
+    pub references: Vec<String>,
+    /// Bytes that were sent.
+    pub sent: u64,
+    /// Why it is not there, or not under all of its tags.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub failure: Option<Failure>,
 }
 
 /// A layer of a report.

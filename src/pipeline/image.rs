@@ -57,8 +57,20 @@ pub(super) async fn push(
         let failure = Failure::new(FailureCode::ConfigurationInvalid, "there is no registry to push to");
         return Err(failure.hint("set `registry.host` in the configuration"));
     }
-    let access = services.registry_access(&plan.application.product_line).await?;
-    services.backend.push(built, &references(plan)?, &access, log, cancel).await
+    let (product_line, references) = (&plan.application.product_line, references(plan)?);
+    let access = services.registry_access(product_line).await?;
+    match services.backend.push(built, &references, &access, log, cancel).await {
+        Err(failure) if failure.code == FailureCode::RegistryUnauthorized => {
+            // A robot's secret may have been changed since it was read.
+            let now = services.registry_access(product_line).await?;
+            if now.credentials == access.credentials {
+                return Err(failure);
+            }
+            log("the credentials have changed; trying again");
+            services.backend.push(built, &references, &now, log, cancel).await
+        }
+        pushed => pushed,
+    }
 }
 
 pub(super) fn references(plan: &Plan) -> Result<Vec<ImageReference>, Failure> {

@@ -1,7 +1,9 @@
 //! The build as prose: a request in, a report out.
 
+mod after;
 mod commands;
 mod context;
+mod copies;
 mod deadline;
 mod disk;
 mod extras;
@@ -123,7 +125,41 @@ async fn build(
         let push = deadline.step(Step::Push, async |stop| image::push(services, &plan, &built, &log, &stop).await);
         let published = Box::pin(record.reusing(Step::Push, push, PublishedImage::was_there)).await?;
         record.published(&plan, &published);
+        Box::pin(after_push(services, request, &plan, &published, record, &deadline))
+            .await
+            .map_err(|failure| failure.in_step(Step::Push))?;
     }
+    Ok(())
+}
+
+/// Marks the image in the registry, and asks what the registry's scanner says of it.
+async fn after_push(
+    services: &Services,
+    request: &BuildRequest,
+    plan: &Plan,
+    published: &PublishedImage,
+    record: &mut Record<'_>,
+    deadline: &Deadline<'_>,
+) -> Result<(), Failure> {
+    let mark = deadline
+        .step(Step::Push, async |stop| unless_cancelled(&stop, after::mark(services, request, plan, published)).await);
+    record.warn(mark.await?);
+    let scan = deadline
+        .step(Step::Push, async |stop| unless_cancelled(&stop, after::scan(services, request, plan, published)).await);
+    if let Some(scan) = scan.await? {
+        record.scanned(scan.clone());
+        let gate = services.config.registry.scan.as_ref().is_some_and(|scan| scan.refuse.is_some());
+        let image = published.references.first().map(ToString::to_string).unwrap_or_default();
+        record.warn(after::judged(&scan, gate, &image)?.into_iter().collect());
+    }
+    // What a gate refuses goes nowhere else.
+    let log = record.log(Step::Push);
+    let copy = deadline.step(Step::Push, async |stop| {
+        unless_cancelled(&stop, async { Ok(copies::copy(services, request, published, &log).await) }).await
+    });
+    let copies = copy.await?;
+    record.copied(copies.clone());
+    record.warn(copies::judged(&services.config.registry.copies, &copies)?);
     Ok(())
 }
 

@@ -6,8 +6,9 @@ use super::EventSink;
 use crate::image::{BuiltImage, PublishedImage};
 use crate::model::failure::{Failure, Step, Warning};
 use crate::model::plan::{Plan, PlannedApplication, PlannedSource};
-use crate::model::report::{BuildEvent, BuildReport, Outcome, ReportedImage, ReportedLayer, StepReport};
+use crate::model::report::{BuildEvent, BuildReport, Outcome, ReportedCopy, ReportedImage, ReportedLayer, StepReport};
 use crate::model::request::BuildRequest;
+use crate::model::scan::ReportedScan;
 
 /// The build's record.
 pub(super) struct Record<'a> {
@@ -105,6 +106,8 @@ impl<'a> Record<'a> {
             size: built.size,
             layers: layers.collect(),
             base: image.base.clone(),
+            copies: Vec::new(),
+            scan: None,
         });
     }
 
@@ -120,7 +123,23 @@ impl<'a> Record<'a> {
                 .map(|layer| ReportedLayer { digest: layer.digest.to_string(), size: layer.size, reused: layer.reused })
                 .collect(),
             base: plan.image.as_ref().map(|image| image.base.clone()).unwrap_or_default(),
+            copies: Vec::new(),
+            scan: None,
         });
+    }
+
+    /// Notes where the image was copied to.
+    pub(super) fn copied(&mut self, copies: Vec<ReportedCopy>) {
+        if let Some(image) = &mut self.report.image {
+            image.copies = copies;
+        }
+    }
+
+    /// Notes what the registry's scanner found in the image.
+    pub(super) fn scanned(&mut self, scan: ReportedScan) {
+        if let Some(image) = &mut self.report.image {
+            image.scan = Some(scan);
+        }
     }
 
     /// Notes what a library deployed.

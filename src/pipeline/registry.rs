@@ -5,7 +5,9 @@ use std::time::Duration;
 use super::Services;
 use crate::config::RegistryKind;
 use crate::harbor::{Client, NewProject, Preflight, Wanted};
+use crate::image::RegistryAccess;
 use crate::image::credentials::Credentials;
+use crate::image::transfer::Place;
 use crate::model::failure::{Failure, FailureCode, Warning};
 use crate::model::image_reference::ImageReference;
 use crate::model::names::ProductLine;
@@ -61,7 +63,12 @@ fn unusable(client: &Client, project: &str) -> Failure {
 }
 
 /// Makes the project of a product line, as the operator wants it.
-async fn create(services: &Services, reference: &ImageReference, project: &str, id: &str) -> Result<(), Failure> {
+pub(super) async fn create(
+    services: &Services,
+    reference: &ImageReference,
+    project: &str,
+    id: &str,
+) -> Result<(), Failure> {
     let Some(wanted) = &services.config.registry.projects else {
         let message = format!("The registry `{}` has no project `{project}`.", reference.registry());
         return Err(Failure::new(FailureCode::RegistryRepositoryMissing, message).hint(
@@ -79,6 +86,10 @@ async fn create(services: &Services, reference: &ImageReference, project: &str, 
     };
     client.create_project(&new).await?;
     Ok(())
+}
+
+fn project_of(reference: &ImageReference) -> &str {
+    reference.repository().split('/').next().unwrap_or_default()
 }
 
 /// A warning where the next image may not fit.
@@ -110,6 +121,72 @@ impl Services {
         let Some(client) = self.harbor(&reference, product_line.as_str()).await? else { return Ok(None) };
         let wanted = Wanted { project: product_line.as_str(), name: "doctor", tags: &[], commit: None };
         Ok(client.preflight(wanted).await)
+    }
+
+    /// An image in whatever registry, with the account that the operator has for it.
+    ///
+    /// # Errors
+    /// `configuration_invalid` where the credentials cannot be had.
+    pub async fn place(&self, reference: ImageReference) -> Result<Place, Failure> {
+        let access = self.access_to(&reference).await?;
+        Place::new(reference, access).await
+    }
+
+    /// The images of a repository, as Harbor's API shows them.
+    ///
+    /// # Errors
+    /// `request_invalid` where the registry is no Harbor; the `registry_…` codes.
+    pub async fn images(&self, reference: &ImageReference) -> Result<Vec<serde_json::Value>, Failure> {
+        let client = self.client_of(reference).await?;
+        if !client.is_harbor().await {
+            let message = format!("The registry `{}` is no Harbor, or does not answer.", reference.registry());
+            return Err(
+                Failure::new(FailureCode::RequestInvalid, message).hint("only Harbor lists what its images are")
+            );
+        }
+        let (project, name) = reference.repository().split_once('/').unwrap_or((reference.repository(), ""));
+        client.artifacts(project, name).await
+    }
+
+    /// Sees to it that the project of an image is there, where the registry is a Harbor.
+    ///
+    /// # Errors
+    /// `registry_repository_missing` where it is not, and the operator lets nobody make it; the `registry_…` codes.
+    pub async fn project_for(&self, reference: &ImageReference) -> Result<(), Failure> {
+        let client = self.client_of(reference).await?;
+        let project = project_of(reference);
+        if !client.is_harbor().await || client.has_project(project).await? {
+            return Ok(());
+        }
+        create(self, reference, project, "").await
+    }
+
+    async fn client_of(&self, reference: &ImageReference) -> Result<Client, Failure> {
+        let access = self.access_to(reference).await?;
+        let known = match access.credentials.clone() {
+            Some(known) => Some(known),
+            None => crate::image::credentials::of_docker(reference.registry()).await?,
+        };
+        let account = match known {
+            Some(Credentials::Password { username, password }) => {
+                Some(Account { username, password: password.expose().to_owned() })
+            }
+            _ => None,
+        };
+        Client::new(&access.base(reference), account, access.ca_bundle.as_deref())
+    }
+
+    /// How the registry of an image is reached.
+    async fn access_to(&self, reference: &ImageReference) -> Result<RegistryAccess, Failure> {
+        let project = project_of(reference);
+        let mut access = self.registry_access(project).await;
+        if self.config.registry.host.as_deref() != Some(reference.registry()) {
+            let found = self.pull_credentials(&[reference.to_string()], project).await?;
+            let ca_bundle = self.config.network.ca_bundle.as_ref().and_then(|path| std::fs::read(path).ok());
+            let credentials = found.into_values().next();
+            access = Ok(RegistryAccess { credentials, plain_http: false, ca_bundle });
+        }
+        access
     }
 
     /// The registry's API, with the account that images are pushed with; `None` for an account that it cannot know.

@@ -13,6 +13,7 @@ mod apply;
 mod ask;
 mod execute;
 mod gitlab;
+mod harbor;
 mod http;
 mod inspect;
 mod logs;

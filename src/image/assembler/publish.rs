@@ -8,7 +8,7 @@ use crate::image::credentials::{self, Credentials};
 use crate::image::diagnosis::diagnose;
 use crate::image::push::{ATTEMPTS, LONGEST_PAUSE, backoff};
 use crate::image::registry::session::{Refusal, Session};
-use crate::image::registry::upload::Brought;
+use crate::image::registry::upload::{Brought, Content};
 use crate::image::registry::{Descriptor, Registry, Shown};
 use crate::image::{BuiltImage, LogSink, PublishedImage, PublishedLayer, RegistryAccess};
 use crate::model::failure::{Failure, FailureCode};
@@ -113,7 +113,7 @@ impl AssemblerBackend {
                 if trust && self.store.knows(reference, &blob) {
                     return Ok(true);
                 }
-                let brought = session.bring(&blob, &sources, &self.store.path(&blob.digest)).await?;
+                let brought = session.bring(&blob, &sources, Content::File(&self.store.path(&blob.digest), 0)).await?;
                 self.store.learn(reference, &blob);
                 let short = blob.digest.hex().get(..12).unwrap_or_default();
                 match brought {

@@ -130,6 +130,25 @@ impl Session {
     where
         F: Future<Output = Result<RequestBuilder, Refusal>> + Send,
     {
+        let response = self.exchange(method, to, request).await?;
+        let status = response.status();
+        if status.is_redirection() {
+            let words = format!("unsupported: the registry sends elsewhere (status {status})");
+            return Err(Refusal::Answered { status, words, retry_after: None });
+        }
+        Ok(response)
+    }
+
+    /// [`Session::send`] of which the answer may also be that the registry sends elsewhere.
+    pub(super) async fn exchange<F>(
+        &self,
+        method: Method,
+        to: &Location,
+        request: impl Fn(RequestBuilder) -> F + Send + Sync,
+    ) -> Result<Response, Refusal>
+    where
+        F: Future<Output = Result<RequestBuilder, Refusal>> + Send,
+    {
         let mut renewed = false;
         loop {
             let used = if to.own { self.authorization.lock().await.clone() } else { None };
@@ -146,13 +165,6 @@ impl Session {
                 if self.renew(&challenge, used.as_ref()).await? {
                     continue;
                 }
-            }
-            if status.is_redirection() {
-                return Err(Refusal::Answered {
-                    status,
-                    words: format!("unsupported: the registry sends elsewhere (status {status})"),
-                    retry_after: None,
-                });
             }
             return if status.as_u16() < 400 { Ok(response) } else { Err(refusal(response).await) };
         }

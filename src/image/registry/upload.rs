@@ -33,6 +33,15 @@ pub(in crate::image) enum Brought {
     Sent,
 }
 
+/// Where the bytes of a blob come from.
+#[derive(Clone, Copy)]
+pub(in crate::image) enum Content<'a> {
+    /// A file, from this byte on.
+    File(&'a Path, u64),
+    /// Another repository; nothing is kept on the way.
+    Registry(&'a Session),
+}
+
 impl Session {
     /// Whether the repository has the blob.
     pub(in crate::image) async fn has(&self, blob: &Descriptor) -> Result<bool, Refusal> {
@@ -44,16 +53,16 @@ impl Session {
         }
     }
 
-    /// Sees to it that the repository has the blob, mounted from one of `sources` or sent from the file.
+    /// Sees to it that the repository has the blob, mounted from one of `sources` or sent.
     pub(in crate::image) async fn bring(
         &self,
         blob: &Descriptor,
         sources: &[String],
-        file: &Path,
+        content: Content<'_>,
     ) -> Result<Brought, Refusal> {
         let mut attempt = 1;
         loop {
-            let refusal = match self.once(blob, sources, file).await {
+            let refusal = match self.once(blob, sources, content).await {
                 Ok(brought) => return Ok(brought),
                 Err(refusal) => refusal,
             };
@@ -66,26 +75,38 @@ impl Session {
         }
     }
 
-    async fn once(&self, blob: &Descriptor, sources: &[String], file: &Path) -> Result<Brought, Refusal> {
+    /// How the repository has the blob without its bytes being sent; `None` where it has not.
+    pub(in crate::image) async fn known(
+        &self,
+        blob: &Descriptor,
+        sources: &[String],
+    ) -> Result<Option<Brought>, Refusal> {
         // After a lost answer the blob may be there; at first it may be there from another build.
         if self.has(blob).await? {
-            return Ok(Brought::There);
+            return Ok(Some(Brought::There));
         }
         for source in sources {
             if self.mount(blob, source).await {
-                return Ok(Brought::Mounted);
+                return Ok(Some(Brought::Mounted));
             }
+        }
+        Ok(None)
+    }
+
+    async fn once(&self, blob: &Descriptor, sources: &[String], content: Content<'_>) -> Result<Brought, Refusal> {
+        if let Some(brought) = self.known(blob, sources).await? {
+            return Ok(brought);
         }
         let begun = self.begin().await?;
         let sent = if blob.size <= SMALL {
-            self.put(&begun, blob, Some(file)).await
+            self.put(&begun, blob, Some(content)).await
         } else {
-            self.patch(begun, blob, file).await
+            self.patch(begun, blob, content).await
         };
         match sent {
             Err(refusal) if refusal.status() == Some(StatusCode::PAYLOAD_TOO_LARGE) => {
                 let begun = self.begin().await?;
-                self.chunks(begun, blob, file).await
+                self.chunks(begun, blob, content).await
             }
             other => other,
         }
@@ -107,12 +128,12 @@ impl Session {
     }
 
     /// All bytes at once, or none where they were sent before; ends the upload.
-    async fn put(&self, at: &Location, blob: &Descriptor, file: Option<&Path>) -> Result<(), Refusal> {
+    async fn put(&self, at: &Location, blob: &Descriptor, content: Option<Content<'_>>) -> Result<(), Refusal> {
         let mut at = at.clone();
         at.url.query_pairs_mut().append_pair("digest", blob.digest.as_str());
         self.send(Method::PUT, &at, |request| async move {
-            Ok(match file {
-                Some(file) => part(request, file, 0, blob.size).await?,
+            Ok(match content {
+                Some(content) => part(request, content, blob, 0, blob.size).await?,
                 None => request.header(CONTENT_LENGTH, 0),
             })
         })
@@ -120,18 +141,20 @@ impl Session {
         .map(drop)
     }
 
-    async fn patch(&self, at: Location, blob: &Descriptor, file: &Path) -> Result<(), Refusal> {
-        let answer = self.send(Method::PATCH, &at, |request| part(request, file, 0, blob.size)).await?;
+    async fn patch(&self, at: Location, blob: &Descriptor, content: Content<'_>) -> Result<(), Refusal> {
+        let answer = self.send(Method::PATCH, &at, |request| part(request, content, blob, 0, blob.size)).await?;
         self.put(&location::of(&answer, &at.url)?, blob, None).await
     }
 
-    async fn chunks(&self, mut at: Location, blob: &Descriptor, file: &Path) -> Result<(), Refusal> {
+    async fn chunks(&self, mut at: Location, blob: &Descriptor, content: Content<'_>) -> Result<(), Refusal> {
         let mut start = 0;
         while start < blob.size {
             let length = CHUNK.min(blob.size - start);
             let range = format!("{start}-{}", start + length - 1);
             let answer = self
-                .send(Method::PATCH, &at, |request| part(request.header(CONTENT_RANGE, &range), file, start, length))
+                .send(Method::PATCH, &at, |request| {
+                    part(request.header(CONTENT_RANGE, &range), content, blob, start, length)
+                })
                 .await?;
             at = location::of(&answer, &at.url)?;
             start += length;
@@ -148,17 +171,24 @@ impl Session {
     }
 }
 
-/// A request with a part of a file as its body, read while it is sent.
+/// A request with a part of a blob as its body, read while it is sent.
 async fn part(
     request: reqwest::RequestBuilder,
-    file: &Path,
+    content: Content<'_>,
+    blob: &Descriptor,
     start: u64,
     length: u64,
 ) -> Result<reqwest::RequestBuilder, Refusal> {
-    let unreadable = |error: std::io::Error| Refusal::Own(format!("`{}` cannot be read: {error}", file.display()));
-    let mut open = tokio::fs::File::open(file).await.map_err(unreadable)?;
-    open.seek(std::io::SeekFrom::Start(start)).await.map_err(unreadable)?;
-    let body = Body::wrap_stream(ReaderStream::with_capacity(open.take(length), BUFFER));
+    let body = match content {
+        Content::Registry(source) => Body::wrap_stream(source.open(blob, start, length).await?.bytes_stream()),
+        Content::File(file, offset) => {
+            let unreadable =
+                |error: std::io::Error| Refusal::Own(format!("`{}` cannot be read: {error}", file.display()));
+            let mut open = tokio::fs::File::open(file).await.map_err(unreadable)?;
+            open.seek(std::io::SeekFrom::Start(offset + start)).await.map_err(unreadable)?;
+            Body::wrap_stream(ReaderStream::with_capacity(open.take(length), BUFFER))
+        }
+    };
     let kind = "application/octet-stream";
     Ok(request.header(CONTENT_TYPE, kind).header(CONTENT_LENGTH, length).body(body))
 }

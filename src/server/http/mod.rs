@@ -21,7 +21,7 @@ use tokio::net::TcpListener;
 use tokio::sync::Semaphore;
 use tokio_util::sync::CancellationToken;
 
-use super::{Shared, api, gitlab, pages};
+use super::{Shared, api, gitlab, harbor, pages};
 use crate::model::failure::{Failure, FailureCode};
 use problem::Problem;
 
@@ -120,6 +120,7 @@ async fn accept(
 fn routes(shared: &Arc<Shared>) -> Router {
     Router::new()
         .route("/webhooks/gitlab", post(gitlab::hook::receive))
+        .route("/webhooks/harbor", post(harbor::receive))
         .merge(api::routes())
         .merge(pages::routes())
         .layer(from_fn_with_state(Arc::clone(shared), guard))

@@ -17,6 +17,9 @@ use crate::server::store::time;
 /// Builds that the charts show.
 const SHOWN: i64 = 40;
 
+/// Notices of the registry that are shown.
+const NOTICES: i64 = 20;
+
 pub(super) async fn all(State(shared): State<Arc<Shared>>, Viewer(who): Viewer) -> Result<Response, Refused> {
     let mut rows = Vec::new();
     for stored in shared.store.applications(&who.product_line).await? {
@@ -42,6 +45,11 @@ pub(super) async fn application(
     let settings = application_of(&stored).and_then(|application| toml::to_string_pretty(&application).ok());
     let over: Vec<&Build> = found.iter().rev().filter(|build| build.is_over() && build.started_ms > 0).collect();
     let succeeded = over.iter().filter(|build| build.state == "succeeded").count();
+    let notices = shared.store.registry_notices(&product_line, &name, NOTICES).await?;
+    let registry: Vec<Value> = notices
+        .iter()
+        .map(|notice| json!({ "at": time(notice.at_ms), "what": words::registry(&notice.kind), "image": notice.image, "words": notice.words }))
+        .collect();
     let values = json!({
         "product_line": product_line, "name": name, "version": stored.version,
         "changed_at": time(stored.changed_ms), "changed_by": stored.who,
@@ -52,6 +60,7 @@ pub(super) async fn application(
             chart("Duration", &over, |build| build.finished_ms - build.started_ms, words::duration),
             chart("Size", &over, |build| build.size, words::size),
         ],
+        "registry": registry,
         "success": if over.is_empty() { String::new() } else { format!("{succeeded} of {}", over.len()) },
     });
     page(&who, "application.html", &format!("{product_line}/{name}"), values)

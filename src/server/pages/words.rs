@@ -40,6 +40,24 @@ pub(super) fn short(commit: &str) -> &str {
     commit.get(..12).unwrap_or(commit)
 }
 
+/// What a notification of Harbor is about.
+pub(super) fn registry(kind: &str) -> String {
+    match kind {
+        "PUSH_ARTIFACT" => "pushed",
+        "PULL_ARTIFACT" => "pulled",
+        "DELETE_ARTIFACT" => "deleted",
+        "SCANNING_COMPLETED" => "scanned",
+        "SCANNING_FAILED" => "scan failed",
+        "SCANNING_STOPPED" => "scan stopped",
+        "QUOTA_WARNING" => "quota nearly used up",
+        "QUOTA_EXCEED" => "quota used up",
+        "REPLICATION" => "replicated",
+        "TAG_RETENTION" => "retention ran",
+        other => other,
+    }
+    .to_owned()
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

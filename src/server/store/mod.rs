@@ -9,6 +9,7 @@ pub(super) mod builds;
 pub(super) mod deliveries;
 pub(super) mod outbox;
 pub(super) mod queue;
+pub(super) mod registry;
 pub(super) mod tokens;
 
 use std::borrow::Cow;
@@ -23,7 +24,10 @@ use crate::config::Config;
 use crate::model::failure::{Failure, FailureCode};
 
 /// Forms of the history, oldest first. They are only added to.
-const MIGRATIONS: &[(&str, &str)] = &[("history", include_str!("migrations/0001_history.sql"))];
+const MIGRATIONS: &[(&str, &str)] = &[
+    ("history", include_str!("migrations/0001_history.sql")),
+    ("registry", include_str!("migrations/0002_registry.sql")),
+];
 
 /// How long a connection is waited for, and one writer for another.
 const PATIENCE: Duration = Duration::from_secs(10);

@@ -10,7 +10,7 @@ use super::refused::release_rule;
 use super::ways::build;
 use crate::support::harbor::Harbor;
 
-fn client(harbor: &Harbor, (username, password): &(String, String)) -> Client {
+pub(super) fn client(harbor: &Harbor, (username, password): &(String, String)) -> Client {
     let account = Account { username: username.clone(), password: password.clone() };
     Client::new(&harbor.url(""), Some(account), None).unwrap()
 }

@@ -8,7 +8,7 @@ use crate::support::harbor::Harbor;
 use crate::support::slipway::{PRODUCT_LINE, Run, Slipway};
 
 /// A configuration with nothing but the registry.
-fn config(harbor: &Harbor, (username, password): &(String, String), more: &str) -> Slipway {
+pub(super) fn config(harbor: &Harbor, (username, password): &(String, String), more: &str) -> Slipway {
     let slipway = Slipway::new();
     let host = harbor.host();
     let secret = slipway.config().with_file_name("robot");
@@ -21,7 +21,7 @@ fn config(harbor: &Harbor, (username, password): &(String, String), more: &str) 
     slipway
 }
 
-async fn push(slipway: &Slipway, tag: &str) -> Run {
+pub(super) async fn push(slipway: &Slipway, tag: &str) -> Run {
     let project = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/fixtures/projects/go-main-below-cmd");
     slipway.build(&project, &["--push", "--name", "order", "--tag", tag].map(str::to_owned)).await
 }

@@ -1,10 +1,13 @@
 //! Slipway against a Harbor: what is known before a build, how a push is refused by both ways of pushing.
 
+mod after;
 mod before;
 mod builds;
+mod carried;
 mod pushes;
 mod recorded;
 mod refused;
 mod replay;
+mod robots;
 mod setup;
 mod ways;

@@ -139,7 +139,7 @@ async fn large_slow_and_crooked_requests_get_their_answers() {
 }
 
 /// Logs in and gives the cookie.
-async fn log_in(site: &Site, server: &Server) -> String {
+pub(super) async fn log_in(site: &Site, server: &Server) -> String {
     let body = format!("token={}&next=%2Fbuilds%2Fx", site.token());
     let request = server.http.post(format!("{}/login", server.url));
     let answer = server.send(request.header("content-type", "application/x-www-form-urlencoded").body(body)).await;

@@ -7,5 +7,6 @@ mod figures;
 mod flows;
 mod gitlab;
 mod grown;
+mod harbor;
 mod site;
 mod survival;

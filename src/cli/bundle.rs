@@ -1,0 +1,105 @@
+//! `slipway bundle`: images for registries that no network leads to.
+
+use std::path::Path;
+use std::process::ExitCode;
+
+use serde_json::json;
+use tokio_util::sync::CancellationToken;
+
+use super::args::{BundleVerb, Cli, FormatKind};
+use super::images::named;
+use super::setup;
+use crate::image::transfer::Place;
+use crate::image::transfer::bundle::{self, Inventory};
+use crate::model::failure::{Failure, FailureCode};
+use crate::model::image_reference::ImageReference;
+use crate::pipeline::Services;
+use crate::work::unless_cancelled;
+
+/// Does what the verb says.
+pub(super) async fn bundle(cli: &Cli, verb: &BundleVerb, cancel: &CancellationToken) -> Result<ExitCode, Failure> {
+    unless_cancelled(cancel, act(cli, verb)).await
+}
+
+async fn act(cli: &Cli, verb: &BundleVerb) -> Result<ExitCode, Failure> {
+    let services = setup::planning(cli)?;
+    let say = |line: &str| anstream::eprintln!("{line}");
+    match verb {
+        BundleVerb::Export { images, output, inventory, format } => {
+            let known = inventory.as_deref().map(Inventory::read).transpose()?;
+            let places = places(&services, images).await?;
+            let done = bundle::export(&places, known.as_ref(), output, &say).await?;
+            if format.format != FormatKind::Text {
+                return setup::print_json(&json!({ "version": 1, "bundle": done }));
+            }
+            anstream::println!(
+                "{}: {} images, {} blobs, {} left out, {} MB",
+                done.file.display(),
+                done.images.len(),
+                done.blobs,
+                done.left_out,
+                done.size / 1_000_000
+            );
+        }
+        BundleVerb::Import { file, registry, inventory, format } => {
+            let targets = targets(&services, file, registry.as_deref()).await?;
+            let mut places = Vec::new();
+            for target in targets {
+                services.project_for(&target).await?;
+                places.push(services.place(target).await?);
+            }
+            let mut known = inventory.as_deref().map_or_else(|| Ok(Inventory::default()), Inventory::read_or_new)?;
+            let done = bundle::import(file, &places, &mut known, &say).await?;
+            if let Some(path) = inventory {
+                known.write(path)?;
+            }
+            if format.format != FormatKind::Text {
+                return setup::print_json(&json!({ "version": 1, "import": done }));
+            }
+            for image in &done.images {
+                anstream::println!("{image}");
+            }
+        }
+        BundleVerb::Verify { file, format } => {
+            let entries = bundle::verify(file).await?;
+            if format.format != FormatKind::Text {
+                return setup::print_json(&json!({ "version": 1, "entries": entries }));
+            }
+            anstream::println!("{}: {entries} entries are whole", file.display());
+        }
+        BundleVerb::Inventory { images, output } => {
+            let inventory = Inventory::of(&places(&services, images).await?).await?;
+            inventory.write(output)?;
+            anstream::println!("{}: {} blobs", output.display(), inventory.blobs());
+        }
+    }
+    Ok(ExitCode::SUCCESS)
+}
+
+async fn places(services: &Services, images: &[String]) -> Result<Vec<Place>, Failure> {
+    let mut places = Vec::new();
+    for image in images {
+        places.push(services.place(named(&services.config, image)?).await?);
+    }
+    Ok(places)
+}
+
+/// What the bundle's images are called in the registry that they come to.
+async fn targets(services: &Services, file: &Path, registry: Option<&str>) -> Result<Vec<ImageReference>, Failure> {
+    let host = registry.or(services.config.registry.host.as_deref()).ok_or_else(|| {
+        Failure::new(FailureCode::ConfigurationInvalid, "there is no registry to import into")
+            .hint("set `registry.host` in the configuration, or name one with `--registry`")
+    })?;
+    let invalid = |error: String| Failure::new(FailureCode::RequestInvalid, error);
+    let target = |from: ImageReference| {
+        let digest = from.digest().map(|digest| digest.hex().chars().take(12).collect::<String>());
+        let tag = match (from.tag(), digest) {
+            (Some(tag), _) => tag.clone(),
+            (None, digest) => {
+                digest.as_deref().unwrap_or("latest").parse().map_err(|error| invalid(format!("{error}")))?
+            }
+        };
+        ImageReference::new(host, from.repository(), Some(tag), None).map_err(|error| invalid(error.to_string()))
+    };
+    bundle::targets(file).await?.into_iter().map(target).collect()
+}

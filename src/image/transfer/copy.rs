@@ -1,0 +1,106 @@
+//! The copy: what the other side lacks is mounted or streamed, then the manifests are put.
+
+use futures_util::{StreamExt as _, TryStreamExt as _, stream};
+use schemars::JsonSchema;
+use serde::Serialize;
+
+use super::tree::Tree;
+use super::{PARALLEL, Place};
+use crate::image::LogSink;
+use crate::image::registry::Descriptor;
+use crate::image::registry::session::{Refusal, Session};
+use crate::image::registry::upload::{Brought, Content};
+use crate::model::failure::{Failure, FailureCode};
+use crate::model::image_reference::ImageReference;
+
+/// What a copy took.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, JsonSchema)]
+pub struct Copied {
+    /// What the image is called there.
+    pub reference: ImageReference,
+    /// The digest of its manifest, which is the same on both sides.
+    pub digest: String,
+    /// Bytes of all its blobs.
+    pub size: u64,
+    /// Bytes that were sent.
+    pub sent: u64,
+    /// Bytes that the registry took from another of its repositories.
+    pub mounted: u64,
+}
+
+/// Copies an image, by its digest where it has one, to a tag.
+///
+/// # Errors
+/// `base_image_missing` where there is no such image, the `registry_…` codes, `request_invalid` for a target without a tag.
+pub async fn copy(from: &Place, to: &Place, log: LogSink<'_>) -> Result<Copied, Failure> {
+    let Some(tag) = to.reference.tag().map(|tag| tag.as_str().to_owned()) else {
+        let message = format!("`{}` cannot be copied to: name a tag.", to.reference);
+        return Err(Failure::new(FailureCode::RequestInvalid, message));
+    };
+    let source = from.session(Vec::new())?;
+    let tree = Tree::of(from, &source).await?;
+    let top = tree.top().ok_or_else(|| from.missing())?;
+    let mut copied = Copied {
+        reference: to.reference.clone(),
+        digest: top.digest.to_string(),
+        size: tree.size(),
+        sent: 0,
+        mounted: 0,
+    };
+    let neighbours = from.reference.registry() == to.reference.registry();
+    let sources: Vec<String> = if neighbours { vec![from.reference.repository().to_owned()] } else { Vec::new() };
+    let target = to.session(sources.clone())?;
+    // A tag that is fixed takes not even its own image again.
+    if let Ok(Some(there)) = target.manifest(&tag).await
+        && there.digest == top.digest
+    {
+        log(&format!("{}: already there", to.reference));
+        return Ok(copied);
+    }
+    let brought = bring(&source, &target, &tree, &sources, log).await;
+    for (size, brought) in match brought {
+        Ok(brought) => brought,
+        Err(refusal) => return Err(to.refused(&refusal).await),
+    } {
+        match brought {
+            Brought::There => {}
+            Brought::Mounted => copied.mounted += size,
+            Brought::Sent => copied.sent += size,
+        }
+    }
+    put(&target, &tree, &tag, to).await?;
+    log(&format!("{}: {} bytes sent, {} mounted", to.reference, copied.sent, copied.mounted));
+    Ok(copied)
+}
+
+async fn bring(
+    source: &Session,
+    target: &Session,
+    tree: &Tree,
+    sources: &[String],
+    log: LogSink<'_>,
+) -> Result<Vec<(u64, Brought)>, Refusal> {
+    let one = |blob: Descriptor| async move {
+        let brought = target.bring(&blob, sources, Content::Registry(source)).await?;
+        if brought == Brought::Sent {
+            log(&format!("{}: copied, {} bytes", blob.digest.hex().get(..12).unwrap_or_default(), blob.size));
+        }
+        Ok::<_, Refusal>((blob.size, brought))
+    };
+    let mut bringing = Vec::new();
+    for blob in tree.descriptors() {
+        bringing.push(one(blob));
+    }
+    stream::iter(bringing).buffer_unordered(PARALLEL).try_collect().await
+}
+
+/// Puts the manifests: those that an index names by digest, the image's own by tag.
+pub(super) async fn put(target: &Session, tree: &Tree, tag: &str, to: &Place) -> Result<(), Failure> {
+    for (index, manifest) in tree.manifests.iter().enumerate() {
+        let name = if index + 1 == tree.manifests.len() { tag } else { manifest.digest.as_str() };
+        if let Err(refusal) = target.put_manifest(name, &manifest.kind, &manifest.bytes).await {
+            return Err(to.refused(&refusal).await);
+        }
+    }
+    Ok(())
+}

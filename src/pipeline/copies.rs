@@ -1,0 +1,131 @@
+//! Copies of a pushed image in further registries: each by itself, so that one that is away delays only itself.
+
+use futures_util::future::join_all;
+
+use super::Services;
+use super::registry::create;
+use crate::config::CopyConfig;
+use crate::harbor::Client;
+use crate::image::credentials::Credentials;
+use crate::image::transfer::{self, Place};
+use crate::image::{LogSink, PublishedImage, RegistryAccess};
+use crate::model::failure::{Failure, FailureCode, Warning};
+use crate::model::image_reference::ImageReference;
+use crate::model::report::ReportedCopy;
+use crate::model::request::BuildRequest;
+use crate::secrets::Account;
+
+/// Copies an image to every registry that the operator names for its product line; all at once.
+pub(super) async fn copy(
+    services: &Services,
+    request: &BuildRequest,
+    published: &PublishedImage,
+    log: LogSink<'_>,
+) -> Vec<ReportedCopy> {
+    let product_line = request.product_line.as_str();
+    let wanted = services
+        .config
+        .registry
+        .copies
+        .iter()
+        .filter(|copy| copy.product_lines.iter().any(|line| line == "*" || line == product_line));
+    join_all(wanted.map(|copy| one(services, request, published, copy, log))).await
+}
+
+async fn one(
+    services: &Services,
+    request: &BuildRequest,
+    published: &PublishedImage,
+    wanted: &CopyConfig,
+    log: LogSink<'_>,
+) -> ReportedCopy {
+    let mut copy = ReportedCopy { registry: wanted.host.clone(), references: Vec::new(), sent: 0, failure: None };
+    let work = bring(services, request, published, wanted, &mut copy, log);
+    let done = tokio::time::timeout(wanted.timeout, Box::pin(work)).await;
+    copy.failure = match done {
+        Ok(done) => done.err(),
+        Err(_) => {
+            let seconds = wanted.timeout.as_secs();
+            let message = format!("The registry `{}` did not take the copy within {seconds} s.", wanted.host);
+            Some(Failure::new(FailureCode::RegistryUnavailable, message))
+        }
+    };
+    copy
+}
+
+async fn bring(
+    services: &Services,
+    request: &BuildRequest,
+    published: &PublishedImage,
+    wanted: &CopyConfig,
+    copy: &mut ReportedCopy,
+    log: LogSink<'_>,
+) -> Result<(), Failure> {
+    let access = access(services, request, wanted).await?;
+    for reference in &published.references {
+        let from = services.place(reference.with_digest(published.digest.clone())).await?;
+        let to = ImageReference::new(&wanted.host, reference.repository(), reference.tag().cloned(), None)
+            .map_err(|error| Failure::new(FailureCode::ConfigurationInvalid, format!("`registry.copies`: {error}")))?;
+        if copy.references.is_empty() {
+            project(services, request, &to, &access).await?;
+        }
+        let done = transfer::copy(&from, &Place::new(to, access.clone()).await?, log).await?;
+        copy.references.push(done.reference.to_string());
+        copy.sent += done.sent;
+    }
+    Ok(())
+}
+
+/// The further registry, as the operator says that it is reached.
+async fn access(services: &Services, request: &BuildRequest, wanted: &CopyConfig) -> Result<RegistryAccess, Failure> {
+    let credentials = match &wanted.credentials {
+        Some(name) => {
+            let product_line = request.product_line.as_str();
+            let account = crate::secrets::account(&services.config, name, &wanted.host, product_line).await?;
+            Some(Credentials::password(account.username, account.password))
+        }
+        None => None,
+    };
+    let bundle = wanted.ca_bundle.as_ref().or(services.config.network.ca_bundle.as_ref());
+    let ca_bundle = bundle.and_then(|path| std::fs::read(path).ok());
+    Ok(RegistryAccess { credentials, plain_http: false, ca_bundle })
+}
+
+/// Sees to it that the project is there, where the further registry is a Harbor.
+async fn project(
+    services: &Services,
+    request: &BuildRequest,
+    to: &ImageReference,
+    access: &RegistryAccess,
+) -> Result<(), Failure> {
+    let account = match &access.credentials {
+        Some(Credentials::Password { username, password }) => {
+            Some(Account { username: username.clone(), password: password.expose().to_owned() })
+        }
+        _ => None,
+    };
+    let client = Client::new(&access.base(to), account, access.ca_bundle.as_deref())?.for_request(request.id.as_str());
+    let project = request.product_line.as_str();
+    if !client.is_harbor().await || client.has_project(project).await? {
+        return Ok(());
+    }
+    create(services, to, project, request.id.as_str()).await
+}
+
+/// What copies that failed mean for the build.
+///
+/// # Errors
+/// The failure of the first copy that the operator demands.
+pub(super) fn judged(wanted: &[CopyConfig], copies: &[ReportedCopy]) -> Result<Vec<Warning>, Failure> {
+    let mut warnings = Vec::new();
+    for copy in copies {
+        let Some(failure) = &copy.failure else { continue };
+        if wanted.iter().any(|wanted| wanted.host == copy.registry && wanted.required) {
+            return Err(failure.clone());
+        }
+        let message = format!("The image is not in the registry `{}`: {}", copy.registry, failure.message);
+        let hint = "Copy it later: `slipway images promote`.";
+        warnings.push(Warning::new("registry_copy_failed", message, hint));
+    }
+    Ok(warnings)
+}
