@@ -2,7 +2,7 @@
 
 SHELL := /bin/bash
 .DEFAULT_GOAL := help
-.PHONY: help services services-down base-images test test-full lint demo bench soak corpus
+.PHONY: help services services-down base-images test test-full lint demo bench bench-image soak corpus
 
 # What the examples and tests run on; `make test-full` builds and checks all there are.
 BASE_IMAGES := build-jdk-8 jre-8 build-jdk-17 jre-17 build-python-3.13 python-3.13 build-go static debian
@@ -45,6 +45,9 @@ soak: services ## builds with random faults on parts of its own: SOAK=200 builds
 
 bench: services base-images ## time builds against what a team would run by hand
 	$(WITH_SERVICES) tests/bench
+
+bench-image: services ## time the assembly of images against crane, BuildKit and buildah
+	$(WITH_SERVICES) tests/bench-image
 
 corpus: ## build, start and ask public repositories: CORPUS_DIR=clones, CORPUS_ARGS="--only NAME --plan-only --resume"
 	@test -n "$(CORPUS_DIR)" || { echo "say where the clones are: make corpus CORPUS_DIR=…, with OWNER/NAME for each row of tests/corpus.toml"; exit 2; }

@@ -37,6 +37,15 @@ pub(super) fn words_of(body: &[u8]) -> String {
     messages.collect::<Vec<_>>().join("; ")
 }
 
+/// The token in a token service's answer (distribution specification, "Token Authentication").
+pub(super) fn token_in(body: &[u8]) -> Option<String> {
+    let answer: Value = serde_json::from_slice(body).ok()?;
+    // Harbor has an empty `access_token` beside its `token`.
+    let mut tokens = ["token", "access_token"].iter().filter_map(|key| answer[key].as_str());
+    // Anything else can be no part of a header.
+    tokens.find(|token| !token.is_empty() && token.bytes().all(|byte| byte.is_ascii_graphic())).map(str::to_owned)
+}
+
 pub(super) fn starts_with_word(challenge: &str, word: &str) -> bool {
     challenge.split_whitespace().next().is_some_and(|first| first.eq_ignore_ascii_case(word))
 }

@@ -1,4 +1,4 @@
-//! Registries: what they say of a pushed image, and the push of blobs ([`upload`]).
+//! Registries: what they say of a pushed image, the push of blobs ([`upload`]) and their pull ([`download`]).
 
 pub(super) mod download;
 mod location;
@@ -80,11 +80,6 @@ impl Registry {
             Some(Credentials::IdentityToken(_)) | None => RegistryAuth::Anonymous,
         };
         Ok(Self { client, auth })
-    }
-
-    /// The client and the account, for those who send and fetch more than a manifest.
-    pub(super) fn into_parts(self) -> (Client, RegistryAuth) {
-        (self.client, self.auth)
     }
 
     /// Asks for the image that a tag names: its digest by `HEAD`, its manifest by that digest.

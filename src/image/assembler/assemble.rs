@@ -16,7 +16,7 @@ use super::stages::{Origin, Stages};
 use super::store::Store;
 use super::tree::Tree;
 use super::{Assembled, copy};
-use crate::image::BuildSpec;
+use crate::image::{BuildSpec, ContextKind};
 use crate::model::failure::Failure;
 
 /// What an image is made of.
@@ -72,7 +72,10 @@ impl Work<'_> {
             let mut built = match &stage.from {
                 Origin::Stage(below) => done[below].clone(),
                 Origin::Scratch => self.started(&Base::default())?,
-                Origin::Image(image) => self.started(&self.bases[image])?,
+                Origin::Image(image) => {
+                    let started = self.started(&self.bases[image]);
+                    started.map_err(|failure| failure.at("Dockerfile", Some(stage.line)))?
+                }
             };
             if built.config["OnBuild"].as_array().is_some_and(|triggers| !triggers.is_empty()) {
                 return Err(recipe::unsupported(stage.line, "a base image with `ONBUILD` triggers"));
@@ -140,6 +143,10 @@ impl Work<'_> {
         for (instruction, items) in steps {
             let mut entry = json!({ "created": created, "created_by": instruction, "comment": "slipway" });
             if items.is_empty() {
+                // What a generated image is set to stands in its configuration once already, which every push sends.
+                if matches!(self.spec.context.kind, ContextKind::Generated { .. }) {
+                    continue;
+                }
                 entry["empty_layer"] = json!(true);
             } else {
                 let (made, known) = layer::make(self.store, &items, contents)?;

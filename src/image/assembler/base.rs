@@ -2,11 +2,11 @@
 
 use std::io::Read;
 
-use oci_client::manifest::{IMAGE_MANIFEST_MEDIA_TYPE, OCI_IMAGE_INDEX_MEDIA_TYPE, OCI_IMAGE_MEDIA_TYPE};
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 use sha2::{Digest as _, Sha256};
 
+use super::guard::{self, Guarded};
 use super::layer::{self, Layer};
 use super::store::{Store, digest_of, unreadable};
 use super::tree::Tree;
@@ -36,13 +36,13 @@ impl Base {
         let mut tree = Tree::default();
         for (index, layer) in (0..).zip(&self.layers) {
             let path = store.path(&layer.blob.digest);
-            let failed = |error: std::io::Error| unreadable(&path, &error);
-            let opened = layer::open(store, &layer.blob.digest, true).map_err(failed)?;
-            let mut reader = Hashing { inner: opened, hash: Sha256::new() };
+            let opened = layer::open(store, &layer.blob.digest, true).map_err(|error| unreadable(&path, &error))?;
+            let opened = Hashing { inner: opened, hash: Sha256::new() };
+            let mut reader = Guarded::new(opened, guard::bound(layer.blob.size));
             tree.apply(&mut reader, index)
                 .and_then(|()| std::io::copy(&mut reader, &mut std::io::sink()))
-                .map_err(failed)?;
-            if digest_of(reader.hash) != layer.diff_id.0 {
+                .map_err(|error| broken(layer, &error))?;
+            if digest_of(reader.into_inner().hash) != layer.diff_id.0 {
                 let message =
                     format!("a layer of the base image is not `{}`, as its configuration says", layer.diff_id);
                 return Err(Failure::new(FailureCode::DigestMismatch, message));
@@ -51,6 +51,13 @@ impl Base {
         store.note("trees", &key, &tree);
         Ok(tree)
     }
+}
+
+/// The layer was what its digest says when it came, so whoever made it is to blame, or the disk.
+fn broken(layer: &Layer, error: &std::io::Error) -> Failure {
+    let message = format!("The layer `{}` of the base image cannot be unpacked: {error}", layer.blob.digest);
+    Failure::new(FailureCode::ImageFailed, message)
+        .hint("Name another base image; `slipway cache verify` says whether the cache has damaged this one.")
 }
 
 struct Hashing<R> {
@@ -66,13 +73,32 @@ impl<R: Read> Read for Hashing<R> {
     }
 }
 
-/// The manifests that are taken, most wanted first.
-pub(super) const ACCEPTED: [&str; 4] = [
-    OCI_IMAGE_MEDIA_TYPE,
-    IMAGE_MANIFEST_MEDIA_TYPE,
-    OCI_IMAGE_INDEX_MEDIA_TYPE,
-    "application/vnd.docker.distribution.manifest.list.v2+json",
-];
+/// What a manifest is.
+pub(super) enum Listed {
+    /// An image's own.
+    Image(PulledManifest),
+    /// An index; the image for this machine has this digest.
+    Elsewhere(Digest),
+    /// An index without an image for this machine.
+    Nowhere,
+}
+
+/// Reads a manifest or an index.
+///
+/// # Errors
+/// Why it is neither, for people.
+pub(super) fn manifest(bytes: &[u8], architecture: &str) -> Result<Listed, String> {
+    let value: Value =
+        serde_json::from_slice(bytes).map_err(|error| format!("has a manifest that is no JSON: {error}"))?;
+    let Some(entries) = value["manifests"].as_array() else {
+        let manifest = serde_json::from_value(value);
+        return manifest.map(Listed::Image).map_err(|error| format!("has a manifest that is none: {error}"));
+    };
+    let here = |entry: &&Value| entry["platform"]["os"] == "linux" && entry["platform"]["architecture"] == architecture;
+    let Some(found) = entries.iter().find(here) else { return Ok(Listed::Nowhere) };
+    let digest = found["digest"].as_str().unwrap_or_default().parse();
+    digest.map(Listed::Elsewhere).map_err(|error| format!("has an index that is none: {error}"))
+}
 
 /// The part of a manifest that a base is made of.
 #[derive(Deserialize)]

@@ -13,6 +13,7 @@ mod contents;
 mod copy;
 mod document;
 mod from_engine;
+mod guard;
 mod layer;
 mod name;
 mod node;
@@ -27,6 +28,7 @@ mod store;
 mod tar_entry;
 mod tree;
 mod unpack;
+pub mod untrusted;
 mod upkeep;
 
 use std::collections::BTreeMap;

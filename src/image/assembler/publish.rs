@@ -106,7 +106,7 @@ impl AssemblerBackend {
             *registry == reference.registry() && *repository != reference.repository()
         });
         let home: Vec<String> = home.map(|(_, repository)| repository.to_owned()).into_iter().collect();
-        let session = Session::new(reference, credentials, access, home.clone()).map_err(own)?;
+        let session = Session::new(reference, credentials, access, &home).map_err(own)?;
         let bring = |blob: Descriptor, sources: Vec<String>| {
             let session = &session;
             async move {

@@ -3,16 +3,14 @@
 use std::path::Path;
 
 use futures_util::{StreamExt as _, TryStreamExt as _, stream};
-use oci_client::errors::OciDistributionError;
-use oci_client::manifest::OciDescriptor;
-use oci_client::secrets::RegistryAuth;
-use oci_client::{Client, Reference, RegistryOperation};
 use serde_json::Value;
 
-use super::base::{ACCEPTED, Base, PulledManifest};
+use super::base::{self, Base, Listed, PulledManifest};
 use super::store::{Store, unwritable};
 use crate::image::credentials::Credentials;
-use crate::image::registry::{Descriptor, Registry};
+use crate::image::push::{ATTEMPTS, LONGEST_PAUSE, backoff};
+use crate::image::registry::Descriptor;
+use crate::image::registry::session::{Refusal, Session, lost};
 use crate::image::{LogSink, RegistryAccess};
 use crate::model::failure::{Failure, FailureCode};
 use crate::model::image_reference::{Digest, ImageReference};
@@ -22,8 +20,7 @@ pub(super) const PARALLEL: usize = 4;
 
 /// A repository of a registry, with an account.
 pub(super) struct Remote<'a> {
-    client: Client,
-    auth: RegistryAuth,
+    session: Session,
     reference: &'a ImageReference,
 }
 
@@ -33,35 +30,23 @@ impl<'a> Remote<'a> {
         credentials: Option<&Credentials>,
         access: &RegistryAccess,
     ) -> Result<Self, Failure> {
-        let (client, auth) = Registry::new(reference, credentials, access)?.into_parts();
-        Ok(Self { client, auth, reference })
+        Ok(Self { session: Session::reading(reference, credentials, access)?, reference })
     }
 
-    fn tagged(&self) -> Reference {
-        let (registry, repository) = (self.reference.registry().to_owned(), self.reference.repository().to_owned());
-        if let Some(digest) = self.reference.digest() {
-            Reference::with_digest(registry, repository, digest.to_string())
-        } else {
-            let tag = self.reference.tag().map_or("latest", |tag| tag.as_str());
-            Reference::with_tag(registry, repository, tag.to_owned())
-        }
-    }
-
-    /// Fetches an image; blobs that the store has are not fetched again.
+    /// Fetches an image. What the store has is not fetched again; one that is named by its digest is not even asked for.
     pub(super) async fn pull(&self, store: &Store, log: LogSink<'_>) -> Result<Base, Failure> {
-        let reference = self.tagged();
-        let missing = |error: OciDistributionError| self.pull_failure(&error);
-        self.client.auth(&reference, &self.auth, RegistryOperation::Pull).await.map_err(missing)?;
-        let digest = if let Some(digest) = self.reference.digest() {
-            digest.clone()
-        } else {
-            let digest = self.client.fetch_manifest_digest(&reference, &self.auth).await.map_err(missing)?;
-            digest.parse().map_err(|_| missing(OciDistributionError::RegistryNoDigestError))?
+        let known = |digest: &Digest| {
+            let base = store.recall::<Base>("bases", &self.key(digest));
+            base.filter(|base| base.layers.iter().all(|layer| store.has(&layer.blob)))
         };
-        let key = format!("{}-{}", digest.hex(), self.reference.registry().replace(':', "_"));
-        if let Some(base) =
-            store.recall::<Base>("bases", &key).filter(|base| base.layers.iter().all(|layer| store.has(&layer.blob)))
-        {
+        if let Some(base) = self.reference.digest().and_then(known) {
+            return Ok(base);
+        }
+        let digest = match self.reference.digest() {
+            Some(digest) => digest.clone(),
+            None => self.tagged().await?,
+        };
+        if let Some(base) = known(&digest) {
             return Ok(base);
         }
         log(&format!("pulling {}@{digest}", self.reference.name()));
@@ -73,84 +58,109 @@ impl<'a> Remote<'a> {
             fetching.push(self.fetch(store, blob));
         }
         stream::iter(fetching).buffer_unordered(PARALLEL).try_collect::<()>().await?;
-        let config: Value = serde_json::from_slice(&store.read(&manifest.config.digest)?).map_err(|error| {
-            Failure::new(FailureCode::ImageFailed, format!("the base image `{}`: {error}", self.reference))
-        })?;
+        let config: Value = serde_json::from_slice(&store.read(&manifest.config.digest)?)
+            .map_err(|error| self.unusable(&format!("has a configuration that is none: {error}")))?;
+        self.fits(&config)?;
         let base = manifest.base(config, self.reference.name())?;
-        store.note("bases", &key, &base);
+        store.note("bases", &self.key(&digest), &base);
         Ok(base)
+    }
+
+    fn key(&self, digest: &Digest) -> String {
+        format!("{}-{}", digest.hex(), self.reference.registry().replace(':', "_"))
+    }
+
+    /// The digest that the tag stands for.
+    async fn tagged(&self) -> Result<Digest, Failure> {
+        let tag = self.reference.tag().map_or("latest", |tag| tag.as_str());
+        let said = self.patiently(|| self.session.digest_of(tag)).await?;
+        match said {
+            Some(digest) => Ok(digest),
+            None => Ok(self.patiently(|| self.session.manifest(tag)).await?.digest),
+        }
+    }
+
+    /// An image for another kind of machine would start nowhere.
+    fn fits(&self, config: &Value) -> Result<(), Failure> {
+        let (os, machine) = (config["os"].as_str().unwrap_or("linux"), config["architecture"].as_str());
+        let machine = machine.unwrap_or(architecture());
+        if (os, machine) == ("linux", architecture()) {
+            return Ok(());
+        }
+        let message = format!("`{}` is for {os}/{machine}, not for linux/{}", self.reference, architecture());
+        Err(Failure::new(FailureCode::BaseImageMissing, message).hint("Name a base image for this platform."))
     }
 
     /// The image's manifest; of an index, the one for this platform.
     async fn manifest(&self, digest: &Digest) -> Result<PulledManifest, Failure> {
         let mut digest = digest.to_string();
         for _ in 0..2 {
-            let exact = Reference::with_digest(
-                self.reference.registry().to_owned(),
-                self.reference.repository().to_owned(),
-                digest.clone(),
-            );
-            let (bytes, _) = self
-                .client
-                .pull_manifest_raw(&exact, &self.auth, &ACCEPTED)
-                .await
-                .map_err(|error| self.pull_failure(&error))?;
-            let value: Value = serde_json::from_slice(&bytes).unwrap_or_default();
-            let Some(entries) = value["manifests"].as_array() else {
-                return serde_json::from_value(value).map_err(|error| {
-                    Failure::new(FailureCode::ImageFailed, format!("the manifest of `{}`: {error}", self.reference))
-                });
-            };
-            let here = |entry: &&Value| {
-                entry["platform"]["os"] == "linux" && entry["platform"]["architecture"] == architecture()
-            };
-            let Some(found) = entries.iter().find(here).and_then(|entry| entry["digest"].as_str()) else {
-                let message = format!("`{}` has no image for linux/{}", self.reference, architecture());
-                return Err(Failure::new(FailureCode::BaseImageMissing, message));
-            };
-            found.clone_into(&mut digest);
+            let bytes = self.patiently(|| self.session.manifest(&digest)).await?.bytes;
+            match base::manifest(&bytes, architecture()).map_err(|why| self.unusable(&why))? {
+                Listed::Image(manifest) => return Ok(manifest),
+                Listed::Elsewhere(here) => digest = here.to_string(),
+                Listed::Nowhere => {
+                    let message = format!("`{}` has no image for linux/{}", self.reference, architecture());
+                    return Err(Failure::new(FailureCode::BaseImageMissing, message));
+                }
+            }
         }
-        Err(Failure::new(FailureCode::ImageFailed, format!("`{}` is an index of indexes", self.reference)))
+        Err(self.unusable("is an index of indexes"))
     }
 
     async fn fetch(&self, store: &Store, blob: &Descriptor) -> Result<(), Failure> {
-        let descriptor = OciDescriptor { digest: blob.digest.to_string(), ..OciDescriptor::default() };
-        let mut pulled = self
-            .client
-            .pull_blob_stream(&self.tagged(), &descriptor)
-            .await
-            .map_err(|error| self.pull_failure(&error))?
-            .stream;
-        let mut writer = store.writer()?;
-        while let Some(chunk) = pulled.next().await {
-            let chunk = chunk.map_err(|error| {
-                Failure::new(FailureCode::RegistryUnavailable, format!("fetching `{}`: {error}", blob.digest))
-            })?;
-            std::io::Write::write_all(&mut writer, &chunk)
-                .map_err(|error| unwritable(Path::new("the cache"), &error))?;
-        }
-        let got = store.finish(writer)?;
-        if got == *blob {
-            return Ok(());
-        }
-        let message = format!(
-            "`{}` gave {} bytes of `{}` for `{}`",
-            self.reference.registry(),
-            got.size,
-            got.digest,
-            blob.digest
-        );
-        Err(Failure::new(FailureCode::DigestMismatch, message))
+        self.patiently(|| self.download(store, blob)).await
     }
 
-    fn pull_failure(&self, error: &OciDistributionError) -> Failure {
-        let code = match error {
-            OciDistributionError::RequestError(_) | OciDistributionError::ServerError { code: 500.., .. } => {
-                FailureCode::RegistryUnavailable
+    /// Brings a blob into the store, where it is what its name says.
+    async fn download(&self, store: &Store, blob: &Descriptor) -> Result<(), Refusal> {
+        let own = |failure: Failure| Refusal::Own(failure.message);
+        let mut answer = self.session.blob(blob).await?;
+        let mut writer = store.writer().map_err(own)?;
+        while let Some(chunk) = answer.chunk().await.map_err(|error| lost(&error))? {
+            if writer.size() + chunk.len() as u64 > blob.size {
+                return Err(Refusal::Own(format!("`{}` has more than its {} bytes", blob.digest, blob.size)));
             }
-            _ => FailureCode::BaseImageMissing,
-        };
-        Failure::new(code, format!("The base image `{}` cannot be pulled: {error}", self.reference))
+            std::io::Write::write_all(&mut writer, &chunk)
+                .map_err(|error| own(unwritable(Path::new("the cache"), &error)))?;
+        }
+        let got = writer.digest();
+        if writer.size() == blob.size && got == blob.digest {
+            return store.finish(writer).map(drop).map_err(own);
+        }
+        let words = format!("the registry gave {} bytes of `{got}` for `{}`", writer.size(), blob.digest);
+        // What is too short may have been cut off on its way.
+        Err(if writer.size() < blob.size { Refusal::Lost(words) } else { Refusal::Own(words) })
+    }
+
+    /// Asks again for a while, where that may help.
+    async fn patiently<T, F>(&self, ask: impl Fn() -> F + Send + Sync) -> Result<T, Failure>
+    where
+        F: Future<Output = Result<T, Refusal>> + Send,
+    {
+        let mut attempt = 1;
+        loop {
+            let refusal = match ask().await {
+                Ok(answer) => return Ok(answer),
+                Err(refusal) => refusal,
+            };
+            let pause = refusal.retry_after().unwrap_or_else(|| backoff(attempt));
+            if !refusal.may_pass() || attempt == ATTEMPTS || pause > LONGEST_PAUSE {
+                let code = match refusal {
+                    Refusal::Own(_) => FailureCode::ImageFailed,
+                    _ if refusal.may_pass() => FailureCode::RegistryUnavailable,
+                    _ => FailureCode::BaseImageMissing,
+                };
+                let message = format!("The base image `{}` cannot be pulled: {refusal}", self.reference);
+                return Err(Failure::new(code, message));
+            }
+            tokio::time::sleep(pause).await;
+            attempt += 1;
+        }
+    }
+
+    fn unusable(&self, why: &str) -> Failure {
+        Failure::new(FailureCode::ImageFailed, format!("The base image `{}` {why}", self.reference))
     }
 }
 

@@ -157,6 +157,11 @@ pub(super) struct BlobWriter {
 }
 
 impl BlobWriter {
+    /// The digest of the bytes so far.
+    pub(super) fn digest(&self) -> Digest {
+        digest_of(self.hash.clone())
+    }
+
     /// Bytes so far.
     pub(super) fn size(&self) -> u64 {
         self.size

@@ -1,16 +1,20 @@
-//! Manifests and blobs out of a repository (OCI distribution specification, "Pull").
+//! Manifests and blobs out of a repository (OCI distribution specification, "Pull"). Nothing that an answer says is
+//! believed: not its length, not its digest, and of where it sends no more than [`location`] allows.
 
-use reqwest::header::{ACCEPT, CONTENT_TYPE, RANGE};
+use reqwest::header::{ACCEPT, CONTENT_TYPE, HeaderName, RANGE};
 use reqwest::{Method, Response, StatusCode};
 use sha2::{Digest as _, Sha256};
 
 use super::Descriptor;
-use super::location::{self, Location};
-use super::session::{Refusal, Session};
+use super::location;
+use super::session::{Refusal, Session, lost};
 use crate::model::image_reference::Digest;
 
-/// The largest manifest that registries take, and that is read.
-const MANIFEST_LIMIT: usize = 4 << 20;
+/// The longest manifest; registries take no longer ones (distribution specification, "Pushing Manifests").
+const LONGEST_MANIFEST: usize = 4 << 20;
+
+/// How often a registry may send a request elsewhere.
+const REDIRECTS: usize = 5;
 
 /// The forms of manifests: Harbor shows none that was not asked for by name.
 const KINDS: &str = "application/vnd.oci.image.manifest.v1+json, application/vnd.oci.image.index.v1+json, \
@@ -26,69 +30,79 @@ pub(in crate::image) struct FoundManifest {
 }
 
 impl Session {
+    /// The digest that a tag stands for at this moment; none where the registry does not say it.
+    pub(in crate::image) async fn digest_of(&self, tag: &str) -> Result<Option<Digest>, Refusal> {
+        let answer = self.get(Method::HEAD, &format!("manifests/{tag}"), Some((ACCEPT, KINDS))).await?;
+        let said = answer.headers().get("docker-content-digest").and_then(|value| value.to_str().ok());
+        Ok(said.and_then(|digest| digest.parse().ok()))
+    }
+
     /// The manifest that a tag or digest names; `None` where there is none.
-    pub(in crate::image) async fn manifest(&self, reference: &str) -> Result<Option<FoundManifest>, Refusal> {
-        let place = self.place(&format!("manifests/{reference}"))?;
-        let asked = self.send(Method::GET, &place, |request| async { Ok(request.header(ACCEPT, KINDS)) }).await;
-        let mut response = match asked {
-            Err(refusal) if refusal.status() == Some(StatusCode::NOT_FOUND) => return Ok(None),
-            other => other?,
-        };
-        let kind = response.headers().get(CONTENT_TYPE).and_then(|kind| kind.to_str().ok()).unwrap_or_default();
+    pub(in crate::image) async fn find_manifest(&self, name: &str) -> Result<Option<FoundManifest>, Refusal> {
+        match self.manifest(name).await {
+            Err(refusal) if refusal.status() == Some(StatusCode::NOT_FOUND) => Ok(None),
+            other => other.map(Some),
+        }
+    }
+
+    /// The manifest that a tag or digest names; one that is asked for by digest has that digest.
+    pub(in crate::image) async fn manifest(&self, name: &str) -> Result<FoundManifest, Refusal> {
+        let mut answer = self.get(Method::GET, &format!("manifests/{name}"), Some((ACCEPT, KINDS))).await?;
+        let kind = answer.headers().get(CONTENT_TYPE).and_then(|kind| kind.to_str().ok()).unwrap_or_default();
         let kind = kind.split(';').next().unwrap_or_default().trim().to_owned();
         let mut bytes = Vec::new();
-        while let Some(piece) = response.chunk().await.map_err(|error| broken(&error))? {
-            bytes.extend_from_slice(&piece);
-            if bytes.len() > MANIFEST_LIMIT {
-                return Err(Refusal::Own(format!("the manifest of `{reference}` is larger than any may be")));
+        while let Some(chunk) = answer.chunk().await.map_err(|error| lost(&error))? {
+            bytes.extend_from_slice(&chunk);
+            if bytes.len() > LONGEST_MANIFEST {
+                let message = format!("the manifest `{name}` has more than {} MiB", LONGEST_MANIFEST >> 20);
+                return Err(Refusal::Own(message));
             }
         }
         let digest = Digest::of_sha256(Sha256::digest(&bytes).into());
-        if reference.starts_with("sha256:") && digest.as_str() != reference {
-            return Err(Refusal::Own(format!("the registry gave `{digest}` for `{reference}`")));
+        if name.contains(':') && name != digest.as_str() {
+            return Err(Refusal::Own(format!("the registry gave the manifest `{digest}` for `{name}`")));
         }
-        Ok(Some(FoundManifest { digest, kind, bytes }))
+        Ok(FoundManifest { digest, kind, bytes })
     }
 
-    /// A part of a blob, which comes while it is read. A registry may send elsewhere for it; nobody is told the token there.
+    /// A blob, to be read and checked by the caller.
+    pub(in crate::image) async fn blob(&self, blob: &Descriptor) -> Result<Response, Refusal> {
+        self.get(Method::GET, &format!("blobs/{}", blob.digest), None).await
+    }
+
+    /// A part of a blob, which comes while it is read.
     pub(in crate::image) async fn open(&self, blob: &Descriptor, start: u64, length: u64) -> Result<Response, Refusal> {
         let range = (start > 0 || length < blob.size).then(|| format!("bytes={start}-{}", start + length - 1));
-        let mut place = self.place(&format!("blobs/{}", blob.digest))?;
-        // One step is what registries take; more would be a circle.
-        for _ in 0..3 {
-            let response = self
-                .exchange(Method::GET, &place, |request| async {
-                    Ok(match &range {
-                        Some(range) => request.header(RANGE, range),
+        let header = range.as_deref().map(|range| (RANGE, range));
+        let answer = self.get(Method::GET, &format!("blobs/{}", blob.digest), header).await?;
+        match answer.content_length() {
+            Some(given) if given != length => {
+                Err(Refusal::Own(format!("the registry gives {given} bytes of `{}`, not {length}", blob.digest)))
+            }
+            _ => Ok(answer),
+        }
+    }
+
+    /// Asks, wherever the registry sends the question.
+    async fn get(&self, method: Method, path: &str, header: Option<(HeaderName, &str)>) -> Result<Response, Refusal> {
+        let mut place = self.place(path)?;
+        for _ in 0..=REDIRECTS {
+            let answer = self
+                .exchange(method.clone(), &place, |request| async {
+                    Ok(match &header {
+                        Some((name, value)) => request.header(name, *value),
                         None => request,
                     })
                 })
                 .await?;
-            if response.status().is_redirection() {
-                place = elsewhere(&response, &place)?;
-                continue;
+            if !answer.status().is_redirection() {
+                return Ok(answer);
             }
-            let given = response.content_length();
-            if given.is_some_and(|given| given != length) {
-                let words =
-                    format!("the registry gives {} bytes of `{}`, not {length}", given.unwrap_or(0), blob.digest);
-                return Err(Refusal::Own(words));
-            }
-            return Ok(response);
+            let own = place.own;
+            place = location::of(&answer, &place.url)?;
+            // Who was sent away once has no token any more, wherever it is sent then.
+            place.own &= own;
         }
-        Err(Refusal::Own(format!("the registry sends in circles for `{}`", blob.digest)))
+        Err(Refusal::Own(format!("the registry sends elsewhere more than {REDIRECTS} times")))
     }
-}
-
-fn elsewhere(response: &Response, asked: &Location) -> Result<Location, Refusal> {
-    location::of(response, &asked.url)
-}
-
-/// An answer that broke off.
-pub(in crate::image) fn broken(error: &reqwest::Error) -> Refusal {
-    let mut source: &dyn std::error::Error = error;
-    while let Some(inner) = source.source() {
-        source = inner;
-    }
-    Refusal::Lost(format!("the answer broke off: {source}"))
 }

@@ -1,4 +1,4 @@
-//! Where a registry says that an upload goes on: with it, or elsewhere, but nowhere inside.
+//! Where a registry says that an upload or a download goes on: with it, or elsewhere, but nowhere inside.
 
 use std::net::IpAddr;
 
@@ -23,19 +23,19 @@ pub(super) struct Location {
 /// Slipway speak to its neighbours.
 pub(super) fn of(response: &Response, asked: &Url) -> Result<Location, Refusal> {
     let named = response.headers().get(LOCATION).and_then(|value| value.to_str().ok());
-    let named = named.ok_or_else(|| Refusal::Own("the registry names no place to upload to".to_owned()))?;
+    let named = named.ok_or_else(|| Refusal::Own("the registry names no place to go on at".to_owned()))?;
     resolve(named, asked).map_err(Refusal::Own)
 }
 
 fn resolve(named: &str, asked: &Url) -> Result<Location, String> {
     let url =
-        asked.join(named).map_err(|error| format!("the registry names a place to upload to that is none: {error}"))?;
+        asked.join(named).map_err(|error| format!("the registry names a place to go on at that is none: {error}"))?;
     if !matches!(url.scheme(), "http" | "https") || (asked.scheme() == "https" && url.scheme() != "https") {
-        return Err("the registry names a place to upload to without TLS".to_owned());
+        return Err("the registry names a place to go on at without TLS".to_owned());
     }
     let own = url.host() == asked.host() && url.port_or_known_default() == asked.port_or_known_default();
     if !own && is_inside(&url) && !is_inside(asked) {
-        return Err("the registry names a place to upload to at an address of the local network".to_owned());
+        return Err("the registry names a place to go on at that is in the local network".to_owned());
     }
     Ok(Location { url, own })
 }

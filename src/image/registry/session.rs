@@ -11,7 +11,7 @@ use super::location::Location;
 use super::{TIMEOUT, USER_AGENT, install_tls, speaks_plain_http};
 use crate::http;
 use crate::image::RegistryAccess;
-use crate::image::answers::{body, parameter, starts_with_word, words_of};
+use crate::image::answers::{body, parameter, starts_with_word, token_in, words_of};
 use crate::image::credentials::Credentials;
 use crate::model::failure::{Failure, FailureCode};
 use crate::model::image_reference::ImageReference;
@@ -64,17 +64,39 @@ pub(in crate::image) struct Session {
     pub(super) base: Url,
     pub(super) repository: String,
     account: Option<(String, String)>,
-    /// Repositories beside this one that are read: blobs are mounted from there.
-    sources: Vec<String>,
+    /// What the token must allow, each as `repository:NAME:ACTIONS`.
+    scopes: Vec<String>,
     authorization: Mutex<Option<String>>,
 }
 
 impl Session {
+    /// For a push; blobs may be mounted from the repositories in `sources`.
     pub(in crate::image) fn new(
         reference: &ImageReference,
         credentials: Option<&Credentials>,
         access: &RegistryAccess,
-        sources: Vec<String>,
+        sources: &[String],
+    ) -> Result<Self, Failure> {
+        let own = format!("repository:{}:pull,push", reference.repository());
+        let others = sources.iter().map(|source| format!("repository:{source}:pull"));
+        Self::with_scopes(reference, credentials, access, [own].into_iter().chain(others).collect())
+    }
+
+    /// For a pull.
+    pub(in crate::image) fn reading(
+        reference: &ImageReference,
+        credentials: Option<&Credentials>,
+        access: &RegistryAccess,
+    ) -> Result<Self, Failure> {
+        let own = format!("repository:{}:pull", reference.repository());
+        Self::with_scopes(reference, credentials, access, vec![own])
+    }
+
+    fn with_scopes(
+        reference: &ImageReference,
+        credentials: Option<&Credentials>,
+        access: &RegistryAccess,
+        scopes: Vec<String>,
     ) -> Result<Self, Failure> {
         install_tls();
         let invalid = |why: &dyn std::fmt::Display| {
@@ -92,7 +114,9 @@ impl Session {
             builder = builder.tls_certs_merge(certificates);
         }
         let scheme = if speaks_plain_http(reference, access) { "http" } else { "https" };
-        let base = Url::parse(&format!("{scheme}://{}/v2/", reference.registry())).map_err(|error| invalid(&error))?;
+        // The registry of this name is at another.
+        let host = if reference.registry() == "docker.io" { "registry-1.docker.io" } else { reference.registry() };
+        let base = Url::parse(&format!("{scheme}://{host}/v2/")).map_err(|error| invalid(&error))?;
         let account = match credentials {
             Some(Credentials::Password { username, password }) => {
                 Some((username.clone(), password.expose().to_owned()))
@@ -104,7 +128,7 @@ impl Session {
             base,
             repository: reference.repository().to_owned(),
             account,
-            sources,
+            scopes,
             authorization: Mutex::new(None),
         })
     }
@@ -116,11 +140,10 @@ impl Session {
         Ok(Location { url, own: true })
     }
 
-    /// Sends a request, which is made anew for each attempt. Once it is sent again, with a new token, where the
-    /// registry does not take the one that it has.
+    /// Sends a request that is to be answered here.
     ///
     /// # Errors
-    /// [`Refusal::Lost`] without an answer, [`Refusal::Answered`] for any status of 400 and above.
+    /// [`Refusal::Lost`] without an answer, [`Refusal::Answered`] for any status of 300 and above.
     pub(super) async fn send<F>(
         &self,
         method: Method,
@@ -139,7 +162,11 @@ impl Session {
         Ok(response)
     }
 
-    /// [`Session::send`] of which the answer may also be that the registry sends elsewhere.
+    /// Sends a request, which is made anew for each attempt. Once it is sent again, with a new token, where the
+    /// registry does not take the one that it has.
+    ///
+    /// # Errors
+    /// [`Refusal::Lost`] without an answer, [`Refusal::Answered`] for any status of 400 and above.
     pub(super) async fn exchange<F>(
         &self,
         method: Method,
@@ -196,9 +223,8 @@ impl Session {
             if let Some(service) = parameter(challenge, "service") {
                 query.append_pair("service", &service);
             }
-            query.append_pair("scope", &format!("repository:{}:pull,push", self.repository));
-            for source in &self.sources {
-                query.append_pair("scope", &format!("repository:{source}:pull"));
+            for scope in &self.scopes {
+                query.append_pair("scope", scope);
             }
         }
         let mut request = self.http.get(url);
@@ -209,16 +235,13 @@ impl Session {
         if !response.status().is_success() {
             return Err(refusal(response).await);
         }
-        let answer: Value = serde_json::from_slice(&body(response).await).unwrap_or_default();
-        // Harbor has an empty `access_token` beside its `token`.
-        let mut tokens = ["token", "access_token"].iter().filter_map(|key| answer[key].as_str());
-        let Some(token) = tokens.find(|token| !token.is_empty()) else { return Ok(false) };
+        let Some(token) = token_in(&body(response).await) else { return Ok(false) };
         *current = Some(format!("Bearer {token}"));
         Ok(true)
     }
 }
 
-fn lost(error: &reqwest::Error) -> Refusal {
+pub(in crate::image) fn lost(error: &reqwest::Error) -> Refusal {
     // The error names its URL, which may hold the state of an upload.
     let mut source: &dyn std::error::Error = error;
     while let Some(inner) = source.source() {

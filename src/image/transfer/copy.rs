@@ -37,7 +37,7 @@ pub async fn copy(from: &Place, to: &Place, log: LogSink<'_>) -> Result<Copied, 
         let message = format!("`{}` cannot be copied to: name a tag.", to.reference);
         return Err(Failure::new(FailureCode::RequestInvalid, message));
     };
-    let source = from.session(Vec::new())?;
+    let source = from.session(&[])?;
     let tree = Tree::of(from, &source).await?;
     let top = tree.top().ok_or_else(|| from.missing())?;
     let mut copied = Copied {
@@ -49,9 +49,9 @@ pub async fn copy(from: &Place, to: &Place, log: LogSink<'_>) -> Result<Copied, 
     };
     let neighbours = from.reference.registry() == to.reference.registry();
     let sources: Vec<String> = if neighbours { vec![from.reference.repository().to_owned()] } else { Vec::new() };
-    let target = to.session(sources.clone())?;
+    let target = to.session(&sources)?;
     // A tag that is fixed takes not even its own image again.
-    if let Ok(Some(there)) = target.manifest(&tag).await
+    if let Ok(Some(there)) = target.find_manifest(&tag).await
         && there.digest == top.digest
     {
         log(&format!("{}: already there", to.reference));

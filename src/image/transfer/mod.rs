@@ -54,7 +54,7 @@ impl Place {
     }
 
     /// Its repository, with further ones of the same registry that are read.
-    fn session(&self, sources: Vec<String>) -> Result<Session, Failure> {
+    fn session(&self, sources: &[String]) -> Result<Session, Failure> {
         Session::new(&self.reference, self.credentials.as_ref(), &self.access, sources)
     }
 

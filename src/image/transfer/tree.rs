@@ -29,7 +29,7 @@ pub(super) struct Tree {
 impl Tree {
     /// Asks a registry for all of an image's manifests.
     pub(super) async fn of(place: &Place, session: &Session) -> Result<Self, Failure> {
-        let asked = session.manifest(place.name()).await.map_err(|refusal| place.withheld(&refusal))?;
+        let asked = session.find_manifest(place.name()).await.map_err(|refusal| place.withheld(&refusal))?;
         let top = asked.ok_or_else(|| place.missing())?;
         let mut tree = Self { manifests: Vec::new(), blobs: BTreeMap::new() };
         let mut waiting = vec![(top, 0)];
@@ -39,7 +39,7 @@ impl Tree {
                 return Err(Failure::new(FailureCode::ImageFailed, message));
             }
             for child in tree.take(manifest)? {
-                let asked = session.manifest(child.as_str()).await.map_err(|refusal| place.withheld(&refusal))?;
+                let asked = session.find_manifest(child.as_str()).await.map_err(|refusal| place.withheld(&refusal))?;
                 waiting.push((asked.ok_or_else(|| lacking(place, &child))?, depth + 1));
             }
         }

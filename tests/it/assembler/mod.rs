@@ -4,8 +4,11 @@ mod bases;
 mod cache;
 mod differential;
 mod generate;
+mod hostile;
 mod images;
 mod random;
+mod reproducible;
+mod tools;
 
 use std::fs;
 use std::os::unix::fs::{PermissionsExt as _, symlink};
@@ -248,11 +251,29 @@ async fn what_cannot_be_assembled_names_its_line() {
         ("COPY ../plain /", FailureCode::ImageFailed),
         ("COPY --chown=nobody plain /", FailureCode::ImageFailed),
         ("COPY secret.pem /", FailureCode::ImageFailed),
+        ("COPY round /x", FailureCode::ImageFailed),
+        ("COPY plain/x /x", FailureCode::ImageFailed),
     ] {
         let context = context(&directory.path().join("context"), false);
+        symlink("round", context.root.join("round")).unwrap();
         let spec = BuildSpec::new(context, format!("FROM scratch\n{instructions}\n"));
         let failure = assembler.build(&spec, &|_| {}, &CancellationToken::new()).await.unwrap_err();
         assert_eq!((failure.code, failure.places[0].line), (code, Some(2)), "{instructions}: {failure}");
         let _ = fs::remove_dir_all(directory.path().join("context"));
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_is_no_file_is_refused_by_its_name() {
+    let directory = tempfile::tempdir().unwrap();
+    let assembler = AssemblerBackend::new(directory.path().join("images"), None);
+    for (program, kind) in [("mkfifo", &["pipe"][..]), ("mknod", &["pipe", "c", "1", "3"])] {
+        let context = context(&directory.path().join(program), false);
+        let made = std::process::Command::new(program).args(kind).current_dir(&context.root).status().unwrap();
+        assert!(made.success(), "{program}");
+        let spec = BuildSpec::new(context, "FROM scratch\nCOPY . /x/\n");
+        let failure = assembler.build(&spec, &|_| {}, &CancellationToken::new()).await.unwrap_err();
+        assert_eq!(failure.code, FailureCode::SourceUnusable, "{failure}");
+        assert_eq!(failure.places[0].path, "pipe", "{failure}");
     }
 }

@@ -11,8 +11,7 @@ use super::archive::Writer;
 use super::{BundledImage, BundledManifest, CONTENTS, Contents, Inventory, LeftOut, blob_path, unwritable};
 use crate::image::LogSink;
 use crate::image::registry::Descriptor;
-use crate::image::registry::download::broken;
-use crate::image::registry::session::{Refusal, Session};
+use crate::image::registry::session::{Refusal, Session, lost};
 use crate::image::transfer::{Place, tree::Tree};
 use crate::model::failure::{Failure, FailureCode};
 use crate::model::image_reference::Digest;
@@ -54,7 +53,7 @@ pub async fn export(
 ) -> Result<Exported, Failure> {
     let mut images = Vec::new();
     for place in places {
-        let session = place.session(Vec::new())?;
+        let session = place.session(&[])?;
         let tree = Tree::of(place, &session).await?;
         log(&format!("{}: {} blobs, {} bytes", place.reference(), tree.blobs.len(), tree.size()));
         images.push(Image { place, session, tree });
@@ -214,7 +213,7 @@ async fn stream(
     pieces: tokio::sync::mpsc::Sender<bytes::Bytes>,
 ) -> Result<(), Refusal> {
     let mut response = image.session.open(blob, 0, blob.size).await?;
-    while let Some(piece) = response.chunk().await.map_err(|error| broken(&error))? {
+    while let Some(piece) = response.chunk().await.map_err(|error| lost(&error))? {
         if pieces.send(piece).await.is_err() {
             // The disk has said why.
             break;

@@ -143,9 +143,9 @@ async fn one(
     sources.sort();
     sources.dedup();
     sources.retain(|source| source != own);
-    let target = place.session(sources)?;
+    let target = place.session(&sources)?;
     // A tag that is fixed takes not even its own image again.
-    if let Ok(Some(there)) = target.manifest(tag).await
+    if let Ok(Some(there)) = target.find_manifest(tag).await
         && there.digest == image.digest
     {
         log(&format!("{}: already there", place.reference()));
