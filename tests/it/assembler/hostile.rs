@@ -23,6 +23,9 @@ enum Answer {
     Reset,
 }
 
+/// How a registry answers requests.
+type Answering = Box<dyn Fn(&str) -> Answer + Send + Sync>;
+
 /// A registry that answers as it is told, and notes what it was asked.
 struct Registry {
     address: String,
@@ -195,7 +198,6 @@ async fn a_base_that_is_not_what_it_says_is_refused() {
     let html = || ok("<html>Welcome to our wonderful registry</html>");
     let long = || Answer::Full(200, String::new(), vec![b' '; 100 << 20]);
     let away = || Answer::Full(307, "Location: /v2/round/\r\n".into(), Vec::new());
-    type Answering = Box<dyn Fn(&str) -> Answer + Send + Sync>;
     let honest = |image: Image| -> Answering { Box::new(move |request: &str| image.answer(request)) };
     let cases: Vec<(&str, &str, Answering, FailureCode)> = vec![
         ("is no JSON", ":1", Box::new(move |_| html()), FailureCode::ImageFailed),

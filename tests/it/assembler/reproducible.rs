@@ -34,7 +34,8 @@ fn source(root: &Path, newest_first: bool) {
 fn archive(program: &Path, root: &Path, world: &World) -> Vec<u8> {
     let directory = root.join(world.directory);
     source(&directory.join("project"), world.newest_first);
-    let config = format!("[cache]\ndirectory = {:?}\n[build]\nown_dockerfiles = true\n", directory.join("cache"));
+    let config =
+        format!("[cache]\ndirectory = \"{}\"\n[build]\nown_dockerfiles = true\n", directory.join("cache").display());
     std::fs::write(directory.join("config.toml"), config).unwrap();
     let run = directory.join("project/run");
     std::fs::set_permissions(run, std::os::unix::fs::PermissionsExt::from_mode(0o755)).unwrap();
