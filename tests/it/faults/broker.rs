@@ -77,7 +77,7 @@ impl Broker {
     pub(super) fn unacknowledged(namespace: &Namespace) -> Vec<String> {
         let home = namespace.directory().join("rabbitmq");
         let cookie = std::fs::read_to_string(home.join(".erlang.cookie")).unwrap();
-        let question = format!("printf '%s' '{HELD}' | erl_call -c {} -n {NODE} -e", cookie.trim());
+        let question = format!("printf '%s\\n' '{HELD}' | erl_call -c {} -n {NODE} -e", cookie.trim());
         let answer = namespace.run(&["sh", "-c", &question], &borrowed(&environment(namespace)));
         let held = answer.trim().strip_prefix("{ok, [").and_then(|held| held.strip_suffix("]}"));
         let held = held.unwrap_or_else(|| panic!("the broker does not say what is held: {answer}"));
