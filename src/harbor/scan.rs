@@ -44,6 +44,9 @@ impl Client {
         let mut asked = false;
         loop {
             let reply = self.get(&format!("{}?with_scan_overview=true", image.path())).await?;
+            if reply.status == 401 {
+                return Err(self.login_refused().await);
+            }
             if !reply.good() {
                 return Ok(not_scanned("the account may not read the image's scan (`artifact:read`)", &reply));
             }

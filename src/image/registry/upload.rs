@@ -171,6 +171,12 @@ impl Session {
     }
 }
 
+/// What the other registry said, which is not what the one said that is sent to.
+fn withheld(refusal: &Refusal) -> Refusal {
+    let words = format!("the registry that it comes from does not give the blob: {refusal}");
+    if refusal.may_pass() { Refusal::Lost(words) } else { Refusal::Own(words) }
+}
+
 /// A request with a part of a blob as its body, read while it is sent.
 async fn part(
     request: reqwest::RequestBuilder,
@@ -180,7 +186,10 @@ async fn part(
     length: u64,
 ) -> Result<reqwest::RequestBuilder, Refusal> {
     let body = match content {
-        Content::Registry(source) => Body::wrap_stream(source.open(blob, start, length).await?.bytes_stream()),
+        Content::Registry(source) => {
+            let opened = source.open(blob, start, length).await.map_err(|refusal| withheld(&refusal))?;
+            Body::wrap_stream(opened.bytes_stream())
+        }
         Content::File(file, offset) => {
             let unreadable =
                 |error: std::io::Error| Refusal::Own(format!("`{}` cannot be read: {error}", file.display()));

@@ -65,6 +65,7 @@ pub(super) struct Writer {
 impl Writer {
     pub(super) fn open(path: &Path) -> io::Result<Self> {
         let file = File::options().read(true).write(true).create(true).truncate(false).open(path)?;
+        file.try_lock().map_err(|_| io::Error::other("another export writes it"))?;
         Ok(Self { file, end: 0, resuming: true, sums: BTreeMap::new() })
     }
 
