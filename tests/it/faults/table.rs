@@ -13,7 +13,7 @@ fn tests(directory: &Path) -> BTreeSet<String> {
         }
         let text = std::fs::read_to_string(&path).unwrap();
         // What follows the attribute, and others after it, up to the name.
-        for test in ["#[test]", "#[tokio::test"].iter().flat_map(|attribute| text.split(attribute).skip(1)) {
+        for test in ["\n#[test]", "\n#[tokio::test"].iter().flat_map(|attribute| text.split(attribute).skip(1)) {
             let name = test.split_once("fn ").and_then(|(_, rest)| rest.split_once('('));
             names.extend(name.map(|(name, _)| name.to_owned()));
         }
