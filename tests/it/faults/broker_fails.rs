@@ -65,8 +65,7 @@ fn a_broker_is_cut_off() {
 #[ignore = "long: no packet passes for 40 s"]
 fn two_workers_build_the_same() {
     case("partition", 48, async |case| {
-        let id =
-            case.build("for i in 1 2 3 4 5 6; do echo $i; sleep 5; done; cp payload /output/", Extra::Allowed).await;
+        let id = case.build("for i in 1 2 3 4 5; do echo $i; sleep 4; done; cp payload /output/", Extra::Allowed).await;
         case.step(&id, "compile").await;
         cut_off(case, true);
         // Its start removes what dead workers left, and the first one lives.
