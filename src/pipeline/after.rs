@@ -112,8 +112,8 @@ fn sentence(found: &Vulnerability) -> String {
 
 async fn client(services: &Services, request: &BuildRequest, plan: &Plan) -> Result<Option<Client>, Failure> {
     let references = references(plan)?;
-    let plain = services.config.registry.kind == Some(RegistryKind::Plain);
-    let Some(first) = references.first().filter(|_| !plain) else { return Ok(None) };
+    let other = services.config.registry.kind == Some(RegistryKind::Plain);
+    let Some(first) = references.first().filter(|_| !other) else { return Ok(None) };
     let Some(client) = services.harbor(first, request.product_line.as_str()).await? else { return Ok(None) };
     let client = client.for_request(request.id.as_str());
     Ok(client.is_harbor().await.then_some(client))
@@ -133,11 +133,11 @@ fn further_tag(template: &str, request: &BuildRequest, plan: &Plan) -> Result<Ta
     let commit = plan.source.commit.as_deref().and_then(|commit| commit.get(..12)).unwrap_or_default();
     let branch = plan.source.revision.as_deref().unwrap_or_default();
     // What a branch may have and a tag may not.
-    let plain = |text: &str| -> String {
+    let allowed = |text: &str| -> String {
         text.chars().map(|c| if c.is_ascii_alphanumeric() || "_.-".contains(c) { c } else { '-' }).collect()
     };
     let text =
-        template.replace("{id}", request.id.as_str()).replace("{commit}", commit).replace("{branch}", &plain(branch));
+        template.replace("{id}", request.id.as_str()).replace("{commit}", commit).replace("{branch}", &allowed(branch));
     text.parse().map_err(|error| {
         Warning::new(
             "registry_tag_left_out",

@@ -42,14 +42,12 @@ async fn one(
     let mut copy = ReportedCopy { registry: wanted.host.clone(), references: Vec::new(), sent: 0, failure: None };
     let work = bring(services, request, published, wanted, &mut copy, log);
     let done = tokio::time::timeout(wanted.timeout, Box::pin(work)).await;
-    copy.failure = match done {
-        Ok(done) => done.err(),
-        Err(_) => {
-            let seconds = wanted.timeout.as_secs();
-            let message = format!("The registry `{}` did not take the copy within {seconds} s.", wanted.host);
-            Some(Failure::new(FailureCode::RegistryUnavailable, message))
-        }
+    let late = || {
+        let seconds = wanted.timeout.as_secs();
+        let message = format!("The registry `{}` did not take the copy within {seconds} s.", wanted.host);
+        Failure::new(FailureCode::RegistryUnavailable, message)
     };
+    copy.failure = done.unwrap_or_else(|_| Err(late())).err();
     copy
 }
 

@@ -143,8 +143,8 @@ async fn bundles_carry_what_the_far_side_lacks() {
     assert_eq!(digest_of(&far, "trade/order-b:1"), Some(first));
 
     // What was left out and is not there after all.
-    far.state().projects.clear();
-    let lost = run(&there, &format!("bundle import {update}")).await;
+    let (_empty, elsewhere) = site(&[]);
+    let lost = run(&elsewhere, &format!("bundle import {update}")).await;
     assert!(lost.code != 0 && lost.stderr.contains("leaves out"), "{}", lost.text());
 }
 
@@ -152,10 +152,12 @@ async fn bundles_carry_what_the_far_side_lacks() {
 #[tokio::test(flavor = "multi_thread")]
 async fn an_export_goes_on_where_it_was() {
     let (near, here) = site(&["trade"]);
+    // Two, so that one is whole in what nine tenths hold.
     pushed(&near, 300_000, "trade/order:1").await;
+    pushed(&near, 300_000, "trade/web:1").await;
     let directory = tempfile::tempdir().unwrap();
     let path = directory.path().join("all.tar");
-    let export = format!("bundle export trade/order:1 -o {} --format json", path.display());
+    let export = format!("bundle export trade/order:1 trade/web:1 -o {} --format json", path.display());
     assert_eq!(run(&here, &export).await.code, 0);
     let whole = fs::read(&path).unwrap();
     let partial = directory.path().join("all.tar.partial");

@@ -60,7 +60,7 @@ impl Replay {
         let method = request["method"].as_str().unwrap();
         let target = request["path"].as_str().unwrap();
         let success = expected["status"].as_u64().unwrap() < 300;
-        let mut body = self.body(id, request["body"].as_str()).into_bytes();
+        let mut body = self.body(id, target, request["body"].as_str()).into_bytes();
         if method == "PUT" && target.contains("/manifests/") && (success || id == "manifest-config-not-json") {
             body = self.with_blobs(id, target, body).await;
             if let Some((_, recorded)) = target.split_once("/manifests/sha256:") {
@@ -91,11 +91,13 @@ impl Replay {
         compare(expected, status, &headers, &text)
     }
 
-    fn body(&self, id: &str, recorded: Option<&str>) -> String {
+    /// The body to send; bytes that were only counted are made, equal ones where the recorded digests were equal.
+    fn body(&self, id: &str, target: &str, recorded: Option<&str>) -> String {
         let Some(text) = recorded else { return String::new() };
         if let Some(count) = text.strip_prefix('<').and_then(|rest| rest.strip_suffix(" bytes>")) {
             let count: usize = count.parse().unwrap();
-            return format!("{id} ").repeat(count / (id.len() + 1) + 1)[..count].to_owned();
+            let seed = target.split_once("digest=sha256:").map_or(id, |(_, digest)| digest);
+            return format!("{seed} ").repeat(count / (seed.len() + 1) + 1)[..count].to_owned();
         }
         self.translated(&text.replace("<secret>", "OwnSecret1"))
     }

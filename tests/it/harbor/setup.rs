@@ -67,6 +67,10 @@ pub(super) async fn before(replay: &mut Replay, id: &str) {
                 metadata.insert("prevent_vul".to_owned(), on.to_owned());
                 metadata.insert("enable_content_trust_cosign".to_owned(), "false".to_owned());
             }
+            // Raised by what the manifest needs, as the summary after it shows.
+            "quota-manifest-fits-exactly" => {
+                state.projects.get_mut("quo").unwrap().limit = Some(99_805);
+            }
             "scan-start-clean" => {
                 let found = [("CVE-1", "Critical"), ("CVE-2", "Low")]
                     .map(|(id, severity)| (id.to_owned(), severity.to_owned()));

@@ -144,7 +144,7 @@ impl Writer {
 
     /// Ends the archive with its sums; gives its bytes.
     pub(super) fn end(mut self) -> io::Result<u64> {
-        let sums: String = self.sums.iter().map(|(path, digest)| format!("{digest}  {path}\n")).collect();
+        let sums = self.sums.iter().fold(String::new(), |sums, (path, digest)| sums + digest + "  " + path + "\n");
         self.document(SUMS, sums.as_bytes())?;
         self.file.set_len(self.end)?;
         self.file.seek(SeekFrom::Start(self.end))?;
