@@ -101,7 +101,7 @@ impl Bench {
         std::fs::write(at("config.toml"), text).unwrap();
         let toolchain = self.directory.path().join("catalog/toolchains/nothing");
         std::fs::create_dir_all(&toolchain).unwrap();
-        let definition = "name = \"nothing\"\ntitle = \"Nothing\"\n[detect]\nfiles = [\"nothing\"]\n[image]\ncommand = [\"/bin/true\"]\n";
+        let definition = "name = \"nothing\"\ntitle = \"Nothing\"\n[detect]\nfiles = [\"nothing\"]\n[image]\nworkdir = \"/app\"\nlayers = []\ncommand = [\"/bin/true\"]\n";
         std::fs::write(toolchain.join("toolchain.toml"), definition).unwrap();
     }
 }
