@@ -10,6 +10,10 @@ use super::{Error, PATIENCE, timed};
 use crate::config::Config;
 use crate::model::failure::{Failure, FailureCode};
 
+/// Bytes of a frame (AMQP 0-9-1, section 2.3.5). The client keeps buffers of 32 frames for each connection and direction: with the
+/// broker's 128 KiB an idle worker would hold 16 MiB for nothing.
+const FRAME: u32 = 16 << 10;
+
 /// Seconds between heartbeats: a dead peer is noticed after two of them.
 const HEARTBEAT: u16 = 10;
 
@@ -40,6 +44,7 @@ impl Broker {
         })?;
         let mut uri: AMQPUri = url.parse().map_err(|why| invalid(format!("`amqp.url` cannot be used: {why}")))?;
         uri.query.heartbeat = Some(uri.query.heartbeat.unwrap_or(HEARTBEAT));
+        uri.query.frame_max = Some(uri.query.frame_max.unwrap_or(FRAME));
         let host = format!("{}:{}", uri.authority.host, uri.authority.port);
         Ok(Self { config, uri, host })
     }
