@@ -5,6 +5,9 @@ use super::intake::settled;
 use crate::amqp::{Incoming, Outgoing};
 use crate::message::{CancelMessage, SupersedeMessage};
 
+/// When a mark that did not come back is left again: a stream's reader that missed one append is woken by the next.
+const AGAIN: std::time::Duration = std::time::Duration::from_secs(5);
+
 /// Reads a control message; one that says nothing is passed over.
 pub(super) async fn read(worker: &Worker, incoming: Incoming) {
     match incoming.kind.as_deref() {
@@ -30,9 +33,12 @@ pub(super) async fn read(worker: &Worker, incoming: Incoming) {
 /// builds that were cancelled while nobody listened are known.
 pub(super) async fn keep_informed(worker: &Worker) {
     let mut session = worker.session.clone();
+    let mut due = true;
     loop {
         let number = *session.borrow_and_update();
-        if number > 0 {
+        if number == 0 {
+            worker.gate.informed(false);
+        } else if due {
             let outgoing = Outgoing {
                 key: worker.names.control(),
                 body: b"{}".to_vec(),
@@ -45,11 +51,17 @@ pub(super) async fn keep_informed(worker: &Worker) {
                 tokio::time::sleep(std::time::Duration::from_secs(1)).await;
                 continue;
             }
-        } else {
-            worker.gate.informed(false);
         }
-        if session.changed().await.is_err() {
-            return;
+        tokio::select! {
+            changed = session.changed() => {
+                if changed.is_err() {
+                    return;
+                }
+                due = true;
+            }
+            () = tokio::time::sleep(AGAIN), if number > 0 && !worker.gate.is_informed() => {
+                due = !worker.gate.is_informed();
+            }
         }
     }
 }

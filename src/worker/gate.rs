@@ -49,6 +49,11 @@ impl Gate {
         self.change(|state| state.informed = informed);
     }
 
+    /// Whether it was read up to now.
+    pub(super) fn is_informed(&self) -> bool {
+        self.state.lock().unwrap_or_else(PoisonError::into_inner).informed
+    }
+
     pub(super) fn lacks(&self, lack: Option<Lack>) {
         self.change(|state| state.lack = lack);
     }
