@@ -165,8 +165,12 @@ impl Fetched {
             // Both end before anything is removed.
             let (copied, written) = tokio::join!(work::unless_cancelled(cancel, copy), write);
             copied.and(written)?;
-            let index: &[&str] = if converted { &["reset", "--hard", "--quiet"] } else { &["read-tree", "HEAD"] };
-            work::unless_cancelled(cancel, Git::new(index).within(into).run_or_fail()).await?;
+            if converted {
+                let files = Git::new(["reset", "--hard", "--quiet"]).within(into);
+                work::unless_cancelled(cancel, files.run_or_fail()).await?;
+            } else {
+                repository::fill_index(into).await?;
+            }
         }
         let warnings = submodules::write(self, into, depth, cancel).await?;
         Ok(Checkout {

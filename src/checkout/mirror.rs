@@ -103,15 +103,23 @@ impl Mirror {
         commit: &CommitSha,
         reference: Option<&str>,
     ) -> Result<bool, Failure> {
-        let _lock = self.lock(false).await?;
         let tag = reference.filter(|name| name.starts_with("refs/tags/"));
-        let tag = tag.filter(|name| !self.has_tag(name, remote.references.get(*name)));
-        if self.holds(commit) && tag.is_none() {
+        let tag_missing = || tag.filter(|name| !self.has_tag(name, remote.references.get(*name)));
+        let has_all = || self.holds(commit) && tag_missing().is_none();
+        {
+            // Builds of what is there do not wait for each other.
+            let _lock = self.read_lock().await?;
+            if has_all() {
+                return Ok(true);
+            }
+        }
+        let _lock = self.lock(false).await?;
+        if has_all() {
             return Ok(true);
         }
         self.prepare(oid::format(commit))?;
         let mut wanted = vec![format!("+{commit}:{}", Self::reference(commit))];
-        wanted.extend(tag.map(|name| format!("+{name}:{name}")));
+        wanted.extend(tag_missing().map(|name| format!("+{name}:{name}")));
         let output = self.fetch(access, &remote.url, &wanted).await?;
         if output.success {
             return self.tidy().await.map(|()| false);

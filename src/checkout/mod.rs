@@ -18,6 +18,7 @@ mod oid;
 mod remote;
 mod repository;
 mod resolve;
+mod shared;
 mod ssh;
 mod submodules;
 mod tree;

@@ -52,11 +52,37 @@ pub(super) async fn create(
 
 /// How many generations lead to the latest tag: version tools count from it (git-describe(1)).
 async fn generations(repository: &Path, commit: &CommitSha) -> Result<usize, Failure> {
+    let from = repository.to_owned();
+    if !blocking(move || has_tags(&from).map_err(|error| unreadable(&error))).await? {
+        return Ok(1);
+    }
     let arguments = ["describe", "--tags", "--long", "--abbrev=40", "--end-of-options", commit.as_str()];
     let output = Git::new(arguments).within(repository).run().await?;
     let text = String::from_utf8_lossy(&output.stdout);
     let count = text.trim().rsplit('-').nth(1).and_then(|count| count.parse::<usize>().ok());
     Ok(count.filter(|_| output.success).map_or(1, |count| (count + 1).min(HISTORY)))
+}
+
+fn has_tags(repository: &Path) -> Result<bool, git2::Error> {
+    Ok(Repository::open(repository)?.references_glob("refs/tags/*")?.next().is_some())
+}
+
+/// Enters the files of the commit in the index of a repository that [`create`] made.
+///
+/// # Errors
+/// `disk_full`, `internal`.
+pub(super) async fn fill_index(into: &Path) -> Result<(), Failure> {
+    let directory = into.to_owned();
+    blocking(move || {
+        let fill = || {
+            let repository = Repository::open(&directory)?;
+            let mut index = repository.index()?;
+            index.read_tree(&repository.head()?.peel_to_tree()?)?;
+            index.write()
+        };
+        fill().map_err(|error: git2::Error| unwritable(&directory, &error))
+    })
+    .await
 }
 
 fn select(from: &Path, commit: &CommitSha, generations: usize) -> Result<Selection, git2::Error> {

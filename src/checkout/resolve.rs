@@ -1,8 +1,11 @@
 //! From what was asked for to one commit.
 
+use std::sync::Arc;
+
 use super::access::Access;
 use super::mirror::Mirror;
-use super::remote::{self, Remote};
+use super::remote::Remote;
+use super::shared;
 use crate::model::failure::{Failure, FailureCode};
 use crate::model::names::CommitSha;
 use crate::model::source::{RepositoryUrl, Revision, Source};
@@ -10,7 +13,7 @@ use crate::model::source::{RepositoryUrl, Revision, Source};
 /// A commit, and the reference that led to it.
 #[derive(Debug)]
 pub(super) struct Resolved {
-    pub(super) remote: Remote,
+    pub(super) remote: Arc<Remote>,
     pub(super) commit: CommitSha,
     /// `refs/heads/main`, `refs/tags/v1`, `refs/merge-requests/7/head`.
     pub(super) reference: Option<String>,
@@ -24,7 +27,7 @@ pub(super) struct Resolved {
 pub(super) async fn resolve(source: &Source, access: &Access, mirror: &Mirror) -> Result<Resolved, Failure> {
     let candidates = source.revision.as_ref().map(references_of).unwrap_or_default();
     let patterns: Vec<String> = candidates.iter().flat_map(|name| [name.clone(), format!("{name}^{{}}")]).collect();
-    let remote = remote::list(access, &source.url, &patterns).await?;
+    let remote = shared::list(access, &source.url, &patterns).await?;
     let (commit, reference) = match &source.revision {
         None => of_default_branch(&source.url, &remote).map(|(commit, branch)| (Some(commit), branch)),
         Some(revision) => of_references(&source.url, &remote, revision, &candidates),
