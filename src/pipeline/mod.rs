@@ -23,7 +23,7 @@ pub use record::worker;
 pub use services::Services;
 pub use source::Fetched;
 
-use crate::image::PublishedImage;
+use crate::image::{BuiltImage, PublishedImage};
 use crate::model::failure::{Failure, Step};
 use crate::model::plan::Plan;
 use crate::model::report::{BuildEvent, BuildReport};
@@ -118,14 +118,34 @@ async fn build(
     });
     let built = Box::pin(record.reusing(Step::Image, image, |built| built.cached)).await?;
     record.built(&plan, &built);
-    let start = deadline.step(Step::Image, async |stop| trial::check(services, request, &plan, &built, &stop).await);
+    // Nothing of it is needed any more, and removing it takes as long as a push.
+    let removal = blocking(move || {
+        drop(workspace);
+        Ok(())
+    });
+    let delivery = deliver(services, request, &plan, &built, delivery, record, &deadline);
+    let (delivered, removed) = tokio::join!(Box::pin(delivery), removal);
+    delivered.and(removed)
+}
+
+/// Tries whether the image starts, and pushes it where that is wanted.
+async fn deliver(
+    services: &Services,
+    request: &BuildRequest,
+    plan: &Plan,
+    built: &BuiltImage,
+    delivery: &Delivery,
+    record: &mut Record<'_>,
+    deadline: &Deadline<'_>,
+) -> Result<(), Failure> {
+    let start = deadline.step(Step::Image, async |stop| trial::check(services, request, plan, built, &stop).await);
     record.warn(start.await.map_err(|failure| failure.in_step(Step::Image))?);
     if delivery.push {
         let log = record.log(Step::Push);
-        let push = deadline.step(Step::Push, async |stop| image::push(services, &plan, &built, &log, &stop).await);
+        let push = deadline.step(Step::Push, async |stop| image::push(services, plan, built, &log, &stop).await);
         let published = Box::pin(record.reusing(Step::Push, push, PublishedImage::was_there)).await?;
-        record.published(&plan, &published);
-        Box::pin(after_push(services, request, &plan, &published, record, &deadline))
+        record.published(plan, &published);
+        Box::pin(after_push(services, request, plan, &published, record, deadline))
             .await
             .map_err(|failure| failure.in_step(Step::Push))?;
     }
