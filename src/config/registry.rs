@@ -5,15 +5,18 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 use schemars::JsonSchema;
-use serde::{Deserialize, Serialize};
+use serde::de::Error as _;
+use serde::{Deserialize, Deserializer, Serialize};
 
 use super::scan::ScanConfig;
+use crate::model::image_reference::ImageReference;
 
 /// `[registry]`
 #[derive(Debug, Clone, Default, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields, default)]
 pub struct Registry {
     /// Host and port; without one, images are named without a registry and cannot be pushed.
+    #[serde(deserialize_with = "some_host")]
     pub host: Option<String>,
     /// The name of the credentials for it.
     pub credentials: Option<String>,
@@ -42,6 +45,7 @@ pub struct Registry {
 #[serde(deny_unknown_fields)]
 pub struct CopyConfig {
     /// Host and port.
+    #[serde(deserialize_with = "host")]
     pub host: String,
     /// The name of the credentials for it.
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -103,4 +107,15 @@ pub struct ProjectsConfig {
     /// Harbor's further settings of them: `{ auto_scan = "true" }`.
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
     pub metadata: BTreeMap<String, String>,
+}
+
+/// A registry's host and port, refused where the configuration is read rather than where the first image is named.
+fn host<'de, D: Deserializer<'de>>(from: D) -> Result<String, D::Error> {
+    let host = String::deserialize(from)?;
+    ImageReference::check_registry(&host).map_err(D::Error::custom)?;
+    Ok(host)
+}
+
+fn some_host<'de, D: Deserializer<'de>>(from: D) -> Result<Option<String>, D::Error> {
+    host(from).map(Some)
 }

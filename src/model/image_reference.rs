@@ -57,16 +57,23 @@ impl ImageReference {
         tag: Option<Tag>,
         digest: Option<Digest>,
     ) -> Result<Self, InvalidReference> {
-        if !is_registry(registry) {
-            let rule = "the registry is `host` or `host:port`; a host without a dot or port is `localhost` only";
-            return Err(InvalidReference::new("registry", registry, rule));
-        }
+        Self::check_registry(registry)?;
         if !is_repository(repository) {
             let rule = "lower-case letters and digits, with `.`, `_`, `__` or dashes between them, parts \
                         separated by `/`, at most 255 characters";
             return Err(InvalidReference::new("repository", repository, rule));
         }
         Ok(Self { registry: registry.to_owned(), repository: repository.to_owned(), tag, digest })
+    }
+
+    /// Whether a text names a registry.
+    ///
+    /// # Errors
+    ///
+    /// Says what a registry looks like.
+    pub fn check_registry(text: &str) -> Result<(), InvalidReference> {
+        let rule = "the registry is `host` or `host:port`; a host without a dot or port is `localhost` only";
+        if is_registry(text) { Ok(()) } else { Err(InvalidReference::new("registry", text, rule)) }
     }
 
     /// Reads a name as Docker does: without a registry it means Docker Hub's, where what stands in no directory is in
