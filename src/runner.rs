@@ -112,8 +112,11 @@ pub fn failure_of(exit: Exit, command: &Command, tail: &Tail) -> Failure {
         }
         Exit::Cancelled => (FailureCode::Cancelled, format!("`{program}` was stopped: the build was cancelled")),
     };
+    let released = code == FailureCode::DeployFailed && says(&lines, RELEASED);
     let failure = Failure::new(code, message).in_step(command.step).log_tail(lines);
     match exit {
+        _ if released => failure
+            .hint("The repository has this version already, and a release is there once: give the project a new version, or one that ends in `-SNAPSHOT`."),
         Exit::Silent => {
             failure.hint("Let the command print its progress, or ask the operator for a higher `limits.silence`.")
         }
@@ -185,6 +188,19 @@ const RESOLVING: &[&str] = &[
     "Failed to fetch",
 ];
 
+/// Words of Maven's transports when a repository refuses the account.
+const LOGIN_REFUSED: &[&str] = &["status: 401", "status code: 401", "authentication failed for http"];
+
+/// Words of Maven's transports, Nexus and Artifactory when a released version is there already.
+const RELEASED: &[&str] = &[
+    "status: 400",
+    "status code: 400",
+    "status: 409",
+    "status code: 409",
+    "does not allow updating",
+    "Not enough permissions to overwrite",
+];
+
 /// Words of `javac`, Maven, pip and Go about files that are not what they should be.
 const DAMAGED: &[&str] = &[
     "zip END header not found",
@@ -206,8 +222,12 @@ fn is_damage(line: &str, command: &Command) -> bool {
     DAMAGED.iter().any(|words| line.contains(words)) && command.caches.iter().any(ours)
 }
 
+fn says(lines: &[String], words: &[&str]) -> bool {
+    lines.iter().any(|line| words.iter().any(|word| line.contains(word)))
+}
+
 fn cause(code: i32, command: &Command, lines: &[String]) -> FailureCode {
-    let says = |words: &[&str]| lines.iter().any(|line| words.iter().any(|word| line.contains(word)));
+    let says = |words| says(lines, words);
     if says(DISK) {
         FailureCode::DiskFull
     } else if says(MEMORY) {
@@ -219,7 +239,7 @@ fn cause(code: i32, command: &Command, lines: &[String]) -> FailureCode {
     } else if lines.iter().any(|line| is_damage(line, command)) {
         FailureCode::CacheDamaged
     } else if command.step == Step::Deploy {
-        FailureCode::DeployFailed
+        if says(LOGIN_REFUSED) { FailureCode::DeployUnauthorized } else { FailureCode::DeployFailed }
     } else if code == 137 {
         // On the host the kernel kills for memory without telling anyone but its own log.
         FailureCode::OutOfMemory
@@ -279,6 +299,8 @@ mod tests {
             (Exit::Code(1), Step::Compile, "[ERROR] There are test failures.", F::TestsFailed),
             (Exit::Code(1), Step::Compile, "cp: No space left on device", F::DiskFull),
             (Exit::Code(1), Step::Deploy, "status: 409 Conflict", F::DeployFailed),
+            (Exit::Code(1), Step::Deploy, "status: 401 Unauthorized", F::DeployUnauthorized),
+            (Exit::Code(1), Step::Compile, "status: 401 Unauthorized", F::CompileFailed),
             (Exit::Code(137), Step::Compile, "", F::OutOfMemory),
             (Exit::OutOfMemory, Step::Compile, "", F::OutOfMemory),
             (Exit::TimedOut, Step::Compile, "", F::TimedOut),

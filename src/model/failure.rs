@@ -132,6 +132,7 @@ failure_codes! {
     DependencyUnavailable = "dependency_unavailable", Service, true, "A package repository did not answer.", "Try again; if it stays, check the operator's mirrors.";
     CacheDamaged = "cache_damaged", Service, true, "A file in a cache that builds share is damaged.", "If it stays, remove the file that the log names from the cache directory; the next build fetches it again.";
     DeployFailed = "deploy_failed", Project, false, "The package repository refused the artifacts.", "Read the log's last lines: a released version cannot be deployed twice.";
+    DeployUnauthorized = "deploy_unauthorized", Service, false, "The package repository refused the login.", "Correct the account that `mirrors.maven_deploy` names.";
     ArtifactMissing = "artifact_missing", Project, false, "The toolchain succeeded but did not make the artifact that was planned.", "Check the module's packaging and output directory.";
     ArtifactMismatch = "artifact_mismatch", Project, false, "The artifact contradicts the plan.", "Set what the message names in `slipway.toml`.";
     ArtifactInvalid = "artifact_invalid", Project, false, "An artifact is damaged or hostile.", "Build the project afresh and look at the named file.";

@@ -150,6 +150,32 @@ async fn a_library_is_deployed_and_what_depends_on_it_finds_it() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+#[ignore = "long: Maven deploys one version twice"]
+async fn a_released_version_is_deployed_once() {
+    let releases = service("SLIPWAY_TEST_BRIDGE_MAVEN").replace("/maven", "/released");
+    let mut fleet = containers("{ interactive = 1, bulk = 1 }", &[("MIRRORS__MAVEN_DEPLOY__URL", &releases)]).await;
+    let _worker = fleet.worker().await;
+    let number = uuid::Uuid::now_v7().as_u128() >> 80;
+    for (version, again) in [(format!("1.0.{number}"), "failed"), (format!("1.0.{number}-SNAPSHOT"), "succeeded")] {
+        let library = Repository::new(&[("pom.xml", &pom("greeting", &version, "17", ""))]);
+        for expected in ["succeeded", again] {
+            let id = fleet.send(&library.message(json!({}))).await;
+            let report = fleet.report(&id).await;
+            assert_eq!(report["outcome"], expected, "{version}: {report:#}");
+            if expected == "failed" {
+                let failure = &report["failure"];
+                assert_eq!(
+                    (&failure["code"], &failure["blame"], &failure["step"]),
+                    (&json!("deploy_failed"), &json!("project"), &json!("deploy")),
+                    "{failure:#}"
+                );
+                assert!(failure["hint"].as_str().unwrap().contains("has this version already"), "{failure:#}");
+            }
+        }
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
 #[ignore = "long: Maven builds with two JDKs"]
 async fn one_worker_builds_with_two_jdks_at_once() {
     // Both fill the same repository.

@@ -6,6 +6,7 @@
 #   /moved/...          redirects to /open/...
 #   /away/...           redirects to another host, `localhost`
 #   /maven/             a Maven repository, with the account; PUT stores
+#   /released/          another one, in which a file of a release is stored once, as in Nexus
 #
 # The TLS port serves the same with a certificate of its own ($STATE/web/ca.pem).
 # Containers reach the plain port at the Engine's bridge address.
@@ -30,7 +31,7 @@ web_up() {
   fi
   stop web
   stop fcgiwrap
-  mkdir -p "$dir/repositories/open" "$dir/repositories/private" "$dir/maven" "$dir/tmp" "$STATE/fcgiwrap"
+  mkdir -p "$dir/repositories/open" "$dir/repositories/private" "$dir/maven" "$dir/released" "$dir/tmp" "$STATE/fcgiwrap"
   htpasswd -bn "$TEST_USER" "$TEST_PASSWORD" >"$dir/htpasswd"
   # Tests make repositories under their own account and fetch commits by id.
   printf '[safe]\n\tdirectory = *\n[uploadpack]\n\tallowAnySHA1InWant = true\n\tallowFilter = true\n' >"$dir/gitconfig"
@@ -92,6 +93,18 @@ $(web_git_backend "\$uri")
       root $dir;
       autoindex on;
       dav_methods PUT DELETE;
+      create_full_put_path on;
+      dav_access user:rw;
+    }
+    location /released/ {
+      auth_basic slipway-test;
+      auth_basic_user_file $dir/htpasswd;
+      root $dir;
+      set \$refused \$request_method;
+      if (-f \$request_filename) { set \$refused "\$refused again"; }
+      if (\$uri ~ "maven-metadata|-SNAPSHOT/") { set \$refused ""; }
+      if (\$refused = "PUT again") { return 400; }
+      dav_methods PUT;
       create_full_put_path on;
       dav_access user:rw;
     }
