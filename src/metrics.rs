@@ -262,4 +262,22 @@ mod tests {
             assert!(text.lines().any(|found| found == line), "{line} is not in\n{text}");
         }
     }
+
+    #[test]
+    fn the_dashboard_shows_what_is_told() {
+        let metrics = Metrics::new();
+        metrics.reported(&report());
+        metrics.cache("git".to_owned(), 1);
+        let text = metrics.text();
+        let dashboard = include_str!("../deploy/grafana-dashboard.json");
+        let names: std::collections::BTreeSet<&str> = dashboard
+            .split(|c: char| !c.is_ascii_alphanumeric() && c != '_')
+            .filter(|word| word.starts_with("slipway_"))
+            .collect();
+        assert!(names.len() > 10, "{names:?}");
+        for name in names {
+            let told = |line: &str| line.strip_prefix(name).is_some_and(|rest| rest.starts_with([' ', '{']));
+            assert!(text.lines().any(told), "the dashboard asks for `{name}`, which is not in\n{text}");
+        }
+    }
 }

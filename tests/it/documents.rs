@@ -8,6 +8,7 @@ use slipway::model::failure::{Blame, FailureCode};
 use slipway::schema;
 
 use crate::projects;
+use crate::support::slipway::Slipway;
 
 fn root() -> &'static Path {
     Path::new(env!("CARGO_MANIFEST_DIR"))
@@ -284,5 +285,35 @@ fn links_lead_somewhere() {
             }
             assert!(document.parent().unwrap().join(target).exists(), "{}: {link} leads nowhere", document.display());
         }
+    }
+}
+
+/// What `deploy/compose.yaml` sets and starts is there, and no image of somebody's is named.
+#[tokio::test]
+async fn the_compose_file_holds() {
+    let compose = std::fs::read_to_string(root().join("deploy/compose.yaml")).unwrap();
+    let values = |key: &str| -> Vec<String> {
+        compose.lines().filter_map(|line| Some(line.trim().strip_prefix(key)?.trim().to_owned())).collect()
+    };
+    let images = values("image:");
+    assert!(
+        images.len() == 3 && images.iter().all(|image| image.starts_with("${") && image.contains(":?")),
+        "{images:?}"
+    );
+    let settings: Vec<(&str, &str)> = compose
+        .lines()
+        .filter_map(|line| line.trim().split_once(": ").filter(|(key, _)| key.starts_with("SLIPWAY__")))
+        .collect();
+    assert_eq!(settings.len(), 3, "{settings:?}");
+    let slipway = settings.iter().fold(Slipway::new(), |slipway, (key, value)| slipway.env(key, value));
+    let shown = slipway.run(&["queues", "show"].map(str::to_owned)).await;
+    assert_eq!(shown.code, 0, "{}", shown.text());
+    let commands: Vec<Vec<String>> =
+        values("command:").iter().map(|command| serde_json::from_str(command).unwrap()).collect();
+    assert_eq!(commands.len(), 2);
+    for command in commands {
+        // Help is given only where all that stands before it is understood.
+        let help = slipway.run(&[command, vec!["--help".to_owned()]].concat()).await;
+        assert_eq!(help.code, 0, "{}", help.text());
     }
 }

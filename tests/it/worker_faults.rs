@@ -3,7 +3,10 @@
 use lapin::options::ExchangeDeleteOptions;
 use serde_json::json;
 
+use crate::services::service;
 use crate::support::fleet::{Fleet, Repository, header, json_of, next, properties};
+use crate::support::repository::{Published, host_of};
+use crate::support::slipway::PRODUCT_LINE;
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_build_that_kills_its_workers_is_set_aside() {
@@ -119,6 +122,36 @@ async fn a_changed_configuration_holds_for_the_next_build_and_a_broken_one_chang
     let id = fleet.send(&endless.message(json!({}))).await;
     let report = fleet.report(&id).await;
     assert_eq!((&report["outcome"], &report["failure"]["code"]), (&json!("timed_out"), &json!("timed_out")));
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_rotated_password_counts_from_the_next_build() {
+    let secret = tempfile::NamedTempFile::new().unwrap();
+    std::fs::write(secret.path(), "of-last-year").unwrap();
+    let (user, host) = (service("SLIPWAY_TEST_USER"), host_of("SLIPWAY_TEST_GIT_PRIVATE"));
+    let credentials =
+        format!("{{ username = {user:?}, password = {{ file = {:?} }}, hosts = [{host:?}] }}", secret.path());
+    let allow = format!("[\"{}/\"]", service("SLIPWAY_TEST_GIT_PRIVATE"));
+    let mut fleet = Fleet::new(&[("CREDENTIALS__GIT", &credentials), ("SOURCES__ALLOW", &allow)]).await;
+    let repository = Published::new("private", &[("build.sh", "true\n")]);
+    let worker = fleet.worker().await;
+    let message = || {
+        let application = json!({ "product_line": PRODUCT_LINE, "name": "shop", "kind": "library" });
+        let source = json!({
+            "url": repository.url("SLIPWAY_TEST_GIT_PRIVATE"),
+            "revision": "main",
+            "credentials": "git",
+        });
+        json!({ "version": 1, "id": uuid::Uuid::now_v7().to_string(), "source": source, "application": application })
+    };
+    let id = fleet.send(&message()).await;
+    assert_eq!(fleet.report(&id).await["failure"]["code"], "source_unauthorized");
+    std::fs::write(secret.path(), service("SLIPWAY_TEST_PASSWORD")).unwrap();
+    worker.signal("HUP");
+    worker.says("the configuration was read again").await;
+    let id = fleet.send(&message()).await;
+    let report = fleet.report(&id).await;
+    assert_eq!(report["outcome"], "succeeded", "{report:#}");
 }
 
 #[tokio::test(flavor = "multi_thread")]
