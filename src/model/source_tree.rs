@@ -156,8 +156,18 @@ impl SourceTree {
 
     /// The files and links that lie directly in a directory.
     pub fn files_in<'a>(&'a self, directory: &'a str) -> impl Iterator<Item = &'a str> {
-        let skip = if directory.is_empty() { 0 } else { directory.len() + 1 };
-        self.below(directory).map(|(path, _)| path).filter(move |path| !path[skip..].contains('/'))
+        let start = if directory.is_empty() { String::new() } else { format!("{directory}/") };
+        let mut rest = self.entries.range(start.clone()..);
+        std::iter::from_fn(move || {
+            loop {
+                let (path, _) = rest.next()?;
+                match path.strip_prefix(&start)?.split_once('/') {
+                    None => return Some(path.as_str()),
+                    // A directory may hold most of the repository. `0` comes after `/`, and so after all that is in it.
+                    Some((deeper, _)) => rest = self.entries.range(format!("{start}{deeper}0")..),
+                }
+            }
+        })
     }
 
     /// The text of a file, or `None` when there is no such file, it is no text, or it has
@@ -268,5 +278,15 @@ mod tests {
         let tree = SourceTree::of_texts([("a/x", ""), ("a-b/y", ""), ("a/b/z", "")]);
         assert_eq!(tree.below("a").map(|(path, _)| path).collect::<Vec<_>>(), ["a/b/z", "a/x"]);
         assert_eq!(tree.files_in("a").collect::<Vec<_>>(), ["a/x"]);
+    }
+
+    #[test]
+    fn files_in_leaves_out_what_lies_deeper() {
+        let paths = ["a", "b/1/x", "b/1/y/z", "b/10", "b/1a/x", "b/2", "b/3/x", "b0", "c"];
+        let tree = SourceTree::of_texts(paths.map(|path| (path, "")));
+        assert_eq!(tree.files_in("b").collect::<Vec<_>>(), ["b/10", "b/2"]);
+        assert_eq!(tree.files_in("").collect::<Vec<_>>(), ["a", "b0", "c"]);
+        assert_eq!(tree.files_in("b/1/y").collect::<Vec<_>>(), ["b/1/y/z"]);
+        assert_eq!(tree.files_in("d").count(), 0);
     }
 }
