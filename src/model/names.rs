@@ -7,11 +7,29 @@ use serde::{Deserialize, Serialize};
 
 /// Says why a name was refused; the text is for people.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
-#[error("{value:?} is not a valid {what}: {rule}")]
+#[error("{value:?} is not a valid {what}{}: {rule}", shown(*.wrong))]
 pub struct InvalidName {
     what: &'static str,
     value: String,
     rule: &'static str,
+    /// The first character that is wrong, counted from 1; none where the length is.
+    wrong: Option<(usize, char)>,
+}
+
+fn shown(wrong: Option<(usize, char)>) -> String {
+    wrong.map_or_else(String::new, |(at, found)| format!(" (character {at}, `{}`)", found.escape_debug()))
+}
+
+/// The first character that no name of that length may have there.
+fn wrong(value: &str, valid: fn(&str) -> bool) -> Option<(usize, char)> {
+    let length = value.chars().count();
+    // A zero may stand anywhere in every kind of name.
+    let with_zeros =
+        |kept: usize| value.chars().take(kept).chain(std::iter::repeat_n('0', length - kept)).collect::<String>();
+    if !valid(&with_zeros(0)) {
+        return None;
+    }
+    value.chars().enumerate().map(|(at, found)| (at + 1, found)).find(|(at, _)| !valid(&with_zeros(*at)))
 }
 
 macro_rules! name_type {
@@ -37,7 +55,8 @@ macro_rules! name_type {
                 if valid(value) {
                     Ok(Self(value.to_owned()))
                 } else {
-                    Err(InvalidName { what: $what, value: value.chars().take(300).collect(), rule: $rule })
+                    let value: String = value.chars().take(300).collect();
+                    Err(InvalidName { what: $what, wrong: wrong(&value, valid), value, rule: $rule })
                 }
             }
         }
@@ -151,8 +170,23 @@ mod tests {
         let error = "Order Web".parse::<ApplicationName>().unwrap_err();
         assert_eq!(
             error.to_string(),
-            "\"Order Web\" is not a valid application name: lower-case letters and digits, \
+            "\"Order Web\" is not a valid application name (character 1, `O`): lower-case letters and digits, \
              with single `.`, `_` or `-` between them, at most 245 characters"
         );
+    }
+
+    #[test]
+    fn the_first_wrong_character_is_named() {
+        let wrong = |text: &str| text.parse::<ApplicationName>().unwrap_err().wrong;
+        assert_eq!(wrong("order web"), Some((6, ' ')));
+        assert_eq!(wrong("a--b"), Some((3, '-')));
+        assert_eq!(wrong("-a"), Some((1, '-')));
+        assert_eq!(wrong("a-"), Some((2, '-')));
+        assert_eq!(wrong("größe"), Some((3, 'ö')));
+        assert_eq!(wrong(""), None);
+        assert_eq!(wrong(&"a".repeat(246)), None);
+        assert_eq!("v1:2".parse::<Tag>().unwrap_err().wrong, Some((3, ':')));
+        assert_eq!("A".repeat(40).parse::<CommitSha>().unwrap_err().wrong, Some((1, 'A')));
+        assert_eq!("abc".parse::<CommitSha>().unwrap_err().wrong, None);
     }
 }

@@ -9,6 +9,7 @@ use crate::catalog::BaseImage;
 use crate::model::failure::{Failure, FailureCode, Warning};
 use crate::model::origin::Decision;
 use crate::model::plan::{BEFORE_START, LayerSource, PlannedImage, PlannedLayer};
+use crate::model::request::BuildRequest;
 
 /// What planning an image gives.
 pub(super) struct Made {
@@ -26,6 +27,7 @@ pub(super) fn image(
     decisions: &mut Vec<Decision>,
     warnings: &mut Vec<Warning>,
 ) -> Result<Made, Failure> {
+    nameable(facts.request)?;
     let Some(definition) = &facts.toolchain.definition.image else { return own_dockerfile::made(facts, decisions) };
     let (base_name, base) = base::run_image(facts, decisions)?;
     let start = start::start(facts, definition, context, decisions)?;
@@ -76,6 +78,19 @@ pub(super) fn image(
     };
     let dockerfile = dockerfile(facts, &image)?;
     Ok(Made { bases: vec![image.base.clone()], image, dockerfile, process: start.process })
+}
+
+/// Harbor answers a longer repository, project included, with 500.
+const REPOSITORY: usize = 245;
+
+/// Refuses a name that is found to be too long only when the image is pushed.
+fn nameable(request: &BuildRequest) -> Result<(), Failure> {
+    let repository = format!("{}/{}", request.product_line, request.name);
+    if repository.len() <= REPOSITORY {
+        return Ok(());
+    }
+    let message = format!("the image's name `{repository}` has {} characters; {REPOSITORY} may be", repository.len());
+    Err(Failure::new(FailureCode::RequestInvalid, message).hint("choose a shorter product line or application name"))
 }
 
 /// Everything that the image will be called.

@@ -5,6 +5,7 @@ use serde_json::json;
 use slipway::catalog::OwnDockerfiles;
 use slipway::model::failure::FailureCode;
 use slipway::model::origin::Origin;
+use slipway::model::request::BuildRequest;
 use slipway::model::source_tree::{SourceTree, Text};
 use slipway::plan::{plan, print};
 
@@ -122,6 +123,18 @@ fn failures_have_the_code_of_what_is_wrong() {
         assert_eq!(failure.code, code, "{name}: {failure}");
         assert!(!failure.message.is_empty() && !failure.hint.is_empty(), "{name}");
     }
+}
+
+#[test]
+fn a_name_that_registries_do_not_take_is_refused_before_anything_runs() {
+    let tree = SourceTree::of_texts([("output/run*", ""), ("slipway.toml", "runtime.command = [\"./run\"]\n")]);
+    let named =
+        |name: String| plan(&BuildRequest { name: name.parse().unwrap(), ..request("order") }, &tree, &catalog());
+    let longest = 245 - request("order").product_line.as_str().len() - 1;
+    assert!(named("a".repeat(longest)).is_ok());
+    let failure = named("a".repeat(longest + 1)).unwrap_err();
+    assert_eq!(failure.code, FailureCode::RequestInvalid);
+    assert!(failure.message.contains("246 characters; 245 may be"), "{}", failure.message);
 }
 
 #[test]
