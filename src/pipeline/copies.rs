@@ -85,7 +85,13 @@ async fn access(services: &Services, request: &BuildRequest, wanted: &CopyConfig
         None => None,
     };
     let bundle = wanted.ca_bundle.as_ref().or(services.config.network.ca_bundle.as_ref());
-    let ca_bundle = bundle.and_then(|path| std::fs::read(path).ok());
+    let ca_bundle = match bundle {
+        Some(path) => Some(tokio::fs::read(path).await.map_err(|error| {
+            let message = format!("the certificates `{}` cannot be read: {error}", path.display());
+            Failure::new(FailureCode::ConfigurationInvalid, message)
+        })?),
+        None => None,
+    };
     Ok(RegistryAccess { credentials, plain_http: false, ca_bundle })
 }
 

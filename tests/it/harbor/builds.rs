@@ -69,6 +69,44 @@ async fn a_missing_project_is_made_where_the_operator_wants_that() {
     assert_eq!(harbor.state().projects[PRODUCT_LINE].metadata["auto_scan"], "true");
 }
 
+#[tokio::test(flavor = "multi_thread")]
+async fn a_pushed_image_is_copied_and_a_registry_that_is_away_delays_only_itself() {
+    let (harbor, site) = (Harbor::start(), Harbor::start());
+    let accounts = [&harbor, &site].map(|harbor| {
+        harbor.project(PRODUCT_LINE);
+        harbor.robot(PRODUCT_LINE, "push", &["repository:push", "repository:pull"])
+    });
+    let secret = tempfile::NamedTempFile::new().unwrap();
+    std::fs::write(secret.path(), &accounts[1].1).unwrap();
+    let host = site.host();
+    let copies = |required: bool| {
+        format!(
+            "[credentials.site]\nusername = {:?}\npassword = {{ file = {:?} }}\nhosts = [{host:?}]\n\
+             [[registry.copies]]\nhost = {host:?}\ncredentials = \"site\"\n\
+             [[registry.copies]]\nhost = \"127.0.0.1:9\"\nrequired = {required}\n\
+             [[registry.copies]]\nhost = \"127.0.0.1:10\"\nproduct_lines = [\"another\"]\n",
+            accounts[1].0,
+            secret.path()
+        )
+    };
+    let run = push(&config(&harbor, &accounts[0], &copies(false)), "1").await;
+    assert_eq!(run.report["outcome"], "succeeded", "{}", run.stderr);
+    let image = &run.report["image"];
+    let [there, away]: [Value; 2] = image["copies"].as_array().unwrap().clone().try_into().unwrap();
+    assert_eq!(there["references"][0], format!("{host}/{PRODUCT_LINE}/order:1"));
+    assert_eq!(away["failure"]["code"], "registry_unavailable", "{away}");
+    let arrived = site.state().repository(&format!("{PRODUCT_LINE}/order")).unwrap().tags["1"].clone();
+    assert_eq!(image["digest"], arrived);
+    let warned = run.report["warnings"].as_array().unwrap().iter().find(|one| one["code"] == "registry_copy_failed");
+    assert!(warned.unwrap()["message"].as_str().unwrap().contains("127.0.0.1:9"), "{}", run.report);
+
+    let run = push(&config(&harbor, &accounts[0], &copies(true)), "1").await;
+    assert_eq!((&run.report["outcome"], &run.failure()["code"]), (&"failed".into(), &"registry_unavailable".into()));
+    let _ = std::process::Command::new("docker")
+        .args(["image", "rm", "--force", &format!("{}/{PRODUCT_LINE}/order:1", harbor.host())])
+        .output();
+}
+
 /// What the doctor says of the product line.
 fn finding(findings: &Value) -> Value {
     let all = findings.as_array().unwrap();
