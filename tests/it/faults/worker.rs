@@ -18,7 +18,7 @@ pub(super) const PRODUCT_LINE: &str = "faults";
 pub(super) const SILENCE: Duration = Duration::from_secs(10);
 
 /// How long a build may take.
-pub(super) const TIMEOUT: Duration = Duration::from_secs(60);
+pub(super) const TIMEOUT: Duration = Duration::from_mins(1);
 
 /// How long a worker that shall end may go on with its builds.
 pub(super) const GRACE: Duration = Duration::from_secs(12);

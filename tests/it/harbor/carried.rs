@@ -2,6 +2,8 @@
 
 use std::fs;
 use std::path::Path;
+use std::process::Stdio;
+use std::time::Duration;
 
 use serde_json::Value;
 
@@ -211,4 +213,34 @@ async fn an_import_is_whole_or_goes_on() {
     let done = run(&there, &import).await;
     assert_eq!(done.code, 0, "{}", done.text());
     assert_eq!(digest_of(&far, "trade/order:1"), Some(digest));
+}
+
+/// Killed after each of its requests, an import leaves no image in part, and the next one brings what is missing.
+#[tokio::test(flavor = "multi_thread")]
+async fn an_import_that_is_killed_goes_on() {
+    let (near, here) = site(&["trade"]);
+    let digest = pushed(&near, 300_000, "trade/order:1").await;
+    let directory = tempfile::tempdir().unwrap();
+    let path = directory.path().join("all.tar").display().to_string();
+    assert_eq!(run(&here, &format!("bundle export trade/order:1 -o {path}")).await.code, 0);
+    let import = format!("bundle import {path} --format json");
+    let mut killed = 0;
+    for requests in (1..=30).step_by(3) {
+        let (far, there) = site(&[]);
+        let words: Vec<String> = import.split(' ').map(str::to_owned).collect();
+        let mut process = there.command(&words).stdout(Stdio::null()).stderr(Stdio::null()).spawn().unwrap();
+        let mut seen = 0;
+        while seen < requests && process.try_wait().unwrap().is_none() {
+            seen += far.requests().len();
+            tokio::time::sleep(Duration::from_millis(1)).await;
+        }
+        killed += usize::from(process.try_wait().unwrap().is_none());
+        process.kill().await.unwrap();
+        let found = digest_of(&far, "trade/order:1");
+        assert!(found.is_none() || found.as_ref() == Some(&digest), "{found:?}");
+        let done = run(&there, &import).await;
+        assert_eq!(done.code, 0, "{}", done.text());
+        assert_eq!(digest_of(&far, "trade/order:1"), Some(digest.clone()));
+    }
+    assert!(killed > 3, "only {killed} imports were killed on their way");
 }
