@@ -1,7 +1,9 @@
 //! The files of a revision as a value: what planning sees of a repository.
 
+use std::any::{Any, TypeId};
 use std::cell::RefCell;
 use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
 
 use super::names::CommitSha;
 
@@ -69,6 +71,7 @@ pub struct SourceTree {
     texts: BTreeMap<String, Text>,
     changes: BTreeMap<String, Option<i64>>,
     wanted: RefCell<Wanted>,
+    derived: RefCell<BTreeMap<(TypeId, String), Arc<dyn Any + Send + Sync>>>,
 }
 
 /// What planning asked for and the tree does not hold yet.
@@ -191,6 +194,19 @@ impl SourceTree {
         text
     }
 
+    /// What is made of a file's text: once, however often planning runs again. `None` as for [`SourceTree::text`].
+    pub fn derived<T: Send + Sync + 'static>(&self, path: &str, make: impl FnOnce(&str) -> T) -> Option<Arc<T>> {
+        let text = self.text(path)?;
+        let key = (TypeId::of::<T>(), path.to_owned());
+        let known = self.derived.borrow().get(&key).cloned();
+        if let Some(known) = known.and_then(|known| known.downcast().ok()) {
+            return Some(known);
+        }
+        let new = Arc::new(make(text));
+        self.derived.borrow_mut().insert(key, new.clone());
+        Some(new)
+    }
+
     /// When a file was last changed, in seconds since 1970: the time of the last commit that touched it, or of the
     /// oldest that the history holds. `None` when nobody knows, or when it has not been loaded yet; then it is noted
     /// as wanted.
@@ -215,6 +231,7 @@ impl SourceTree {
     /// Gives a file its text.
     pub fn set_text(&mut self, path: &str, text: Text) {
         self.texts.insert(path.to_owned(), text);
+        self.derived.get_mut().retain(|(_, of), _| of != path);
     }
 }
 
@@ -271,6 +288,17 @@ mod tests {
         assert_eq!(tree.changed("a/pom.xml"), None);
         assert!(tree.take_wanted().is_empty());
         assert!(tree.has_directory("a") && !tree.has_directory("b"));
+    }
+
+    #[test]
+    fn what_is_made_of_a_text_is_made_once() {
+        let mut tree = SourceTree::of_texts([("a.py", "abc")]);
+        assert_eq!(tree.derived("a.py", str::len).as_deref(), Some(&3));
+        assert_eq!(tree.derived("a.py", |_| 0_usize).as_deref(), Some(&3));
+        assert_eq!(tree.derived("a.py", str::to_owned).as_deref(), Some(&"abc".to_owned()));
+        tree.set_text("a.py", Text::Utf8("abcd".into()));
+        assert_eq!(tree.derived("a.py", str::len).as_deref(), Some(&4));
+        assert!(tree.derived("b.py", str::len).is_none());
     }
 
     #[test]

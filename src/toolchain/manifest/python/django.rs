@@ -1,7 +1,7 @@
 //! Finds a Django project: `manage.py`, the settings module, and the WSGI or ASGI object.
 
 use super::layout::Sources;
-use super::module::{Argument, Assignment, Module, Value};
+use super::module::{Argument, Assignment, Value};
 use super::text::{below, inside};
 use crate::model::failure::{Failure, FailureCode};
 use crate::model::origin::{Found, Origin};
@@ -206,7 +206,7 @@ fn settings_files(sources: &Sources<'_>, module: &str, root: &str) -> Vec<String
 
 fn assignments<'s>(sources: &'s Sources<'_>, files: &'s [String]) -> impl Iterator<Item = (&'s str, &'s Assignment)> {
     let modules = files.iter().filter_map(|file| Some((file.as_str(), sources.modules.get(file.as_str())?)));
-    modules.flat_map(|(file, module): (&str, &Module)| module.assignments.iter().map(move |a| (file, a)))
+    modules.flat_map(|(file, module)| module.assignments.iter().map(move |a| (file, a)))
 }
 
 fn collectstatic(sources: &Sources<'_>, files: &[String]) -> Option<Origin> {

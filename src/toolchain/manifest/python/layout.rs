@@ -1,6 +1,7 @@
 //! Which modules of a repository are looked at, and where an import leads inside it.
 
 use std::collections::BTreeMap;
+use std::sync::Arc;
 
 use super::module::Module;
 use super::source;
@@ -45,7 +46,7 @@ pub(super) struct Sources<'a> {
     /// Paths relative to the repository's root.
     pub(super) files: Vec<&'a str>,
     /// The parsed ones.
-    pub(super) modules: BTreeMap<&'a str, Module>,
+    pub(super) modules: BTreeMap<&'a str, Arc<Module>>,
 }
 
 impl<'a> Sources<'a> {
@@ -98,7 +99,7 @@ impl<'a> Sources<'a> {
     fn parse(&mut self, texts: &[(&'a str, &'a str)], wanted: impl Fn(&str) -> bool) {
         for (path, text) in texts {
             if !self.modules.contains_key(path) && wanted(text) {
-                self.modules.extend(source::parse(text).map(|module| (*path, module)));
+                self.modules.extend(source::of(self.tree, path).map(|module| (*path, module)));
             }
         }
     }

@@ -119,7 +119,7 @@ pub(super) fn package<'a>(sources: &Sources<'a>) -> Option<Script<'a>> {
         return Some(Script {
             file,
             line: module.and_then(|m| m.main_guard).unwrap_or(1),
-            port: module.and_then(port),
+            port: module.and_then(|module| port(module)),
         });
     }
     let guarded = || {

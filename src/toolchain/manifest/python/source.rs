@@ -7,9 +7,12 @@ mod values;
 #[cfg(test)]
 mod tests;
 
+use std::sync::Arc;
+
 use tree_sitter::{Node, Parser};
 
 use super::module::{Assignment, Call, Function, Module, Value};
+use crate::model::source_tree::SourceTree;
 
 /// More nodes than a hand-written file of 1 MiB has; a bound for hostile ones.
 const MAX_NODES: usize = 400_000;
@@ -17,6 +20,11 @@ const MAX_NODES: usize = 400_000;
 const MAX_ITEMS: usize = 3_000;
 /// How deep attribute chains and nested blocks are followed.
 const MAX_DEPTH: usize = 40;
+
+/// A file's module, parsed once; empty where the parser gives up. `None` where there is no text, or not yet.
+pub(super) fn of(tree: &SourceTree, path: &str) -> Option<Arc<Module>> {
+    tree.derived(path, |text| parse(text).unwrap_or_default())
+}
 
 /// Parses a module. `None` when the parser gives up, which it does not on text.
 pub(super) fn parse(text: &str) -> Option<Module> {

@@ -20,7 +20,9 @@ pub(super) fn check(sources: &Sources<'_>, facts: &toml::Table) -> Result<(), Fa
     let called = imports.and_then(|imports| imports.get("distributions")?.as_table());
     let mut found: BTreeMap<String, (&str, u32)> = BTreeMap::new();
     for file in &sources.files {
-        let Some((text, module)) = sources.tree.text(file).and_then(|text| Some((text, source::parse(text)?))) else {
+        let Some((text, module)) =
+            sources.tree.text(file).and_then(|text| Some((text, source::of(sources.tree, file)?)))
+        else {
             continue;
         };
         for dotted in module.imported.iter().filter(|dotted| !dotted.starts_with('.')) {
