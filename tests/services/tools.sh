@@ -1,10 +1,11 @@
 # Other people's tools that read what Slipway assembles: skopeo and umoci are Debian's, crane comes as its makers offer
 # it. Sourced by `up`.
 
-CRANE_VERSION=v0.20.6
+# The last one that Debian 12's Go takes.
+CRANE_VERSION=v0.16.1
 
 tools_up() {
-  [ -x "$STATE/bin/crane" ] && return
+  [ "$("$STATE/bin/crane" version 2>/dev/null)" != "$CRANE_VERSION" ] || return 0
   say "installing crane $CRANE_VERSION"
   GOBIN="$STATE/bin" GOFLAGS= go install "github.com/google/go-containerregistry/cmd/crane@$CRANE_VERSION" \
     >"$STATE/crane.log" 2>&1 || { tail -n 20 "$STATE/crane.log" >&2; die "crane cannot be installed"; }
