@@ -21,7 +21,7 @@ pub(super) const SILENCE: Duration = Duration::from_secs(10);
 pub(super) const TIMEOUT: Duration = Duration::from_mins(1);
 
 /// How long a worker that shall end may go on with its builds.
-pub(super) const GRACE: Duration = Duration::from_secs(12);
+pub(super) const GRACE: Duration = Duration::from_secs(20);
 
 /// A worker: where it keeps things, and its process while it runs.
 pub(super) struct Worker {
@@ -130,6 +130,7 @@ fn configuration_text(directory: &Path, place: Place, cache: &Path) -> String {
          processes = 64\nlog = \"1MiB\"\ndisk = \"64MiB\"\nfree_disk = \"64MiB\"\noutput = \"64MiB\"\n\
          [cache]\ndirectory = {cache:?}\n\
          [build]\nrunner = \"container\"\ncatalog = {catalog:?}\n\
+         [build.start_check]\ntime = \"1s\"\n\
          [probes]\nlisten = {probes:?}\n",
         user = broker::USER,
     )

@@ -11,7 +11,7 @@ use super::proxy::{Fault, Rule};
 const SCRIPT: &str = "sleep 1; cp payload /output/; sleep 1";
 
 /// A build that takes longer than the grace.
-const LONG: &str = "sleep 9; echo on; sleep 9; cp payload /output/";
+const LONG: &str = "sleep 9; echo on; sleep 9; echo on; sleep 9; cp payload /output/";
 
 /// About how long each step of it takes with slow proxies.
 const WINDOW: Duration = Duration::from_millis(1500);
@@ -120,7 +120,7 @@ async fn drained(case: &mut Case) {
     let moment = case.moment(Duration::from_secs(2));
     tokio::time::sleep(moment).await;
     case.say(&format!("told to go {moment:?} after the begin: {}", case.position(&id)));
-    let code = case.worker.take().terminate(Duration::from_secs(30));
+    let code = case.worker.take().terminate(super::worker::GRACE + Duration::from_secs(20));
     assert_eq!(code, Some(0));
     let report = case.report(&id).await;
     assert_eq!((&report["outcome"], &report["attempt"]), (&"succeeded".into(), &1.into()), "{report:#}");
