@@ -17,11 +17,18 @@ use crate::model::image_reference::{DiffId, Digest, ImageReference};
 /// Builds the image and tags it.
 pub(super) async fn build(engine: &Engine, spec: &BuildSpec, log: LogSink<'_>) -> Result<BuiltImage, Failure> {
     let docker = engine.docker().await?;
-    let mut log = BuildLog::new(log);
+    let mut lines = BuildLog::new(log);
     for base in &spec.base_images {
-        pull_if_missing(docker, spec, base, &mut log).await?;
+        pull_if_missing(docker, spec, base, &mut lines).await?;
     }
-    let (id, cached) = run(docker, spec, log).await?;
+    let (id, cached) = match run(docker, spec, lines).await {
+        Err(failure) if has_lost_a_layer(&failure) => {
+            log("a layer that was cached is gone: building without the cache");
+            let afresh = BuildSpec { no_cache: true, ..spec.clone() };
+            run(docker, &afresh, BuildLog::new(log)).await.map_err(lost_again)?
+        }
+        done => done?,
+    };
     for reference in &spec.references {
         tag(docker, &id, reference).await?;
     }
@@ -86,6 +93,24 @@ async fn pull_if_missing(docker: &Docker, spec: &BuildSpec, base: &str, log: &mu
 fn unauthorized(error: &Error) -> bool {
     let text = error.to_string();
     text.contains("no basic auth credentials") || text.contains("unauthorized:")
+}
+
+/// Somebody removed an image that shared layers with this one, just when they were taken from the cache; Engines up to
+/// 20.10 do not keep them for the build that wants them.
+fn has_lost_a_layer(failure: &Failure) -> bool {
+    failure.code == FailureCode::ImageFailed
+        && failure.message.contains("failed to get layer")
+        && failure.message.contains("layer does not exist")
+}
+
+/// That is never the project's fault.
+fn lost_again(failure: Failure) -> Failure {
+    if !has_lost_a_layer(&failure) {
+        return failure;
+    }
+    let hint =
+        "Images are removed while they are built; if it stays, empty the builder's cache: `docker builder prune`.";
+    Failure::new(FailureCode::EngineUnavailable, failure.message).log_tail(failure.log_tail).hint(hint)
 }
 
 /// Sends the context, follows the progress, returns the image's id and whether nothing had to be done.
@@ -201,6 +226,18 @@ async fn inspect(docker: &Docker, id: &Digest, cached: bool) -> Result<BuiltImag
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_lost_layer_is_the_services_fault() {
+        let text = "The image build failed: failed to get layer sha256:733b: layer does not exist.";
+        let failure = Failure::new(FailureCode::ImageFailed, text);
+        assert!(has_lost_a_layer(&failure));
+        let again = lost_again(failure);
+        assert_eq!((again.code, again.message.as_str()), (FailureCode::EngineUnavailable, text));
+        let other = Failure::new(FailureCode::ImageFailed, "failed to compute cache key: layer does not exist");
+        assert!(!has_lost_a_layer(&other));
+        assert_eq!(lost_again(other.clone()), other);
+    }
 
     #[test]
     fn a_missing_from_is_told_apart() {
