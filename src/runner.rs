@@ -112,15 +112,21 @@ pub fn failure_of(exit: Exit, command: &Command, tail: &Tail) -> Failure {
         }
         Exit::Cancelled => (FailureCode::Cancelled, format!("`{program}` was stopped: the build was cancelled")),
     };
-    let released = code == FailureCode::DeployFailed && says(&lines, RELEASED);
+    let hint = hint(exit, code, &lines);
     let failure = Failure::new(code, message).in_step(command.step).log_tail(lines);
-    match exit {
-        _ if released => failure
-            .hint("The repository has this version already, and a release is there once: give the project a new version, or one that ends in `-SNAPSHOT`."),
-        Exit::Silent => {
-            failure.hint("Let the command print its progress, or ask the operator for a higher `limits.silence`.")
+    hint.into_iter().fold(failure, Failure::hint)
+}
+
+/// What to do, where more is known than the code says.
+fn hint(exit: Exit, code: FailureCode, lines: &[String]) -> Option<&'static str> {
+    match (exit, code) {
+        (Exit::Silent, _) => {
+            Some("Let the command print its progress, or ask the operator for a higher `limits.silence`.")
         }
-        _ => failure,
+        (_, FailureCode::DeployFailed) if says(lines, RELEASED) => {
+            Some("The repository has this version already and takes a release once: give the project a new version.")
+        }
+        _ => None,
     }
 }
 
@@ -191,15 +197,10 @@ const RESOLVING: &[&str] = &[
 /// Words of Maven's transports when a repository refuses the account.
 const LOGIN_REFUSED: &[&str] = &["status: 401", "status code: 401", "authentication failed for http"];
 
-/// Words of Maven's transports, Nexus and Artifactory when a released version is there already.
-const RELEASED: &[&str] = &[
-    "status: 400",
-    "status code: 400",
-    "status: 409",
-    "status code: 409",
-    "does not allow updating",
-    "Not enough permissions to overwrite",
-];
+/// Words of Maven's transports, Nexus and Artifactory when a released version is there already. Nexus answers 400, which
+/// alone may mean anything, and says the rest in words.
+const RELEASED: &[&str] =
+    &["status: 409", "status code: 409", "does not allow updating", "Not enough permissions to overwrite"];
 
 /// Words of `javac`, Maven, pip and Go about files that are not what they should be.
 const DAMAGED: &[&str] = &[
@@ -309,6 +310,19 @@ mod tests {
         ] {
             assert_eq!(code(exit, step, &[line]), expected, "{exit:?} {line}");
         }
+    }
+
+    #[test]
+    fn only_a_version_that_is_there_is_said_to_be() {
+        let hint = |line: &str| {
+            let mut tail = Tail::default();
+            tail.push(line);
+            failure_of(Exit::Code(1), &command(Step::Deploy), &tail).hint
+        };
+        let there = hint("status: 400 Repository does not allow updating assets: releases");
+        assert!(there.contains("has this version already"), "{there}");
+        assert_eq!(hint("status: 409 Conflict"), there);
+        assert_ne!(hint("status: 400 Repository version policy: RELEASE does not allow version: 1-SNAPSHOT"), there);
     }
 
     #[test]

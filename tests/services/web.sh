@@ -6,7 +6,7 @@
 #   /moved/...          redirects to /open/...
 #   /away/...           redirects to another host, `localhost`
 #   /maven/             a Maven repository, with the account; PUT stores
-#   /released/          another one, in which a file of a release is stored once, as in Nexus
+#   /released/          another one, in which a file of a release is stored once
 #
 # The TLS port serves the same with a certificate of its own ($STATE/web/ca.pem).
 # Containers reach the plain port at the Engine's bridge address.
@@ -103,7 +103,7 @@ $(web_git_backend "\$uri")
       set \$refused \$request_method;
       if (-f \$request_filename) { set \$refused "\$refused again"; }
       if (\$uri ~ "maven-metadata|-SNAPSHOT/") { set \$refused ""; }
-      if (\$refused = "PUT again") { return 400; }
+      if (\$refused = "PUT again") { return 409; }
       dav_methods PUT;
       create_full_put_path on;
       dav_access user:rw;
