@@ -37,7 +37,8 @@ impl std::fmt::Debug for TreeReader {
 impl TreeReader {
     /// Reads from a commit's objects.
     pub(super) fn of_commit(repository: git2::Repository, commit: &CommitSha) -> Result<Self, Failure> {
-        // Packs carry checksums of their own, and Git hashes nothing anew that it reads of them: a fifth of planning.
+        // Packs carry checksums of their own, and Git hashes nothing anew that it reads of them. It took 15 % of planning
+        // a Go program with many files.
         static PACKS_ARE_TRUSTED: Once = Once::new();
         PACKS_ARE_TRUSTED.call_once(|| git2::opts::strict_hash_verification(false));
         let (commit, tree) = oid::of(commit)

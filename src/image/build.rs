@@ -95,8 +95,8 @@ fn unauthorized(error: &Error) -> bool {
     text.contains("no basic auth credentials") || text.contains("unauthorized:")
 }
 
-/// Somebody removed an image that shared layers with this one, just when they were taken from the cache; Engines up to
-/// 20.10 do not keep them for the build that wants them.
+/// Somebody removed an image that shared layers with this one, just when they were taken from the cache: the Engine
+/// (seen on 20.10) does not keep them for the build that wants them.
 fn has_lost_a_layer(failure: &Failure) -> bool {
     failure.code == FailureCode::ImageFailed
         && failure.message.contains("failed to get layer")

@@ -1,7 +1,7 @@
 # Other people's tools that read what Slipway assembles: skopeo and umoci are Debian's, crane comes as its makers offer
 # it. Sourced by `up`.
 
-# The last one that Debian 12's Go takes.
+# Debian 12's Go builds it; v0.20 wants a newer Go.
 CRANE_VERSION=v0.16.1
 
 tools_up() {
