@@ -2,7 +2,7 @@
 
 # command:package
 REQUIRED="dockerd:docker.io docker:docker.io iptables:iptables ip:iproute2 docker-registry:docker-registry
-debootstrap:debootstrap nginx:nginx fcgiwrap:fcgiwrap git:git htpasswd:apache2-utils curl:curl
+debootstrap:debootstrap nginx:nginx fcgiwrap:fcgiwrap git:git htpasswd:apache2-utils curl:curl jq:jq
 skopeo:skopeo umoci:umoci go:golang-go
 sshd:openssh-server ssh:openssh-client ssh-keygen:openssh-client epmd:erlang-base openssl:openssl setsid:util-linux busybox:busybox-static"
 
