@@ -7,7 +7,6 @@ use tokio_util::sync::CancellationToken;
 use super::args::{Cli, Common};
 use super::progress::Progress;
 use super::{CANCELLED, exit_code, explain, request, setup};
-use crate::image::Backend;
 use crate::model::failure::{Failure, FailureCode};
 use crate::pipeline::{self, Delivery};
 
@@ -15,8 +14,8 @@ use crate::pipeline::{self, Delivery};
 pub(super) async fn run(cli: &Cli, flags: &Common, cancel: &CancellationToken) -> Result<ExitCode, Failure> {
     let request = request::request(flags, &[])?;
     let services = setup::services(cli, flags.runner, flags.image_backend).await?;
-    let Backend::Docker(engine) = &services.backend else {
-        let failure = Failure::new(FailureCode::RequestInvalid, "what runs here, the Docker Engine has to build");
+    let Some(engine) = services.backend.engine() else {
+        let failure = Failure::new(FailureCode::RequestInvalid, "what runs here, the Docker Engine has to have");
         return Err(failure
             .hint("leave out `--image-backend assembler`, or use `slipway build --output type=docker,dest=FILE`"));
     };

@@ -130,8 +130,11 @@ pub(super) async fn image_backend(
     chosen: Option<BackendKind>,
     layout: bool,
 ) -> Result<BackendKind, Failure> {
-    if let Some(kind) = chosen.or(config(cli)?.build.image_backend) {
-        return Ok(kind);
+    match chosen.or(config(cli)?.build.image_backend) {
+        // The Engine writes no layout.
+        Some(BackendKind::Auto) if layout => return Ok(BackendKind::Assembler),
+        Some(kind) => return Ok(kind),
+        None => {}
     }
     let engine = !layout && DockerBackend::new(None).client().await.is_ok();
     Ok(if engine { BackendKind::Docker } else { BackendKind::Assembler })
@@ -154,12 +157,15 @@ pub(super) async fn services(
         }
         None => None,
     };
+    let engine = || DockerBackend::new(None);
+    let assembler = || {
+        let bundle = ca_bundle(&config).and_then(|path| std::fs::read(path).ok());
+        AssemblerBackend::new(cache.join("images"), bundle)
+    };
     let backend = match backend.or(config.build.image_backend).unwrap_or(BackendKind::Docker) {
-        BackendKind::Docker => Backend::Docker(DockerBackend::new(None)),
-        BackendKind::Assembler => {
-            let bundle = ca_bundle(&config).and_then(|path| std::fs::read(path).ok());
-            Backend::Assembler(AssemblerBackend::new(cache.join("images"), bundle))
-        }
+        BackendKind::Docker => Backend::Docker(engine()),
+        BackendKind::Assembler => Backend::Assembler(assembler()),
+        BackendKind::Auto => Backend::Automatic(engine(), assembler()),
     };
     let runner = match runner.or(config.build.runner).unwrap_or(RunnerKind::Container) {
         RunnerKind::Container => container(&cache, config.closed()).await?,

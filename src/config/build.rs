@@ -65,4 +65,6 @@ pub enum BackendKind {
     Docker,
     /// Slipway itself, without an Engine; no `RUN`.
     Assembler,
+    /// Slipway itself for what it can make, the Docker Engine for the rest. An Engine that answers also gets what Slipway made, where it is started for a trial or not pushed.
+    Auto,
 }

@@ -5,9 +5,9 @@ use std::path::Path;
 use tokio_util::sync::CancellationToken;
 
 use super::assembler::AssemblerBackend;
-use super::docker::DockerBackend;
-use super::{BuildSpec, BuiltImage, ImageBackend, LogSink, PublishedImage, RegistryAccess};
-use crate::model::failure::Failure;
+use super::docker::{DockerBackend, run};
+use super::{BuildSpec, BuiltImage, ImageBackend, LogSink, Maker, PublishedImage, RegistryAccess};
+use crate::model::failure::{Failure, Step};
 use crate::model::image_reference::ImageReference;
 
 /// What makes images.
@@ -17,6 +17,19 @@ pub enum Backend {
     Docker(DockerBackend),
     /// Slipway itself.
     Assembler(AssemblerBackend),
+    /// Slipway itself for what it can make, the Engine for the rest.
+    Automatic(DockerBackend, AssemblerBackend),
+}
+
+impl Backend {
+    /// The Engine, where images may come to it.
+    #[must_use]
+    pub fn engine(&self) -> Option<&DockerBackend> {
+        match self {
+            Self::Docker(engine) | Self::Automatic(engine, _) => Some(engine),
+            Self::Assembler(_) => None,
+        }
+    }
 }
 
 impl ImageBackend for Backend {
@@ -29,6 +42,11 @@ impl ImageBackend for Backend {
         match self {
             Self::Docker(backend) => backend.build(spec, log, cancel).await,
             Self::Assembler(backend) => Box::pin(backend.build(spec, log, cancel)).await,
+            Self::Automatic(engine, assembler) if AssemblerBackend::takes(spec) => {
+                let built = Box::pin(assembler.build(spec, log, cancel)).await?;
+                if spec.local { give(engine, assembler, spec, built, log, cancel).await } else { Ok(built) }
+            }
+            Self::Automatic(engine, _) => engine.build(spec, log, cancel).await,
         }
     }
 
@@ -42,7 +60,12 @@ impl ImageBackend for Backend {
     ) -> Result<PublishedImage, Failure> {
         match self {
             Self::Docker(backend) => backend.push(image, references, access, log, cancel).await,
-            Self::Assembler(backend) => Box::pin(backend.push(image, references, access, log, cancel)).await,
+            Self::Automatic(backend, _) if image.made_by == Maker::Engine => {
+                backend.push(image, references, access, log, cancel).await
+            }
+            Self::Assembler(backend) | Self::Automatic(_, backend) => {
+                Box::pin(backend.push(image, references, access, log, cancel)).await
+            }
         }
     }
 
@@ -55,7 +78,30 @@ impl ImageBackend for Backend {
     ) -> Result<(), Failure> {
         match self {
             Self::Docker(backend) => backend.save(image, references, destination, cancel).await,
-            Self::Assembler(backend) => Box::pin(backend.save(image, references, destination, cancel)).await,
+            Self::Automatic(backend, _) if image.made_by == Maker::Engine => {
+                backend.save(image, references, destination, cancel).await
+            }
+            Self::Assembler(backend) | Self::Automatic(_, backend) => {
+                Box::pin(backend.save(image, references, destination, cancel)).await
+            }
         }
     }
+}
+
+/// Gives the Engine what was assembled, where an Engine answers.
+async fn give(
+    engine: &DockerBackend,
+    assembler: &AssemblerBackend,
+    spec: &BuildSpec,
+    built: BuiltImage,
+    log: LogSink<'_>,
+    cancel: &CancellationToken,
+) -> Result<BuiltImage, Failure> {
+    if engine.check().await.is_err() {
+        log("no Docker Engine answers: the image is in the cache alone, and is not started for a trial");
+        return Ok(built);
+    }
+    let load = assembler.load(&built, &spec.references, engine.engine());
+    let in_engine = Some(Box::pin(run(cancel, Step::Image, load)).await?);
+    Ok(BuiltImage { in_engine, ..built })
 }

@@ -6,11 +6,11 @@ use bollard::Docker;
 use bollard::errors::Error;
 use bollard::models::{BuildInfo, BuildInfoAux};
 use bollard::query_parameters::{BuildImageOptions, BuilderVersion, CreateImageOptionsBuilder, TagImageOptionsBuilder};
-use futures_util::{StreamExt, stream};
+use futures_util::StreamExt;
 
 use super::build_log::BuildLog;
 use super::engine::{self, Engine};
-use super::{BuildSpec, BuiltImage, LogSink, tar_stream};
+use super::{BuildSpec, BuiltImage, LogSink, Maker, tar_stream};
 use crate::model::failure::{Failure, FailureCode};
 use crate::model::image_reference::{DiffId, Digest, ImageReference};
 
@@ -124,13 +124,16 @@ async fn run(docker: &Docker, spec: &BuildSpec, mut log: BuildLog<'_>) -> Result
         }
         result
     });
-    let body = stream::unfold(chunks, |mut chunks| async move { chunks.recv().await.map(|chunk| (chunk, chunks)) });
     let credentials: HashMap<_, _> = spec
         .credentials
         .iter()
         .map(|(registry, credentials)| (registry.clone(), credentials.for_engine(registry)))
         .collect();
-    let mut messages = docker.build_image(options(spec), Some(credentials), Some(bollard::body_try_stream(body)));
+    let mut messages = docker.build_image(
+        options(spec),
+        Some(credentials),
+        Some(bollard::body_try_stream(tar_stream::stream(chunks))),
+    );
     let mut id = None;
     let mut fault = None;
     while let Some(message) = messages.next().await {
@@ -220,7 +223,7 @@ async fn inspect(docker: &Docker, id: &Digest, cached: bool) -> Result<BuiltImag
     let layers = layers
         .map_err(|error| Failure::new(FailureCode::Internal, format!("The Engine named a layer so: {error}.")))?;
     let size = image.size.and_then(|size| size.try_into().ok()).unwrap_or(0);
-    Ok(BuiltImage { id: id.clone(), size, layers, cached })
+    Ok(BuiltImage { id: id.clone(), size, layers, cached, made_by: Maker::Engine, in_engine: Some(id.clone()) })
 }
 
 #[cfg(test)]

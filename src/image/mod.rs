@@ -103,6 +103,8 @@ pub struct BuildSpec {
     pub credentials: BTreeMap<String, Credentials>,
     /// Whether to build everything afresh.
     pub no_cache: bool,
+    /// Whether the Engine is to have it where there is one, also if somebody else makes it.
+    pub local: bool,
 }
 
 impl BuildSpec {
@@ -119,6 +121,7 @@ impl BuildSpec {
             base_images: Vec::new(),
             credentials: BTreeMap::new(),
             no_cache: false,
+            local: false,
         }
     }
 }
@@ -170,6 +173,19 @@ pub struct BuiltImage {
     pub layers: Vec<DiffId>,
     /// Whether every step of the build was done before.
     pub cached: bool,
+    /// Who made it, and so brings it to its registry.
+    pub made_by: Maker,
+    /// What the Engine calls it, where the Engine has it.
+    pub in_engine: Option<Digest>,
+}
+
+/// Who made an image.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Maker {
+    /// The Docker Engine.
+    Engine,
+    /// Slipway itself.
+    Assembler,
 }
 
 /// An image after its push.

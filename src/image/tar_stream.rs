@@ -3,6 +3,7 @@
 use std::io;
 
 use bytes::{Bytes, BytesMut};
+use futures_util::Stream;
 use tokio::sync::mpsc;
 
 /// Bytes per message: few enough to be held several times, many enough to be worth a wake-up.
@@ -13,6 +14,11 @@ const IN_FLIGHT: usize = 4;
 
 /// The reading end: chunks, or the one error that ended the writing.
 pub(super) type Chunks = mpsc::Receiver<io::Result<Bytes>>;
+
+/// The chunks as a stream, for the body of a request.
+pub(super) fn stream(chunks: Chunks) -> impl Stream<Item = io::Result<Bytes>> + Send + 'static {
+    futures_util::stream::unfold(chunks, |mut chunks| async move { chunks.recv().await.map(|chunk| (chunk, chunks)) })
+}
 
 /// The writing end, for a blocking thread.
 pub(super) struct ChunkWriter {

@@ -4,7 +4,7 @@ use std::path::Path;
 
 use tokio_util::sync::CancellationToken;
 
-use super::Services;
+use super::{Delivery, Services};
 use crate::image::{BuildContext, BuildSpec, BuiltImage, ImageBackend as _, LogSink, PublishedImage};
 use crate::model::failure::{Failure, FailureCode};
 use crate::model::image_reference::ImageReference;
@@ -15,13 +15,14 @@ pub(super) async fn build(
     services: &Services,
     plan: &Plan,
     context: BuildContext,
-    no_cache: bool,
+    delivery: &Delivery,
     log: LogSink<'_>,
     cancel: &CancellationToken,
 ) -> Result<BuiltImage, Failure> {
     let mut spec = BuildSpec::new(context, plan.dockerfile.clone().unwrap_or_default());
     spec.references = references(plan)?;
-    spec.no_cache = no_cache;
+    spec.no_cache = delivery.no_cache;
+    spec.local = services.config.build.start_check.enabled || !(delivery.push || delivery.archive.is_some());
     if let Some(image) = plan.image.as_ref() {
         if image.layers.is_empty() {
             spec.labels.clone_from(&image.labels);

@@ -110,7 +110,7 @@ async fn build(
     record.warn(warnings);
     let log = record.log(Step::Image);
     let image = deadline.step(Step::Image, async |stop| {
-        let built = image::build(services, &plan, context, delivery.no_cache, &log, &stop).await?;
+        let built = image::build(services, &plan, context, delivery, &log, &stop).await?;
         if let Some(archive) = &delivery.archive {
             image::save(services, &plan, &built, archive, &stop).await?;
         }

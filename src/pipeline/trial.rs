@@ -4,14 +4,14 @@ use tokio_util::sync::CancellationToken;
 
 use super::Services;
 use crate::catalog::Need;
+use crate::image::BuiltImage;
 use crate::image::trial::{Trial, TrialSpec};
-use crate::image::{Backend, BuiltImage};
 use crate::model::failure::{Failure, FailureCode, Step, Warning};
 use crate::model::plan::Plan;
 use crate::model::request::BuildRequest;
 
 /// Starts the image for a few seconds and says what is wrong with it; nothing where the operator does not want it, or
-/// where no Engine made the image.
+/// where no Engine has the image.
 ///
 /// # Errors
 /// `application_does_not_start` with its last lines, `engine_unavailable`.
@@ -24,10 +24,10 @@ pub(super) async fn check(
 ) -> Result<Vec<Warning>, Failure> {
     let settings = &services.config.build.start_check;
     let Some(image) = plan.image.as_ref().filter(|_| settings.enabled) else { return Ok(Vec::new()) };
-    let Backend::Docker(engine) = &services.backend else { return Ok(Vec::new()) };
+    let (Some(engine), Some(id)) = (services.backend.engine(), &built.in_engine) else { return Ok(Vec::new()) };
     let spec = TrialSpec {
         build: request.id.to_string(),
-        image: built.id.to_string(),
+        image: id.to_string(),
         ports: image.ports.clone(),
         health: image.health.clone(),
         patience: settings.time,

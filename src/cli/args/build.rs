@@ -49,8 +49,9 @@ pub(in crate::cli) struct Common {
     /// Where the toolchain's commands run
     #[arg(long, value_name = "container|host", value_parser = runner)]
     pub(in crate::cli) runner: Option<RunnerKind>,
-    /// What makes the image; if nobody chose, the Docker Engine where it answers, else Slipway itself
-    #[arg(long, value_name = "docker|assembler", value_parser = image_backend)]
+    /// What makes the image: the Docker Engine, Slipway itself, or Slipway for what it can make and the Engine for the
+    /// rest; if nobody chose, the Engine where it answers, else Slipway itself
+    #[arg(long, value_name = "docker|assembler|auto", value_parser = image_backend)]
     pub(in crate::cli) image_backend: Option<BackendKind>,
     #[command(flatten)]
     pub(in crate::cli) format: Format,
@@ -118,7 +119,8 @@ fn image_backend(text: &str) -> Result<BackendKind, String> {
     match text {
         "docker" => Ok(BackendKind::Docker),
         "assembler" => Ok(BackendKind::Assembler),
-        _ => Err("it is `docker` or `assembler`".to_owned()),
+        "auto" => Ok(BackendKind::Auto),
+        _ => Err("it is `docker`, `assembler` or `auto`".to_owned()),
     }
 }
 

@@ -30,7 +30,7 @@ pub(super) fn save(
         .permissions(std::os::unix::fs::PermissionsExt::from_mode(0o644))
         .tempfile_in(directory)
         .and_then(|mut file| {
-            write(store, image, references, &mut file)?;
+            write(store, image, references, 0, &mut file)?;
             file.as_file().sync_all()?;
             file.persist(destination).map(drop).map_err(|error| error.error)
         });
@@ -44,14 +44,24 @@ pub(super) fn save(
     })
 }
 
-fn write(store: &Store, image: &Assembled, references: &[ImageReference], out: &mut dyn Write) -> io::Result<()> {
+/// Writes the archive without the `held` lowest layers, which whoever gets it has. Blocks.
+///
+/// # Errors
+/// Of reading the blobs or writing to `out`.
+pub(super) fn write(
+    store: &Store,
+    image: &Assembled,
+    references: &[ImageReference],
+    held: usize,
+    out: &mut dyn Write,
+) -> io::Result<()> {
     let mut archive = tar::Builder::new(io::BufWriter::with_capacity(1 << 20, out));
     for directory in ["blobs/", "blobs/sha256/"] {
         let mut header = header(0, 0o755);
         header.set_entry_type(tar::EntryType::Directory);
         archive.append_data(&mut header, directory, io::empty())?;
     }
-    let mut blobs: Vec<&Descriptor> = image.layers.iter().map(|layer| &layer.blob).collect();
+    let mut blobs: Vec<&Descriptor> = image.layers.iter().skip(held).map(|layer| &layer.blob).collect();
     blobs.extend([&image.config, &image.manifest]);
     blobs.sort_by_key(|blob| blob.digest.hex());
     blobs.dedup_by_key(|blob| blob.digest.hex());

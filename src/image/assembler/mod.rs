@@ -15,6 +15,7 @@ mod document;
 mod from_engine;
 mod guard;
 mod layer;
+mod load;
 mod name;
 mod node;
 mod pool;
@@ -47,7 +48,7 @@ pub use self::upkeep::{Cache, Holding, Limits};
 use super::credentials::Credentials;
 use super::docker::run;
 use super::registry::Descriptor;
-use super::{BuildSpec, BuiltImage, ImageBackend, LogSink, PublishedImage, RegistryAccess};
+use super::{BuildSpec, BuiltImage, ImageBackend, LogSink, Maker, PublishedImage, RegistryAccess};
 use crate::dockerfile::parse::parse;
 use crate::model::failure::{Failure, FailureCode, Step};
 use crate::model::image_reference::ImageReference;
@@ -88,6 +89,13 @@ impl AssemblerBackend {
         Self { store: Store::new(directory), access }
     }
 
+    /// Whether it can make the image; what it cannot even read, it says so itself.
+    pub(super) fn takes(spec: &BuildSpec) -> bool {
+        let Ok(file) = parse(&spec.dockerfile) else { return true };
+        let stages = Stages::of(&file, &spec.build_args, spec.target.as_deref());
+        !stages.is_err_and(|failure| failure.code == FailureCode::DockerfileUnsupported)
+    }
+
     async fn assemble(&self, spec: &BuildSpec, log: LogSink<'_>) -> Result<BuiltImage, Failure> {
         let file = parse(&spec.dockerfile).map_err(|error| {
             Failure::new(FailureCode::ImageFailed, format!("the Dockerfile, line {}: {}", error.line, error.problem))
@@ -120,6 +128,8 @@ impl AssemblerBackend {
             size: image.size,
             layers: image.layers.iter().map(|layer| layer.diff_id.clone()).collect(),
             cached,
+            made_by: Maker::Assembler,
+            in_engine: None,
         })
     }
 

@@ -1,5 +1,6 @@
 //! Images that Slipway assembles are those that the Engine builds: file by file, setting by setting.
 
+mod automatic;
 mod bases;
 mod cache;
 mod differential;
