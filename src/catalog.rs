@@ -201,6 +201,10 @@ fn toolchain(files: &Files, name: &str) -> Result<Toolchain, Failure> {
         let message = format!("{path}: its name is `{}`, its folder's is `{name}`", definition.name);
         return Err(Failure::new(FailureCode::ConfigurationInvalid, message).at(path, None));
     }
+    if let Some(error) = definition.causes.iter().find_map(|cause| regex::Regex::new(cause).err()) {
+        let message = format!("{path}: one of its `causes` is no regular expression: {error}");
+        return Err(Failure::new(FailureCode::ConfigurationInvalid, message).at(path, None));
+    }
     let facts = format!("toolchains/{name}/facts.toml");
     if files.contains_key(&facts) {
         let table: toml::Table = parse(files, &facts)?;

@@ -122,12 +122,21 @@ fn select(from: &Path, commit: &CommitSha, generations: usize) -> Result<Selecti
     Ok(Selection { objects: repository.commondir().join("objects"), shallow, tags })
 }
 
-/// Packs what is selected straight into the new repository: nothing is unpacked, hashed or compressed anew.
+/// Packs what is selected straight into the new repository: nothing is unpacked, hashed or compressed anew. A partial
+/// clone lacks files of its history; whoever reads it does without them there too.
 async fn pack(selected: &Selection, commit: &CommitSha, into: &Path) -> Result<(), Failure> {
     let mut lines: Vec<String> = selected.shallow.iter().map(|id| format!("--shallow {id}")).collect();
     lines.extend(selected.tags.iter().map(|(_, id)| id.to_string()));
     lines.extend([commit.to_string(), String::new()]);
-    let arguments = ["pack-objects", "--quiet", "--revs", "--window=0", "--compression=1", ".git/objects/pack/pack"];
+    let arguments = [
+        "pack-objects",
+        "--quiet",
+        "--revs",
+        "--missing=allow-any",
+        "--window=0",
+        "--compression=1",
+        ".git/objects/pack/pack",
+    ];
     let git =
         Git::new(arguments).within(into).reading_objects_of(&selected.objects).input(lines.join("\n").into_bytes());
     git.run_or_fail().await.map(drop)

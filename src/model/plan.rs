@@ -61,6 +61,9 @@ pub struct Plan {
     /// Patterns of files that the application does not need to run.
     #[serde(skip)]
     pub leave_out: Vec<String>,
+    /// Which line a command prints tells why it failed: regular expressions, the most telling first.
+    #[serde(skip)]
+    pub causes: Vec<String>,
     /// What is said of a failure, by texts that the last lines of the command hold.
     #[serde(skip)]
     pub hints: Vec<(Vec<String>, String)>,

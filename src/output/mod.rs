@@ -1,5 +1,6 @@
 //! What commands print: from raw bytes to clean, redacted, bounded lines.
 
+mod cause;
 mod decode;
 mod redact;
 mod window;
@@ -11,6 +12,7 @@ use std::sync::Arc;
 use crate::model::command::Stream;
 use crate::model::failure::Step;
 
+pub use cause::Cause;
 use decode::Decoder;
 pub use redact::Redactor;
 use window::{Text, Window};

@@ -19,7 +19,7 @@ use crate::model::command::{CacheMount, Command, Exit, FileMount};
 use crate::model::failure::{Failure, FailureCode};
 use crate::model::plan::{LayerSource, Plan, PlannedStep};
 use crate::model::request::BuildRequest;
-use crate::output::{Line, Redactor, Tail};
+use crate::output::{Cause, Line, Redactor, Tail};
 use crate::process::Translation;
 use crate::runner::{Runner, failure_of};
 use crate::sandbox::HOME;
@@ -96,10 +96,10 @@ async fn one(
             (Exit::Code(0), _) => return Ok(true),
             // The cache lost something, or the project is broken: the run with a network tells which.
             (Exit::Code(_), _) => log("offline run failed; running once more with the network"),
-            (exit, tail) => return Err(failure_of(exit, &offline_command, &tail)),
+            (exit, said) => return Err(failure_of(exit, &offline_command, &said.tail)),
         }
     }
-    let (exit, tail) = stream(build, &command, &redactor, log, cancel).await?;
+    let (exit, said) = stream(build, &command, &redactor, log, cancel).await?;
     match exit {
         Exit::Code(0) => {
             if let Some(stamp) = resolved {
@@ -108,18 +108,29 @@ async fn one(
             Ok(false)
         }
         Exit::Code(_) if planned.may_fail => Ok(false),
-        exit => Err(hinted(failure_of(exit, &command, &tail), plan)),
+        Exit::Code(_) => Err(explained(failure_of(exit, &command, &said.tail), &said.cause, plan)),
+        exit => Err(failure_of(exit, &command, &said.tail)),
     }
 }
 
-/// A failure of the project with what the toolchain's data knows to do about such lines.
-fn hinted(failure: Failure, plan: &Plan) -> Failure {
-    let says = |texts: &Vec<String>| failure.log_tail.iter().any(|line| texts.iter().any(|text| line.contains(text)));
+/// A failure with the line that tells why, and with what the toolchain's data knows to do about such lines.
+fn explained(mut failure: Failure, cause: &Cause, plan: &Plan) -> Failure {
+    if let Some(told) = cause.told() {
+        failure.message = format!("{}: {told}", failure.message);
+    }
+    let lines = || failure.log_tail.iter().chain([&failure.message]);
+    let says = |texts: &Vec<String>| lines().any(|line| texts.iter().any(|text| line.contains(text)));
     let hint = plan.hints.iter().find(|(texts, _)| failure.code == FailureCode::CompileFailed && says(texts));
     match hint {
         Some((_, hint)) => failure.hint(hint.clone()),
         None => failure,
     }
+}
+
+/// What a command printed, as far as failures need it.
+struct Said {
+    tail: Tail,
+    cause: Cause,
 }
 
 /// Runs a command and passes its lines on, redacted.
@@ -129,7 +140,7 @@ async fn stream(
     redactor: &Arc<Redactor>,
     log: LogSink<'_>,
     cancel: &CancellationToken,
-) -> Result<(Exit, Tail), Failure> {
+) -> Result<(Exit, Said), Failure> {
     let (sender, mut lines) = mpsc::channel::<Line>(1024);
     let run = async {
         let ended = bounded(build, command, redactor, &sender, cancel).await;
@@ -137,16 +148,17 @@ async fn stream(
         ended
     };
     let pass_on = async {
-        let mut tail = Tail::default();
+        let mut said = Said { tail: Tail::default(), cause: Cause::by(&build.plan.causes) };
         while let Some(line) = lines.recv().await {
-            tail.push(&line.text);
+            said.tail.push(&line.text);
+            said.cause.see(&line.text);
             log(&line.text);
         }
-        tail
+        said
     };
     match tokio::join!(run, pass_on) {
-        (Ok(exit), tail) => Ok((exit, tail)),
-        (Err(failure), tail) => Err(failure.log_tail(tail.lines())),
+        (Ok(exit), said) => Ok((exit, said)),
+        (Err(failure), said) => Err(failure.log_tail(said.tail.lines())),
     }
 }
 

@@ -52,7 +52,11 @@ impl Services {
     }
 
     fn scope(&self, request: &BuildRequest) -> PathBuf {
-        let scopes = self.cache.join("toolchains");
+        // What the user of this machine writes, the user in a container cannot change.
+        let scopes = match self.runner {
+            Runner::Container(_) => self.cache.join("toolchains"),
+            Runner::Host(_) => self.cache.join("toolchains/host"),
+        };
         match self.config.cache.scope {
             Scope::ProductLine => scopes.join("product-lines").join(request.product_line.as_str()),
             Scope::Application => {

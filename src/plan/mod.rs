@@ -130,6 +130,7 @@ pub fn plan(request: &BuildRequest, tree: &SourceTree, catalog: &Catalog) -> Res
         artifact: commands::artifact(&facts, &context)?,
         include,
         leave_out,
+        causes: definition.causes.clone(),
         hints: commands::hints(&facts, &context)?,
         outputs: definition.outputs.clone(),
         files: definition.files.clone(),

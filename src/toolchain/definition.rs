@@ -73,6 +73,9 @@ pub struct Definition {
     /// What plans warn of.
     #[serde(default)]
     pub warnings: Vec<WarningDefinition>,
+    /// Which line a command prints tells why it failed: regular expressions, the most telling first; group 1 is told.
+    #[serde(default)]
+    pub causes: Vec<String>,
     /// What is said of failures by what the commands printed.
     #[serde(default)]
     pub hints: Vec<HintDefinition>,

@@ -152,6 +152,7 @@ const UNBUILDABLE: &[Broken] = &[
         files: &[("go.mod", GO_MOD), ("main.go", "package main\n\nfunc main() {\n\tundefinedFunction()\n}\n")],
         code: "compile_failed",
         step: "compile",
+        says: &["exit code 1: ./main.go:4:2: undefined: undefinedFunction"],
         log: &["main.go:4:2: undefined: undefinedFunction"],
         ..PROJECT
     },
@@ -162,6 +163,7 @@ const UNBUILDABLE: &[Broken] = &[
         ],
         code: "compile_failed",
         step: "compile",
+        says: &["exit code 1: src/main/java/a/Main.java:[4,13] incompatible types"],
         log: &["Main.java:[4,13] incompatible types"],
         ..PROJECT
     },
@@ -169,6 +171,7 @@ const UNBUILDABLE: &[Broken] = &[
         files: &[("requirements.txt", "flask==0.0.0.1\n"), ("main.py", MAIN_PY)],
         code: "compile_failed",
         step: "compile",
+        says: &["exit code 1: No matching distribution found for flask==0.0.0.1"],
         log: &["flask==0.0.0.1"],
         ..PROJECT
     },

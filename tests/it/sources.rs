@@ -63,6 +63,31 @@ impl Drop for Image {
     }
 }
 
+#[tokio::test]
+async fn a_partial_clone_is_built_without_what_its_history_lacks() {
+    let project = crate::support::project::Project::new("partial", PREBUILT);
+    project.commit();
+    let directory = tempfile::tempdir().unwrap();
+    let clone = directory.path().join("clone");
+    let git = |directory: &Path, arguments: &[&str]| {
+        let output = Command::new("git").current_dir(directory).args(arguments).output().unwrap();
+        assert!(output.status.success(), "git {arguments:?}: {}", String::from_utf8_lossy(&output.stderr));
+        String::from_utf8(output.stdout).unwrap()
+    };
+    let origin = project.path();
+    std::fs::write(origin.join("output/run.sh"), "#!/bin/sh\necho later\n").unwrap();
+    project.commit();
+    git(&origin, &["config", "uploadpack.allowFilter", "true"]);
+    let url = format!("file://{}", origin.display());
+    git(directory.path(), &["clone", "--quiet", "--filter=blob:none", &url, clone.to_str().unwrap()]);
+    let missing = git(&clone, &["rev-list", "--objects", "--all", "--missing=print"]);
+    assert!(missing.lines().any(|line| line.starts_with('?')), "the clone lacks nothing: {missing}");
+    // Who has the rest is gone.
+    git(&clone, &["remote", "remove", "origin"]);
+    let image = Image::of(&build(&Slipway::new(), clone.to_str().unwrap(), &["--name", "partial"]).await);
+    assert_eq!(image.prints(&["sh", "/app/run.sh"]), b"later\n");
+}
+
 #[tokio::test(flavor = "multi_thread")]
 async fn a_private_repository_is_built_with_the_credentials_that_are_named() {
     let secrets = tempfile::tempdir().unwrap();

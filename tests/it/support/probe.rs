@@ -12,14 +12,31 @@ const PATIENCE: Duration = Duration::from_secs(10);
 /// How often a port that does not answer yet is asked again.
 pub(crate) const INTERVAL: Duration = Duration::from_millis(100);
 
-/// Status and body of a GET over HTTP/1.0, which knows no chunks and closes when it is done.
+/// Status and body of a GET over HTTP/1.1; some servers take nothing older.
 pub(crate) async fn get(address: &str, path: &str) -> std::io::Result<(u16, String)> {
-    let request = format!("GET {path} HTTP/1.0\r\nHost: localhost\r\nConnection: close\r\n\r\n");
+    let request = format!("GET {path} HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n");
     let answer = exchange(address, &request, |_| false).await?;
     let (head, body) = answer.split_once("\r\n\r\n").unwrap_or((&answer, ""));
     let status = head.split_whitespace().nth(1).and_then(|status| status.parse().ok());
     let status = status.ok_or_else(|| std::io::Error::other(format!("no HTTP answer: {answer:?}")))?;
-    Ok((status, body.to_owned()))
+    let chunked = head.to_lowercase().contains("transfer-encoding: chunked");
+    Ok((status, if chunked { joined(body) } else { body.to_owned() }))
+}
+
+/// The chunks of a body without their lengths (RFC 9112, section 7.1).
+fn joined(mut body: &str) -> String {
+    let mut text = String::new();
+    while let Some((length, rest)) = body.split_once("\r\n") {
+        let length = length.split(';').next().and_then(|length| usize::from_str_radix(length.trim(), 16).ok());
+        // A replaced byte of another encoding may be longer than it was: what is left is taken as it is.
+        let Some((chunk, after)) = length.filter(|length| *length > 0).and_then(|length| rest.split_at_checked(length))
+        else {
+            break;
+        };
+        text.push_str(chunk);
+        body = after.trim_start_matches("\r\n");
+    }
+    text
 }
 
 /// What answers to some bytes, until the peer closes or `enough` says so.
