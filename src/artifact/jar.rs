@@ -139,6 +139,10 @@ fn examine(target: &Dir, name: &str, expected: &Expectation) -> Result<Result<Ca
         Some(start) if has("WEB-INF/") => (Kind::SpringBootWar, start),
         _ if manifest.class_path().is_empty() && collected => (Kind::Thin, launcher),
         _ if manifest.class_path().is_empty() => (Kind::SelfContained, launcher),
+        // A shaded jar that still names what is in it; the virtual machine passes over what is not there.
+        _ if expected.kind == Some(Kind::SelfContained) && !beside(target, &manifest) => {
+            (Kind::SelfContained, launcher)
+        }
         _ => (Kind::ClassPath, launcher),
     };
     let contained = archive.find(&format!("{}.class", launcher.replace('.', "/"))).is_some();
@@ -153,6 +157,11 @@ fn examine(target: &Dir, name: &str, expected: &Expectation) -> Result<Result<Ca
     let classes = classes.map(|entry| strip(&entry.name).unwrap_or_else(|| entry.name.clone())).collect();
     let facts = JarFacts { path: PathBuf::from(name), kind, main_class: main_class.to_owned() };
     Ok(Ok(Candidate { facts, classes }))
+}
+
+/// Whether the build left anything that a `Class-Path` names.
+fn beside(target: &Dir, manifest: &Manifest) -> bool {
+    manifest.class_path().into_iter().any(|url| target.open_file(url).is_ok())
 }
 
 /// Without the jars that lack their dependencies where another has them: the same main class, all the same classes

@@ -108,6 +108,16 @@ fn a_class_path_that_nothing_copied_comes_from_mavens_resolution() {
 }
 
 #[test]
+fn a_shaded_jar_may_name_what_is_in_it() {
+    let manifest = format!("Main-Class: {MAIN}\nClass-Path: a.jar lib/b.jar\n");
+    let jar = [(MANIFEST_PATH, manifest.as_str()), (CLASS, "x")];
+    let left = [("order-1.0.jar", Left::Archive(&jar)), ("a.jar", Left::Bytes(b"a"))];
+    assert_eq!(made(&left[..1], &expects("shaded")).outcome.unwrap().kind, Kind::SelfContained);
+    // One that is beside it is wanted, and so are the others.
+    assert_eq!(made(&left, &expects("shaded")).outcome.unwrap_err().code, FailureCode::ArtifactMissing);
+}
+
+#[test]
 fn a_main_class_without_a_class_path_has_what_was_collected_beside_it() {
     let manifest = format!("Main-Class: {MAIN}\n");
     let left = [

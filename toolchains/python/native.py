@@ -28,7 +28,8 @@ def libraries(directory):
     for folder, _, names in os.walk(directory):
         for name in names:
             path = os.path.join(folder, name)
-            if ".so" in name and not os.path.islink(path):
+            # Programs too: uWSGI, say, is one that loads libpython.
+            if not os.path.islink(path) and (".so" in name or os.access(path, os.X_OK)):
                 with open(path, "rb") as file:
                     if file.read(4) == b"\x7fELF":
                         yield path

@@ -92,6 +92,14 @@ pub fn examine(
     Ok(findings)
 }
 
+/// Ports that a Dockerfile exposes, also one that is not built because a toolchain was recognised; what cannot be read
+/// exposes none.
+pub(super) fn exposed(path: &str, text: &str) -> Vec<Found<u16>> {
+    let Ok(file) = parse(text) else { return Vec::new() };
+    let Ok(stages) = stages(path, &file, &BTreeMap::new()) else { return Vec::new() };
+    stages.last().map(|stage| ports(path, stage)).unwrap_or_default()
+}
+
 struct Stage<'a> {
     name: Option<String>,
     line: u32,
@@ -209,19 +217,35 @@ fn stage_named(stages: &[Stage<'_>], name: &str) -> Option<usize> {
     stages.iter().rposition(|stage| stage.is(name)).or_else(numbered)
 }
 
-/// Ports of `EXPOSE` in the built stage; ranges, UDP and variables say nothing about a health check.
+/// Ports of `EXPOSE` in the built stage, with what its own `ENV` and `ARG` say; ranges, UDP and other variables say
+/// nothing about a health check.
 fn ports(path: &str, stage: &Stage<'_>) -> Vec<Found<u16>> {
+    let mut known: BTreeMap<String, String> = BTreeMap::new();
+    let mut found: Vec<Found<u16>> = Vec::new();
+    for Located { line, instruction, .. } in stage.instructions {
+        let value = |word: &Word, known: &BTreeMap<String, String>| word.expand(&|name| known.get(name).cloned()).ok();
+        match instruction {
+            Instruction::Env(pairs) => {
+                let pairs = pairs.iter().filter_map(|(name, word)| Some((name.clone(), value(word, &known)?)));
+                known.extend(pairs.collect::<Vec<_>>());
+            }
+            Instruction::Arg(pairs) => {
+                let pairs =
+                    pairs.iter().filter_map(|(name, word)| Some((name.clone(), value(word.as_ref()?, &known)?)));
+                known.extend(pairs.collect::<Vec<_>>());
+            }
+            Instruction::Expose(words) => {
+                let texts = words.iter().filter_map(|word| value(word, &known));
+                let ports = texts.filter_map(|text| text.strip_suffix("/tcp").unwrap_or(&text).parse::<u16>().ok());
+                let new = ports.filter(|port| *port > 0);
+                found.extend(new.map(|port| Found::new(port, Origin::file(path, Some(*line), "EXPOSE"))));
+            }
+            _ => {}
+        }
+    }
     let mut seen = BTreeSet::new();
-    let exposed = stage.instructions.iter().filter_map(|located| match &located.instruction {
-        Instruction::Expose(words) => Some(words.iter().map(move |word| (located.line, word))),
-        _ => None,
-    });
-    let ports = exposed.flatten().filter_map(|(line, word)| {
-        let text = word.as_literal()?;
-        let port: u16 = text.strip_suffix("/tcp").unwrap_or(text).parse().ok().filter(|port| *port > 0)?;
-        Some(Found::new(port, Origin::file(path, Some(line), "EXPOSE")))
-    });
-    ports.filter(|port| seen.insert(port.value)).collect()
+    found.retain(|port| seen.insert(port.value));
+    found
 }
 
 fn shown(text: &str) -> String {

@@ -105,8 +105,7 @@ fn running(
 fn exposed(inspection: &Inspection<'_>, directories: [&str; 3]) -> Vec<Found<u16>> {
     let found = directories.iter().find_map(|directory| {
         let path = layout::below(directory, "Dockerfile");
-        let text = inspection.tree.text(&path)?;
-        dockerfile::examine(&path, text, &BTreeMap::new(), None).ok().map(|findings| findings.ports)
+        inspection.tree.text(&path).map(|text| dockerfile::exposed(&path, text))
     });
     found.unwrap_or_default()
 }

@@ -37,6 +37,9 @@ fn stages_bases_and_ports() {
         ])
     );
     assert_eq!(found.ports, [Found::new(8080, Origin::file("a/Dockerfile", Some(8), "EXPOSE"))]);
+    let with_variables = "FROM a\nARG A=80\nENV B=${A}81 C=$X\nEXPOSE $B ${B}/tcp $C $D 9000\n";
+    let ports = exposed("Dockerfile", with_variables).into_iter().map(|found| found.value).collect::<Vec<_>>();
+    assert_eq!((ports, exposed("Dockerfile", "EXPOSE").len()), (vec![8081, 9000], 0));
     assert_eq!(found.variables["stages"][2], json!({"name": "test", "line": 9}));
     assert!(inspect(text, "").unwrap().ports.is_empty());
     assert_eq!(inspect(text, "target = \"BUILD\"").unwrap().variables["target"], json!("BUILD"));

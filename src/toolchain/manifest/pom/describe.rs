@@ -11,6 +11,7 @@ use super::container;
 use super::effective::Effective;
 use super::facts;
 use super::jdk;
+use super::listening;
 use super::maven_version::{self, Maven};
 use super::outside;
 use super::poms::Poms;
@@ -196,6 +197,14 @@ fn start(
         });
     }
     findings.variables.insert("files".into(), json!(files));
+    let shapes = poms.facts.get("listening").map(|row| facts::texts(row, "shapes")).unwrap_or_default();
+    if findings.ports.is_empty() && runnable.is_some_and(|runnable| shapes.contains(&runnable.shape.as_str())) {
+        let listening = listening::of(poms, module)?;
+        if let Some(port) = listening.port.as_ref().filter(|_| listening.variable) {
+            findings.image_env.insert("PORT".into(), Found::new(port.value.to_string(), port.origin.clone()));
+        }
+        findings.ports.extend(listening.port);
+    }
     if runnable.is_some_and(|runnable| runnable.shape == "war") {
         war(poms, module, findings)?;
     }

@@ -15,6 +15,7 @@ mod facts;
 mod flat;
 mod jdk;
 mod jdk_version;
+mod listening;
 mod maven_version;
 mod model;
 mod outside;

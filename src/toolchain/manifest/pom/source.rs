@@ -11,17 +11,8 @@ const MAX_FILES: usize = 5000;
 ///
 /// Kotlin's count only where something compiles them.
 pub(super) fn mains(tree: &SourceTree, directory: &str, kotlin: bool) -> Vec<Found<String>> {
-    let roots = ["src/main/java", "src/main/kotlin"].into_iter().filter_map(|root| join(directory, root));
-    let mut paths: Vec<String> = Vec::new();
-    for root in roots {
-        let files = tree.below(&root).map(|(path, _)| path);
-        paths.extend(
-            files
-                .filter(|path| extension(path) == Some("java") || kotlin && extension(path) == Some("kt"))
-                .map(str::to_owned),
-        );
-    }
-    paths.truncate(MAX_FILES);
+    let mut paths = files(tree, directory);
+    paths.retain(|path| kotlin || extension(path) == Some("java"));
     // No short cut: every text that is not there yet shall be asked for in one go.
     let texts: Vec<_> = paths.iter().filter_map(|path| Some((path, tree.text(path)?))).collect();
     let found = texts.into_iter().filter(|(_, text)| text.contains("main"));
@@ -31,6 +22,14 @@ pub(super) fn mains(tree: &SourceTree, directory: &str, kotlin: bool) -> Vec<Fou
             Some(Found::new(class.clone(), Origin::file(path, Some(line), format!("`{class}` has a `main` method"))))
         })
         .collect()
+}
+
+/// The main sources of a module in Java and Kotlin.
+pub(super) fn files(tree: &SourceTree, directory: &str) -> Vec<String> {
+    let roots = ["src/main/java", "src/main/kotlin"].into_iter().filter_map(|root| join(directory, root));
+    let below = |root: String| tree.below(&root).map(|(path, _)| path.to_owned()).collect::<Vec<_>>();
+    let sources = roots.flat_map(below).filter(|path| matches!(extension(path), Some("java" | "kt")));
+    sources.take(MAX_FILES).collect()
 }
 
 /// Directories of a module that its main sources open by a path relative to where they run, as programs with a server
@@ -118,7 +117,7 @@ fn is_word(token: &str) -> bool {
 }
 
 /// Words and single signs with their lines, without comments and texts.
-fn tokens(text: &str) -> Vec<(&str, u32)> {
+pub(super) fn tokens(text: &str) -> Vec<(&str, u32)> {
     let bytes = text.as_bytes();
     let (mut found, mut at, mut line) = (Vec::new(), 0, 1);
     while at < bytes.len() {

@@ -39,11 +39,18 @@ pub(super) struct Entry {
 
 impl Entry {
     /// The module that its server imports, or the script whose main guard keeps it from starting.
-    pub(super) fn imported(&self) -> Option<&str> {
+    pub(super) fn imported(&self) -> Option<String> {
         match self.served {
-            Some(_) => self.name.split(':').next(),
-            None => Some(self.name.as_str())
-                .filter(|name| self.framework == "script" && name.rsplit('.').next() == Some("py")),
+            Some(_) => self.name.split(':').next().map(str::to_owned),
+            None if self.framework != "script" => None,
+            // A module of a package is no script: its relative imports need the package.
+            None => match &self.command[..] {
+                [_, flag, module] if flag == "-m" && self.name.ends_with("/__main__.py") => {
+                    Some(format!("{module}.__main__"))
+                }
+                [_, flag, module] if flag == "-m" => Some(module.clone()),
+                _ => Some(self.name.clone()).filter(|name| name.rsplit('.').next() == Some("py")),
+            },
         }
     }
 }
@@ -248,6 +255,12 @@ fn script_entry(sources: &Sources<'_>, framework: &'static str, script: &Script<
         (_, true) => (vec!["python".into(), "-m".into(), module], python_path(sources, &root, script.file)),
         (_, false) => (vec!["python".into(), name.clone()], BTreeMap::new()),
     };
+    let port = match (framework, script.port) {
+        ("streamlit", _) => Some(Found::new(server::PORT, Origin::default("the port that `streamlit` is told"))),
+        (_, port) => {
+            port.map(|(port, line)| Found::new(port, Origin::file(script.file, Some(line), "the port listened on")))
+        }
+    };
     Entry {
         framework,
         name,
@@ -255,9 +268,7 @@ fn script_entry(sources: &Sources<'_>, framework: &'static str, script: &Script<
         served: None,
         command,
         image_env,
-        port: script
-            .port
-            .map(|(port, line)| Found::new(port, Origin::file(script.file, Some(line), "the port listened on"))),
+        port,
         decisions: vec![decision],
         manage: None,
         collectstatic: false,

@@ -286,6 +286,11 @@ fn port_of_web(inspection: &Inspection<'_>, sources: &Sources<'_>, findings: &mu
         let origin = Origin::default("the port that processes read from `PORT`");
         findings.ports.push(Found::new(server::PORT, origin));
     }
+    if findings.ports.is_empty() {
+        let path = inside(inspection.directory, "Dockerfile");
+        let exposed = inspection.tree.text(&path).map(|text| super::dockerfile::exposed(&path, text));
+        findings.ports.extend(exposed.unwrap_or_default());
+    }
     if let Some(port) = findings.ports.first() {
         findings.image_env.insert("PORT".into(), Found::new(port.value.to_string(), port.origin.clone()));
     }
