@@ -10,6 +10,7 @@ use bollard::exec::{CreateExecOptions, StartExecOptions};
 use bollard::models::{ContainerCreateBody, HostConfig, HostConfigLogConfig};
 use bollard::query_parameters::{
     AttachContainerOptionsBuilder, CreateContainerOptions, InspectContainerOptions, StartContainerOptions,
+    StatsOptionsBuilder,
 };
 use futures_util::StreamExt as _;
 use tokio_util::sync::CancellationToken;
@@ -22,6 +23,10 @@ use crate::work::unless_cancelled;
 
 /// How often the container is looked at.
 const INTERVAL: Duration = Duration::from_millis(100);
+
+/// Processor time between two looks, in nanoseconds, from which on it counts as busy. A server that forks listens long
+/// before its workers have loaded the application, and ends when they fail.
+const BUSY: u64 = 20_000_000;
 
 /// Lines of output that are kept, and bytes of one.
 const LINES: usize = 40;
@@ -117,7 +122,8 @@ async fn watch(docker: &Docker, id: &str, spec: &TrialSpec) -> Result<Trial, bol
                 None => break,
             },
             _ = look.tick() => {
-                if look_at(docker, id, spec, &mut seen.trial).await? || Instant::now() >= end {
+                let answers = look_at(docker, id, spec, &mut seen.trial).await?;
+                if answers && is_idle(docker, id, &mut seen.used).await || Instant::now() >= end {
                     break;
                 }
             }
@@ -131,7 +137,18 @@ async fn watch(docker: &Docker, id: &str, spec: &TrialSpec) -> Result<Trial, bol
     Ok(seen.ended())
 }
 
-/// Whether nothing more has to be waited for.
+/// Whether it used hardly any processor time since the last look.
+async fn is_idle(docker: &Docker, id: &str, used: &mut Option<u64>) -> bool {
+    let options = StatsOptionsBuilder::default().stream(false).one_shot(true).build();
+    let stats = docker.stats(id, Some(options)).next().await.and_then(Result::ok);
+    let usage = stats.and_then(|stats| stats.cpu_stats).and_then(|cpu| cpu.cpu_usage);
+    // An Engine that does not say lets the time run out.
+    let Some(now) = usage.and_then(|usage| usage.total_usage) else { return false };
+    // One that ended meanwhile has used nothing at all; its last words are still on their way.
+    used.replace(now).is_some_and(|before| now >= before && now - before < BUSY)
+}
+
+/// Whether it answers, as far as can be seen from here.
 async fn look_at(
     docker: &Docker,
     id: &str,
@@ -203,6 +220,8 @@ fn listener(line: &str) -> Option<(u16, bool)> {
 #[derive(Default)]
 struct Seen {
     trial: Trial,
+    /// Processor time at the last look, in nanoseconds.
+    used: Option<u64>,
     lines: VecDeque<String>,
     line: Vec<u8>,
 }

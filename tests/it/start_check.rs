@@ -38,6 +38,17 @@ async fn a_crash_fails_the_build_with_the_applications_words() {
 }
 
 #[tokio::test]
+async fn a_server_whose_worker_dies_after_it_listens_does_not_start() {
+    // As gunicorn does: the parent listens at once, and ends when its worker cannot load the application.
+    let server = "use IO::Socket::INET; my $s = IO::Socket::INET->new(Listen => 5, LocalPort => 8080) or die $!; \
+                  my $end = time() + 2; while (time() < $end) {} die qq(worker failed to boot\\n);";
+    let run = build(&Slipway::new(), &format!("exec perl -e '{server}'\n")).await;
+    assert_eq!(run.failure_code(), "application_does_not_start", "{}", run.text());
+    assert_eq!(run.failure()["log_tail"], serde_json::json!(["worker failed to boot"]), "{}", run.text());
+    assert_eq!(left(&run), "");
+}
+
+#[tokio::test]
 async fn a_missing_service_is_a_warning() {
     let run = build(&Slipway::new(), "echo 'dial tcp 10.0.0.7:5432: connect: connection refused'\nexit 1\n").await;
     assert_eq!((run.code, run.failure()), (0, &Value::Null), "{}", run.text());

@@ -15,12 +15,24 @@ pub(crate) const INTERVAL: Duration = Duration::from_millis(100);
 /// Status and body of a GET over HTTP/1.1; some servers take nothing older.
 pub(crate) async fn get(address: &str, path: &str) -> std::io::Result<(u16, String)> {
     let request = format!("GET {path} HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n");
-    let answer = exchange(address, &request, |_| false).await?;
+    // Not every server closes when it is done, although it was asked to.
+    let answer = exchange(address, &request, is_whole).await?;
     let (head, body) = answer.split_once("\r\n\r\n").unwrap_or((&answer, ""));
     let status = head.split_whitespace().nth(1).and_then(|status| status.parse().ok());
     let status = status.ok_or_else(|| std::io::Error::other(format!("no HTTP answer: {answer:?}")))?;
     let chunked = head.to_lowercase().contains("transfer-encoding: chunked");
     Ok((status, if chunked { joined(body) } else { body.to_owned() }))
+}
+
+/// Whether an answer has all that its head says; one that says nothing ends with the connection.
+fn is_whole(answer: &str) -> bool {
+    let Some((head, body)) = answer.split_once("\r\n\r\n") else { return false };
+    let head = head.to_lowercase();
+    if head.contains("transfer-encoding: chunked") {
+        return body.ends_with("0\r\n\r\n");
+    }
+    let length = head.lines().find_map(|line| line.strip_prefix("content-length:"));
+    length.and_then(|length| length.trim().parse::<usize>().ok()).is_some_and(|length| body.len() >= length)
 }
 
 /// The chunks of a body without their lengths (RFC 9112, section 7.1).

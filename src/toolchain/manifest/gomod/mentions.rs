@@ -18,8 +18,8 @@ pub(super) enum Place {
     Argument { package: String, function: String, call: usize },
     /// The value of a variable, a constant or a field.
     Named(String),
-    /// A struct tag: `` `env:"PORT" default:"8080"` ``.
-    Tag,
+    /// A struct tag, `` `env:"PORT" default:"8080"` ``, and the field that has it, where its type is a name.
+    Tag(String),
     /// Anywhere else.
     Other,
 }
@@ -85,9 +85,19 @@ fn called(before: &[Kind<'_>; 4]) -> (String, String) {
     }
 }
 
+/// The field before `string` or `time.Duration`.
+fn field<'a>(before: &[Kind<'a>; 4]) -> &'a str {
+    match before {
+        [Kind::Word(name), Kind::Word(_), Kind::Sign('.'), Kind::Word(_)] | [_, _, Kind::Word(name), Kind::Word(_)] => {
+            name
+        }
+        _ => "",
+    }
+}
+
 fn place(value: &str, before: &[Kind<'_>; 4], open: Option<&Open>) -> Place {
     if value.contains(":\"") {
-        return Place::Tag;
+        return Place::Tag(field(before).to_owned());
     }
     match before {
         [_, Kind::Word(name), Kind::Sign(':'), Kind::Sign('=')] | [_, _, Kind::Word(name), Kind::Sign(':')]
@@ -128,7 +138,7 @@ mod tests {
                     format!("{package}.{function}({}) {}", mention.text, mention.line)
                 }
                 Place::Named(name) => format!("{name}={} {}", mention.text, mention.line),
-                Place::Tag => format!("tag {} {}", mention.text, mention.line),
+                Place::Tag(field) => format!("tag {field} {} {}", mention.text, mention.line),
                 Place::Other => format!("{} {}", mention.text, mention.line),
             })
             .collect();
@@ -140,7 +150,7 @@ mod tests {
                 "flag.String(x) 2",
                 "y 2",
                 "defaultPort=9000 3",
-                "tag env:\"PORT\" 4",
+                "tag P env:\"PORT\" 4",
                 "Addr=:1 5",
                 "port=2 5",
                 ".Run(:3) 5",

@@ -24,6 +24,8 @@ struct Known<'a> {
     flags: Vec<&'a str>,
     names: Vec<&'a str>,
     aside: Vec<&'a str>,
+    /// Ports of databases and the like.
+    others: Vec<u16>,
 }
 
 /// Adds the ports to the findings, `PORT` to the image's environment where the program asks for it, and warnings.
@@ -32,7 +34,10 @@ pub(super) fn find(files: &[File<'_>], facts: &toml::Table, exposed: &[Found<u16
     let mut candidates = Vec::new();
     let mut asks = None;
     for (path, mentions) in files {
-        candidates.extend(mentions.iter().filter_map(|mention| candidate(path, mention, mentions, &known)));
+        let found = mentions.iter().filter_map(|mention| candidate(path, mention, mentions, &known));
+        // What tests help themselves with listens to nobody; a database's port is where somebody else listens.
+        let helper = path.rsplit('/').next().is_some_and(|name| name.contains("test"));
+        candidates.extend(found.filter(|found| found.rank == 0 || !helper && !known.others.contains(&found.port)));
         if asks.is_none() {
             asks = port_variable(path, mentions);
         }
@@ -77,7 +82,10 @@ impl<'a> Known<'a> {
             let list = table.and_then(|table| table.get(key)).and_then(toml::Value::as_array);
             list.into_iter().flatten().filter_map(toml::Value::as_str).collect()
         };
-        Self { functions: list("functions"), flags: list("flags"), names: list("names"), aside: list("aside") }
+        let others = table.and_then(|table| table.get("others")).and_then(toml::Value::as_array);
+        let others = others.into_iter().flatten().filter_map(toml::Value::as_integer);
+        let others = others.filter_map(|port| u16::try_from(port).ok()).collect();
+        Self { functions: list("functions"), flags: list("flags"), names: list("names"), aside: list("aside"), others }
     }
 
     /// How well a flag's, field's or variable's name says that it is about listening: 0 exactly, 1 somehow.
@@ -110,16 +118,16 @@ fn candidate(path: &str, mention: &Mention, all: &[Mention], known: &Known<'_>) 
             Some(Candidate { rank: 1 + rank, port, origin: origin(&format!("flag `{}`", name.text)) })
         }
         Place::Named(name) => {
+            // A number is a port by its name alone; `MaxConnectionsPerHost` is none.
+            let number = || number().filter(|_| name.to_lowercase().contains("port"));
             let port = address.map(|(_, port)| port).or_else(number)?;
             let rank = known.named(name)?;
             Some(Candidate { rank: 2 + rank, port, origin: origin(name) })
         }
-        Place::Tag
-            if tagged(&mention.text, "long")
-                .or(tagged(&mention.text, "env"))
-                .is_some_and(|name| known.named(name).is_some()) =>
-        {
-            let default = ["default", "envDefault", "env-default"].iter().find_map(|key| tagged(&mention.text, key))?;
+        Place::Tag(field) => {
+            let name = ["long", "env", "envconfig"].iter().find_map(|key| tagged(&mention.text, key)).unwrap_or(field);
+            known.named(name).or_else(|| known.named(field))?;
+            let default = default_of(&mention.text)?;
             let port = self::address(default).map(|(_, port)| port).or_else(|| default.parse().ok())?;
             Some(Candidate { rank: 2, port, origin: origin("default of the field") })
         }
@@ -159,7 +167,7 @@ fn port_variable(path: &str, mentions: &[Mention]) -> Option<(Option<u16>, Origi
                 };
                 Some((default.or_else(nearby), origin()))
             }
-            Place::Tag => {
+            Place::Tag(_) => {
                 let name = tagged(&mention.text, "env").or(tagged(&mention.text, "envconfig"))?;
                 let default =
                     ["default", "envDefault", "env-default"].iter().find_map(|key| tagged(&mention.text, key));
@@ -170,6 +178,12 @@ fn port_variable(path: &str, mentions: &[Mention]) -> Option<(Option<u16>, Origi
             _ => None,
         }
     })
+}
+
+/// The default that a struct tag states, in the words of the libraries that read it.
+fn default_of(tag: &str) -> Option<&str> {
+    let stated = ["default", "envDefault", "env-default"].iter().find_map(|key| tagged(tag, key));
+    stated.or_else(|| tagged(tag, "conf")?.split(',').find_map(|part| part.trim().strip_prefix("default:")))
 }
 
 /// The value of a key of a struct tag.

@@ -12,6 +12,9 @@ use crate::model::source_tree::join;
 const PLACES: &[&str] = &["src/main/resources", "src/main/resources/config", "", "config"];
 const EXTENSIONS: &[&str] = &["yaml", "yml", "properties"];
 
+/// More files of other names than this are not looked at.
+const MAX_FILES: usize = 200;
+
 /// More references than this in one value are not followed.
 const MAX_REFERENCES: u32 = 8;
 
@@ -99,6 +102,39 @@ impl Configuration {
             Some(Found::new(port, line.origin.clone()))
         })
     }
+}
+
+impl Configuration {
+    /// A variable of the environment that is to say the port and has no default: `server.port=${PORT}`.
+    pub(super) fn variable(&self, keys: &[&str]) -> Option<Found<String>> {
+        let line = keys.iter().find_map(|key| self.lines.get(*key))?;
+        let name = line.value.strip_prefix("${")?.strip_suffix('}')?;
+        let is_variable =
+            !name.is_empty() && name.chars().all(|c| c.is_ascii_uppercase() || c.is_ascii_digit() || c == '_');
+        is_variable.then(|| Found::new(name.to_owned(), line.origin.clone()))
+    }
+}
+
+/// The port in a file of another name, as `@PropertySource` reads it, where only one says a port.
+pub(super) fn elsewhere(poms: &Poms<'_>, module: &Effective, keys: &[&str]) -> Option<Found<u16>> {
+    let root = join(&module.pom.directory, "src/main/resources")?;
+    let named = |path: &&str| {
+        let name = path.rsplit('/').next().unwrap_or_default();
+        // Those of profiles, and of Spring Cloud's start, are read by their own rules.
+        name.ends_with(".properties") && !name.starts_with("application") && !name.starts_with("bootstrap")
+    };
+    let files: Vec<&str> = poms.tree.below(&root).map(|(path, _)| path).filter(named).take(MAX_FILES).collect();
+    // Every text is asked for in one go.
+    let texts: Vec<_> = files.into_iter().filter_map(|path| Some((path, poms.tree.text(path)?))).collect();
+    let ports = texts.into_iter().flat_map(|(path, text)| {
+        let lines = properties(text).into_iter().flatten().filter(|(key, ..)| keys.contains(&key.as_str()));
+        lines.filter_map(move |(key, value, line)| {
+            let port = value.parse::<u16>().ok().filter(|port| *port != 0)?;
+            Some(Found::new(port, Origin::file(path, Some(line), key)))
+        })
+    });
+    let ports: Vec<_> = ports.collect();
+    <[_; 1]>::try_from(ports).ok().map(|[only]| only)
 }
 
 /// The ports that a Dropwizard configuration names for its application.

@@ -3,7 +3,7 @@
 use super::effective::Effective;
 use super::facts;
 use super::poms::Poms;
-use crate::model::failure::Failure;
+use crate::model::failure::{Failure, Warning};
 use crate::model::origin::{Found, Origin};
 use crate::model::source_tree::join;
 use crate::toolchain::version::Version;
@@ -62,6 +62,19 @@ pub(super) fn choose(poms: &Poms<'_>, module: &Effective) -> Result<Option<Conta
         }
     }
     Ok(rows.first().map(|row| made(row, Origin::default("nothing tells the servlet generation"))))
+}
+
+/// A warning where the sources import what no servlet container has (`application_server_packages`).
+pub(super) fn beyond(poms: &Poms<'_>, module: &Effective) -> Option<Warning> {
+    let packages = facts::list(poms.facts, "application_server_packages");
+    let imports = sources(poms, &module.pom.directory);
+    let (path, line, package) =
+        imports.iter().find(|(_, _, import)| packages.iter().any(|package| import.starts_with(package)))?;
+    let message =
+        format!("the sources import `{package}`, which an application server has and a servlet container has not");
+    let hint = "if the war does not bring an implementation, choose the repository's own Dockerfile on such a server: \
+                `[toolchain]` `name = \"dockerfile\"` in `slipway.toml`";
+    Some(Warning::new("needs_application_server", message, hint).at(path, Some(*line)))
 }
 
 /// Imports of the module's sources.

@@ -6,7 +6,7 @@ use serde_json::{Value, json};
 
 use super::application::Runnable;
 use super::arguments;
-use super::configuration::Configuration;
+use super::configuration::{self, Configuration};
 use super::container;
 use super::effective::Effective;
 use super::facts;
@@ -206,9 +206,33 @@ fn start(
         findings.ports.extend(listening.port);
     }
     if runnable.is_some_and(|runnable| runnable.shape == "war") {
-        war(poms, module, findings)?;
+        return war(poms, module, findings);
+    }
+    if findings.ports.is_empty() && runnable.is_some() {
+        other_port(poms, module, &configuration, findings);
     }
     Ok(())
+}
+
+/// The port where neither configuration nor sources say a number: a variable that is to say it, a file of another name,
+/// or the Dockerfile that is not used.
+fn other_port(poms: &Poms<'_>, module: &Effective, configuration: &Configuration, findings: &mut Findings) {
+    let keys = facts::list(poms.facts, "port_keys");
+    if let Some(variable) = configuration.variable(&keys) {
+        findings.ports.push(Found::new(listening::TOLD, variable.origin.clone()));
+        findings.image_env.insert(variable.value, Found::new(listening::TOLD.to_string(), variable.origin));
+        return;
+    }
+    findings.ports.extend(configuration::elsewhere(poms, module, &keys));
+    if findings.ports.is_empty() {
+        let own = module.pom.directory.as_str();
+        let places = ["Dockerfile", "docker/Dockerfile", "src/main/docker/Dockerfile"];
+        let paths = places.iter().filter_map(|place| join(own, place)).chain(["Dockerfile".to_owned()]);
+        let exposed = paths.filter_map(|path| Some(super::super::dockerfile::exposed(&path, poms.tree.text(&path)?)));
+        findings
+            .ports
+            .extend(exposed.collect::<Vec<_>>().into_iter().find(|ports| !ports.is_empty()).unwrap_or_default());
+    }
 }
 
 fn war(poms: &Poms<'_>, module: &Effective, findings: &mut Findings) -> Result<(), Failure> {
@@ -220,6 +244,7 @@ fn war(poms: &Poms<'_>, module: &Effective, findings: &mut Findings) -> Result<(
             Origin { detail: format!("{}: {}", container.name, container.origin.detail), ..container.origin.clone() };
         findings.versions.push(Found::new(Demand::AtLeast(minimum), origin));
     }
+    findings.warnings.extend(container::beyond(poms, module));
     let root = container::context_root(poms, module)?;
     let place = root.as_ref().map_or("", |root| root.value.as_str());
     findings.variables.insert("servlet_container".into(), json!(container.artifact));

@@ -9,7 +9,7 @@ use crate::model::failure::Failure;
 use crate::model::origin::{Found, Origin};
 
 /// The port that an application is told which reads it from its environment.
-const TOLD: u16 = 8080;
+pub(super) const TOLD: u16 = 8080;
 
 /// What was found.
 #[derive(Debug, Default, PartialEq, Eq)]

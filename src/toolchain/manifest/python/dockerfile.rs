@@ -3,14 +3,23 @@
 use std::collections::BTreeMap;
 
 use super::specifier;
+use super::text::inside;
 use crate::model::origin::{Found, Origin};
 use crate::model::source_tree::SourceTree;
 use crate::toolchain::version::Demand;
 
-/// The Dockerfiles of the directory: `Dockerfile` first, then `Dockerfile.prod` and its like.
-pub(super) fn files<'a>(tree: &'a SourceTree, directory: &'a str) -> impl Iterator<Item = &'a str> {
-    let skip = if directory.is_empty() { 0 } else { directory.len() + 1 };
-    tree.files_in(directory).filter(move |path| path[skip..].starts_with("Dockerfile"))
+/// Where a repository keeps them, the application's directory first.
+const PLACES: &[&str] = &["", "docker", ".docker", "deploy", "deployment", "build", "src/docker"];
+
+/// The Dockerfiles of the directory: `Dockerfile` first, then `Dockerfile.prod` and its like, then those of directories
+/// that usually hold them.
+pub(super) fn files(tree: &SourceTree, directory: &str) -> Vec<String> {
+    let name = |path: &&str| path.rsplit('/').next().is_some_and(|name| name.starts_with("Dockerfile"));
+    let found = |place: &&str| {
+        let place = inside(directory, place);
+        tree.files_in(&place).filter(name).map(str::to_owned).collect::<Vec<_>>()
+    };
+    PLACES.iter().flat_map(found).collect()
 }
 
 /// What they name, each file at most once: the first `FROM` of an image of Python.
@@ -21,7 +30,7 @@ pub(super) fn pythons(tree: &SourceTree, directory: &str) -> Vec<Found<Demand>> 
         let demand = demands.into_iter().next()?;
         Some(Found::new(demand, Origin::file(path, Some(line), "FROM")))
     };
-    files(tree, directory).filter_map(named).collect()
+    files(tree, directory).iter().filter_map(|path| named(path)).collect()
 }
 
 /// The line and the version of the first base whose name is `python:X.Y…` or whose tag begins with `pythonX.Y`.

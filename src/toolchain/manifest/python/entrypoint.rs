@@ -14,7 +14,8 @@ fn path(inspection: &Inspection<'_>) -> String {
 pub(super) fn find(inspection: &Inspection<'_>) -> Option<Origin> {
     let path = path(inspection);
     let entry = inspection.tree.entry(&path).filter(|entry| entry.executable)?;
-    (entry.kind == EntryKind::File).then(|| Origin::tree(path, "executable entrypoint.sh"))
+    let runs = entry.kind == EntryKind::File && (hands_over(inspection) || !chooses(inspection));
+    runs.then(|| Origin::tree(path, "executable entrypoint.sh"))
 }
 
 /// Whether the script ends in what it is handed (`exec "$@"`): it starts nothing by itself.
@@ -22,6 +23,13 @@ pub(super) fn hands_over(inspection: &Inspection<'_>) -> bool {
     let text = inspection.tree.text(&path(inspection)).unwrap_or_default();
     let last = text.lines().map(str::trim).rfind(|line| !line.is_empty() && !line.starts_with('#'));
     last.is_some_and(|line| line.contains("$@"))
+}
+
+/// Whether the script wants to be told what it starts: without an argument it would end.
+fn chooses(inspection: &Inspection<'_>) -> bool {
+    let text = inspection.tree.text(&path(inspection)).unwrap_or_default();
+    let signs = ["case \"$1\"", "case $1 ", "case \"${1", "if [ \"$1\" =", "if [[ $1 =", "if [[ \"$1\" ="];
+    text.lines().any(|line| signs.iter().any(|sign| line.trim_start().starts_with(sign)))
 }
 
 /// The warning about one that nobody can run.

@@ -98,7 +98,7 @@ pub fn read(inspection: &Inspection<'_>) -> Result<Findings, Failure> {
     );
     manifests.extend(version::FILES.iter().map(|name| inside(directory, name)));
     manifests.extend(lock::files(tree, directory));
-    manifests.extend(dockerfile::files(tree, directory).map(str::to_owned));
+    manifests.extend(dockerfile::files(tree, directory));
     let missing = |path: &str| tree.has_file(path) && tree.raw_text(path).is_none();
     let manifests_missing = manifests.iter().filter(|path| missing(path)).count();
     let sources = Sources::load(tree, directory, WORDS);
@@ -287,8 +287,10 @@ fn port_of_web(inspection: &Inspection<'_>, sources: &Sources<'_>, findings: &mu
         findings.ports.push(Found::new(server::PORT, origin));
     }
     if findings.ports.is_empty() {
-        let path = inside(inspection.directory, "Dockerfile");
-        let exposed = inspection.tree.text(&path).map(|text| super::dockerfile::exposed(&path, text));
+        let exposed = dockerfile::files(inspection.tree, inspection.directory).into_iter().find_map(|path| {
+            let ports = super::dockerfile::exposed(&path, inspection.tree.text(&path)?);
+            Some(ports).filter(|ports| !ports.is_empty())
+        });
         findings.ports.extend(exposed.unwrap_or_default());
     }
     if let Some(port) = findings.ports.first() {

@@ -157,6 +157,9 @@ fn port(module: &Module) -> Option<(u16, u32)> {
             ("listen" | "bind", first) => first.or_else(|| keyword("port")),
             ("run" | "run_app", _) => keyword("port").or(default(&call.callee.dotted)),
             ("define", Some(Argument::Text(option))) if option == "port" => keyword("default"),
+            ("add_argument" | "option", _) if call.arguments.contains(&Argument::Text("--port".to_owned())) => {
+                keyword("default")
+            }
             _ => None,
         };
         match argument {
