@@ -8,6 +8,7 @@ mod mains;
 mod mentions;
 mod packages;
 mod ports;
+mod programs;
 mod verify;
 
 use std::collections::BTreeMap;
@@ -89,6 +90,9 @@ fn running(
         paths.filter_map(|path| Some((path, mentions::mentions(inspection.tree.text(path)?)))).collect();
     let directories = [inspection.directory, main.directory.as_str(), module.directory.as_str()];
     ports::find(&files, inspection.facts, &exposed(inspection, directories), findings);
+    if findings.shape == "static" {
+        findings.warnings.extend(programs::warning(&files));
+    }
     let assets = assets::find(inspection.tree, inspection.facts, &files, &directories);
     findings.variables.insert("assets".to_owned(), json!({ "directory": assets.directory, "paths": assets.paths }));
     if let Some((path, line)) = assets.first {

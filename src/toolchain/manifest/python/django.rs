@@ -3,7 +3,7 @@
 use super::layout::Sources;
 use super::module::{Argument, Assignment, Value};
 use super::text::{below, inside};
-use crate::model::failure::{Failure, FailureCode};
+use crate::model::failure::{Failure, FailureCode, Warning};
 use crate::model::origin::{Found, Origin};
 use crate::model::source_tree::parent;
 
@@ -29,6 +29,10 @@ pub(super) struct Django {
 pub(super) fn find(sources: &Sources<'_>, prefers_asgi: bool, stated: Option<&str>) -> Result<Option<Django>, Failure> {
     let mut manages: Vec<&str> =
         named(sources, "manage.py", "").filter(|file| settings_of(sources, file).is_some()).collect();
+    if manages.is_empty() {
+        // One that takes its settings from somewhere else.
+        manages = named(sources, "manage.py", "").filter(|file| is_manage(sources, file)).collect();
+    }
     let shallow = manages.first().map(|file| file.matches('/').count());
     manages.retain(|file| Some(file.matches('/').count()) == shallow);
     if manages.len() > 1 {
@@ -100,6 +104,36 @@ pub(super) fn find(sources: &Sources<'_>, prefers_asgi: bool, stated: Option<&st
         collectstatic: manage.and_then(|_| collectstatic(sources, &files)),
         settings,
     }))
+}
+
+/// Whether a file does what Django's `manage.py` does.
+fn is_manage(sources: &Sources<'_>, file: &str) -> bool {
+    let Some(module) = sources.modules.get(file) else { return false };
+    module.calls.iter().any(|call| call.callee.dotted.ends_with("execute_from_command_line"))
+}
+
+/// What is to be said of the settings that the application starts with: none, or those for development.
+pub(super) fn unfit(sources: &Sources<'_>, entry: &str, settings: Option<&Found<String>>) -> Option<Warning> {
+    let hint = |module: &str| {
+        format!("say which in `slipway.toml`: `[runtime]` `env = {{ DJANGO_SETTINGS_MODULE = \"{module}\" }}`")
+    };
+    let Some(settings) = settings else {
+        let message = format!("nothing names the settings module that `{entry}` starts with");
+        return Some(Warning::new("settings_unknown", message, hint("…").as_str()));
+    };
+    let (package, last) = settings.value.rsplit_once('.')?;
+    let file = sources.locate(&settings.value, &inside(sources.directory, "manage.py"))?.0;
+    let sibling = ["production", "prod"]
+        .into_iter()
+        .find(|name| sources.tree.has_file(&inside(parent(&file), &format!("{name}.py"))))?;
+    let development = ["dev", "development", "local"].contains(&last);
+    development.then(|| {
+        let message =
+            format!("the application starts with the settings `{}`, which are for development", settings.value);
+        let path = settings.origin.path.clone().unwrap_or_default();
+        Warning::new("development_settings", message, hint(&format!("{package}.{sibling}")).as_str())
+            .at(path, settings.origin.line)
+    })
 }
 
 /// Whether `wsgi.py` or `asgi.py` lies beside the settings, although it was not looked at.

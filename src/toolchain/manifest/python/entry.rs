@@ -12,7 +12,7 @@ use super::layout::Sources;
 use super::script::{self, Script};
 use super::server;
 use super::text::{below, inside};
-use crate::model::failure::{Failure, FailureCode};
+use crate::model::failure::{Failure, FailureCode, Warning};
 use crate::model::origin::{Decision, Found, Origin, Rejected};
 use crate::model::source_tree::parent;
 use crate::toolchain::findings::Inspection;
@@ -35,6 +35,7 @@ pub(super) struct Entry {
     /// `manage.py`, relative to the application's directory.
     pub(super) manage: Option<String>,
     pub(super) collectstatic: bool,
+    pub(super) warning: Option<Warning>,
 }
 
 impl Entry {
@@ -203,6 +204,7 @@ fn stated_entry(
             decisions: Vec::new(),
             manage: None,
             collectstatic: false,
+            warning: None,
         });
     }
     let shown: String = stated.chars().take(80).collect();
@@ -239,6 +241,7 @@ fn object_entry(sources: &Sources<'_>, chosen: &Candidate<'_>, why: &str, candid
         decisions: vec![decision],
         manage: None,
         collectstatic: false,
+        warning: None,
     }
 }
 
@@ -272,6 +275,7 @@ fn script_entry(sources: &Sources<'_>, framework: &'static str, script: &Script<
         decisions: vec![decision],
         manage: None,
         collectstatic: false,
+        warning: None,
     }
 }
 
@@ -279,6 +283,7 @@ fn django_entry(sources: &Sources<'_>, found: django::Django) -> Entry {
     let file = found.entry.origin.path.clone().unwrap_or_default();
     let factory = found.entry.value.ends_with("()");
     let mut image_env = python_path(sources, &found.root, &file);
+    let warning = django::unfit(sources, &found.entry.value, found.settings.as_ref());
     image_env.extend(found.settings.map(|settings| ("DJANGO_SETTINGS_MODULE".to_owned(), settings)));
     let mut decisions = vec![Decision {
         key: "entry".into(),
@@ -303,6 +308,7 @@ fn django_entry(sources: &Sources<'_>, found: django::Django) -> Entry {
         decisions,
         manage: found.manage.map(|file| below(sources.directory, &file).to_owned()),
         collectstatic: found.collectstatic.is_some(),
+        warning,
     }
 }
 

@@ -252,6 +252,7 @@ fn apply(
     findings: &mut Findings,
 ) -> Option<String> {
     findings.decisions.extend(entry.decisions.iter().cloned());
+    findings.warnings.extend(entry.warning.clone());
     findings.image_env.extend(entry.image_env.clone());
     findings.ports.extend(entry.port.clone());
     if inspection.command_given || findings.processes.iter().any(|process| process.name == "web") {
