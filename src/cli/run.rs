@@ -15,7 +15,7 @@ pub(super) async fn run(cli: &Cli, flags: &Common, cancel: &CancellationToken) -
     let request = request::request(flags, &[])?;
     let services = setup::services(cli, flags.runner, flags.image_backend).await?;
     let Some(engine) = services.backend.engine() else {
-        let failure = Failure::new(FailureCode::RequestInvalid, "what runs here, the Docker Engine has to have");
+        let failure = Failure::new(FailureCode::RequestInvalid, "what runs here has to be in the Docker Engine");
         return Err(failure
             .hint("leave out `--image-backend assembler`, or use `slipway build --output type=docker,dest=FILE`"));
     };

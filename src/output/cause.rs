@@ -5,8 +5,8 @@ use regex::Regex;
 /// Characters of it that are kept.
 const LENGTH: usize = 300;
 
-/// Looks for it while lines pass.
-#[derive(Debug, Default)]
+/// Looks for it while lines pass; a clone looks for the same in other lines.
+#[derive(Debug, Clone, Default)]
 pub struct Cause {
     patterns: Vec<Regex>,
     found: Option<(usize, String)>,

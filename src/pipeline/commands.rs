@@ -33,6 +33,8 @@ struct Build<'a> {
     plan: &'a Plan,
     workspace: &'a Workspace,
     extras: &'a Extras,
+    /// What finds the line that tells why a command failed.
+    cause: &'a Cause,
 }
 
 /// Runs all commands of the plan.
@@ -46,7 +48,8 @@ pub(super) async fn run(
 ) -> Result<(), Failure> {
     let Some(first) = plan.steps.first() else { return Ok(()) };
     let extras = deadline.step(first.step, |stop| async move { extras::bring(services, plan, &stop).await }).await?;
-    let build = Build { services, request, plan, workspace, extras: &extras };
+    let cause = Cause::by(&plan.causes);
+    let build = Build { services, request, plan, workspace, extras: &extras, cause: &cause };
     for commands in plan.steps.chunk_by(|one, next| one.step == next.step) {
         let Some(step) = commands.first().map(|planned| planned.step) else { continue };
         let log = record.log(step);
@@ -148,7 +151,7 @@ async fn stream(
         ended
     };
     let pass_on = async {
-        let mut said = Said { tail: Tail::default(), cause: Cause::by(&build.plan.causes) };
+        let mut said = Said { tail: Tail::default(), cause: build.cause.clone() };
         while let Some(line) = lines.recv().await {
             said.tail.push(&line.text);
             said.cause.see(&line.text);
@@ -183,7 +186,7 @@ async fn bounded(
 
 /// The planned command with everything that only this machine knows.
 fn command(build: Build<'_>, planned: &PlannedStep, left: Duration) -> Result<Command, Failure> {
-    let Build { services, request, plan, workspace, extras } = build;
+    let Build { services, request, plan, workspace, extras, .. } = build;
     let mut env = services.network_env();
     env.extend(planned.env.clone());
     if let Runner::Host(_) = services.runner {

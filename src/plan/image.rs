@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use serde_json::{Value, json};
 
-use super::{Facts, base, decided, layers, own_dockerfile, runtime, start, template};
+use super::{Facts, base, layers, own_dockerfile, runtime, start, template};
 use crate::catalog::BaseImage;
 use crate::model::failure::{Failure, FailureCode, Warning};
 use crate::model::origin::Decision;
@@ -37,11 +37,7 @@ pub(super) fn image(
             .hint("say it in `slipway.toml`: `[runtime]` `command = [\"…\"]`"));
     }
     let mut env = template::map(&definition.env, context)?;
-    for (key, found) in &facts.findings.image_env {
-        env.insert(key.clone(), found.value.clone());
-        decisions.push(decided(&format!("runtime.env.{key}"), found.value.clone(), found.origin.clone()));
-    }
-    env.extend(settings.env.clone());
+    env.extend(runtime::env(facts, decisions));
     let ports = runtime::ports(facts, definition, decisions);
     let user = runtime::user(facts, decisions)?;
     let mut entrypoint = start.command.clone();

@@ -1,15 +1,39 @@
 //! What a container is told: ports, user, hook, health.
 
+use std::collections::BTreeMap;
+
 use serde_json::json;
 
 use super::{Facts, decided, template};
 use crate::catalog::BaseImage;
 use crate::model::failure::{Failure, FailureCode, Warning};
-use crate::model::origin::{Decision, Origin};
+use crate::model::origin::{Decision, Origin, Rejected};
 use crate::toolchain::definition::ImageDefinition;
 
 /// The user that images run as, where nobody states one.
 const USER: &str = "10001";
+
+/// The environment of the image: what the application needs by what was found, and what is stated, which wins.
+pub(super) fn env(facts: &Facts<'_>, decisions: &mut Vec<Decision>) -> BTreeMap<String, String> {
+    let stated = &facts.settings.value.runtime.env;
+    let mut env = BTreeMap::new();
+    for (key, found) in &facts.findings.image_env {
+        let name = format!("runtime.env.{key}");
+        let origin = facts.settings.origin(&name).unwrap_or(&found.origin).clone();
+        let value = stated.get(key).unwrap_or(&found.value).clone();
+        let mut decision = decided(&name, value.clone(), origin);
+        if stated.contains_key(key) {
+            let (value, origin) = (json!(found.value), found.origin.clone());
+            decision.rejected.push(Rejected { value, origin, why: "what is stated wins".into() });
+        }
+        env.insert(key.clone(), value);
+        decisions.push(decision);
+    }
+    for (key, value) in stated {
+        env.entry(key.clone()).or_insert_with(|| value.clone());
+    }
+    env
+}
 
 /// The ports that the image exposes.
 pub(super) fn ports(facts: &Facts<'_>, definition: &ImageDefinition, decisions: &mut Vec<Decision>) -> Vec<u16> {

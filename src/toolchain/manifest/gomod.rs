@@ -31,7 +31,7 @@ const PROGRAM: &str = "/app/application";
 ///
 /// Variables: `package` (relative to the module: `./cmd/api`; `./...` where nothing starts),
 /// `module_path`, `module_dir`, `workspace` (the directory of a `go.work` that uses the module, or
-/// null), `vendor`, `assets` (`{directory, paths}`), `toolchains` (release to full version). The shape is `cgo` or
+/// null), `vendor`, `assets` (`{directory, paths}`), `programs` (that it starts), `toolchains` (release to full version). The shape is `cgo` or
 /// `static`. Facts: `aside`, `cgo_packages`, `listening`, `opening`, `serving`, `toolchains`.
 ///
 /// # Errors
@@ -90,9 +90,7 @@ fn running(
         paths.filter_map(|path| Some((path, mentions::mentions(inspection.tree.text(path)?)))).collect();
     let directories = [inspection.directory, main.directory.as_str(), module.directory.as_str()];
     ports::find(&files, inspection.facts, &exposed(inspection, directories), findings);
-    if findings.shape == "static" {
-        findings.warnings.extend(programs::warning(&files));
-    }
+    findings.variables.insert("programs".to_owned(), json!(programs::started(&files)));
     let assets = assets::find(inspection.tree, inspection.facts, &files, &directories);
     findings.variables.insert("assets".to_owned(), json!({ "directory": assets.directory, "paths": assets.paths }));
     if let Some((path, line)) = assets.first {

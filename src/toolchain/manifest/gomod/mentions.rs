@@ -14,8 +14,8 @@ pub(super) struct Mention {
 /// Where it stands.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) enum Place {
-    /// An argument of `package.function(…)`; `call` tells calls of one file apart.
-    Argument { package: String, function: String, call: usize },
+    /// An argument of `package.function(…)`, from 0; `call` tells calls of one file apart.
+    Argument { package: String, function: String, call: usize, index: usize },
     /// The value of a variable, a constant or a field.
     Named(String),
     /// A struct tag, `` `env:"PORT" default:"8080"` ``, and the field that has it, where its type is a name.
@@ -29,6 +29,8 @@ struct Open {
     package: String,
     function: String,
     call: usize,
+    /// Commas so far.
+    commas: usize,
 }
 
 /// All texts, and numbers that are arguments or values.
@@ -42,11 +44,18 @@ pub(super) fn mentions(text: &str) -> Vec<Mention> {
             Kind::Sign('(') => {
                 calls += 1;
                 let (package, function) = called(&before);
-                open.push(Open { package, function, call: calls });
+                open.push(Open { package, function, call: calls, commas: 0 });
             }
-            Kind::Sign('{' | '[') => open.push(Open { package: String::new(), function: String::new(), call: 0 }),
+            Kind::Sign('{' | '[') => {
+                open.push(Open { package: String::new(), function: String::new(), call: 0, commas: 0 });
+            }
             Kind::Sign(')' | '}' | ']') => {
                 open.pop();
+            }
+            Kind::Sign(',') => {
+                if let Some(open) = open.last_mut() {
+                    open.commas += 1;
+                }
             }
             Kind::Text(value) => {
                 found.push(Mention {
@@ -113,7 +122,8 @@ fn place(value: &str, before: &[Kind<'_>; 4], open: Option<&Open>) -> Place {
         [_, _, Kind::Word(name), Kind::Sign('=')] => Place::Named((*name).to_owned()),
         [_, _, _, Kind::Sign('(' | ',')] => match open {
             Some(open) if !open.function.is_empty() => {
-                Place::Argument { package: open.package.clone(), function: open.function.clone(), call: open.call }
+                let Open { package, function, call, commas } = open.clone();
+                Place::Argument { package, function, call, index: commas }
             }
             _ => Place::Other,
         },

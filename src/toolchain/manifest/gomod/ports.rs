@@ -35,9 +35,8 @@ pub(super) fn find(files: &[File<'_>], facts: &toml::Table, exposed: &[Found<u16
     let mut asks = None;
     for (path, mentions) in files {
         let found = mentions.iter().filter_map(|mention| candidate(path, mention, mentions, &known));
-        // What tests help themselves with listens to nobody; a database's port is where somebody else listens.
-        let helper = path.rsplit('/').next().is_some_and(|name| name.contains("test"));
-        candidates.extend(found.filter(|found| found.rank == 0 || !helper && !known.others.contains(&found.port)));
+        // A database's port is where somebody else listens, unless the program says that it listens there.
+        candidates.extend(found.filter(|found| found.rank == 0 || !known.others.contains(&found.port)));
         if asks.is_none() {
             asks = port_variable(path, mentions);
         }
@@ -126,7 +125,7 @@ fn candidate(path: &str, mention: &Mention, all: &[Mention], known: &Known<'_>) 
         }
         Place::Tag(field) => {
             let name = ["long", "env", "envconfig"].iter().find_map(|key| tagged(&mention.text, key)).unwrap_or(field);
-            known.named(name).or_else(|| known.named(field))?;
+            known.named(name)?;
             let default = default_of(&mention.text)?;
             let port = self::address(default).map(|(_, port)| port).or_else(|| default.parse().ok())?;
             Some(Candidate { rank: 2, port, origin: origin("default of the field") })

@@ -26,14 +26,8 @@ pub(super) struct Arguments {
 /// `manifest_invalid` for circular properties.
 pub(super) fn of(poms: &Poms<'_>, module: &Effective) -> Result<Option<Arguments>, Failure> {
     for row in facts::rows(poms.facts, "arguments") {
-        let patterns = facts::texts(row, "dependencies");
-        for dependency in &module.dependencies {
-            let text = |key: &str| module.expand(dependency.text_of(key).unwrap_or_default());
-            let (group, artifact) = (text("groupId")?, text("artifactId")?);
-            if patterns.iter().any(|pattern| facts::matches(pattern, &group, &artifact, "")) {
-                let origin = dependency.origin(format!("{group}:{artifact}"));
-                return Ok(Some(found(poms, module, row, origin)));
-            }
+        if let Some(origin) = module.depends_on(&facts::texts(row, "dependencies"))? {
+            return Ok(Some(found(poms, module, row, origin)));
         }
     }
     Ok(None)

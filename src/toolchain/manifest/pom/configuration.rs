@@ -5,6 +5,7 @@ use std::collections::BTreeMap;
 
 use super::effective::Effective;
 use super::poms::Poms;
+use super::source;
 use crate::model::origin::{Found, Origin};
 use crate::model::source_tree::join;
 
@@ -102,9 +103,7 @@ impl Configuration {
             Some(Found::new(port, line.origin.clone()))
         })
     }
-}
 
-impl Configuration {
     /// A variable of the environment that is to say the port and has no default: `server.port=${PORT}`.
     pub(super) fn variable(&self, keys: &[&str]) -> Option<Found<String>> {
         let line = keys.iter().find_map(|key| self.lines.get(*key))?;
@@ -115,7 +114,8 @@ impl Configuration {
     }
 }
 
-/// The port in a file of another name, as `@PropertySource` reads it, where only one says a port.
+/// The port in a properties file of another name that the sources name on the class path, as for `@PropertySource`,
+/// where only one says a port.
 pub(super) fn elsewhere(poms: &Poms<'_>, module: &Effective, keys: &[&str]) -> Option<Found<u16>> {
     let root = join(&module.pom.directory, "src/main/resources")?;
     let named = |path: &&str| {
@@ -134,7 +134,12 @@ pub(super) fn elsewhere(poms: &Poms<'_>, module: &Effective, keys: &[&str]) -> O
         })
     });
     let ports: Vec<_> = ports.collect();
-    <[_; 1]>::try_from(ports).ok().map(|[only]| only)
+    let [only] = &ports[..] else { return None };
+    let name = only.origin.path.as_deref()?.strip_prefix(&format!("{root}/"))?.to_owned();
+    let sources = source::files(poms.tree, &module.pom.directory);
+    let texts: Vec<_> = sources.iter().filter_map(|path| poms.tree.text(path)).collect();
+    let named = format!("classpath:{name}\"");
+    texts.iter().any(|text| text.contains(&named)).then(|| only.clone())
 }
 
 /// The ports that a Dropwizard configuration names for its application.

@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 
 use serde_json::{Value, json};
 
+use super::super::dockerfile;
 use super::application::Runnable;
 use super::arguments;
 use super::configuration::{self, Configuration};
@@ -208,31 +209,35 @@ fn start(
     if runnable.is_some_and(|runnable| runnable.shape == "war") {
         return war(poms, module, findings);
     }
-    if findings.ports.is_empty() && runnable.is_some() {
+    if let Some(runnable) = runnable.filter(|_| findings.ports.is_empty()) {
         other_port(poms, module, &configuration, findings);
+        // A framework with a configuration listens where that says, or where it always does.
+        if findings.ports.is_empty() && shapes.contains(&runnable.shape.as_str()) {
+            findings.ports.extend(exposed(poms, &module.pom.directory));
+        }
     }
     Ok(())
 }
 
-/// The port where neither configuration nor sources say a number: a variable that is to say it, a file of another name,
-/// or the Dockerfile that is not used.
+/// The port where the configuration says no number: a variable that is to say it, or a file that the sources name.
 fn other_port(poms: &Poms<'_>, module: &Effective, configuration: &Configuration, findings: &mut Findings) {
     let keys = facts::list(poms.facts, "port_keys");
-    if let Some(variable) = configuration.variable(&keys) {
-        findings.ports.push(Found::new(listening::TOLD, variable.origin.clone()));
-        findings.image_env.insert(variable.value, Found::new(listening::TOLD.to_string(), variable.origin));
+    let Some(variable) = configuration.variable(&keys) else {
+        findings.ports.extend(configuration::elsewhere(poms, module, &keys));
         return;
-    }
-    findings.ports.extend(configuration::elsewhere(poms, module, &keys));
-    if findings.ports.is_empty() {
-        let own = module.pom.directory.as_str();
-        let places = ["Dockerfile", "docker/Dockerfile", "src/main/docker/Dockerfile"];
-        let paths = places.iter().filter_map(|place| join(own, place)).chain(["Dockerfile".to_owned()]);
-        let exposed = paths.filter_map(|path| Some(super::super::dockerfile::exposed(&path, poms.tree.text(&path)?)));
-        findings
-            .ports
-            .extend(exposed.collect::<Vec<_>>().into_iter().find(|ports| !ports.is_empty()).unwrap_or_default());
-    }
+    };
+    findings.ports.push(Found::new(listening::TOLD, variable.origin.clone()));
+    findings.image_env.insert(variable.value, Found::new(listening::TOLD.to_string(), variable.origin));
+}
+
+/// What the Dockerfile that is not used says about ports: the module's, or the repository's.
+fn exposed(poms: &Poms<'_>, directory: &str) -> Vec<Found<u16>> {
+    let places = ["Dockerfile", "docker/Dockerfile", "src/main/docker/Dockerfile"];
+    let paths = places.iter().filter_map(|place| join(directory, place)).chain(["Dockerfile".to_owned()]);
+    // Every text is asked for in one go.
+    let texts: Vec<_> = paths.filter_map(|path| Some((poms.tree.text(&path)?, path))).collect();
+    let ports = texts.into_iter().map(|(text, path)| dockerfile::exposed(&path, text));
+    ports.into_iter().find(|ports| !ports.is_empty()).unwrap_or_default()
 }
 
 fn war(poms: &Poms<'_>, module: &Effective, findings: &mut Findings) -> Result<(), Failure> {

@@ -3,6 +3,7 @@
 use std::collections::BTreeMap;
 use std::rc::Rc;
 
+use super::facts;
 use super::model::Pom;
 use super::plugin::{Plugin, inherit_all};
 use super::poms::Poms;
@@ -171,6 +172,21 @@ impl Effective {
             }
         }
         Ok(String::new())
+    }
+
+    /// Where the first dependency stands that one of some patterns of the facts names.
+    ///
+    /// # Errors
+    /// `manifest_invalid` for circular properties.
+    pub(super) fn depends_on(&self, patterns: &[&str]) -> Result<Option<Origin>, Failure> {
+        for dependency in &self.dependencies {
+            let text = |key: &str| self.expand(dependency.text_of(key).unwrap_or_default());
+            let (group, artifact) = (text("groupId")?, text("artifactId")?);
+            if patterns.iter().any(|pattern| facts::matches(pattern, &group, &artifact, "")) {
+                return Ok(Some(dependency.origin(format!("{group}:{artifact}"))));
+            }
+        }
+        Ok(None)
     }
 
     /// The names of all properties of the poms.

@@ -33,10 +33,11 @@ pub(super) fn of(poms: &Poms<'_>, module: &Effective) -> Result<Listening, Failu
         return Ok(Listening { port: Some(found), variable: true });
     }
     let calls = facts::texts(row, "calls");
-    let mut ports: Vec<Found<u16>> = texts.iter().flat_map(|(path, text)| numbers(path, text, &calls)).collect();
-    ports.dedup_by_key(|found| found.value);
-    if let [one] = &ports[..] {
-        return Ok(Listening { port: Some(one.clone()), variable: false });
+    let mut ports = texts.iter().flat_map(|(path, text)| numbers(path, text, &calls));
+    if let Some(first) = ports.next()
+        && ports.all(|other| other.value == first.value)
+    {
+        return Ok(Listening { port: Some(first), variable: false });
     }
     Ok(Listening { port: default(poms, module)?, variable: false })
 }
@@ -66,14 +67,8 @@ fn numbers(path: &str, text: &str, calls: &[&str]) -> Vec<Found<u16>> {
 fn default(poms: &Poms<'_>, module: &Effective) -> Result<Option<Found<u16>>, Failure> {
     for row in facts::rows(poms.facts, "default_ports") {
         let port = row.get("port").and_then(toml::Value::as_integer).and_then(|port| u16::try_from(port).ok());
-        let patterns = facts::texts(row, "dependencies");
-        for dependency in &module.dependencies {
-            let text = |key: &str| module.expand(dependency.text_of(key).unwrap_or_default());
-            let (group, artifact) = (text("groupId")?, text("artifactId")?);
-            if patterns.iter().any(|pattern| facts::matches(pattern, &group, &artifact, "")) {
-                let origin = dependency.origin(format!("the port of {group}:{artifact}"));
-                return Ok(port.map(|port| Found::new(port, origin)));
-            }
+        if let (Some(origin), Some(port)) = (module.depends_on(&facts::texts(row, "dependencies"))?, port) {
+            return Ok(Some(Found::new(port, origin)));
         }
     }
     Ok(None)

@@ -45,7 +45,7 @@ pub(super) fn find(inspection: &Inspection<'_>, dependencies: &Dependencies) -> 
         decisions: vec![decision],
         manage: None,
         collectstatic: false,
-        warning: None,
+        for_production: None,
     }))
 }
 

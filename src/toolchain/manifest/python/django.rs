@@ -3,7 +3,7 @@
 use super::layout::Sources;
 use super::module::{Argument, Assignment, Value};
 use super::text::{below, inside};
-use crate::model::failure::{Failure, FailureCode, Warning};
+use crate::model::failure::{Failure, FailureCode};
 use crate::model::origin::{Found, Origin};
 use crate::model::source_tree::parent;
 
@@ -18,6 +18,8 @@ pub(super) struct Django {
     pub(super) entry: Found<String>,
     pub(super) asgi: bool,
     pub(super) settings: Option<Found<String>>,
+    /// The settings for production, where those are for development.
+    pub(super) for_production: Option<String>,
     /// Where the settings configure static files to be collected.
     pub(super) collectstatic: Option<Origin>,
 }
@@ -102,6 +104,7 @@ pub(super) fn find(sources: &Sources<'_>, prefers_asgi: bool, stated: Option<&st
         entry,
         asgi: has_asgi,
         collectstatic: manage.and_then(|_| collectstatic(sources, &files)),
+        for_production: settings.as_ref().and_then(|found| for_production(sources, &found.value)),
         settings,
     }))
 }
@@ -112,28 +115,13 @@ fn is_manage(sources: &Sources<'_>, file: &str) -> bool {
     module.calls.iter().any(|call| call.callee.dotted.ends_with("execute_from_command_line"))
 }
 
-/// What is to be said of the settings that the application starts with: none, or those for development.
-pub(super) fn unfit(sources: &Sources<'_>, entry: &str, settings: Option<&Found<String>>) -> Option<Warning> {
-    let hint = |module: &str| {
-        format!("say which in `slipway.toml`: `[runtime]` `env = {{ DJANGO_SETTINGS_MODULE = \"{module}\" }}`")
-    };
-    let Some(settings) = settings else {
-        let message = format!("nothing names the settings module that `{entry}` starts with");
-        return Some(Warning::new("settings_unknown", message, hint("…").as_str()));
-    };
-    let (package, last) = settings.value.rsplit_once('.')?;
-    let file = sources.locate(&settings.value, &inside(sources.directory, "manage.py"))?.0;
-    let sibling = ["production", "prod"]
-        .into_iter()
-        .find(|name| sources.tree.has_file(&inside(parent(&file), &format!("{name}.py"))))?;
-    let development = ["dev", "development", "local"].contains(&last);
-    development.then(|| {
-        let message =
-            format!("the application starts with the settings `{}`, which are for development", settings.value);
-        let path = settings.origin.path.clone().unwrap_or_default();
-        Warning::new("development_settings", message, hint(&format!("{package}.{sibling}")).as_str())
-            .at(path, settings.origin.line)
-    })
+/// The settings for production that lie beside those for development (`settings.dev`, say).
+fn for_production(sources: &Sources<'_>, settings: &str) -> Option<String> {
+    let (package, last) = settings.rsplit_once('.')?;
+    let file = sources.locate(settings, &inside(sources.directory, "manage.py"))?.0;
+    let beside = |name: &&str| sources.tree.has_file(&inside(parent(&file), &format!("{name}.py")));
+    let name = ["production", "prod"].into_iter().find(beside)?;
+    ["dev", "development", "local"].contains(&last).then(|| format!("{package}.{name}"))
 }
 
 /// Whether `wsgi.py` or `asgi.py` lies beside the settings, although it was not looked at.

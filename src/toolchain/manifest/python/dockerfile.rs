@@ -33,6 +33,16 @@ pub(super) fn pythons(tree: &SourceTree, directory: &str) -> Vec<Found<Demand>> 
     files(tree, directory).iter().filter_map(|path| named(path)).collect()
 }
 
+/// What the first of them exposes that exposes anything: the application's own `Dockerfile`, or one on a base with Python.
+pub(super) fn exposed(tree: &SourceTree, directory: &str) -> Vec<Found<u16>> {
+    let own = inside(directory, "Dockerfile");
+    let ports = files(tree, directory).into_iter().filter_map(|path| {
+        let text = tree.text(&path).filter(|text| path == own || base(text).is_some())?;
+        Some(super::super::dockerfile::exposed(&path, text))
+    });
+    ports.into_iter().find(|ports| !ports.is_empty()).unwrap_or_default()
+}
+
 /// The line and the version of the first base whose name is `python:X.Y…` or whose tag begins with `pythonX.Y`.
 ///
 /// Defaults of `ARG`s before the first `FROM` are filled in (Dockerfile reference, "Understand how ARG and FROM

@@ -12,7 +12,7 @@ use super::layout::Sources;
 use super::script::{self, Script};
 use super::server;
 use super::text::{below, inside};
-use crate::model::failure::{Failure, FailureCode, Warning};
+use crate::model::failure::{Failure, FailureCode};
 use crate::model::origin::{Decision, Found, Origin, Rejected};
 use crate::model::source_tree::parent;
 use crate::toolchain::findings::Inspection;
@@ -35,7 +35,8 @@ pub(super) struct Entry {
     /// `manage.py`, relative to the application's directory.
     pub(super) manage: Option<String>,
     pub(super) collectstatic: bool,
-    pub(super) warning: Option<Warning>,
+    /// Django's settings for production, where it would start with those for development.
+    pub(super) for_production: Option<String>,
 }
 
 impl Entry {
@@ -204,7 +205,7 @@ fn stated_entry(
             decisions: Vec::new(),
             manage: None,
             collectstatic: false,
-            warning: None,
+            for_production: None,
         });
     }
     let shown: String = stated.chars().take(80).collect();
@@ -241,7 +242,7 @@ fn object_entry(sources: &Sources<'_>, chosen: &Candidate<'_>, why: &str, candid
         decisions: vec![decision],
         manage: None,
         collectstatic: false,
-        warning: None,
+        for_production: None,
     }
 }
 
@@ -275,7 +276,7 @@ fn script_entry(sources: &Sources<'_>, framework: &'static str, script: &Script<
         decisions: vec![decision],
         manage: None,
         collectstatic: false,
-        warning: None,
+        for_production: None,
     }
 }
 
@@ -283,7 +284,6 @@ fn django_entry(sources: &Sources<'_>, found: django::Django) -> Entry {
     let file = found.entry.origin.path.clone().unwrap_or_default();
     let factory = found.entry.value.ends_with("()");
     let mut image_env = python_path(sources, &found.root, &file);
-    let warning = django::unfit(sources, &found.entry.value, found.settings.as_ref());
     image_env.extend(found.settings.map(|settings| ("DJANGO_SETTINGS_MODULE".to_owned(), settings)));
     let mut decisions = vec![Decision {
         key: "entry".into(),
@@ -308,7 +308,7 @@ fn django_entry(sources: &Sources<'_>, found: django::Django) -> Entry {
         decisions,
         manage: found.manage.map(|file| below(sources.directory, &file).to_owned()),
         collectstatic: found.collectstatic.is_some(),
-        warning,
+        for_production: found.for_production,
     }
 }
 

@@ -14,8 +14,7 @@ fn path(inspection: &Inspection<'_>) -> String {
 pub(super) fn find(inspection: &Inspection<'_>) -> Option<Origin> {
     let path = path(inspection);
     let entry = inspection.tree.entry(&path).filter(|entry| entry.executable)?;
-    let runs = entry.kind == EntryKind::File && (hands_over(inspection) || !chooses(inspection));
-    runs.then(|| Origin::tree(path, "executable entrypoint.sh"))
+    (entry.kind == EntryKind::File).then(|| Origin::tree(path, "executable entrypoint.sh"))
 }
 
 /// Whether the script ends in what it is handed (`exec "$@"`): it starts nothing by itself.
@@ -25,11 +24,22 @@ pub(super) fn hands_over(inspection: &Inspection<'_>) -> bool {
     last.is_some_and(|line| line.contains("$@"))
 }
 
-/// Whether the script wants to be told what it starts: without an argument it would end.
-fn chooses(inspection: &Inspection<'_>) -> bool {
+/// Whether the script chooses by its first argument what it starts: it can stand before no other command.
+pub(super) fn chooses(inspection: &Inspection<'_>) -> bool {
+    if hands_over(inspection) {
+        return false;
+    }
     let text = inspection.tree.text(&path(inspection)).unwrap_or_default();
     let signs = ["case \"$1\"", "case $1 ", "case \"${1", "if [ \"$1\" =", "if [[ $1 =", "if [[ \"$1\" ="];
     text.lines().any(|line| signs.iter().any(|sign| line.trim_start().starts_with(sign)))
+}
+
+/// The warning about one that is not run because something else starts.
+pub(super) fn left_alone(inspection: &Inspection<'_>) -> Warning {
+    let path = path(inspection);
+    let message = format!("`{path}` chooses by its first argument and is not run: the application is started itself");
+    let hint = "to start it, say so in `slipway.toml`: `[runtime]` `command = [\"/app/entrypoint.sh\", \"…\"]`";
+    Warning::new("entrypoint_not_used", message, hint).at(path, None)
 }
 
 /// The warning about one that nobody can run.

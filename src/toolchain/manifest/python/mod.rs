@@ -119,7 +119,8 @@ pub fn read(inspection: &Inspection<'_>) -> Result<Findings, Failure> {
     let (versions, version_warnings) = version::read(tree, directory, pyproject.as_ref())?;
     let (processes, procfile_warnings) = procfile::read(tree, directory);
     let entrypoint = entrypoint::find(inspection);
-    let starts = entrypoint.as_ref().filter(|_| !entrypoint::hands_over(inspection));
+    let chooses = entrypoint.is_some() && entrypoint::chooses(inspection);
+    let starts = entrypoint.as_ref().filter(|_| !chooses && !entrypoint::hands_over(inspection));
     let stated_start = inspection.command_given || processes.iter().any(|p| p.name == "web") || starts.is_some();
     let mut findings = Findings {
         pinned: pinned(tree, &dependencies, &versions, constraints.aged),
@@ -137,7 +138,8 @@ pub fn read(inspection: &Inspection<'_>) -> Result<Findings, Failure> {
     findings.decisions.extend(dependencies.decisions.iter().cloned());
     findings.decisions.extend(constraints.decisions);
 
-    let entry = if inspection.library { None } else { starting(inspection, &sources, &dependencies, stated_start)? };
+    let entry =
+        if inspection.library { None } else { starting(inspection, &sources, &dependencies, (stated_start, chooses))? };
     findings.processes.extend(celery::worker(&sources, &dependencies, &findings.processes));
     let mut server_requirement = None;
     findings.shape = match (&entry, inspection.library) {
@@ -152,13 +154,7 @@ pub fn read(inspection: &Inspection<'_>) -> Result<Findings, Failure> {
         server_requirement = server_of_procfile(web, &dependencies, inspection.facts).or(server_requirement);
     }
     port_of_web(inspection, &sources, &mut findings);
-    let mut script = entrypoint.map(|origin| ("/app/entrypoint.sh", origin));
-    if findings.processes.is_empty() && !inspection.library && !inspection.command_given {
-        // Nothing else starts: the script is the application, not only what runs before it.
-        if let Some((path, origin)) = script.take() {
-            findings.processes.push(Process { name: "web".into(), command: vec![path.to_owned()], origin });
-        }
-    }
+    let script = entry_script(inspection, entrypoint, &mut findings);
     // Elsewhere pip reads them from the manifest; URLs in it may hold what no plan should show.
     let listed: Vec<&str> = match dependencies.install {
         "dependencies" => dependencies.list.iter().map(|requirement| requirement.text.as_str()).collect(),
@@ -189,6 +185,7 @@ pub fn read(inspection: &Inspection<'_>) -> Result<Findings, Failure> {
         ),
         ("python_path".to_owned(), json!(findings.image_env.get("PYTHONPATH").map(|found| &found.value))),
         ("settings".to_owned(), json!(findings.image_env.get("DJANGO_SETTINGS_MODULE").map(|found| &found.value))),
+        ("settings_for_production".to_owned(), json!(entry.as_ref().and_then(|entry| entry.for_production.as_deref()))),
         ("manage".to_owned(), json!(entry.as_ref().and_then(|entry| entry.manage.as_deref()))),
         ("collectstatic".to_owned(), json!(entry.as_ref().is_some_and(|entry| entry.collectstatic))),
         ("entrypoint".to_owned(), json!(script.map(|(path, _)| path))),
@@ -196,20 +193,41 @@ pub fn read(inspection: &Inspection<'_>) -> Result<Findings, Failure> {
     Ok(findings)
 }
 
-/// What starts; where that is nothing, directories that usually hold examples are looked at too.
+/// What starts; where that is nothing, directories that usually hold examples are looked at too. A script that chooses what
+/// it starts is the last resort.
 fn starting(
     inspection: &Inspection<'_>,
     sources: &Sources<'_>,
     dependencies: &Dependencies,
-    stated_start: bool,
+    (stated_start, chooses): (bool, bool),
 ) -> Result<Option<Entry>, Failure> {
     match entry::find(inspection, sources, dependencies, stated_start) {
         Err(failure) if failure.code == FailureCode::ApplicationNotFound => {
             let wider = Sources::load_all(inspection.tree, inspection.directory, WORDS);
-            entry::find(inspection, &wider, dependencies, stated_start).map_err(|_| failure)
+            let found = entry::find(inspection, &wider, dependencies, stated_start);
+            found.or_else(|_| if chooses { Ok(None) } else { Err(failure) })
         }
         found => found,
     }
+}
+
+/// The script that runs before the application, with its place in the image; where nothing else starts, it is the
+/// application.
+fn entry_script(
+    inspection: &Inspection<'_>,
+    entrypoint: Option<Origin>,
+    findings: &mut Findings,
+) -> Option<(&'static str, Origin)> {
+    let (path, origin) = ("/app/entrypoint.sh", entrypoint?);
+    if findings.processes.is_empty() && !inspection.library && !inspection.command_given {
+        findings.processes.push(Process { name: "web".into(), command: vec![path.to_owned()], origin });
+        return None;
+    }
+    if entrypoint::chooses(inspection) {
+        findings.warnings.push(entrypoint::left_alone(inspection));
+        return None;
+    }
+    Some((path, origin))
 }
 
 /// Where commands see the application's directory.
@@ -252,7 +270,6 @@ fn apply(
     findings: &mut Findings,
 ) -> Option<String> {
     findings.decisions.extend(entry.decisions.iter().cloned());
-    findings.warnings.extend(entry.warning.clone());
     findings.image_env.extend(entry.image_env.clone());
     findings.ports.extend(entry.port.clone());
     if inspection.command_given || findings.processes.iter().any(|process| process.name == "web") {
@@ -288,11 +305,7 @@ fn port_of_web(inspection: &Inspection<'_>, sources: &Sources<'_>, findings: &mu
         findings.ports.push(Found::new(server::PORT, origin));
     }
     if findings.ports.is_empty() {
-        let exposed = dockerfile::files(inspection.tree, inspection.directory).into_iter().find_map(|path| {
-            let ports = super::dockerfile::exposed(&path, inspection.tree.text(&path)?);
-            Some(ports).filter(|ports| !ports.is_empty())
-        });
-        findings.ports.extend(exposed.unwrap_or_default());
+        findings.ports.extend(dockerfile::exposed(inspection.tree, inspection.directory));
     }
     if let Some(port) = findings.ports.first() {
         findings.image_env.insert("PORT".into(), Found::new(port.value.to_string(), port.origin.clone()));
