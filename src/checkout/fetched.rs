@@ -158,7 +158,8 @@ impl Fetched {
             let files = files.await?;
             let (from, converted) = (self.mirror.repository(), files.converted);
             let branch = self.reference.as_deref().filter(|name| name.starts_with("refs/heads/"));
-            let copy = repository::create(&from, &self.commit, branch, Some(&self.url), into);
+            let kept = Some(self.mirror.packs());
+            let copy = repository::create(&from, &self.commit, branch, Some(&self.url), kept, into);
             let write = async {
                 if converted { Ok(()) } else { files.write(from.clone(), into.to_owned(), cancel.clone()).await }
             };

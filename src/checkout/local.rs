@@ -91,7 +91,7 @@ impl WorkingTree {
         let origin = origin_url(&self.root);
         if let Some(commit) = &self.commit {
             let branch = self.branch.as_ref().map(|branch| format!("refs/heads/{branch}"));
-            let copy = repository::create(&self.root, commit, branch.as_deref(), origin.as_ref(), into);
+            let copy = repository::create(&self.root, commit, branch.as_deref(), origin.as_ref(), None, into);
             work::unless_cancelled(cancel, copy).await?;
         }
         let (tree, target, stop) = (self.clone(), into.to_owned(), cancel.clone());

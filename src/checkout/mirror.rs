@@ -47,6 +47,11 @@ impl Mirror {
         self.directory.join("repository.git")
     }
 
+    /// Where the pack of the last build stays.
+    pub(super) fn packs(&self) -> PathBuf {
+        self.directory.join("packs")
+    }
+
     /// The reference that keeps a commit.
     pub(super) fn reference(commit: &CommitSha) -> String {
         format!("refs/slipway/commits/{commit}")

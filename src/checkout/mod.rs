@@ -15,6 +15,7 @@ mod listing;
 mod local;
 mod mirror;
 mod oid;
+mod pack;
 mod remote;
 mod repository;
 mod resolve;

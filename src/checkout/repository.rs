@@ -4,12 +4,12 @@
 use std::collections::HashSet;
 use std::path::{Path, PathBuf};
 
-use git2::{Oid, Repository, RepositoryInitOptions};
+use git2::{ObjectFormat, Oid, Repository};
 
 use super::fetched::unwritable;
 use super::git::Git;
 use super::listing::unreadable;
-use super::oid;
+use super::{oid, pack};
 use crate::model::failure::Failure;
 use crate::model::names::CommitSha;
 use crate::model::source::RepositoryUrl;
@@ -28,7 +28,8 @@ struct Selection {
     tags: Vec<(String, Oid)>,
 }
 
-/// Makes a repository in `into` that stands on the commit, with an empty index.
+/// Makes a repository in `into` that stands on the commit, with an empty index. `kept` is where the last pack stays for the
+/// next build of the same commit.
 ///
 /// # Errors
 /// `disk_full`, `internal`.
@@ -37,17 +38,15 @@ pub(super) async fn create(
     commit: &CommitSha,
     branch: Option<&str>,
     origin: Option<&RepositoryUrl>,
+    kept: Option<PathBuf>,
     into: &Path,
 ) -> Result<(), Failure> {
     let generations = generations(from, commit).await?;
     let (source, wanted) = (from.to_owned(), commit.clone());
     let selected = blocking(move || select(&source, &wanted, generations).map_err(|e| unreadable(&e))).await?;
-    let mut options = RepositoryInitOptions::new();
-    options.external_template(false).no_reinit(true).mkpath(true).initial_head("main");
-    options.object_format(oid::format(commit));
-    Repository::init_opts(into, &options).map_err(|error| unwritable(into, &error))?;
-    pack(&selected, commit, into).await?;
-    point(into, commit, branch, origin, &selected).map_err(|error| unwritable(into, &error))
+    let origin = origin.map(RepositoryUrl::as_str);
+    lay_out(&into.join(".git"), commit, branch, origin, &selected).map_err(|error| unwritable(into, &error))?;
+    pack::make(&selected.objects, revisions(&selected, commit), kept, into).await
 }
 
 /// How many generations lead to the latest tag: version tools count from it (git-describe(1)).
@@ -122,51 +121,56 @@ fn select(from: &Path, commit: &CommitSha, generations: usize) -> Result<Selecti
     Ok(Selection { objects: repository.commondir().join("objects"), shallow, tags })
 }
 
-/// Packs what is selected straight into the new repository: nothing is unpacked, hashed or compressed anew. A partial
-/// clone lacks files of its history; whoever reads it does without them there too.
-async fn pack(selected: &Selection, commit: &CommitSha, into: &Path) -> Result<(), Failure> {
+/// What the pack holds, as `git pack-objects --revs` reads it.
+fn revisions(selected: &Selection, commit: &CommitSha) -> Vec<u8> {
     let mut lines: Vec<String> = selected.shallow.iter().map(|id| format!("--shallow {id}")).collect();
     lines.extend(selected.tags.iter().map(|(_, id)| id.to_string()));
     lines.extend([commit.to_string(), String::new()]);
-    let arguments = [
-        "pack-objects",
-        "--quiet",
-        "--revs",
-        "--missing=allow-any",
-        "--window=0",
-        "--compression=1",
-        ".git/objects/pack/pack",
-    ];
-    let git =
-        Git::new(arguments).within(into).reading_objects_of(&selected.objects).input(lines.join("\n").into_bytes());
-    git.run_or_fail().await.map(drop)
+    lines.join("\n").into_bytes()
 }
 
-fn point(
-    into: &Path,
+/// Writes what makes a directory a repository (gitrepository-layout(5)), for objects that are still to come: `git init`
+/// makes three times as many files, which builds that do little would spend most of their time on.
+fn lay_out(
+    git: &Path,
     commit: &CommitSha,
     branch: Option<&str>,
-    origin: Option<&RepositoryUrl>,
+    origin: Option<&str>,
     selected: &Selection,
-) -> Result<(), Box<dyn std::error::Error + Send + Sync>> {
+) -> std::io::Result<()> {
+    std::fs::create_dir_all(git.join("objects/pack"))?;
+    std::fs::create_dir(git.join("refs"))?;
+    let lines = |lines: Vec<String>| lines.into_iter().map(|line| line + "\n").collect::<String>();
+    let head = branch.map_or_else(|| commit.to_string(), |branch| format!("ref: {branch}"));
+    std::fs::write(git.join("HEAD"), lines(vec![head]))?;
+    std::fs::write(git.join("config"), configuration(oid::format(commit), origin))?;
+    let mut references: Vec<String> = selected.tags.iter().map(|(name, id)| format!("{id} {name}")).collect();
+    references.extend(branch.map(|branch| format!("{commit} {branch}")));
+    if !references.is_empty() {
+        std::fs::write(git.join("packed-refs"), lines(references))?;
+    }
     if !selected.shallow.is_empty() {
-        let lines: Vec<String> = selected.shallow.iter().map(ToString::to_string).collect();
-        std::fs::write(into.join(".git/shallow"), lines.join("\n") + "\n")?;
-    }
-    let repository = Repository::open(into)?;
-    for (name, id) in &selected.tags {
-        repository.reference(name, *id, true, "checkout")?;
-    }
-    if let Some(url) = origin {
-        repository.remote("origin", url.as_str())?;
-    }
-    let id = oid::of(commit)?;
-    match branch {
-        Some(branch) => {
-            repository.reference(branch, id, true, "checkout")?;
-            repository.set_head(branch)?;
-        }
-        None => repository.set_head_detached(id)?,
+        let shallow = selected.shallow.iter().map(ToString::to_string).collect();
+        std::fs::write(git.join("shallow"), lines(shallow))?;
     }
     Ok(())
+}
+
+/// The text of `.git/config` (git-config(1), syntax).
+fn configuration(format: ObjectFormat, origin: Option<&str>) -> String {
+    let mut text = match format {
+        ObjectFormat::Sha256 => {
+            "[core]\n\trepositoryformatversion = 1\n[extensions]\n\tobjectformat = sha256\n[core]\n"
+        }
+        ObjectFormat::Sha1 => "[core]\n\trepositoryformatversion = 0\n",
+    }
+    .to_owned();
+    text.push_str("\tfilemode = true\n\tbare = false\n\tlogallrefupdates = true\n");
+    if let Some(url) = origin {
+        let url = url.replace('\\', "\\\\").replace('"', "\\\"");
+        text.push_str("[remote \"origin\"]\n\turl = \"");
+        text.push_str(&url);
+        text.push_str("\"\n\tfetch = +refs/heads/*:refs/remotes/origin/*\n");
+    }
+    text
 }

@@ -10,9 +10,10 @@ mod tree;
 mod watch;
 
 use std::collections::BTreeMap;
-use std::ffi::OsString;
+use std::ffi::{OsStr, OsString};
 use std::io;
-use std::path::PathBuf;
+use std::os::unix::fs::MetadataExt as _;
+use std::path::{Path, PathBuf};
 use std::process::Stdio;
 use std::time::Duration;
 
@@ -54,6 +55,17 @@ impl Program {
             timeout: Duration::from_mins(1),
             max_output: 16 << 20,
         }
+    }
+
+    /// Where it is. The standard library copies this process for a name that it has to look up in another `PATH` than
+    /// its own, and spawns a path without copying.
+    fn path(&self) -> OsString {
+        let named = Path::new(&self.program);
+        let directories = self.env.get(OsStr::new("PATH")).filter(|_| named.components().count() == 1);
+        let found = directories.into_iter().flat_map(|directories| std::env::split_paths(directories));
+        let mut found = found.map(|directory| directory.join(named)).filter(|path| path.is_absolute());
+        let runs = |path: &PathBuf| path.metadata().is_ok_and(|file| file.is_file() && file.mode() & 0o111 != 0);
+        found.find(runs).map_or_else(|| self.program.clone(), OsString::from)
     }
 }
 
@@ -102,7 +114,7 @@ impl Captured {
 /// `NotFound` when the program is not installed (or `dir` is missing), `TimedOut` after its time, `Interrupted` when
 /// cancelled, and whatever else the system answers to the start.
 pub async fn capture(spec: &Program, cancel: &CancellationToken) -> io::Result<Captured> {
-    let mut command = tokio::process::Command::new(&spec.program);
+    let mut command = tokio::process::Command::new(spec.path());
     command.args(&spec.args).env_clear().envs(&spec.env).stdout(Stdio::piped()).stderr(Stdio::piped());
     command.stdin(if spec.stdin.is_some() { Stdio::piped() } else { Stdio::null() });
     if let Some(dir) = &spec.dir {

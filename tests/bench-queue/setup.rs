@@ -86,7 +86,7 @@ impl Bench {
             "[credentials.broker]\nusername = {user:?}\npassword = {{ file = {password:?} }}\nhosts = [{host:?}]\n\
              [sources]\nallow = [{allow:?}]\n\
              [amqp]\nurl = \"amqp://{host}\"\ncredentials = \"broker\"\nprefix = {prefix:?}\n\
-             [worker]\ndirectory = {state:?}\nlanes = {{ interactive = 4, bulk = 1 }}\n\
+             [worker]\ndirectory = {state:?}\nlanes = {{ interactive = 15, bulk = 1 }}\n\
              [limits]\nfree_disk = \"64MiB\"\n\
              [cache]\ndirectory = {cache:?}\n[build]\nrunner = \"host\"\ncatalog = {catalog:?}\n\
              [probes]\nlisten = \"\"\n",

@@ -180,7 +180,7 @@ async fn a_tree_is_read_without_a_working_tree() {
 async fn a_builds_directory_has_a_usable_git_of_its_own() {
     let cache = tempfile::tempdir().unwrap();
     let repository = Published::new("open", &[("a", "1"), ("sub/b", "2")]);
-    repository.git(&["tag", "v1.0"]);
+    repository.git(&["tag", "--annotate", "--message", "one", "v1.0"]);
     repository.push("v1.0");
     repository.commit(&[("a", "2")]);
     let head = repository.commit(&[("a", "3")]);
@@ -189,8 +189,12 @@ async fn a_builds_directory_has_a_usable_git_of_its_own() {
     let parent = tempfile::tempdir().unwrap();
     let into = parent.path().join("workspace");
     let checkout = fetched.materialise(&into, &CancellationToken::new()).await.unwrap();
-    // Nothing in it may depend on the mirror.
+    let again = parent.path().join("again");
+    fetched.materialise(&again, &CancellationToken::new()).await.unwrap();
+    // Nothing in them may depend on the mirror.
     std::fs::remove_dir_all(cache.path()).unwrap();
+    assert_eq!(run(&again, &["git", "describe"]), run(&into, &["git", "describe"]));
+    run(&again, &["git", "fsck", "--strict"]);
     assert_eq!(run(&into, &["git", "rev-parse", "HEAD"]), head);
     assert_eq!(run(&into, &["git", "status", "--porcelain"]), "");
     assert_eq!(run(&into, &["git", "describe", "--tags"]), format!("v1.0-2-g{}", &head[..7]));
