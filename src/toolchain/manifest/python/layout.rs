@@ -73,7 +73,7 @@ impl<'a> Sources<'a> {
         let mut sources = Self { tree, directory, files, modules: BTreeMap::new() };
         let texts: Vec<(&'a str, &'a str)> =
             sources.files.iter().filter_map(|path| Some((*path, tree.text(path)?))).collect();
-        sources.parse(&texts, |text| words.iter().any(|word| text.contains(word)));
+        sources.parse(&texts, |path, text| is_gateway(path) || words.iter().any(|word| text.contains(word)));
         let factories: Vec<String> = sources
             .modules
             .values()
@@ -92,16 +92,30 @@ impl<'a> Sources<'a> {
                         && packages.iter().any(|name| text.contains(name))
             })
             .collect();
-        sources.parse(&parsed, |text| is_short(text) || factories.iter().any(|name| text.contains(name.as_str())));
+        sources.parse(&parsed, |_, text| is_short(text) || factories.iter().any(|name| text.contains(name.as_str())));
         sources
     }
 
-    fn parse(&mut self, texts: &[(&'a str, &'a str)], wanted: impl Fn(&str) -> bool) {
+    fn parse(&mut self, texts: &[(&'a str, &'a str)], wanted: impl Fn(&str, &str) -> bool) {
         for (path, text) in texts {
-            if !self.modules.contains_key(path) && wanted(text) {
+            if !self.modules.contains_key(path) && wanted(path, text) {
                 self.modules.extend(source::of(self.tree, path).map(|module| (*path, module)));
             }
         }
+    }
+
+    /// The modules with an import that may name this one: text decides which are parsed, and nothing else.
+    pub(super) fn importing(&self, stem: &str) -> impl Iterator<Item = (&'a str, Arc<Module>)> {
+        self.files.iter().filter_map(move |path| {
+            let imports = |line: &str| {
+                let line = line.trim_start();
+                (line.starts_with("import ") || line.starts_with("from ")) && line.contains(stem)
+            };
+            let text = self.tree.text(path).filter(|text| text.contains(stem))?;
+            // Names in parentheses stand on lines of their own.
+            let names = text.lines().any(imports) || text.contains("import (");
+            names.then(|| source::of(self.tree, path)).flatten().map(|module| (*path, module))
+        })
     }
 
     /// Whether a module's text holds these characters.
@@ -195,13 +209,19 @@ fn considered(path: &str, excluded: &[&str]) -> bool {
         && stem.chars().all(|c| c.is_ascii_alphanumeric() || c == '_')
 }
 
-fn stem(path: &str) -> &str {
+/// The name that imports of a module end with.
+pub(super) fn stem(path: &str) -> &str {
     let path = path.strip_suffix("/__init__.py").or(path.strip_suffix(".py")).unwrap_or(path);
     path.rsplit('/').next().unwrap_or(path)
 }
 
 fn is_entry_name(path: &str) -> bool {
     matches!(stem(path), "wsgi" | "asgi" | "app" | "application" | "main" | "api" | "server" | "run" | "settings")
+}
+
+/// Whether a module's name says that it holds what a server imports.
+fn is_gateway(path: &str) -> bool {
+    matches!(stem(path), "wsgi" | "asgi" | "manage")
 }
 
 fn is_short(text: &str) -> bool {

@@ -56,25 +56,33 @@ const UNLOCKED: &str = "/slipway/unlocked.txt";
 /// Where pip reads which versions of distributions that nobody bounds it may take.
 const CONSTRAINTS: &str = "/slipway/constraints.txt";
 
-/// Words of which a module must hold one to be parsed; they save work and decide nothing.
+/// Words of which a module must hold one to be parsed: what makes an application object, starts a script, or is imported
+/// although tests are left out. They save work and decide nothing.
 const WORDS: &[&str] = &[
-    "flask",
-    "fastapi",
-    "starlette",
-    "quart",
-    "litestar",
+    "Flask",
+    "FastAPI",
+    "Starlette",
+    "Quart",
+    "Litestar",
     "falcon",
     "bottle",
     "streamlit",
     "aiohttp",
-    "elery",
+    "Celery",
     "tornado",
-    "django",
+    "get_wsgi_application",
+    "get_asgi_application",
+    "get_default_application",
+    "execute_from_command_line",
     "DJANGO_SETTINGS",
     "__main__",
     "INSTALLED_APPS",
     "STATIC_ROOT",
     "import *",
+    "tests",
+    "conftest",
+    "import test",
+    ".test",
 ];
 
 /// Reads a Python repository without running anything of it.

@@ -1,6 +1,6 @@
 //! Finds scripts that start by themselves: Tornado's, and those with a main guard.
 
-use super::layout::Sources;
+use super::layout::{Sources, stem};
 use super::module::{Argument, Module};
 use super::text::below;
 use crate::model::source_tree::parent;
@@ -37,7 +37,7 @@ pub(super) fn tornado<'a>(sources: &Sources<'a>) -> Vec<Script<'a>> {
 
 /// Whether another module of the repository imports this one.
 fn is_imported(sources: &Sources<'_>, file: &str) -> bool {
-    sources.modules.iter().filter(|(other, _)| **other != file).any(|(other, module)| {
+    sources.importing(stem(file)).filter(|(other, _)| *other != file).any(|(other, module)| {
         module.imported.iter().any(|dotted| sources.locate(dotted, other).is_some_and(|(target, _)| target == file))
     })
 }
@@ -123,10 +123,11 @@ pub(super) fn package<'a>(sources: &Sources<'a>) -> Option<Script<'a>> {
         });
     }
     let guarded = || {
-        sources.files.iter().filter(packaged).filter(|file| !is_imported(sources, file)).filter_map(|file| {
+        let scripts = sources.files.iter().filter(packaged).filter_map(|file| {
             let module = sources.modules.get(file)?;
             Some(Script { file, line: module.main_guard?, port: port(module) })
-        })
+        });
+        scripts.filter(|script| !is_imported(sources, script.file))
     };
     guarded().next().filter(|_| guarded().count() == 1)
 }
