@@ -32,18 +32,34 @@ impl Constraints {
         let of_age = of_age(dependencies, &companions, commit_time, facts);
         let mut decisions: Vec<Decision> =
             companions.iter().map(|one| decided(json!(one.value), one.origin.clone())).collect();
-        if let Some(first) = of_age.first() {
-            let values: Vec<&str> = of_age.iter().map(|one| one.value.as_str()).collect();
-            let all = "the commit is older than these versions, which took away what many used";
-            let origin = if of_age.len() == 1 { first.origin.clone() } else { Origin::default(all) };
-            decisions.push(decided(json!(values), origin));
-        }
+        decisions.extend(shown(dependencies, &of_age));
         let mut lines = String::new();
         for one in companions.iter().chain(&of_age) {
             lines.push_str(&one.value);
             lines.push('\n');
         }
         Self { lines, decisions, aged: !of_age.is_empty() }
+    }
+}
+
+/// One decision for all that the commit's age keeps out: the project's own dependencies by name, the others counted.
+fn shown(dependencies: &Dependencies, of_age: &[Found<String>]) -> Option<Decision> {
+    const WHY: &str = "the commit is older than versions that took away what many used";
+    let own = |one: &&Found<String>| {
+        let name = distribution(&one.value);
+        dependencies.list.iter().any(|known| known.name == name)
+    };
+    let named: Vec<&str> = of_age.iter().filter(own).map(|one| one.value.as_str()).collect();
+    match (named.len(), of_age.len() - named.len()) {
+        (0, 0) => None,
+        (0, others) => {
+            let value = json!(format!("{others} distributions"));
+            Some(decided(value, Origin::default(format!("{WHY}; none is the project's own, and any may come with it"))))
+        }
+        (_, 0) => Some(decided(json!(named), Origin::default(WHY))),
+        (_, others) => {
+            Some(decided(json!(named), Origin::default(format!("{WHY}; {others} more that may come with these"))))
+        }
     }
 }
 
