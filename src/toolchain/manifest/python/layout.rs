@@ -74,12 +74,12 @@ impl<'a> Sources<'a> {
         let texts: Vec<(&'a str, &'a str)> =
             sources.files.iter().filter_map(|path| Some((*path, tree.text(path)?))).collect();
         sources.parse(&texts, |path, text| is_gateway(path) || words.iter().any(|word| text.contains(word)));
-        let factories: Vec<String> = sources
+        let calls: Vec<String> = sources
             .modules
             .values()
             .flat_map(|module| module.functions.iter())
-            .filter(|f| f.callable)
-            .map(|f| f.name.clone())
+            .filter(|f| f.callable && !f.returns.is_empty())
+            .map(|f| format!("{}(", f.name))
             .collect();
         let packages: Vec<&str> = sources.modules.keys().map(|path| stem(path)).collect();
         // Modules that only call a factory or import an object from elsewhere name neither framework nor guard.
@@ -92,7 +92,7 @@ impl<'a> Sources<'a> {
                         && packages.iter().any(|name| text.contains(name))
             })
             .collect();
-        sources.parse(&parsed, |_, text| is_short(text) || factories.iter().any(|name| text.contains(name.as_str())));
+        sources.parse(&parsed, |_, text| is_short(text) || calls.iter().any(|call| text.contains(call.as_str())));
         sources
     }
 
