@@ -14,7 +14,7 @@ WITH_SERVICES := set -a && . "$(STATE)/services.env" && set +a &&
 help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "%-15s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
 
-services: ## install and start the Docker Engine, RabbitMQ, PostgreSQL, registry, Git server and Maven repository that tests use
+services: ## install and start the Docker Engine, RabbitMQ, PostgreSQL, registry, Git server, Maven repository and tools that tests use
 	@tests/services/up
 
 services-down: ## stop what `services` started and remove every trace of it
