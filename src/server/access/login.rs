@@ -58,14 +58,22 @@ fn set_cookie(shared: &Shared, value: &str, seconds: u64) -> String {
     format!("{}={value}; Path=/; HttpOnly; SameSite=Lax; Max-Age={seconds}{secure}", cookie_name(shared))
 }
 
-/// Refuses a form that does not come from a page of ours: it has to say the login's own word.
-pub(in crate::server) fn must_be_ours(who: &Who, headers: &HeaderMap, said: &str) -> Result<(), Problem> {
-    let forged = || Problem::forbidden("the form is not one of this login's; load the page again");
-    // What browsers themselves say of where a request comes from (Fetch Metadata).
+/// Refuses a form that a browser sends for a page of another site (Fetch Metadata).
+pub(in crate::server) fn must_be_of_this_site(headers: &HeaderMap) -> Result<(), Problem> {
     let site = headers.get("sec-fetch-site").and_then(|value| value.to_str().ok());
     if site.is_some_and(|site| !matches!(site, "same-origin" | "none")) {
         return Err(forged());
     }
+    Ok(())
+}
+
+fn forged() -> Problem {
+    Problem::forbidden("the form is not one of this login's; load the page again")
+}
+
+/// Refuses a form that does not come from a page of ours: it has to say the login's own word.
+pub(in crate::server) fn must_be_ours(who: &Who, headers: &HeaderMap, said: &str) -> Result<(), Problem> {
+    must_be_of_this_site(headers)?;
     let word = who.csrf.as_deref().ok_or_else(forged)?;
     if bool::from(word.as_bytes().ct_eq(said.as_bytes())) { Ok(()) } else { Err(forged()) }
 }

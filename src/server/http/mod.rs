@@ -34,6 +34,9 @@ const HEAD_BYTES: usize = 64 << 10;
 /// The most header lines.
 const HEAD_LINES: usize = 100;
 
+/// Files that connections leave for builds, the history and the registry.
+const OTHER_FILES: u64 = 256;
+
 /// How long requests that run may take when the server goes.
 const GRACE: Duration = Duration::from_secs(10);
 
@@ -65,7 +68,7 @@ pub(super) async fn listen(shared: &Shared) -> Result<TcpListener, Failure> {
 /// Answers until it is told to stop; requests that run then are answered still.
 pub(super) async fn serve(shared: Arc<Shared>, listener: TcpListener, stop: CancellationToken) {
     let routes = routes(&shared);
-    let places = Arc::new(Semaphore::new(shared.config.server.connections.max(1)));
+    let places = Arc::new(Semaphore::new(places(shared.config.server.connections)));
     let graceful = GracefulShutdown::new();
     loop {
         let accepted = tokio::select! {
@@ -74,8 +77,10 @@ pub(super) async fn serve(shared: Arc<Shared>, listener: TcpListener, stop: Canc
         };
         let Some((stream, address, place)) = accepted else { continue };
         let peer = Peer(address.ip());
-        let service = routes.clone().layer(axum::Extension(peer));
-        let mut builder = Builder::new(hyper_util::rt::TokioExecutor::new());
+        // Around all of them at once: a layer on each route would be made anew for each connection.
+        let service = Router::new().fallback_service(routes.clone()).layer(axum::Extension(peer));
+        // Who may speak either version is waited for without end until the first bytes tell which.
+        let mut builder = Builder::new(hyper_util::rt::TokioExecutor::new()).http1_only();
         builder
             .http1()
             .timer(TokioTimer::new())
@@ -95,6 +100,21 @@ pub(super) async fn serve(shared: Arc<Shared>, listener: TcpListener, stop: Canc
     if tokio::time::timeout(GRACE, graceful.shutdown()).await.is_err() {
         tracing::warn!("some requests did not end in time");
     }
+}
+
+/// How many connections may be open: no more than there are files for, or builds and the history would run out of them.
+fn places(wanted: usize) -> usize {
+    let files = rustix::process::getrlimit(rustix::process::Resource::Nofile).current;
+    let most =
+        files.map_or(usize::MAX, |files| usize::try_from(files.saturating_sub(OTHER_FILES)).unwrap_or(usize::MAX));
+    if most < wanted {
+        tracing::info!(
+            wanted,
+            most,
+            "fewer connections are answered at a time than `server.connections` says: files may not be more"
+        );
+    }
+    wanted.min(most).max(1)
 }
 
 /// The next connection, once there is room for it.

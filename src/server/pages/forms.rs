@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use axum::extract::{Form, Path, Query, State};
+use axum::extract::{FromRequest, Path, Query, Request, State};
 use axum::http::{HeaderMap, header};
 use axum::response::{IntoResponse as _, Response};
 use serde::Deserialize;
@@ -14,7 +14,11 @@ use crate::server::access::{Role, Who, login};
 use crate::server::api::{
     application_built, application_restored, application_seen, build_cancelled, build_retried, builds_seen,
 };
+use crate::server::http::body;
 use crate::server::http::problem::Problem;
+
+/// The most bytes of a form: names and a token.
+const LARGEST: usize = 16 << 10;
 
 /// What every form says.
 #[derive(Debug, Default, Deserialize)]
@@ -31,13 +35,36 @@ pub(super) struct Said {
     version: String,
 }
 
+/// What a form says, read no longer and no further than any other body.
+pub(super) struct Form(Said);
+
+impl FromRequest<Arc<Shared>> for Form {
+    type Rejection = Response;
+
+    async fn from_request(request: Request, _: &Arc<Shared>) -> Result<Self, Response> {
+        let (head, stream) = request.into_parts();
+        let said = async {
+            let bytes = body::read(stream, LARGEST).await?;
+            let read = axum::Form::from_request(Request::from_parts(head, bytes.into()), &()).await;
+            read.map_err(|_| Problem::bad_request("the body is no form"))
+        };
+        said.await.map(|axum::Form(said)| Self(said)).map_err(|problem| Refused(problem).into_response())
+    }
+}
+
 pub(super) async fn login_page(Query(said): Query<Said>) -> Result<Response, Refused> {
     let values = json!({ "title": "Log in", "who": "", "csrf": "", "next": local(&said.next), "wrong": false });
     let text = render("login.html", &values)?;
     Ok(([(header::CONTENT_TYPE, "text/html; charset=utf-8")], text).into_response())
 }
 
-pub(super) async fn log_in(State(shared): State<Arc<Shared>>, Form(said): Form<Said>) -> Result<Response, Refused> {
+pub(super) async fn log_in(
+    State(shared): State<Arc<Shared>>,
+    headers: HeaderMap,
+    Form(said): Form,
+) -> Result<Response, Refused> {
+    // Nobody is logged in as somebody else without knowing.
+    login::must_be_of_this_site(&headers)?;
     match login::log_in(&shared, &said.token).await {
         Ok(cookie) => Ok(([(header::SET_COOKIE, cookie)], see(&local(&said.next))).into_response()),
         Err(problem) if problem.status == 401 => {
@@ -60,7 +87,7 @@ pub(super) async fn log_out(
     State(shared): State<Arc<Shared>>,
     Viewer(who): Viewer,
     headers: HeaderMap,
-    Form(said): Form<Said>,
+    Form(said): Form,
 ) -> Result<Response, Refused> {
     login::must_be_ours(&who, &headers, &said.csrf)?;
     let cookie = login::log_out(&shared, &headers).await?;
@@ -72,7 +99,7 @@ pub(super) async fn cancel(
     Viewer(who): Viewer,
     headers: HeaderMap,
     Path(id): Path<String>,
-    Form(said): Form<Said>,
+    Form(said): Form,
 ) -> Result<Response, Refused> {
     let (build, _) = builds_seen(&shared, &who, &id).await?;
     may(&who, &headers, &said, Role::Builder, &build.product_line)?;
@@ -85,7 +112,7 @@ pub(super) async fn retry(
     Viewer(who): Viewer,
     headers: HeaderMap,
     Path(id): Path<String>,
-    Form(said): Form<Said>,
+    Form(said): Form,
 ) -> Result<Response, Refused> {
     let (build, _) = builds_seen(&shared, &who, &id).await?;
     may(&who, &headers, &said, Role::Builder, &build.product_line)?;
@@ -98,7 +125,7 @@ pub(super) async fn build(
     Viewer(who): Viewer,
     headers: HeaderMap,
     Path((product_line, name)): Path<(String, String)>,
-    Form(said): Form<Said>,
+    Form(said): Form,
 ) -> Result<Response, Refused> {
     let stored = application_seen(&shared, &who, &product_line, &name).await?;
     may(&who, &headers, &said, Role::Builder, &product_line)?;
@@ -111,7 +138,7 @@ pub(super) async fn restore(
     Viewer(who): Viewer,
     headers: HeaderMap,
     Path((product_line, name)): Path<(String, String)>,
-    Form(said): Form<Said>,
+    Form(said): Form,
 ) -> Result<Response, Refused> {
     may(&who, &headers, &said, Role::Admin, &product_line)?;
     application_restored(&shared, &who.name, &product_line, &name, &said.version).await?;

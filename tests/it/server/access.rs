@@ -1,20 +1,19 @@
-//! Who may do what, and what hostile requests get.
+//! Who may do what, and what crooked requests get.
 
-use serde_json::{Value, json};
-use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
+use serde_json::json;
 
 use super::site::{Answer, SECRET, Server, Site, push};
 use crate::support::fleet::Repository;
 use crate::support::slipway::PRODUCT_LINE;
 
-async fn token(site: &Site, server: &Server, role: &str, product_line: Option<&str>) -> String {
+pub(super) async fn token(site: &Site, server: &Server, role: &str, product_line: Option<&str>) -> String {
     let wanted = json!({ "name": format!("a {role}"), "role": role, "product_line": product_line });
     let made = site.ask(server, "POST", "/api/v1/tokens", Some(&wanted)).await;
     assert_eq!(made.status, 201, "{made:?}");
     made.json()["token"].as_str().unwrap().to_owned()
 }
 
-fn problem(answer: &Answer, status: u16, code: &str) {
+pub(super) fn problem(answer: &Answer, status: u16, code: &str) {
     assert_eq!((answer.status, answer.header("content-type")), (status, "application/problem+json"), "{answer:?}");
     assert_eq!(answer.json()["code"], code, "{answer:?}");
 }
@@ -99,48 +98,26 @@ async fn webhooks_are_checked_and_their_urls_are_not_followed() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn large_slow_and_crooked_requests_get_their_answers() {
+async fn crooked_queries_get_their_answers() {
     let site = Site::new(&[]).await;
     let server = site.start().await;
-    let body = "x".repeat(26 << 20);
-    let request =
-        server.http.post(format!("{}/webhooks/gitlab", server.url)).header("x-gitlab-token", SECRET).body(body);
-    problem(&server.send(request).await, 413, "too_large");
-    for url in ["file:///etc", "http://169.254.169.254/latest", "ext::sh -c id", "http://127.0.0.1:1/open/../../x.git"]
-    {
-        let message = json!({ "version": 1, "id": "ssrf", "source": { "url": url }, "application": { "product_line": "trade", "name": "x" } });
-        for path in ["/api/v1/builds", "/api/v1/plans"] {
-            let answer = site.ask(&server, "POST", path, Some(&message)).await;
-            assert!([400, 403].contains(&answer.status), "{url}: {answer:?}");
-        }
-    }
-    for path in [
-        "/api/v1/builds/..%2f..%2fserver.db/log",
-        "/api/v1/builds/%2e%2e%2f/log",
-        "/assets/..%2fmod.rs",
-        "/api/v1/nothing",
-    ] {
-        assert_eq!(site.ask(&server, "GET", path, None).await.status, 404, "{path}");
-    }
     for query in ["limit=0", "limit=x", "before=x", "nosuch=1", "search=%ff"] {
         let answer = site.ask(&server, "GET", &format!("/api/v1/builds?{query}"), None).await;
         assert!([200, 400].contains(&answer.status), "{query}: {answer:?}");
         assert!(query.starts_with("search") || answer.status == 400, "{query}: {answer:?}");
     }
-    // Who sends its head byte by byte is cut off.
-    let address = server.url.trim_start_matches("http://");
-    let mut slow = tokio::net::TcpStream::connect(address).await.unwrap();
-    slow.write_all(b"GET / HTTP/1.1\r\nHost: x\r\n").await.unwrap();
-    let mut rest = Vec::new();
-    let cut = tokio::time::timeout(std::time::Duration::from_secs(20), slow.read_to_end(&mut rest)).await;
-    assert!(cut.is_ok(), "a slow client is never cut off");
     let answer = server.ask("GET", "/readyz", None, None).await;
     assert_eq!(answer.status, 200, "{answer:?}");
 }
 
-/// Logs in and gives the cookie.
+/// Logs in as the admin and gives the cookie.
 pub(super) async fn log_in(site: &Site, server: &Server) -> String {
-    let body = format!("token={}&next=%2Fbuilds%2Fx", site.token());
+    log_in_with(server, &site.token()).await
+}
+
+/// Logs in with a token and gives the cookie.
+pub(super) async fn log_in_with(server: &Server, token: &str) -> String {
+    let body = format!("token={token}&next=%2Fbuilds%2Fx");
     let request = server.http.post(format!("{}/login", server.url));
     let answer = server.send(request.header("content-type", "application/x-www-form-urlencoded").body(body)).await;
     assert_eq!((answer.status, answer.header("location")), (303, "/builds/x"), "{answer:?}");
@@ -201,5 +178,4 @@ async fn pages_show_hostile_texts_as_texts_and_forms_are_not_forged() {
         server.send(out.header("content-type", "application/x-www-form-urlencoded").body(format!("csrf={csrf}"))).await;
     assert_eq!(out.status, 303, "{out:?}");
     assert_eq!(get("/").await.status, 303, "the login has ended");
-    let _: Value = json!(null);
 }

@@ -1,6 +1,7 @@
 //! The server, end to end: real repositories, a real registry, the program as people start it.
 
 mod access;
+mod connections;
 mod contract;
 mod door;
 mod figures;
