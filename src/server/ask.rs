@@ -51,9 +51,12 @@ pub(super) fn supersede_key(build: &Build) -> Option<String> {
     message.supersede.map(|key| format!("{}/{}/{key}", build.product_line, build.application))
 }
 
-/// The build begins, or begins its next step.
+/// The build begins. Where its end was heard before, that stays the last word: with workers, the two come by different queues.
 pub(super) async fn begins(shared: &Shared, build: &Build) -> Result<(), Failure> {
     let mut change = shared.store.change().await?;
+    if !store::queue::begin(&mut change, &build.id).await? {
+        return Ok(());
+    }
     status::say(shared, &mut change, build, status::State::Running, "it is built").await?;
     commit(change).await?;
     shared.wake();

@@ -91,6 +91,13 @@ impl Store {
     }
 }
 
+/// Notes that a build runs, and says whether it does: one that has ended does not.
+pub(in crate::server) async fn begin(change: &mut Change, id: &str) -> Result<bool, Failure> {
+    let sql = "UPDATE builds SET state = 'running' WHERE id = $1 AND state IN ('queued', 'running')";
+    let done = sqlx::query(sql).bind(id).execute(&mut **change).await.map_err(|error| failed(&error))?;
+    Ok(done.rows_affected() == 1)
+}
+
 /// Writes a build's end, and says whether it was the first: that one stays.
 pub(in crate::server) async fn finish(change: &mut Change, report: &BuildReport) -> Result<bool, Failure> {
     let sql = "UPDATE builds SET state = $2, finished_ms = $3, size = $4, failure = $5, step = $6, worker = $7, attempt = $8, \
@@ -147,5 +154,18 @@ mod tests {
         store.retry("early", 2, now() + 60_000).await.unwrap();
         assert_eq!(store.claim("bulk", "w").await.unwrap().unwrap().id, "late");
         assert!(store.next_time().await.unwrap().is_some_and(|at| at > now()));
+    }
+    #[tokio::test]
+    async fn what_has_ended_does_not_begin() {
+        let (store, _directory) = for_test().await;
+        for (state, begins) in [("queued", true), ("running", true), ("succeeded", false), ("cancelled", false)] {
+            let mut change = store.change().await.unwrap();
+            let build = Build { id: state.to_owned(), state: state.to_owned(), ..Build::default() };
+            build.insert(&mut change).await.unwrap();
+            assert_eq!(begin(&mut change, state).await.unwrap(), begins, "{state}");
+            commit(change).await.unwrap();
+            let now = store.build(state).await.unwrap().unwrap().state;
+            assert_eq!(now, if begins { "running" } else { state });
+        }
     }
 }

@@ -24,6 +24,13 @@ struct State_ {
     /// Refuses this many further statuses with 502, as a proxy before a GitLab that restarts.
     away: usize,
     branches: Value,
+    /// Takes statuses and does not get to say so.
+    silent: bool,
+}
+
+/// How far a build is that has this status.
+pub(super) fn rank(state: &str) -> usize {
+    ["pending", "running", "success"].iter().position(|one| *one == state).unwrap_or(usize::MAX)
 }
 
 /// GitLab, as far as the server speaks to it.
@@ -58,6 +65,11 @@ impl GitLab {
         self.state.lock().unwrap().away = times;
     }
 
+    /// Takes what it is told and gives no answer, as when the connection breaks behind it.
+    pub(super) fn silent(&self, silent: bool) {
+        self.state.lock().unwrap().silent = silent;
+    }
+
     /// Shows these branches.
     pub(super) fn shows(&self, branches: Value) {
         self.state.lock().unwrap().branches = branches;
@@ -90,6 +102,14 @@ impl GitLab {
         self.last(sha)
     }
 
+    /// Waits until a commit is at a status or past it.
+    pub(super) async fn until_reached(&self, sha: &str, state: &str) {
+        let mut told = self.told.subscribe();
+        let reached = told.wait_for(|_| self.states(sha).iter().any(|one| rank(one) >= rank(state)));
+        let reached = tokio::time::timeout(std::time::Duration::from_secs(90), reached).await.map(drop);
+        assert!(reached.is_ok(), "{sha} never reaches `{state}`: {:?}", self.states(sha));
+    }
+
     /// Waits until there are as many comments.
     pub(super) async fn until_notes(&self, wanted: impl Fn(&[Value]) -> bool) -> Vec<Value> {
         let mut told = self.told.subscribe();
@@ -97,6 +117,27 @@ impl GitLab {
         let reached = tokio::time::timeout(std::time::Duration::from_secs(90), reached).await.map(drop);
         assert!(reached.is_ok(), "the comments never are as wanted: {:#?}", self.notes());
         self.notes()
+    }
+
+    /// Takes a status, or refuses it.
+    fn take(&self, sha: &str, mut status: Value) -> (StatusCode, String) {
+        let mut state = self.state.lock().unwrap();
+        if state.away > 0 {
+            state.away -= 1;
+            return (StatusCode::BAD_GATEWAY, "<html>502</html>".to_owned());
+        }
+        let last = state.statuses.iter().rev().find(|one| one["sha"] == sha && one["name"] == status["name"]);
+        if last.is_some_and(|last| last["state"] == status["state"]) {
+            let message =
+                "Cannot transition status via :run from :running (Reason(s): Status cannot transition via \"run\")";
+            return (StatusCode::BAD_REQUEST, json!({ "message": message }).to_string());
+        }
+        for key in ["name", "description", "target_url"] {
+            assert!(status[key].as_str().unwrap().chars().count() <= 255, "{key} is too long for GitLab");
+        }
+        status["sha"] = json!(sha);
+        state.statuses.push(status.clone());
+        (StatusCode::CREATED, status.to_string())
     }
 
     fn heard(&self) {
@@ -118,26 +159,14 @@ async fn status(
     if let Some(refusal) = refusal(&headers) {
         return refusal;
     }
-    let mut status: Value = serde_json::from_slice(&body).unwrap();
-    let mut state = gitlab.state.lock().unwrap();
-    if state.away > 0 {
-        state.away -= 1;
-        return (StatusCode::BAD_GATEWAY, "<html>502</html>".to_owned());
+    let answer = gitlab.take(&sha, serde_json::from_slice(&body).unwrap());
+    if answer.0 == StatusCode::CREATED {
+        gitlab.heard();
+        if gitlab.state.lock().unwrap().silent {
+            return std::future::pending().await;
+        }
     }
-    let last = state.statuses.iter().rev().find(|one| one["sha"] == sha && one["name"] == status["name"]);
-    if last.is_some_and(|last| last["state"] == status["state"]) {
-        let message =
-            "Cannot transition status via :run from :running (Reason(s): Status cannot transition via \"run\")";
-        return (StatusCode::BAD_REQUEST, json!({ "message": message }).to_string());
-    }
-    for key in ["name", "description", "target_url"] {
-        assert!(status[key].as_str().unwrap().chars().count() <= 255, "{key} is too long for GitLab");
-    }
-    status["sha"] = json!(sha);
-    state.statuses.push(status.clone());
-    drop(state);
-    gitlab.heard();
-    (StatusCode::CREATED, status.to_string())
+    answer
 }
 
 async fn note(State(gitlab): State<GitLab>, headers: HeaderMap, body: Bytes) -> (StatusCode, String) {

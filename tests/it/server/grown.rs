@@ -41,7 +41,7 @@ impl Drop for Database {
 }
 
 /// A server that has its history in `PostgreSQL` and its builds made by the fleet's workers, with a door before each.
-async fn site(fleet: &Fleet, database: &Database) -> (Site, Door, Door) {
+pub(super) async fn site(fleet: &Fleet, database: &Database) -> (Site, Door, Door) {
     let broker = url::Url::parse(service("SLIPWAY_TEST_AMQP")).unwrap();
     let to_broker = Door::to(format!("{}:{}", broker.host_str().unwrap(), broker.port().unwrap())).await;
     let to_database = Door::to(service("SLIPWAY_TEST_POSTGRESQL").to_owned()).await;
@@ -138,6 +138,54 @@ async fn what_is_asked_while_the_broker_or_the_server_is_away_is_built() {
     let third = until_taken(&server, &push(&repositories[2], "main", "third")).await;
     site.until(&server, &third, "succeeded").await;
     site.gitlab.until(&repositories[2].commit, "success").await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_server_that_starts_without_a_broker_takes_hooks_and_keeps_them() {
+    let (fleet, database) = (Fleet::new(&[]).await, Database::new().await);
+    let (site, to_broker, _database) = site(&fleet, &database).await;
+    to_broker.shut();
+    let mut server = site.start().await;
+    let repositories: Vec<_> = (0..5).map(|_| Repository::script("true\n")).collect();
+    let mut ids = Vec::new();
+    for repository in &repositories {
+        site.application(&server, repository, json!({})).await;
+        ids.push(id_of(&server.hook(&push(repository, "main", "away"), &repository.name).await));
+    }
+    server.says("requests wait for the broker").await;
+    server.signal("KILL");
+    server.end().await;
+    let server = site.start().await;
+    let _worker = fleet.worker().await;
+    server.says("requests wait for the broker").await;
+    to_broker.open();
+    for (id, repository) in ids.iter().zip(&repositories) {
+        site.until(&server, id, "succeeded").await;
+        site.gitlab.until(&repository.commit, "success").await;
+    }
+    let list = site.ask(&server, "GET", "/api/v1/builds", None).await.json();
+    assert_eq!(list["builds"].as_array().unwrap().len(), 5, "{list:#}");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_report_that_comes_while_the_database_is_away_is_written_later() {
+    let (fleet, database) = (Fleet::new(&[]).await, Database::new().await);
+    let (site, _broker, to_database) = site(&fleet, &database).await;
+    let server = site.start().await;
+    let _worker = fleet.worker().await;
+    let go = site.state.path().join("go");
+    let repository = Repository::script(&format!("while ! [ -e {} ]; do sleep 0.1; done\n", go.display()));
+    site.application(&server, &repository, json!({})).await;
+    let id = id_of(&server.hook(&push(&repository, "main", "patient"), "one").await);
+    site.gitlab.until(&repository.commit, "running").await;
+    to_database.shut();
+    std::fs::write(&go, "").unwrap();
+    server.says("what a worker says cannot be written").await;
+    to_database.open();
+    site.until(&server, &id, "succeeded").await;
+    site.gitlab.until(&repository.commit, "success").await;
+    let report = site.ask(&server, "GET", &format!("/api/v1/builds/{id}/report"), None).await.json();
+    assert_eq!((&report["outcome"], &report["attempt"]), (&json!("succeeded"), &json!(1)), "{report:#}");
 }
 
 /// Sends a delivery as often as GitLab would, until it is taken.

@@ -10,6 +10,7 @@ mod forgery;
 mod gitlab;
 mod grown;
 mod harbor;
+mod killed;
 mod markup;
 mod reach;
 mod scope;

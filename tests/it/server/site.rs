@@ -121,9 +121,15 @@ impl Site {
 
     /// Starts a server, and waits until it answers.
     pub(super) async fn start(&self) -> Server {
+        self.start_with(&[]).await
+    }
+
+    /// The same with other settings than the site's: `SECTION__KEY` and the value.
+    pub(super) async fn start_with(&self, settings: &[(&str, &str)]) -> Server {
         let name = uuid::Uuid::now_v7().simple();
         let (log, out) = (self.state.path().join(format!("{name}.log")), self.state.path().join(format!("{name}.out")));
         let mut command = self.slipway.command(&["server".to_owned()]);
+        command.envs(settings.iter().map(|(key, value)| (format!("SLIPWAY__{key}"), value)));
         command.stdout(std::fs::File::create(&out).unwrap()).stderr(std::fs::File::create(&log).unwrap());
         let child = command.stdin(Stdio::null()).kill_on_drop(true).spawn().unwrap();
         let _ = rustls::crypto::ring::default_provider().install_default();
