@@ -56,7 +56,7 @@ pub(super) fn endpoints() -> Vec<Endpoint> {
         )
         .query::<events::From>()
         .header("Last-Event-ID", "The last event that was seen")
-        .says(200, "text/event-stream"),
+        .sends::<events::Sent>(200),
         endpoint(
             "get",
             "/api/v1/builds/{id}/dockerfile",
@@ -158,12 +158,15 @@ async fn show(
     Ok(tagged(&headers, &BuildView::of(&shared, &build)))
 }
 
+/// The most characters of a reason.
+const LONGEST_REASON: usize = 500;
+
 /// Why a build is not wanted any more.
 #[derive(Debug, Default, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields, default)]
 struct Reason {
     /// For people; the report shows it.
-    #[schemars(length(max = 500))]
+    #[schemars(length(max = LONGEST_REASON))]
     reason: String,
 }
 
@@ -176,6 +179,9 @@ async fn cancel(
     let (build, _) = seen(&shared, &who, &id).await?;
     who.must_in(Role::Builder, &build.product_line)?;
     let Reason { reason } = json_body(request.into_body()).await?;
+    if reason.chars().count() > LONGEST_REASON {
+        return Err(Problem::bad_request(&format!("`reason` has {LONGEST_REASON} characters at most")));
+    }
     cancelled(&shared, &build, &who.name, &reason).await?;
     let (build, _) = seen(&shared, &who, &id).await?;
     Ok(json(StatusCode::OK, &BuildView::of(&shared, &build)))
@@ -188,14 +194,13 @@ pub(in crate::server) async fn cancelled(
     who: &str,
     reason: &str,
 ) -> Result<(), Failure> {
-    let reason: String = reason.chars().take(500).collect();
     let mut change = shared.store.change().await?;
-    if !shared.store.cancel(&mut change, &build.id, &reason).await? {
+    if !shared.store.cancel(&mut change, &build.id, reason).await? {
         return Ok(());
     }
-    store::audit::note(&mut change, who, "build.cancel", &build.id, &reason).await?;
+    store::audit::note(&mut change, who, "build.cancel", &build.id, reason).await?;
     commit(change).await?;
-    let said = (!reason.is_empty()).then_some(reason);
+    let said = (!reason.is_empty()).then(|| reason.to_owned());
     shared.builds.cancel(&build.id, said.clone());
     // Nobody has it yet: this is its end. With a broker, the worker that takes it says so.
     if build.state == "queued" && shared.config.amqp.url.is_none() {

@@ -31,6 +31,20 @@ pub(super) struct From {
     from: String,
 }
 
+/// An event that is sent.
+#[derive(JsonSchema)]
+#[expect(dead_code, reason = "describes what is written by `Event`")]
+pub(super) struct Sent {
+    /// `log`, `end` when the build has ended, or `leave` when the server goes.
+    event: String,
+    /// The place behind it in the log, which `Last-Event-ID` takes: `4096.57`.
+    id: Option<String>,
+    /// Of a `log`: the number of the first line less one, then the lines.
+    data: String,
+    /// Milliseconds until it is worth to come back.
+    retry: Option<u64>,
+}
+
 pub(super) async fn follow(
     State(shared): State<Arc<Shared>>,
     who: Who,

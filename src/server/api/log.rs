@@ -42,7 +42,10 @@ pub(super) async fn read(
     ];
     for (name, value) in values {
         if name != header::CONTENT_RANGE || status == StatusCode::PARTIAL_CONTENT {
-            response.headers_mut().extend(value.parse().ok().map(|value| (name, value)));
+            // A type that the bytes brought along goes.
+            if let Ok(value) = value.parse() {
+                response.headers_mut().insert(name, value);
+            }
         }
     }
     Ok(response)

@@ -71,6 +71,12 @@ impl Endpoint {
         self
     }
 
+    /// An answer of server-sent events, each of which is this.
+    pub(super) fn sends<T: JsonSchema>(mut self, status: u16) -> Self {
+        self.answers.push((status, "text/event-stream", Some(SchemaGenerator::subschema_for::<T>)));
+        self
+    }
+
     /// Another answer, or none at all.
     pub(super) fn says(mut self, status: u16, kind: &'static str) -> Self {
         self.answers.push((status, kind, None));
