@@ -1,6 +1,7 @@
 //! The server, end to end: real repositories, a real registry, the program as people start it.
 
 mod access;
+mod browser;
 mod connections;
 mod contract;
 mod door;
@@ -12,6 +13,7 @@ mod grown;
 mod harbor;
 mod killed;
 mod markup;
+mod pages;
 mod reach;
 mod scope;
 mod site;

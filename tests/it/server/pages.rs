@@ -1,0 +1,157 @@
+//! Pages as people see them: in a real Chromium, with axe-core looking for what keeps anybody out.
+
+use serde_json::{Value, json};
+
+use super::browser::Browser;
+use super::markup::hostile;
+use super::site::{Server, Site, push};
+use crate::services::service;
+use crate::support::fleet::Repository;
+use crate::support::slipway::PRODUCT_LINE;
+
+/// Screens: of a desk and of a telephone.
+const SCREENS: [(&str, u32, u32); 2] = [("desk", 1280, 900), ("phone", 390, 844)];
+
+/// Logs in as people do.
+async fn log_in(browser: &Browser, site: &Site, server: &Server) {
+    browser.go(&format!("{}/login", server.url)).await;
+    let token = json!(site.token());
+    browser
+        .run(&format!(
+            "document.querySelector('#token').value = {token}; document.querySelector('main button').click()"
+        ))
+        .await;
+    browser.until("document.querySelector('h1')?.textContent === 'Builds'").await;
+}
+
+/// What axe-core finds on the page that is open: rule, how bad, and where.
+async fn violations(browser: &Browser) -> Vec<String> {
+    let axe = std::fs::read_to_string(service("SLIPWAY_TEST_AXE")).unwrap();
+    let ran = browser.run(&format!("{axe};\nreturn axe.run(document)")).await;
+    let passes = ran["passes"].as_array().unwrap().len();
+    assert!(passes > 8, "axe looked at nothing: {passes} rules held");
+    let found = |one: &Value| {
+        let nodes = one["nodes"].as_array().unwrap().iter();
+        let nodes: Vec<String> = nodes.map(|node| format!("{}: {}", node["target"], node["failureSummary"])).collect();
+        format!("{} ({}): {}", one["id"].as_str().unwrap(), one["impact"].as_str().unwrap_or("?"), nodes.join("; "))
+    };
+    ran["violations"].as_array().unwrap().iter().map(found).collect()
+}
+
+/// Builds of every kind, and the pages that show them, by name.
+async fn all_pages(site: &Site, server: &Server) -> (Vec<Repository>, Vec<(&'static str, String)>) {
+    let (text, id) = hostile(site, server).await;
+    let bad = Repository::script("echo begins\necho no such tide >&2\nexit 3\n");
+    let slow = Repository::script(&format!(
+        "echo begun; while ! [ -e {} ]; do sleep 0.1; done\n",
+        site.state.path().join("go").display()
+    ));
+    let mut ids = vec![id];
+    for (repository, state) in [(&bad, "failed"), (&slow, "running")] {
+        site.application(server, repository, json!({})).await;
+        let answer = server.hook(&push(repository, "main", "a change"), &repository.name).await;
+        ids.push(answer.json()["builds"][0].as_str().unwrap().to_owned());
+        site.until(server, ids.last().unwrap(), state).await;
+    }
+    // Changed and built again, there is something to compare.
+    let path = format!("/api/v1/applications/{PRODUCT_LINE}/{}", text.name);
+    let mut application = site.ask(server, "GET", &path, None).await.json()["application"].clone();
+    application["runtime"]["ports"] = json!([8080]);
+    assert_eq!(site.ask(server, "PUT", &path, Some(&application)).await.status, 200);
+    let again = site.ask(server, "POST", &format!("{path}/builds"), Some(&json!({ "revision": "main" }))).await;
+    let again = again.json()["id"].as_str().unwrap().to_owned();
+    site.until(server, &again, "succeeded").await;
+    let pages = vec![
+        ("overview", "/".to_owned()),
+        ("build", format!("/builds/{again}")),
+        ("build-hostile", format!("/builds/{}", ids[0])),
+        ("build-failed", format!("/builds/{}", ids[1])),
+        ("build-running", format!("/builds/{}", ids[2])),
+        ("applications", "/applications".to_owned()),
+        ("application", format!("/applications/{PRODUCT_LINE}/{}", text.name)),
+        ("nothing", "/no/such/page".to_owned()),
+        ("login", "/login".to_owned()),
+    ];
+    (vec![text, bad, slow], pages)
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn everybody_can_use_every_page() {
+    let site = Site::new(&[("WORKER__LANES", "{ interactive = 2, bulk = 0 }")]).await;
+    let server = site.start().await;
+    let (_repositories, pages) = all_pages(&site, &server).await;
+    let browser = Browser::start().await;
+    log_in(&browser, &site, &server).await;
+    let mut wrong = Vec::new();
+    for (name, path) in &pages {
+        for scheme in ["light", "dark"] {
+            for (screen, width, height) in SCREENS {
+                let what = format!("{name}-{scheme}-{screen}");
+                browser.looks(scheme, width, height).await;
+                browser.go(&format!("{}{path}", server.url)).await;
+                browser.picture(&what).await;
+                wrong.extend(violations(&browser).await.into_iter().map(|found| format!("{what}: {found}")));
+                let wide = browser.run("return document.documentElement.scrollWidth").await;
+                if wide.as_u64().unwrap() > u64::from(width) {
+                    wrong.push(format!("{what}: {wide} wide"));
+                }
+                // Markup of others has become nothing, and nothing was asked of another host.
+                let seen = "return { pwned: typeof pwned, scripts: document.scripts.length, elsewhere: performance.getEntriesByType('resource')
+                    .map((one) => one.name).filter((one) => !one.startsWith(location.origin)) }";
+                assert_eq!(
+                    browser.run(seen).await,
+                    json!({ "pwned": "undefined", "scripts": 1, "elsewhere": [] }),
+                    "{what}"
+                );
+            }
+        }
+        // What the policy of contents refuses is said in the console; so is a script's error.
+        let said = browser.console().await;
+        let said: Vec<_> = said.iter().filter(|line| !(*name == "nothing" && line.contains("404"))).collect();
+        assert!(said.is_empty(), "{name}: {said:#?}");
+    }
+    std::fs::write(site.state.path().join("go"), "").unwrap();
+    assert!(wrong.is_empty(), "{}", wrong.join("\n"));
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_build_is_watched_and_everything_done_by_keyboard() {
+    let site = Site::new(&[]).await;
+    let server = site.start().await;
+    let place = site.state.path();
+    let wait = |name: &str| format!("while ! [ -e {} ]; do sleep 0.1; done\n", place.join(name).display());
+    let script = format!("echo 'first <b>line</b>'\n{}echo second line\n{}", wait("more"), wait("end"));
+    let repository = Repository::script(&script);
+    site.application(&server, &repository, json!({})).await;
+    let answer = server.hook(&push(&repository, "main", "watched"), "one").await;
+    let id = answer.json()["builds"][0].as_str().unwrap().to_owned();
+    site.until(&server, &id, "running").await;
+    let browser = Browser::start().await;
+    log_in(&browser, &site, &server).await;
+    browser.go(&format!("{}/builds/{id}", server.url)).await;
+    // Lines come as they are written, with their numbers and steps; markup among them is text.
+    let line = |text: &str| {
+        format!("[...document.querySelectorAll('#log .line')].some((one) => one.textContent.includes('{text}'))")
+    };
+    browser.until(&line("first <b>line</b>")).await;
+    assert_eq!(browser.run(&format!("return {}", line("second line"))).await, json!(false));
+    std::fs::write(place.join("more"), "").unwrap();
+    browser.until(&line("second line")).await;
+    let shown = "return { elements: document.querySelectorAll('#log b').length, steps: [...document.querySelectorAll('#log summary')].some((one) => one.textContent === 'compile'),
+        numbered: [...document.querySelectorAll('#log .line')].every((one, at) => one.id === 'L' + (at + 1)) }";
+    assert_eq!(browser.run(shown).await, json!({ "elements": 0, "steps": true, "numbered": true }));
+    // The page says by itself how it ended.
+    std::fs::write(place.join("end"), "").unwrap();
+    browser.until("document.querySelector('#state')?.textContent === 'succeeded'").await;
+    // `/` goes to the search; everything that can be done can be reached with Tab, and shows that it is.
+    browser.run("document.dispatchEvent(new KeyboardEvent('keydown', { key: '/', bubbles: true }))").await;
+    assert_eq!(browser.run("return document.activeElement.id").await, json!("search"));
+    let unreachable = "return [...document.querySelectorAll('a, button, input:not([type=hidden]), select')].filter((one) => one.tabIndex < 0).length";
+    assert_eq!(browser.run(unreachable).await, json!(0));
+    // Dark or light, as somebody said, also on the next page.
+    browser.run("document.querySelector('#theme').click()").await;
+    let theme = browser.run("return document.documentElement.dataset.theme").await;
+    browser.go(&format!("{}/", server.url)).await;
+    assert_eq!(browser.run("return document.documentElement.dataset.theme").await, theme);
+    assert!(["dark", "light"].map(|one| json!(one)).contains(&theme), "{theme}");
+}
