@@ -18,6 +18,9 @@ use crate::secrets;
 /// Letters and digits of a secret that Slipway makes.
 const SECRET: usize = 40;
 
+/// Characters of a robot's name with its project: Harbor answers a longer one with a bare 500.
+const LONGEST_NAME: usize = 255;
+
 /// Does what the verb says.
 pub(super) async fn harbor(cli: &Cli, verb: &HarborVerb) -> Result<ExitCode, Failure> {
     let config = setup::config(cli)?;
@@ -33,11 +36,12 @@ pub(super) async fn harbor(cli: &Cli, verb: &HarborVerb) -> Result<ExitCode, Fai
             }
         }
         RobotsVerb::Create { name, place, may, days, keep, format } => {
-            name.parse::<ProductLine>().map_err(|_| {
+            let project = place.project.as_ref().map_or("", ProductLine::as_str);
+            if name.parse::<ProductLine>().is_err() || project.len() + 1 + name.len() > LONGEST_NAME {
                 let message = format!("`{name}` is no name of a robot");
-                Failure::new(FailureCode::RequestInvalid, message)
-                    .hint("use lower-case letters and digits, with single `.`, `_` or `-` between them; Harbor adds prefix and project")
-            })?;
+                return Err(Failure::new(FailureCode::RequestInvalid, message)
+                    .hint("use lower-case letters and digits, with single `.`, `_` or `-` between them, at most 255 with the project; Harbor adds prefix and project"));
+            }
             let store = Store::open(&config, keep)?;
             let tasks: Vec<Task> = may.iter().copied().map(task).collect();
             let (robot, secret) = client(&config, place).await?.create_robot(realm(place), name, &tasks, *days).await?;

@@ -7,9 +7,6 @@ use super::Client;
 use super::client::encoded;
 use crate::model::failure::{Failure, FailureCode};
 
-/// Artifacts of a page; Harbor gives no more than 100.
-const PAGE: u64 = 100;
-
 /// What an image is called in the API.
 #[derive(Debug, Clone, Copy)]
 pub struct ArtifactName<'a> {
@@ -46,6 +43,12 @@ pub enum Done {
 }
 
 impl Client {
+    /// The digest of an image, where the account is shown it: no gate hides what the API shows.
+    pub async fn digest(&self, image: ArtifactName<'_>) -> Option<String> {
+        let reply = self.get(&image.path()).await.ok()?;
+        reply.body["digest"].as_str().map(str::to_owned)
+    }
+
     /// Gives an image a further tag. A tag that names another image is left where it is: the API never moves one.
     ///
     /// # Errors
@@ -58,8 +61,8 @@ impl Client {
             403 if reply.code() == "FORBIDDEN" => Ok(Done::Forbidden),
             409 | 412 => {
                 let other = ArtifactName { reference: tag, ..image };
-                let there = self.get(&other.path()).await?;
-                Ok(if there.body["digest"] == image.reference { Done::Already } else { Done::Elsewhere })
+                let there = self.digest(other).await;
+                Ok(if there.as_deref() == Some(image.reference) { Done::Already } else { Done::Elsewhere })
             }
             _ => Err(self.unexpected(&format!("set the tag `{tag}`"), &reply).await),
         }
@@ -106,9 +109,8 @@ impl Client {
 
     async fn known_label(&self, project: u64, label: &str) -> Result<Option<u64>, Failure> {
         // What is asked for is a part of the name, so there may be many.
-        let path = format!("/api/v2.0/labels?scope=p&project_id={project}&name={}&page_size={PAGE}", encoded(label));
-        let reply = self.get(&path).await?;
-        let all = reply.body.as_array().map(Vec::as_slice).unwrap_or_default();
+        let path = format!("/api/v2.0/labels?scope=p&project_id={project}&name={}", encoded(label));
+        let all = self.pages(&path).await?.unwrap_or_default();
         Ok(all.iter().find(|one| one["name"] == label).and_then(|one| one["id"].as_u64()))
     }
 
@@ -117,27 +119,14 @@ impl Client {
     /// # Errors
     /// `registry_forbidden`, `registry_repository_missing`, and as [`Client::tag`].
     pub async fn artifacts(&self, project: &str, name: &str) -> Result<Vec<Value>, Failure> {
-        let mut all = Vec::new();
-        for page in 1.. {
-            let path = format!(
-                "{}?with_tag=true&with_label=true&with_scan_overview=true&sort=-push_time&page={page}&page_size={PAGE}",
-                repository(project, name)
-            );
-            let reply = self.get(&path).await?;
-            if reply.status == 404 {
+        let shows = "with_tag=true&with_label=true&with_scan_overview=true&sort=-push_time";
+        match self.pages(&format!("{}?{shows}", repository(project, name))).await? {
+            Ok(all) => Ok(all),
+            Err(reply) if reply.status == 404 => {
                 let happened = format!("has no images of `{project}/{name}`");
-                return Err(self.failure(FailureCode::RegistryRepositoryMissing, &happened));
+                Err(self.failure(FailureCode::RegistryRepositoryMissing, &happened))
             }
-            if !reply.good() {
-                return Err(self.unexpected("list images", &reply).await);
-            }
-            let some = reply.body.as_array().cloned().unwrap_or_default();
-            let end = some.is_empty() || reply.total.is_none_or(|total| page * PAGE >= total);
-            all.extend(some);
-            if end {
-                break;
-            }
+            Err(reply) => Err(self.unexpected("list images", &reply).await),
         }
-        Ok(all)
     }
 }

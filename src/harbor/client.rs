@@ -12,6 +12,9 @@ use crate::secrets::Account;
 /// The most of an answer that is read.
 const BODY_LIMIT: usize = 8 << 20;
 
+/// Entries of a page of a list; Harbor gives no more than 100.
+const PAGE: u64 = 100;
+
 /// A Harbor and an account.
 #[derive(Debug, Clone)]
 pub struct Client {
@@ -108,6 +111,21 @@ impl Client {
     /// As [`Client::send`].
     pub async fn get(&self, path: &str) -> Result<Reply, Failure> {
         self.send(Method::GET, path, None).await
+    }
+
+    /// All entries of a list, page by page; `path` ends with its query. What is no list is given as it came.
+    pub(super) async fn pages(&self, path: &str) -> Result<Result<Vec<Value>, Reply>, Failure> {
+        let mut all = Vec::new();
+        for page in 1.. {
+            let reply = self.get(&format!("{path}&page={page}&page_size={PAGE}")).await?;
+            let (true, Value::Array(some)) = (reply.good(), &reply.body) else { return Ok(Err(reply)) };
+            let end = some.is_empty() || reply.total.is_none_or(|total| page * PAGE >= total);
+            all.extend(some.iter().cloned());
+            if end {
+                break;
+            }
+        }
+        Ok(Ok(all))
     }
 
     /// What Harbor says of itself; `None` where it says nothing, as a registry that is no Harbor.

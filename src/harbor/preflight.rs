@@ -63,10 +63,10 @@ impl Client {
         // What follows needs more than the right to push; an account that has it not is told no more.
         if let Ok(Some(quota)) = self.quota(wanted.project).await {
             found.left = quota.left();
-            self.of_tags(&mut found, wanted).await;
-        }
-        if let (Some(left), Some(last)) = (found.left, found.last) {
-            self.judge_quota(&mut found, wanted.project, left, last);
+            let again = self.of_tags(&mut found, wanted).await;
+            if let (Some(left), Some(last), false) = (found.left, found.last, again) {
+                self.judge_quota(&mut found, wanted.project, left, last);
+            }
         }
         Some(found)
     }
@@ -87,8 +87,9 @@ impl Client {
         }
     }
 
-    /// Which tags are fixed, and how large the last image was.
-    async fn of_tags(&self, found: &mut Preflight, wanted: Wanted<'_>) {
+    /// Which tags are fixed, and how large the last image was; gives whether an image of the same commit is there, which
+    /// takes no room when it is pushed again.
+    async fn of_tags(&self, found: &mut Preflight, wanted: Wanted<'_>) -> bool {
         let path = format!(
             "/api/v2.0/projects/{}/repositories/{}/artifacts",
             encoded(wanted.project),
@@ -126,6 +127,7 @@ impl Client {
                 found.failures.push(self.failure(FailureCode::RegistryTagImmutable, &happened));
             }
         }
+        wanted.commit.is_some() && artifacts.iter().any(|artifact| revision(artifact) == wanted.commit)
     }
 
     fn judge_quota(&self, found: &mut Preflight, project: &str, left: u64, last: u64) {

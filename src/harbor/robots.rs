@@ -9,9 +9,6 @@ use super::Client;
 use super::client::encoded;
 use crate::model::failure::{Failure, FailureCode};
 
-/// Robots of a page; Harbor gives no more than 100.
-const PAGE: u64 = 100;
-
 /// What a robot is for; each task comes with the rights that it takes and no more.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Task {
@@ -164,23 +161,14 @@ impl Client {
                     let happened = format!("shows no project `{project}` to `{}`", self.account());
                     return Err(self.failure(FailureCode::RegistryRepositoryMissing, &happened));
                 };
-                format!("q={}&", encoded(&format!("Level=project,ProjectID={}", known.id)))
+                format!("q={}", encoded(&format!("Level=project,ProjectID={}", known.id)))
             }
             Realm::System => String::new(),
         };
-        let mut robots = Vec::new();
-        for page in 1.. {
-            let reply = self.get(&format!("/api/v2.0/robots?{filter}page={page}&page_size={PAGE}")).await?;
-            if !reply.good() {
-                return Err(self.robots_refused("list robots", &reply).await);
-            }
-            let some = reply.body.as_array().map(Vec::as_slice).unwrap_or_default();
-            robots.extend(some.iter().filter_map(Robot::of));
-            if some.is_empty() || reply.total.is_none_or(|total| page * PAGE >= total) {
-                break;
-            }
+        match self.pages(&format!("/api/v2.0/robots?{filter}")).await? {
+            Ok(all) => Ok(all.iter().filter_map(Robot::of).collect()),
+            Err(reply) => Err(self.robots_refused("list robots", &reply).await),
         }
-        Ok(robots)
     }
 
     /// The robot that people call so: `slipway`, or in full `robot$trade+slipway`.

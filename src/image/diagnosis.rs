@@ -14,6 +14,7 @@ use super::RegistryAccess;
 use super::answers::{answered, body, parameter, starts_with_word, words_of};
 use super::credentials::Credentials;
 use super::engine::tidy;
+use super::registry::secured;
 use crate::harbor::{self, Rights, claims, refusal};
 use crate::http;
 use crate::model::failure::{Failure, FailureCode};
@@ -24,11 +25,13 @@ use crate::model::image_reference::ImageReference;
 pub(super) struct Diagnosis {
     pub(super) failure: Failure,
     pub(super) retry_after: Option<Duration>,
+    /// Whether trying once more may do; a second such answer is the registry's last word.
+    pub(super) doubtful: bool,
 }
 
 impl From<Failure> for Diagnosis {
     fn from(failure: Failure) -> Self {
-        Self { failure, retry_after: None }
+        Self { failure, retry_after: None, doubtful: false }
     }
 }
 
@@ -53,7 +56,15 @@ pub(super) async fn diagnose(
         Ok(()) if is_unauthorized(said) => probe
             .failure(FailureCode::RegistryUnavailable, "refused in the middle of a push a login that it takes")
             .into(),
-        Ok(()) if answered(said) => probe.failure(FailureCode::RegistryRefused, "refused the image").into(),
+        Ok(()) if ["HTTP 429", "Too Many Requests", "toomanyrequests"].iter().any(|words| said.contains(words)) => {
+            probe.failure(FailureCode::RegistryRateLimited, "asked for fewer requests").into()
+        }
+        Ok(()) if answered(said) => {
+            let failure = probe.failure(FailureCode::RegistryRefused, "refused the image");
+            // Harbor is permanently broken by some images, and for a moment by any; an upload that it forgot begins anew.
+            let doubtful = ["internal server error", "blob upload unknown", "blob upload invalid"];
+            Diagnosis { doubtful: doubtful.iter().any(|words| said.contains(words)), ..failure.into() }
+        }
         Ok(()) => probe.broken_off().await.into(),
     }
 }
@@ -80,21 +91,17 @@ type Answer<T> = Result<T, Diagnosis>;
 impl<'a> Probe<'a> {
     fn new(
         reference: &'a ImageReference,
-        credentials: Option<&'a Credentials>,
+        known: Option<&'a Credentials>,
         access: &RegistryAccess,
         said: &'a str,
     ) -> Result<Self, Failure> {
-        let credentials = match credentials {
+        let credentials = match known {
             Some(Credentials::Password { username, password }) => Some((username.as_str(), password.expose())),
             Some(Credentials::IdentityToken(_)) | None => None,
         };
-        let base = access.base(reference);
-        let account = credentials.map(|(username, password)| crate::secrets::Account {
-            username: username.to_owned(),
-            password: password.to_owned(),
-        });
-        let harbor = harbor::Client::new(&base, account, access.ca_bundle.as_deref())?;
-        Ok(Self { http: http::client(access.ca_bundle.as_deref())?, base, reference, credentials, said, harbor })
+        let harbor = access.harbor(reference, known)?;
+        let http = http::client(access.ca_bundle.as_deref())?;
+        Ok(Self { http, base: access.base(reference), reference, credentials, said, harbor })
     }
 
     /// Login, then the right to push. `Ok` when both are there.
@@ -131,15 +138,17 @@ impl<'a> Probe<'a> {
             let pair = base64::engine::general_purpose::STANDARD.encode(format!("{username}:{password}"));
             return Ok(format!("Basic {pair}"));
         };
-        if self.base.starts_with("https:") && !realm.starts_with("https:") {
+        let invalid = || Diagnosis::from(self.failure(FailureCode::RegistryRefused, "names no valid token service"));
+        let base = url::Url::parse(&self.base).map_err(|_| invalid())?;
+        let mut url = secured(url::Url::parse(&realm).map_err(|_| invalid())?, &base);
+        if base.scheme() == "https" && url.scheme() != "https" {
             return Err(self
                 .failure(FailureCode::RegistryRefused, "wants the password sent without TLS to its token service")
                 .into());
         }
         let scope = format!("repository:{}:pull,push", self.reference.repository());
         let service = parameter(challenge, "service").unwrap_or_default();
-        let url = url::Url::parse_with_params(&realm, [("service", service.as_str()), ("scope", scope.as_str())])
-            .map_err(|_| Diagnosis::from(self.failure(FailureCode::RegistryRefused, "names no valid token service")))?;
+        url.query_pairs_mut().append_pair("service", &service).append_pair("scope", &scope);
         let response = self.send(self.http.get(url).basic_auth(username, Some(password))).await?;
         match response.status() {
             StatusCode::OK => {}
@@ -266,7 +275,7 @@ impl<'a> Probe<'a> {
             let seconds = after.and_then(|value| value.trim().parse::<u64>().ok());
             let when = after.map_or_else(String::new, |after| format!(" (`Retry-After: {after}`)"));
             let failure = self.failure(FailureCode::RegistryRateLimited, &format!("asked for fewer requests{when}"));
-            return Err(Diagnosis { failure, retry_after: seconds.map(Duration::from_secs) });
+            return Err(Diagnosis { retry_after: seconds.map(Duration::from_secs), ..failure.into() });
         }
         if status.is_server_error() {
             let happened = format!("is failing (status {status})");

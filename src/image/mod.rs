@@ -25,8 +25,10 @@ use std::path::{Path, PathBuf};
 
 use tokio_util::sync::CancellationToken;
 
+use crate::harbor;
 use crate::model::failure::Failure;
 use crate::model::image_reference::{DiffId, Digest, ImageReference};
+use crate::secrets::Account;
 pub use backend::Backend;
 use credentials::Credentials;
 
@@ -230,6 +232,8 @@ pub struct RegistryAccess {
     pub plain_http: bool,
     /// Certificates (PEM) trusted beside the system's.
     pub ca_bundle: Option<Vec<u8>>,
+    /// The id that the registry writes to its own logs (`X-Request-Id`): the build's.
+    pub request_id: Option<String>,
 }
 
 impl RegistryAccess {
@@ -238,5 +242,27 @@ impl RegistryAccess {
     pub fn base(&self, reference: &ImageReference) -> String {
         let scheme = if registry::speaks_plain_http(reference, self) { "http" } else { "https" };
         format!("{scheme}://{}", reference.registry())
+    }
+
+    /// With the id of a build, which the registry's own logs then name.
+    #[must_use]
+    pub fn for_request(self, id: &str) -> Self {
+        Self { request_id: Some(id.to_owned()).filter(|id| !id.is_empty()), ..self }
+    }
+
+    /// The API of a Harbor that the registry may be.
+    pub(crate) fn harbor(
+        &self,
+        reference: &ImageReference,
+        credentials: Option<&Credentials>,
+    ) -> Result<harbor::Client, Failure> {
+        let account = match credentials {
+            Some(Credentials::Password { username, password }) => {
+                Some(Account { username: username.clone(), password: password.expose().to_owned() })
+            }
+            Some(Credentials::IdentityToken(_)) | None => None,
+        };
+        let client = harbor::Client::new(&self.base(reference), account, self.ca_bundle.as_deref())?;
+        Ok(client.for_request(self.request_id.as_deref().unwrap_or_default()))
     }
 }

@@ -11,7 +11,8 @@ use futures_util::StreamExt;
 use super::credentials::{self, Credentials};
 use super::diagnosis::{Diagnosis, diagnose};
 use super::engine::{self, Engine};
-use super::registry::{Manifest, Registry, Shown};
+use super::registry::session::{Refusal, Session};
+use super::registry::{Manifest, Shown};
 use super::{BuiltImage, LogSink, PublishedImage, PublishedLayer, RegistryAccess, build};
 use crate::model::failure::{Failure, FailureCode};
 use crate::model::image_reference::{Digest, ImageReference};
@@ -82,7 +83,7 @@ impl Push<'_> {
         let mut sent = BTreeSet::new();
         let mut attempt = 1;
         loop {
-            let Diagnosis { failure, retry_after } = match self.once(&mut sent).await {
+            let Diagnosis { failure, retry_after, doubtful } = match self.once(&mut sent).await {
                 Ok((digest, manifest, mut reused)) => {
                     reused.retain(|layer| !sent.contains(layer));
                     return Ok((digest, manifest, reused));
@@ -91,7 +92,7 @@ impl Push<'_> {
             };
             let pause = retry_after.unwrap_or_else(|| backoff(attempt));
             // An Engine that went away does not come back within seconds.
-            let again = failure.retryable && failure.code != FailureCode::EngineUnavailable;
+            let again = failure.retryable && failure.code != FailureCode::EngineUnavailable || doubtful && attempt == 1;
             if !again || attempt == ATTEMPTS || pause > LONGEST_PAUSE {
                 return Err(failure);
             }
@@ -117,8 +118,7 @@ impl Push<'_> {
             // Only the Engine can use such a login, so its word has to do.
             return Ok((pushed, None, reused));
         }
-        let registry = self.registry()?;
-        match registry.show(self.reference).await {
+        match self.shown().await? {
             Ok(Shown::Image(digest, manifest)) if digest == pushed => Ok((digest, Some(manifest), reused)),
             Ok(Shown::Gated) => Ok((pushed, None, reused)),
             Ok(Shown::Image(digest, _)) => Err(self.mismatch(&format!("shows `{digest}`"), &pushed)),
@@ -188,14 +188,16 @@ impl Push<'_> {
 
     /// The digest under which the registry already has exactly this image.
     async fn already_there(&self) -> Option<(Digest, Manifest)> {
-        match self.registry().ok()?.show(self.reference).await {
+        match self.shown().await.ok()? {
             Ok(Shown::Image(digest, manifest)) if manifest.config.digest == self.image.id => Some((digest, manifest)),
             _ => None,
         }
     }
 
-    fn registry(&self) -> Result<Registry, Failure> {
-        Registry::new(self.reference, self.credentials.as_ref(), self.access)
+    /// What the registry shows under the tag.
+    async fn shown(&self) -> Result<Result<Shown, Refusal>, Failure> {
+        let session = Session::reading(self.reference, self.credentials.as_ref(), self.access)?;
+        Ok(session.show(self.reference).await)
     }
 
     fn mismatch(&self, shows: &str, pushed: &Digest) -> Diagnosis {

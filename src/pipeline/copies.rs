@@ -5,7 +5,6 @@ use futures_util::future::join_all;
 use super::Services;
 use super::registry::create;
 use crate::config::CopyConfig;
-use crate::harbor::Client;
 use crate::image::credentials::Credentials;
 use crate::image::transfer::{self, Place};
 use crate::image::{LogSink, PublishedImage, RegistryAccess};
@@ -13,7 +12,6 @@ use crate::model::failure::{Failure, FailureCode, Warning};
 use crate::model::image_reference::ImageReference;
 use crate::model::report::ReportedCopy;
 use crate::model::request::BuildRequest;
-use crate::secrets::Account;
 
 /// Copies an image to every registry that the operator names for its product line; all at once.
 pub(super) async fn copy(
@@ -40,7 +38,16 @@ async fn one(
     log: LogSink<'_>,
 ) -> ReportedCopy {
     let mut copy = ReportedCopy { registry: wanted.host.clone(), references: Vec::new(), sent: 0, failure: None };
-    let work = bring(services, request, published, wanted, &mut copy, log);
+    let work = async {
+        match bring(services, request, published, wanted, &mut copy, log).await {
+            // A robot's secret may have been changed since it was read; what was sent is there.
+            Err(failure) if failure.code == FailureCode::RegistryUnauthorized => {
+                copy.references.clear();
+                bring(services, request, published, wanted, &mut copy, log).await
+            }
+            done => done,
+        }
+    };
     let done = tokio::time::timeout(wanted.timeout, Box::pin(work)).await;
     let late = || {
         let seconds = wanted.timeout.as_secs();
@@ -92,7 +99,8 @@ async fn access(services: &Services, request: &BuildRequest, wanted: &CopyConfig
         })?),
         None => None,
     };
-    Ok(RegistryAccess { credentials, plain_http: false, ca_bundle })
+    let access = RegistryAccess { credentials, ca_bundle, ..RegistryAccess::default() };
+    Ok(access.for_request(request.id.as_str()))
 }
 
 /// Sees to it that the project is there, where the further registry is a Harbor.
@@ -102,13 +110,7 @@ async fn project(
     to: &ImageReference,
     access: &RegistryAccess,
 ) -> Result<(), Failure> {
-    let account = match &access.credentials {
-        Some(Credentials::Password { username, password }) => {
-            Some(Account { username: username.clone(), password: password.expose().to_owned() })
-        }
-        _ => None,
-    };
-    let client = Client::new(&access.base(to), account, access.ca_bundle.as_deref())?.for_request(request.id.as_str());
+    let client = access.harbor(to, access.credentials.as_ref())?;
     let project = request.product_line.as_str();
     if !client.is_harbor().await || client.has_project(project).await? {
         return Ok(());

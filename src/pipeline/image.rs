@@ -1,14 +1,24 @@
 //! The image is built, saved and pushed by the backend.
 
 use std::path::Path;
+use std::time::Duration;
 
+use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 
 use super::{Delivery, Services};
-use crate::image::{BuildContext, BuildSpec, BuiltImage, ImageBackend as _, LogSink, PublishedImage};
+use crate::image::{BuildContext, BuildSpec, BuiltImage, ImageBackend as _, LogSink, PublishedImage, RegistryAccess};
 use crate::model::failure::{Failure, FailureCode};
 use crate::model::image_reference::ImageReference;
 use crate::model::plan::Plan;
+use crate::model::request::BuildRequest;
+use crate::work::unless_cancelled;
+
+/// How long a new secret is awaited in the operator's file after the old one was refused.
+const ROTATION: Duration = Duration::from_secs(10);
+
+/// How often the file is looked at meanwhile.
+const GLANCE: Duration = Duration::from_millis(250);
 
 /// Builds the image of a plan.
 pub(super) async fn build(
@@ -49,6 +59,7 @@ pub(super) async fn save(
 /// Pushes the image under all its references.
 pub(super) async fn push(
     services: &Services,
+    request: &BuildRequest,
     plan: &Plan,
     built: &BuiltImage,
     log: LogSink<'_>,
@@ -59,18 +70,40 @@ pub(super) async fn push(
         return Err(failure.hint("set `registry.host` in the configuration"));
     }
     let (product_line, references) = (&plan.application.product_line, references(plan)?);
-    let access = services.registry_access(product_line).await?;
-    match services.backend.push(built, &references, &access, log, cancel).await {
+    let mut access = services.registry_access(product_line).await?.for_request(request.id.as_str());
+    let pushed = services.backend.push(built, &references, &access, log, cancel).await;
+    match pushed {
         Err(failure) if failure.code == FailureCode::RegistryUnauthorized => {
-            // A robot's secret may have been changed since it was read.
-            let now = services.registry_access(product_line).await?;
-            if now.credentials == access.credentials {
-                return Err(failure);
+            match unless_cancelled(cancel, changed(services, product_line, &access)).await? {
+                Some(now) => access = now,
+                None => return Err(failure),
             }
             log("the credentials have changed; trying again");
-            services.backend.push(built, &references, &now, log, cancel).await
+            services.backend.push(built, &references, &access, log, cancel).await
         }
         pushed => pushed,
+    }
+}
+
+/// The access with a secret that was changed after it was read; `None` where it is what it was.
+///
+/// Harbor knows a new secret a moment before the operator's file has it, and whatever brings the file may take longer. The
+/// look before the build has found the old one good, so it is worth the wait.
+async fn changed(
+    services: &Services,
+    product_line: &str,
+    access: &RegistryAccess,
+) -> Result<Option<RegistryAccess>, Failure> {
+    let deadline = Instant::now() + ROTATION;
+    loop {
+        let now = services.registry_access(product_line).await?;
+        if now.credentials != access.credentials {
+            return Ok(Some(RegistryAccess { request_id: access.request_id.clone(), ..now }));
+        }
+        if Instant::now() >= deadline {
+            return Ok(None);
+        }
+        tokio::time::sleep(GLANCE).await;
     }
 }
 

@@ -142,7 +142,8 @@ async fn deliver(
     record.warn(start.await.map_err(|failure| failure.in_step(Step::Image))?);
     if delivery.push {
         let log = record.log(Step::Push);
-        let push = deadline.step(Step::Push, async |stop| image::push(services, plan, built, &log, &stop).await);
+        let push =
+            deadline.step(Step::Push, async |stop| image::push(services, request, plan, built, &log, &stop).await);
         let published = Box::pin(record.reusing(Step::Push, push, PublishedImage::was_there)).await?;
         record.published(plan, &published);
         Box::pin(after_push(services, request, plan, &published, record, deadline))

@@ -13,10 +13,12 @@ use crate::model::image_reference::ImageReference;
 use crate::model::names::ProductLine;
 use crate::model::plan::Plan;
 use crate::model::request::BuildRequest;
-use crate::secrets::Account;
 
 /// How long the look may take. A Harbor takes 1.5 s to refuse a login, several times.
 const PATIENCE: Duration = Duration::from_secs(15);
+
+/// Characters of a repository's name, its project included: Harbor answers a longer one with a bare 500.
+const LONGEST_NAME: usize = 245;
 
 /// Looks whether the push can succeed, where the registry is a Harbor; makes the project where the operator wants that.
 ///
@@ -155,7 +157,15 @@ impl Services {
     pub async fn project_for(&self, reference: &ImageReference) -> Result<(), Failure> {
         let client = self.client_of(reference).await?;
         let project = project_of(reference);
-        if !client.is_harbor().await || client.has_project(project).await? {
+        if !client.is_harbor().await {
+            return Ok(());
+        }
+        if reference.repository().len() > LONGEST_NAME {
+            let message =
+                format!("`{}` is longer than the {LONGEST_NAME} characters of Harbor", reference.repository());
+            return Err(Failure::new(FailureCode::RequestInvalid, message).hint("shorten the project or the name"));
+        }
+        if client.has_project(project).await? {
             return Ok(());
         }
         create(self, reference, project, "").await
@@ -167,13 +177,7 @@ impl Services {
             Some(known) => Some(known),
             None => crate::image::credentials::of_docker(reference.registry()).await?,
         };
-        let account = match known {
-            Some(Credentials::Password { username, password }) => {
-                Some(Account { username, password: password.expose().to_owned() })
-            }
-            _ => None,
-        };
-        Client::new(&access.base(reference), account, access.ca_bundle.as_deref())
+        access.harbor(reference, known.as_ref())
     }
 
     /// How the registry of an image is reached.
@@ -184,7 +188,7 @@ impl Services {
             let found = self.pull_credentials(&[reference.to_string()], project).await?;
             let ca_bundle = self.config.network.ca_bundle.as_ref().and_then(|path| std::fs::read(path).ok());
             let credentials = found.into_values().next();
-            access = Ok(RegistryAccess { credentials, plain_http: false, ca_bundle });
+            access = Ok(RegistryAccess { credentials, ca_bundle, ..RegistryAccess::default() });
         }
         access
     }
@@ -200,8 +204,9 @@ impl Services {
             Some(known) => Some(known),
             None => crate::image::credentials::of_docker(reference.registry()).await?,
         };
-        let Some(Credentials::Password { username, password }) = known else { return Ok(None) };
-        let account = Account { username, password: password.expose().to_owned() };
-        Client::new(&access.base(reference), Some(account), access.ca_bundle.as_deref()).map(Some)
+        match known {
+            Some(known @ Credentials::Password { .. }) => access.harbor(reference, Some(&known)).map(Some),
+            _ => Ok(None),
+        }
     }
 }

@@ -174,7 +174,7 @@ impl Services {
             None => None,
         };
         let ca_bundle = self.config.network.ca_bundle.as_ref().and_then(|path| std::fs::read(path).ok());
-        Ok(RegistryAccess { credentials, plain_http: false, ca_bundle })
+        Ok(RegistryAccess { credentials, ca_bundle, ..RegistryAccess::default() })
     }
 }
 

@@ -9,7 +9,7 @@ use serde_json::json;
 use super::Assembled;
 use super::store::Store;
 use crate::image::context::ENTRY_TIME;
-use crate::image::registry::Descriptor;
+use crate::image::registry::{Descriptor, IMAGE_INDEX, IMAGE_MANIFEST};
 use crate::model::failure::{Failure, FailureCode};
 use crate::model::image_reference::ImageReference;
 
@@ -75,7 +75,7 @@ pub(super) fn write(
         .collect();
     let descriptor = |tag: Option<&String>| {
         let mut value = json!({
-            "mediaType": oci_client::manifest::OCI_IMAGE_MEDIA_TYPE,
+            "mediaType": IMAGE_MANIFEST,
             "digest": image.manifest.digest,
             "size": image.manifest.size,
         });
@@ -90,10 +90,7 @@ pub(super) fn write(
         if tags.is_empty() { vec![descriptor(None)] } else { tags.iter().map(|tag| descriptor(Some(tag))).collect() };
     let layers: Vec<String> = image.layers.iter().map(|layer| name(&layer.blob)).collect();
     for (path, value) in [
-        (
-            "index.json",
-            json!({ "schemaVersion": 2, "mediaType": oci_client::manifest::OCI_IMAGE_INDEX_MEDIA_TYPE, "manifests": manifests }),
-        ),
+        ("index.json", json!({ "schemaVersion": 2, "mediaType": IMAGE_INDEX, "manifests": manifests })),
         ("manifest.json", json!([{ "Config": name(&image.config), "RepoTags": tags, "Layers": layers }])),
         ("oci-layout", json!({ "imageLayoutVersion": "1.0.0" })),
     ] {

@@ -4,7 +4,7 @@ use serde_json::{Value, json};
 
 use super::layer::Layer;
 use super::remote::architecture;
-use crate::image::registry::Descriptor;
+use crate::image::registry::{Descriptor, IMAGE_CONFIG, IMAGE_MANIFEST, LAYER_GZIP};
 use crate::model::failure::{Failure, FailureCode};
 
 /// When an image was made that says nothing of it; its label says when its commit was.
@@ -47,7 +47,7 @@ pub(super) fn manifest(config: &Descriptor, layers: &[Layer]) -> Value {
         .iter()
         .map(|layer| {
             json!({
-                "mediaType": oci_client::manifest::IMAGE_LAYER_GZIP_MEDIA_TYPE,
+                "mediaType": LAYER_GZIP,
                 "digest": layer.blob.digest,
                 "size": layer.blob.size,
             })
@@ -55,9 +55,9 @@ pub(super) fn manifest(config: &Descriptor, layers: &[Layer]) -> Value {
         .collect();
     json!({
         "schemaVersion": 2,
-        "mediaType": oci_client::manifest::OCI_IMAGE_MEDIA_TYPE,
+        "mediaType": IMAGE_MANIFEST,
         "config": {
-            "mediaType": oci_client::manifest::IMAGE_CONFIG_MEDIA_TYPE,
+            "mediaType": IMAGE_CONFIG,
             "digest": config.digest,
             "size": config.size,
         },

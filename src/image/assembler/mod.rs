@@ -85,7 +85,7 @@ impl AssemblerBackend {
     /// With its blobs in this directory; `ca_bundle` (PEM) is trusted beside the system's authorities.
     #[must_use]
     pub fn new(directory: PathBuf, ca_bundle: Option<Vec<u8>>) -> Self {
-        let access = RegistryAccess { credentials: None, plain_http: false, ca_bundle };
+        let access = RegistryAccess { ca_bundle, ..RegistryAccess::default() };
         Self { store: Store::new(directory), access }
     }
 

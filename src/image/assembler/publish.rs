@@ -1,18 +1,22 @@
 //! The push: what the registry lacks is sent, the tag is confirmed, what may pass is tried again.
 
+use std::collections::BTreeSet;
+use std::sync::{Mutex, PoisonError};
+
 use futures_util::{StreamExt as _, TryStreamExt as _, stream};
+use reqwest::StatusCode;
 
 use super::remote::PARALLEL;
+use super::store::Store;
 use super::{Assembled, AssemblerBackend};
-use crate::image::credentials::{self, Credentials};
-use crate::image::diagnosis::diagnose;
 use crate::image::push::{ATTEMPTS, LONGEST_PAUSE, backoff};
 use crate::image::registry::session::{Refusal, Session};
 use crate::image::registry::upload::{Brought, Content};
-use crate::image::registry::{Descriptor, Registry, Shown};
+use crate::image::registry::{Descriptor, IMAGE_MANIFEST};
+use crate::image::transfer::Place;
 use crate::image::{BuiltImage, LogSink, PublishedImage, PublishedLayer, RegistryAccess};
 use crate::model::failure::{Failure, FailureCode};
-use crate::model::image_reference::ImageReference;
+use crate::model::image_reference::{Digest, ImageReference};
 
 impl AssemblerBackend {
     pub(super) async fn publish(
@@ -23,22 +27,34 @@ impl AssemblerBackend {
         log: LogSink<'_>,
     ) -> Result<PublishedImage, Failure> {
         let image = self.image(built)?;
-        let mut layers: Option<Vec<PublishedLayer>> = None;
+        let mut reused: Option<Vec<bool>> = None;
+        let mut known: Option<(String, Session)> = None;
         for reference in references {
             if reference.tag().is_none() || reference.digest().is_some() {
                 let message = format!("`{reference}` cannot be pushed to: a push needs a tag and no digest.");
                 return Err(Failure::new(FailureCode::RequestInvalid, message));
             }
-            let credentials = match &access.credentials {
-                Some(credentials) => Some(credentials.clone()),
-                None => credentials::of_docker(reference.registry()).await?,
-            };
             log(&format!("pushing {reference}"));
-            let pushed = self.with_retries(&image, reference, credentials.as_ref(), access, log).await?;
-            layers.get_or_insert(pushed);
+            let place = Place::new(reference.clone(), access.clone()).await?;
+            let home = home(&image, reference);
+            // One login for all tags of a repository.
+            let session = match known.take().filter(|(name, _)| *name == reference.name()) {
+                Some((_, session)) => session,
+                None => place.session(&home)?,
+            };
+            let push = Push { store: &self.store, image: &image, place, session, home, sent: Mutex::default(), log };
+            push.with_retries().await?;
+            reused.get_or_insert(push.reused());
+            known = Some((reference.name(), push.session));
         }
-        let layers = layers
+        let reused = reused
             .ok_or_else(|| Failure::new(FailureCode::RequestInvalid, "There is no reference to push the image to."))?;
+        let layers: Vec<PublishedLayer> = image
+            .layers
+            .iter()
+            .zip(reused)
+            .map(|(layer, reused)| PublishedLayer { digest: layer.blob.digest.clone(), size: layer.blob.size, reused })
+            .collect();
         Ok(PublishedImage {
             references: references.to_vec(),
             digest: image.manifest.digest.clone(),
@@ -46,128 +62,115 @@ impl AssemblerBackend {
             layers,
         })
     }
+}
 
-    async fn with_retries(
-        &self,
-        image: &Assembled,
-        reference: &ImageReference,
-        credentials: Option<&Credentials>,
-        access: &RegistryAccess,
-        log: LogSink<'_>,
-    ) -> Result<Vec<PublishedLayer>, Failure> {
+/// The repository of the base, where the registry may have its layers.
+fn home(image: &Assembled, reference: &ImageReference) -> Vec<String> {
+    let home = image.home.as_deref().and_then(|home| home.split_once('/'));
+    let home = home
+        .filter(|(registry, repository)| *registry == reference.registry() && *repository != reference.repository());
+    home.map(|(_, repository)| repository.to_owned()).into_iter().collect()
+}
+
+/// An image on its way to one tag.
+struct Push<'a> {
+    store: &'a Store,
+    image: &'a Assembled,
+    place: Place,
+    session: Session,
+    home: Vec<String>,
+    /// What any attempt has sent.
+    sent: Mutex<BTreeSet<Digest>>,
+    log: LogSink<'a>,
+}
+
+impl Push<'_> {
+    async fn with_retries(&self) -> Result<(), Failure> {
         let mut attempt = 1;
         loop {
             // What is known of the repository may be out of date once something went wrong.
             let trust = attempt == 1;
-            let pushed = self.once(image, reference, credentials, access, trust, log).await;
-            let said = match pushed {
-                Ok(layers) => return self.confirmed(image, reference, credentials, access).await.map(|()| layers),
+            let refusal = match self.once(trust).await {
+                Ok(confirmed) => return self.confirmed(confirmed).await,
                 Err(refusal) if trust && refusal.to_string().contains("blob unknown") => {
                     // What was there is gone: the registry cleans up.
                     attempt += 1;
                     continue;
                 }
-                Err(refusal) => refusal.to_string(),
+                Err(refusal) => refusal,
             };
-            // An immutable tag refuses even the image that it has. What a gate hides may be another.
-            if self.holds(image, reference, credentials, access).await {
-                let all = image.layers.iter().map(|layer| PublishedLayer {
-                    digest: layer.blob.digest.clone(),
-                    size: layer.blob.size,
-                    reused: true,
-                });
-                return Ok(all.collect());
+            // A fixed tag refuses even the image that it has, which another build may have given it just now.
+            let fixed = refusal.status() == Some(StatusCode::PRECONDITION_FAILED);
+            if fixed && self.place.names(&self.session, &self.image.manifest.digest).await.unwrap_or(false) {
+                return Ok(());
             }
-            let diagnosis = diagnose(reference, credentials, access, &said).await;
+            let diagnosis = self.place.diagnosis(&refusal).await;
             let pause = diagnosis.retry_after.unwrap_or_else(|| backoff(attempt));
-            if !diagnosis.failure.retryable || attempt == ATTEMPTS || pause > LONGEST_PAUSE {
+            let again = diagnosis.failure.retryable || diagnosis.doubtful && attempt == 1;
+            if !again || attempt == ATTEMPTS || pause > LONGEST_PAUSE {
                 return Err(diagnosis.failure);
             }
-            log(&format!("{} Trying again in {:.1} s.", diagnosis.failure, pause.as_secs_f64()));
+            (self.log)(&format!("{} Trying again in {:.1} s.", diagnosis.failure, pause.as_secs_f64()));
             tokio::time::sleep(pause).await;
             attempt += 1;
         }
     }
 
-    /// Sends what the repository lacks, then the manifest. Blobs that were brought there before are not asked for again
-    /// while that is trusted.
-    async fn once(
-        &self,
-        image: &Assembled,
-        reference: &ImageReference,
-        credentials: Option<&Credentials>,
-        access: &RegistryAccess,
-        trust: bool,
-        log: LogSink<'_>,
-    ) -> Result<Vec<PublishedLayer>, Refusal> {
-        let own = |failure: Failure| Refusal::Own(failure.message);
-        let home = image.home.as_deref().and_then(|home| home.split_once('/'));
-        let home = home.filter(|(registry, repository)| {
-            *registry == reference.registry() && *repository != reference.repository()
-        });
-        let home: Vec<String> = home.map(|(_, repository)| repository.to_owned()).into_iter().collect();
-        let session = Session::new(reference, credentials, access, &home).map_err(own)?;
-        let bring = |blob: Descriptor, sources: Vec<String>| {
-            let session = &session;
-            async move {
-                if trust && self.store.knows(reference, &blob) {
-                    return Ok(true);
-                }
-                let brought = session.bring(&blob, &sources, Content::File(&self.store.path(&blob.digest), 0)).await?;
-                self.store.learn(reference, &blob);
-                let short = blob.digest.hex().get(..12).unwrap_or_default();
-                match brought {
-                    Brought::There => log(&format!("{short}: already there")),
-                    Brought::Mounted => log(&format!("{short}: mounted from {}", sources.join(", "))),
-                    Brought::Sent => log(&format!("{short}: pushed, {} bytes", blob.size)),
-                }
-                Ok::<bool, Refusal>(brought != Brought::Sent)
-            }
-        };
-        let mut bringing = Vec::new();
-        for layer in &image.layers {
-            bringing.push(bring(layer.blob.clone(), home.clone()));
+    /// Sends what the repository lacks, then the manifest; gives the digest that the registry confirms, if it does. Blobs
+    /// that were brought there before are not asked for again while that is trusted.
+    async fn once(&self, trust: bool) -> Result<Option<Digest>, Refusal> {
+        if self.place.names(&self.session, &self.image.manifest.digest).await? {
+            return Ok(Some(self.image.manifest.digest.clone()));
         }
-        bringing.push(bring(image.config.clone(), Vec::new()));
-        let reused: Vec<bool> = stream::iter(bringing).buffered(PARALLEL).try_collect().await?;
-        let manifest = self.store.read(&image.manifest.digest).map_err(own)?;
-        let tag = reference.tag().map_or("latest", |tag| tag.as_str());
-        session.put_manifest(tag, oci_client::manifest::OCI_IMAGE_MEDIA_TYPE, &manifest).await?;
-        let layers = image.layers.iter().zip(reused).map(|(layer, reused)| PublishedLayer {
-            digest: layer.blob.digest.clone(),
-            size: layer.blob.size,
-            reused,
-        });
-        Ok(layers.collect())
+        let mut bringing = Vec::new();
+        for layer in &self.image.layers {
+            bringing.push(self.bring(&layer.blob, &self.home, trust));
+        }
+        bringing.push(self.bring(&self.image.config, &[], trust));
+        stream::iter(bringing).buffered(PARALLEL).try_collect::<()>().await?;
+        let own = |failure: Failure| Refusal::Own(failure.message);
+        let manifest = self.store.read(&self.image.manifest.digest).map_err(own)?;
+        self.session.put_manifest(self.place.tag(), IMAGE_MANIFEST, &manifest).await
     }
 
-    /// Whether the tag is seen to name the image.
-    async fn holds(
-        &self,
-        image: &Assembled,
-        reference: &ImageReference,
-        credentials: Option<&Credentials>,
-        access: &RegistryAccess,
-    ) -> bool {
-        let Ok(registry) = Registry::new(reference, credentials, access) else { return false };
-        matches!(registry.show(reference).await, Ok(Shown::Image(digest, _)) if digest == image.manifest.digest)
+    async fn bring(&self, blob: &Descriptor, sources: &[String], trust: bool) -> Result<(), Refusal> {
+        let reference = self.place.reference();
+        if trust && self.store.knows(reference, blob) {
+            return Ok(());
+        }
+        let brought = self.session.bring(blob, sources, Content::File(&self.store.path(&blob.digest), 0)).await?;
+        self.store.learn(reference, blob);
+        let short = blob.digest.hex().get(..12).unwrap_or_default();
+        match brought {
+            Brought::There => (self.log)(&format!("{short}: already there")),
+            Brought::Mounted => (self.log)(&format!("{short}: mounted from {}", sources.join(", "))),
+            Brought::Sent => {
+                self.sent.lock().unwrap_or_else(PoisonError::into_inner).insert(blob.digest.clone());
+                (self.log)(&format!("{short}: pushed, {} bytes", blob.size));
+            }
+        }
+        Ok(())
     }
 
-    /// Sees that the tag names the image.
-    async fn confirmed(
-        &self,
-        image: &Assembled,
-        reference: &ImageReference,
-        credentials: Option<&Credentials>,
-        access: &RegistryAccess,
-    ) -> Result<(), Failure> {
-        let pushed = &image.manifest.digest;
-        let shows = match Registry::new(reference, credentials, access)?.show(reference).await {
-            Ok(Shown::Image(digest, _)) if digest == *pushed => return Ok(()),
-            Ok(Shown::Gated) => return Ok(()),
-            Ok(Shown::Image(digest, _)) => format!("shows `{digest}`"),
-            Ok(Shown::Missing) => "shows no image".to_owned(),
-            Err(error) => format!("does not confirm it: {error}"),
+    /// Which layers the registry had, lowest first.
+    fn reused(&self) -> Vec<bool> {
+        let sent = self.sent.lock().unwrap_or_else(PoisonError::into_inner);
+        self.image.layers.iter().map(|layer| !sent.contains(&layer.blob.digest)).collect()
+    }
+
+    /// Sees that the tag names the image. The answer to the push is enough: a look may be refused by a gate.
+    async fn confirmed(&self, said: Option<Digest>) -> Result<(), Failure> {
+        let (pushed, reference) = (&self.image.manifest.digest, self.place.reference());
+        let said = match said {
+            None => self.session.digest_of(self.place.tag()).await,
+            said => Ok(said),
+        };
+        let shows = match said {
+            Ok(Some(digest)) if digest == *pushed => return Ok(()),
+            Err(refusal) if refusal.is_gate() => return Ok(()),
+            Ok(Some(digest)) => format!("shows `{digest}`"),
+            Ok(None) => "does not say what it has".to_owned(),
+            Err(refusal) => format!("does not confirm it: {refusal}"),
         };
         let message =
             format!("`{pushed}` was pushed to `{reference}`, and the registry `{}` {shows}.", reference.registry());

@@ -7,6 +7,7 @@ use serde_json::Value;
 
 use super::base::{self, Base, Listed, PulledManifest};
 use super::store::{Store, unwritable};
+use crate::harbor;
 use crate::image::credentials::Credentials;
 use crate::image::push::{ATTEMPTS, LONGEST_PAUSE, backoff};
 use crate::image::registry::Descriptor;
@@ -22,6 +23,7 @@ pub(super) const PARALLEL: usize = 4;
 pub(super) struct Remote<'a> {
     session: Session,
     reference: &'a ImageReference,
+    harbor: harbor::Client,
 }
 
 impl<'a> Remote<'a> {
@@ -30,7 +32,8 @@ impl<'a> Remote<'a> {
         credentials: Option<&Credentials>,
         access: &RegistryAccess,
     ) -> Result<Self, Failure> {
-        Ok(Self { session: Session::reading(reference, credentials, access)?, reference })
+        let harbor = access.harbor(reference, credentials)?;
+        Ok(Self { session: Session::reading(reference, credentials, access)?, reference, harbor })
     }
 
     /// Fetches an image. What the store has is not fetched again; one that is named by its digest is not even asked for.
@@ -149,6 +152,10 @@ impl<'a> Remote<'a> {
                 let code = match refusal {
                     Refusal::Own(_) => FailureCode::ImageFailed,
                     _ if refusal.may_pass() => FailureCode::RegistryUnavailable,
+                    // A Harbor whose database is away knows nobody.
+                    Refusal::Answered { status, .. } if status.as_u16() == 401 && self.harbor.is_down().await => {
+                        FailureCode::RegistryUnavailable
+                    }
                     _ => FailureCode::BaseImageMissing,
                 };
                 let message = format!("The base image `{}` cannot be pulled: {refusal}", self.reference);

@@ -29,12 +29,17 @@ pub(in crate::image) struct FoundManifest {
     pub(in crate::image) bytes: Vec<u8>,
 }
 
+/// The digest that a registry says a manifest has.
+pub(super) fn digest_in(answer: &Response) -> Option<Digest> {
+    let said = answer.headers().get("docker-content-digest").and_then(|value| value.to_str().ok());
+    said.and_then(|digest| digest.parse().ok())
+}
+
 impl Session {
     /// The digest that a tag stands for at this moment; none where the registry does not say it.
     pub(in crate::image) async fn digest_of(&self, tag: &str) -> Result<Option<Digest>, Refusal> {
         let answer = self.get(Method::HEAD, &format!("manifests/{tag}"), Some((ACCEPT, KINDS))).await?;
-        let said = answer.headers().get("docker-content-digest").and_then(|value| value.to_str().ok());
-        Ok(said.and_then(|digest| digest.parse().ok()))
+        Ok(digest_in(&answer))
     }
 
     /// The manifest that a tag or digest names; `None` where there is none.

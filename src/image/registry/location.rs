@@ -30,6 +30,7 @@ pub(super) fn of(response: &Response, asked: &Url) -> Result<Location, Refusal> 
 fn resolve(named: &str, asked: &Url) -> Result<Location, String> {
     let url =
         asked.join(named).map_err(|error| format!("the registry names a place to go on at that is none: {error}"))?;
+    let url = secured(url, asked);
     if !matches!(url.scheme(), "http" | "https") || (asked.scheme() == "https" && url.scheme() != "https") {
         return Err("the registry names a place to go on at without TLS".to_owned());
     }
@@ -38,6 +39,17 @@ fn resolve(named: &str, asked: &Url) -> Result<Location, String> {
         return Err("the registry names a place to go on at that is in the local network".to_owned());
     }
     Ok(Location { url, own })
+}
+
+/// The same place with TLS, where a registry that was asked with TLS names itself without: behind a proxy that does not
+/// tell it (`X-Forwarded-Proto`), Harbor does so.
+pub(in crate::image) fn secured(mut url: Url, asked: &Url) -> Url {
+    let own_port = url.port().is_none() || url.port() == asked.port();
+    if asked.scheme() == "https" && url.scheme() == "http" && url.host() == asked.host() && own_port {
+        // Both are special schemes, between which a URL may change.
+        let _ = url.set_scheme("https").and_then(|()| url.set_port(asked.port()));
+    }
+    url
 }
 
 /// Whether a host is this machine or one of a private network.
@@ -76,7 +88,8 @@ mod tests {
         assert!(!place("https://storage.example.com/x").unwrap().own);
         assert!(!place("https://harbor.example.com:8443/x").unwrap().own);
         for refused in [
-            "http://harbor.example.com/x",
+            "http://harbor.example.com:8080/x",
+            "http://storage.example.com/x",
             "https://127.0.0.1/x",
             "https://10.1.2.3/",
             "https://[::1]/",
@@ -87,6 +100,13 @@ mod tests {
             "https://",
         ] {
             assert!(place(refused).is_err(), "{refused}");
+        }
+        // A proxy in front of Harbor that does not say that it speaks TLS.
+        let own = place("http://harbor.example.com/v2/x?_state=y").unwrap();
+        assert_eq!((own.url.as_str(), own.own), ("https://harbor.example.com/v2/x?_state=y", true));
+        let port = Url::parse("https://harbor.example.com:8443/v2/").unwrap();
+        for named in ["http://harbor.example.com/x", "http://harbor.example.com:8443/x"] {
+            assert_eq!(resolve(named, &port).unwrap().url.as_str(), "https://harbor.example.com:8443/x");
         }
         // A registry of the local network may name its neighbours.
         let inside = Url::parse("http://10.0.0.1:5000/v2/").unwrap();

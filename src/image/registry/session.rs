@@ -1,17 +1,18 @@
 //! Requests to one repository of a registry: authorised, the token renewed whenever the registry wants it.
 
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use reqwest::{Method, RequestBuilder, Response, StatusCode, header};
 use serde_json::Value;
 use tokio::sync::Mutex;
 use url::Url;
 
-use super::location::Location;
+use super::location::{self, Location};
+use super::login::{Granted, Login, TokenService};
 use super::{TIMEOUT, USER_AGENT, install_tls, speaks_plain_http};
 use crate::http;
 use crate::image::RegistryAccess;
-use crate::image::answers::{body, parameter, starts_with_word, token_in, words_of};
+use crate::image::answers::{body, starts_with_word, words_of};
 use crate::image::credentials::Credentials;
 use crate::model::failure::{Failure, FailureCode};
 use crate::model::image_reference::ImageReference;
@@ -41,6 +42,17 @@ impl Refusal {
         }
     }
 
+    /// Whether an upload is unknown that was begun: what was sent of it is lost, and it has to begin anew.
+    pub(in crate::image) fn is_upload_gone(&self) -> bool {
+        matches!(self, Self::Answered { status, words, .. }
+            if *status == StatusCode::NOT_FOUND && words.starts_with("blob upload"))
+    }
+
+    /// Whether a scan or signing gate hides what is there: in Harbor even a `HEAD` is a pull.
+    pub(in crate::image) fn is_gate(&self) -> bool {
+        self.status() == Some(StatusCode::PRECONDITION_FAILED)
+    }
+
     /// How long the registry wants to be left alone.
     pub(in crate::image) fn retry_after(&self) -> Option<Duration> {
         match self {
@@ -66,7 +78,10 @@ pub(in crate::image) struct Session {
     account: Option<(String, String)>,
     /// What the token must allow, each as `repository:NAME:ACTIONS`.
     scopes: Vec<String>,
-    authorization: Mutex<Option<String>>,
+    /// Whether it is of no use to somebody whom the registry does not know.
+    pushes: bool,
+    request_id: Option<String>,
+    login: Mutex<Login>,
 }
 
 impl Session {
@@ -79,7 +94,8 @@ impl Session {
     ) -> Result<Self, Failure> {
         let own = format!("repository:{}:pull,push", reference.repository());
         let others = sources.iter().map(|source| format!("repository:{source}:pull"));
-        Self::with_scopes(reference, credentials, access, [own].into_iter().chain(others).collect())
+        let session = Self::with_scopes(reference, credentials, access, [own].into_iter().chain(others).collect())?;
+        Ok(Self { pushes: true, ..session })
     }
 
     /// For a pull.
@@ -129,7 +145,9 @@ impl Session {
             repository: reference.repository().to_owned(),
             account,
             scopes,
-            authorization: Mutex::new(None),
+            pushes: false,
+            request_id: access.request_id.clone(),
+            login: Mutex::default(),
         })
     }
 
@@ -178,10 +196,13 @@ impl Session {
     {
         let mut renewed = false;
         loop {
-            let used = if to.own { self.authorization.lock().await.clone() } else { None };
+            let used = if to.own { self.authorization().await? } else { None };
             let mut builder = self.http.request(method.clone(), to.url.clone());
             if let Some(value) = &used {
                 builder = builder.header(header::AUTHORIZATION, value);
+            }
+            if let Some(id) = self.request_id.as_ref().filter(|_| to.own) {
+                builder = builder.header("x-request-id", id);
             }
             let response = request(builder).await?.send().await.map_err(|error| lost(&error))?;
             let status = response.status();
@@ -197,31 +218,47 @@ impl Session {
         }
     }
 
-    /// Gets what a challenge asks for; false where there is nothing to get.
+    /// What a request is authorised by. A token that is over is renewed first: to refuse one in the middle of a large
+    /// body, Harbor breaks the connection.
+    async fn authorization(&self) -> Result<Option<String>, Refusal> {
+        let mut login = self.login.lock().await;
+        if let Some(service) = login.service.clone().filter(|_| login.is_over()) {
+            self.granted(&mut login, &service).await?;
+        }
+        Ok(login.value.clone())
+    }
+
+    /// Gets what a challenge asks for; false where there is nothing to get. An empty challenge is Harbor's way to say that
+    /// no login would help.
     async fn renew(&self, challenge: &str, used: Option<&String>) -> Result<bool, Refusal> {
-        let mut current = self.authorization.lock().await;
-        if current.as_ref() != used {
+        let mut login = self.login.lock().await;
+        if login.value.as_ref() != used {
             // Somebody else was faster.
             return Ok(true);
         }
-        if starts_with_word(challenge, "basic") {
-            use base64::Engine as _;
-            let Some((name, password)) = &self.account else { return Ok(false) };
-            let pair = base64::engine::general_purpose::STANDARD.encode(format!("{name}:{password}"));
-            let value = format!("Basic {pair}");
-            let new = used != Some(&value);
-            *current = Some(value);
-            return Ok(new);
+        if let Some(service) = TokenService::of(challenge) {
+            login.service = Some(service);
+        } else if !starts_with_word(challenge, "basic") {
+            return Ok(false);
         }
-        let realm = parameter(challenge, "realm").filter(|_| starts_with_word(challenge, "bearer"));
-        let Some(mut url) = realm.and_then(|realm| Url::parse(&realm).ok()) else { return Ok(false) };
+        // Harbor asks whoever showed a token for a password; a new token does as well, and costs it less.
+        if let Some(service) = login.service.clone() {
+            return self.granted(&mut login, &service).await;
+        }
+        let Some((name, password)) = &self.account else { return Ok(false) };
+        Ok(login.basic(name, password))
+    }
+
+    /// Gets a token; false where the service has none to give.
+    async fn granted(&self, login: &mut Login, service: &TokenService) -> Result<bool, Refusal> {
+        let mut url = location::secured(service.realm.clone(), &self.base);
         if self.base.scheme() == "https" && url.scheme() != "https" {
             return Err(Refusal::Own("the registry wants the password sent without TLS to its token service".into()));
         }
         {
             let mut query = url.query_pairs_mut();
-            if let Some(service) = parameter(challenge, "service") {
-                query.append_pair("service", &service);
+            if let Some(service) = &service.name {
+                query.append_pair("service", service);
             }
             for scope in &self.scopes {
                 query.append_pair("scope", scope);
@@ -231,12 +268,21 @@ impl Session {
         if let Some((name, password)) = &self.account {
             request = request.basic_auth(name, Some(password));
         }
+        if let Some(id) = &self.request_id {
+            request = request.header("x-request-id", id);
+        }
+        let asked = Instant::now();
         let response = request.send().await.map_err(|error| lost(&error))?;
         if !response.status().is_success() {
             return Err(refusal(response).await);
         }
-        let Some(token) = token_in(&body(response).await) else { return Ok(false) };
-        *current = Some(format!("Bearer {token}"));
+        let Some(token) = Granted::of(&body(response).await) else { return Ok(false) };
+        if self.pushes && self.account.is_some() && token.is_a_strangers() {
+            // Each further try would cost 1.5 s, during which Harbor lets nobody of that name in.
+            let words = "unauthorized: the token service does not know the account".to_owned();
+            return Err(Refusal::Answered { status: StatusCode::UNAUTHORIZED, words, retry_after: None });
+        }
+        login.token(token, asked);
         Ok(true)
     }
 }

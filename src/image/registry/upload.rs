@@ -12,9 +12,12 @@ use tokio::io::{AsyncReadExt as _, AsyncSeekExt as _};
 use tokio_util::io::ReaderStream;
 
 use super::Descriptor;
+use super::download::digest_in;
 use super::location::{self, Location};
 use super::session::{Refusal, Session};
+use crate::harbor::refusal;
 use crate::image::push::{ATTEMPTS, LONGEST_PAUSE, backoff};
+use crate::model::image_reference::Digest;
 
 /// Up to here one request carries the bytes and ends the upload.
 const SMALL: u64 = 1 << 20;
@@ -62,12 +65,15 @@ impl Session {
     ) -> Result<Brought, Refusal> {
         let mut attempt = 1;
         loop {
-            let refusal = match self.once(blob, sources, content).await {
+            // What broke off may have been a refusal of the bytes, which a `PUT` without any tells in words.
+            let small = blob.size <= SMALL && attempt == 1;
+            let refusal = match self.once(blob, sources, content, small).await {
                 Ok(brought) => return Ok(brought),
                 Err(refusal) => refusal,
             };
             let pause = refusal.retry_after().unwrap_or_else(|| backoff(attempt));
-            if !refusal.may_pass() || attempt == ATTEMPTS || pause > LONGEST_PAUSE {
+            let again = refusal.may_pass() || refusal.is_upload_gone();
+            if !again || attempt == ATTEMPTS || pause > LONGEST_PAUSE {
                 return Err(refusal);
             }
             tokio::time::sleep(pause).await;
@@ -86,23 +92,26 @@ impl Session {
             return Ok(Some(Brought::There));
         }
         for source in sources {
-            if self.mount(blob, source).await {
+            if self.mount(blob, source).await? {
                 return Ok(Some(Brought::Mounted));
             }
         }
         Ok(None)
     }
 
-    async fn once(&self, blob: &Descriptor, sources: &[String], content: Content<'_>) -> Result<Brought, Refusal> {
+    async fn once(
+        &self,
+        blob: &Descriptor,
+        sources: &[String],
+        content: Content<'_>,
+        small: bool,
+    ) -> Result<Brought, Refusal> {
         if let Some(brought) = self.known(blob, sources).await? {
             return Ok(brought);
         }
         let begun = self.begin().await?;
-        let sent = if blob.size <= SMALL {
-            self.put(&begun, blob, Some(content)).await
-        } else {
-            self.patch(begun, blob, content).await
-        };
+        let sent =
+            if small { self.put(&begun, blob, Some(content)).await } else { self.patch(begun, blob, content).await };
         match sent {
             Err(refusal) if refusal.status() == Some(StatusCode::PAYLOAD_TOO_LARGE) => {
                 let begun = self.begin().await?;
@@ -113,12 +122,18 @@ impl Session {
         .map(|()| Brought::Sent)
     }
 
-    /// Whether the registry took the blob from another of its repositories; whatever it says instead, it takes the bytes.
-    async fn mount(&self, blob: &Descriptor, source: &str) -> bool {
-        let Ok(mut place) = self.place("blobs/uploads/") else { return false };
+    /// Whether the registry took the blob from another of its repositories. Where it may not be read there, or is not
+    /// there, the bytes are sent; what the project refuses, it would refuse after all of them too.
+    async fn mount(&self, blob: &Descriptor, source: &str) -> Result<bool, Refusal> {
+        let mut place = self.place("blobs/uploads/")?;
         place.url.query_pairs_mut().append_pair("mount", blob.digest.as_str()).append_pair("from", source);
-        let answer = self.send(Method::POST, &place, |request| async { Ok(request.header(CONTENT_LENGTH, 0)) }).await;
-        answer.is_ok_and(|answer| answer.status() == StatusCode::CREATED)
+        match self.send(Method::POST, &place, |request| async { Ok(request.header(CONTENT_LENGTH, 0)) }).await {
+            Ok(answer) => Ok(answer.status() == StatusCode::CREATED),
+            Err(refused) if refused.status() == Some(StatusCode::FORBIDDEN) => {
+                if refusal(&refused.to_string()).is_some() { Err(refused) } else { Ok(false) }
+            }
+            Err(_) => Ok(false),
+        }
     }
 
     async fn begin(&self) -> Result<Location, Refusal> {
@@ -162,12 +177,17 @@ impl Session {
         self.put(&at, blob, None).await
     }
 
-    /// Gives the repository a manifest under a tag.
-    pub(in crate::image) async fn put_manifest(&self, tag: &str, kind: &str, bytes: &[u8]) -> Result<(), Refusal> {
+    /// Gives the repository a manifest under a tag; gives the digest that the registry has it by, where it says so.
+    pub(in crate::image) async fn put_manifest(
+        &self,
+        tag: &str,
+        kind: &str,
+        bytes: &[u8],
+    ) -> Result<Option<Digest>, Refusal> {
         let place = self.place(&format!("manifests/{tag}"))?;
         let request =
             |request: reqwest::RequestBuilder| async { Ok(request.header(CONTENT_TYPE, kind).body(bytes.to_vec())) };
-        self.send(Method::PUT, &place, request).await.map(drop)
+        self.send(Method::PUT, &place, request).await.map(|answer| digest_in(&answer))
     }
 }
 

@@ -33,11 +33,11 @@ pub struct Copied {
 /// # Errors
 /// `base_image_missing` where there is no such image, the `registry_…` codes, `request_invalid` for a target without a tag.
 pub async fn copy(from: &Place, to: &Place, log: LogSink<'_>) -> Result<Copied, Failure> {
-    let Some(tag) = to.reference.tag().map(|tag| tag.as_str().to_owned()) else {
+    if to.reference.tag().is_none() {
         let message = format!("`{}` cannot be copied to: name a tag.", to.reference);
         return Err(Failure::new(FailureCode::RequestInvalid, message));
-    };
-    let source = from.session(&[])?;
+    }
+    let source = from.reading()?;
     let tree = Tree::of(from, &source).await?;
     let top = tree.top().ok_or_else(|| from.missing())?;
     let mut copied = Copied {
@@ -51,9 +51,7 @@ pub async fn copy(from: &Place, to: &Place, log: LogSink<'_>) -> Result<Copied, 
     let sources: Vec<String> = if neighbours { vec![from.reference.repository().to_owned()] } else { Vec::new() };
     let target = to.session(&sources)?;
     // A tag that is fixed takes not even its own image again.
-    if let Ok(Some(there)) = target.find_manifest(&tag).await
-        && there.digest == top.digest
-    {
+    if to.names(&target, &top.digest).await.unwrap_or(false) {
         log(&format!("{}: already there", to.reference));
         return Ok(copied);
     }
@@ -68,7 +66,7 @@ pub async fn copy(from: &Place, to: &Place, log: LogSink<'_>) -> Result<Copied, 
             Brought::Sent => copied.sent += size,
         }
     }
-    put(&target, &tree, &tag, to).await?;
+    put(&target, &tree, to).await?;
     log(&format!("{}: {} bytes sent, {} mounted", to.reference, copied.sent, copied.mounted));
     Ok(copied)
 }
@@ -95,9 +93,9 @@ async fn bring(
 }
 
 /// Puts the manifests: those that an index names by digest, the image's own by tag.
-pub(super) async fn put(target: &Session, tree: &Tree, tag: &str, to: &Place) -> Result<(), Failure> {
+pub(super) async fn put(target: &Session, tree: &Tree, to: &Place) -> Result<(), Failure> {
     for (index, manifest) in tree.manifests.iter().enumerate() {
-        let name = if index + 1 == tree.manifests.len() { tag } else { manifest.digest.as_str() };
+        let name = if index + 1 == tree.manifests.len() { to.tag() } else { manifest.digest.as_str() };
         if let Err(refusal) = target.put_manifest(name, &manifest.kind, &manifest.bytes).await {
             return Err(to.refused(&refusal).await);
         }

@@ -5,12 +5,15 @@ pub mod bundle;
 mod copy;
 mod tree;
 
+use reqwest::StatusCode;
+
 use super::RegistryAccess;
 use super::credentials::{self, Credentials};
-use super::diagnosis::diagnose;
+use super::diagnosis::{Diagnosis, diagnose};
 use super::registry::session::{Refusal, Session};
+use crate::harbor::ArtifactName;
 use crate::model::failure::{Failure, FailureCode};
-use crate::model::image_reference::ImageReference;
+use crate::model::image_reference::{Digest, ImageReference};
 
 pub use copy::{Copied, copy};
 
@@ -53,9 +56,42 @@ impl Place {
         }
     }
 
+    /// Its tag.
+    pub(super) fn tag(&self) -> &str {
+        self.reference.tag().map_or("latest", |tag| tag.as_str())
+    }
+
+    /// Whether the tag names this manifest, which a fixed tag has to be asked before it is given it again.
+    pub(super) async fn names(&self, session: &Session, digest: &Digest) -> Result<bool, Refusal> {
+        match session.digest_of(self.tag()).await {
+            Ok(found) => Ok(found.as_ref() == Some(digest)),
+            Err(refusal) if refusal.status() == Some(StatusCode::NOT_FOUND) => Ok(false),
+            // What a gate hides, Harbor's API shows to an account that may read artifacts.
+            Err(refusal) if refusal.is_gate() => Ok(self.listed().await.as_deref() == Some(digest.as_str())),
+            Err(refusal) => Err(refusal),
+        }
+    }
+
+    /// The digest that Harbor's API shows for the tag, where this is a Harbor that shows it.
+    async fn listed(&self) -> Option<String> {
+        let harbor = self.access.harbor(&self.reference, self.credentials.as_ref()).ok()?;
+        let (project, name) = self.reference.repository().split_once('/')?;
+        harbor.digest(ArtifactName { project, name, reference: self.tag() }).await
+    }
+
     /// Its repository, with further ones of the same registry that are read.
-    fn session(&self, sources: &[String]) -> Result<Session, Failure> {
+    pub(super) fn session(&self, sources: &[String]) -> Result<Session, Failure> {
         Session::new(&self.reference, self.credentials.as_ref(), &self.access, sources)
+    }
+
+    /// Its repository, to read from.
+    fn reading(&self) -> Result<Session, Failure> {
+        Session::reading(&self.reference, self.credentials.as_ref(), &self.access)
+    }
+
+    /// What a refusal to take something means, and whether to try again.
+    pub(super) async fn diagnosis(&self, refusal: &Refusal) -> Diagnosis {
+        diagnose(&self.reference, self.credentials.as_ref(), &self.access, &refusal.to_string()).await
     }
 
     /// What a refusal to take something means.
@@ -63,14 +99,18 @@ impl Place {
         if let Refusal::Own(words) = refusal {
             return Failure::new(FailureCode::RegistryRefused, format!("`{}`: {words}.", self.reference));
         }
-        diagnose(&self.reference, self.credentials.as_ref(), &self.access, &refusal.to_string()).await.failure
+        self.diagnosis(refusal).await.failure
     }
 
     /// What a refusal to give something means.
-    fn withheld(&self, refusal: &Refusal) -> Failure {
+    async fn withheld(&self, refusal: &Refusal) -> Failure {
         let words = refusal.to_string();
         let registry = self.reference.registry();
         let code = match refusal {
+            // A Harbor whose database is away knows nobody.
+            Refusal::Answered { status, .. } if status.as_u16() == 401 && self.is_down().await => {
+                FailureCode::RegistryUnavailable
+            }
             Refusal::Lost(_) => FailureCode::RegistryUnavailable,
             Refusal::Answered { .. } if refusal.may_pass() => FailureCode::RegistryUnavailable,
             Refusal::Answered { .. } if words.contains("projectpolicyviolation") => FailureCode::RegistryForbidden,
@@ -80,6 +120,12 @@ impl Place {
         };
         let message = format!("The registry `{registry}` does not give `{}`: {words}.", self.reference);
         Failure::new(code, message).hint("let the account pull it, and see that no policy of the project forbids that")
+    }
+
+    /// Whether this is a Harbor that says of itself that it is not well.
+    async fn is_down(&self) -> bool {
+        let Ok(harbor) = self.access.harbor(&self.reference, self.credentials.as_ref()) else { return false };
+        harbor.is_down().await
     }
 
     fn missing(&self) -> Failure {

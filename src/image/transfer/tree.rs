@@ -29,8 +29,7 @@ pub(super) struct Tree {
 impl Tree {
     /// Asks a registry for all of an image's manifests.
     pub(super) async fn of(place: &Place, session: &Session) -> Result<Self, Failure> {
-        let asked = session.find_manifest(place.name()).await.map_err(|refusal| place.withheld(&refusal))?;
-        let top = asked.ok_or_else(|| place.missing())?;
+        let top = found(place, session, place.name()).await?.ok_or_else(|| place.missing())?;
         let mut tree = Self { manifests: Vec::new(), blobs: BTreeMap::new() };
         let mut waiting = vec![(top, 0)];
         while let Some((manifest, depth)) = waiting.pop() {
@@ -39,8 +38,8 @@ impl Tree {
                 return Err(Failure::new(FailureCode::ImageFailed, message));
             }
             for child in tree.take(manifest)? {
-                let asked = session.find_manifest(child.as_str()).await.map_err(|refusal| place.withheld(&refusal))?;
-                waiting.push((asked.ok_or_else(|| lacking(place, &child))?, depth + 1));
+                let child_manifest = found(place, session, child.as_str()).await?;
+                waiting.push((child_manifest.ok_or_else(|| lacking(place, &child))?, depth + 1));
             }
         }
         // A registry takes an index only when it has what the index names.
@@ -83,6 +82,13 @@ impl Tree {
 
     pub(super) fn descriptors(&self) -> impl Iterator<Item = Descriptor> {
         self.blobs.iter().map(|(digest, size)| Descriptor { digest: digest.clone(), size: *size })
+    }
+}
+
+async fn found(place: &Place, session: &Session, name: &str) -> Result<Option<FoundManifest>, Failure> {
+    match session.find_manifest(name).await {
+        Ok(found) => Ok(found),
+        Err(refusal) => Err(place.withheld(&refusal).await),
     }
 }
 

@@ -4,6 +4,7 @@ mod after;
 mod before;
 mod builds;
 mod carried;
+mod cases;
 mod pushes;
 mod recorded;
 mod refused;

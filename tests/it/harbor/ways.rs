@@ -6,7 +6,9 @@ use std::sync::Mutex;
 
 use slipway::image::assembler::AssemblerBackend;
 use slipway::image::docker::DockerBackend;
-use slipway::image::{Backend, BuildContext, BuildSpec, BuiltImage, ContextKind, ImageBackend as _, PublishedImage};
+use slipway::image::{
+    Backend, BuildContext, BuildSpec, BuiltImage, ContextKind, ImageBackend as _, PublishedImage, RegistryAccess,
+};
 use slipway::model::failure::Failure;
 use slipway::model::image_reference::ImageReference;
 use tokio_util::sync::CancellationToken;
@@ -65,6 +67,15 @@ impl Built {
         let references: Vec<ImageReference> = names.iter().map(|name| harbor.reference(name)).collect();
         self.tags.lock().unwrap().extend(references.clone());
         self.backend.push(&self.image, &references, &access(account), &|_| {}, &CancellationToken::new()).await
+    }
+
+    /// Pushes to any registry.
+    pub(super) async fn push_to(
+        &self,
+        reference: ImageReference,
+        access: &RegistryAccess,
+    ) -> Result<PublishedImage, Failure> {
+        self.backend.push(&self.image, &[reference], access, &|_| {}, &CancellationToken::new()).await
     }
 }
 

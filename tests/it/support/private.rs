@@ -113,7 +113,7 @@ fn configured(directory: &Path, address: &str, port: u16, passwords: &[(&str, &s
     )
 }
 
-fn certificate(directory: &Path, address: &str) {
+pub(crate) fn certificate(directory: &Path, address: &str) {
     let (key, ca) = (directory.join("key.pem"), directory.join("ca.pem"));
     let made = Command::new("openssl")
         .args(["req", "-x509", "-newkey", "rsa:2048", "-nodes", "-days", "2", "-subj", "/CN=slipway-private"])

@@ -40,7 +40,8 @@ pub struct Exported {
     pub left_out: usize,
 }
 
-/// Writes images into an archive; the file appears whole or not at all. What was broken off goes on from `FILE.partial`.
+/// Writes images into an archive; the file appears whole or not at all. What was broken off
+/// goes on from `FILE.partial`.
 ///
 /// # Errors
 /// `base_image_missing`, the `registry_…` codes, `digest_mismatch`, `disk_full`, `request_invalid` where nothing can be
@@ -53,7 +54,7 @@ pub async fn export(
 ) -> Result<Exported, Failure> {
     let mut images = Vec::new();
     for place in places {
-        let session = place.session(&[])?;
+        let session = place.reading()?;
         let tree = Tree::of(place, &session).await?;
         log(&format!("{}: {} blobs, {} bytes", place.reference(), tree.blobs.len(), tree.size()));
         images.push(Image { place, session, tree });
@@ -195,7 +196,9 @@ async fn fetched(mut writer: Writer, blob: &Descriptor, image: &Image<'_>, path:
                 let message = format!("The registry `{registry}` gives another content for `{}`.", blob.digest);
                 return Err(Failure::new(FailureCode::DigestMismatch, message));
             }
-            Err(refusal) if attempt == ATTEMPTS || !refusal.may_pass() => return Err(image.place.withheld(&refusal)),
+            Err(refusal) if attempt == ATTEMPTS || !refusal.may_pass() => {
+                return Err(image.place.withheld(&refusal).await);
+            }
             _ => {}
         }
         tokio::time::sleep(refusal_pause(attempt)).await;

@@ -137,7 +137,6 @@ async fn one(
     imported: &mut Imported,
     log: LogSink<'_>,
 ) -> Result<(), Failure> {
-    let tag = place.reference().tag().map_or("latest", |tag| tag.as_str());
     let own = place.reference().repository();
     let mut sources: Vec<String> = image.tree.blobs.keys().filter_map(|blob| homes.get(blob)).cloned().collect();
     sources.sort();
@@ -145,9 +144,7 @@ async fn one(
     sources.retain(|source| source != own);
     let target = place.session(&sources)?;
     // A tag that is fixed takes not even its own image again.
-    if let Ok(Some(there)) = target.find_manifest(tag).await
-        && there.digest == image.digest
-    {
+    if place.names(&target, &image.digest).await.unwrap_or(false) {
         log(&format!("{}: already there", place.reference()));
         imported.there += image.tree.size();
         return Ok(());
@@ -164,7 +161,7 @@ async fn one(
             Brought::Sent => imported.sent += size,
         }
     }
-    copy::put(&target, &image.tree, tag, place).await?;
+    copy::put(&target, &image.tree, place).await?;
     log(&format!("{}: imported", place.reference()));
     Ok(())
 }

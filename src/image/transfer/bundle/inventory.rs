@@ -65,7 +65,7 @@ impl Inventory {
     pub async fn of(places: &[Place]) -> Result<Self, Failure> {
         let mut inventory = Self { version: 1, ..Self::default() };
         for place in places {
-            let tree = Tree::of(place, &place.session(&[])?).await?;
+            let tree = Tree::of(place, &place.reading()?).await?;
             let blobs = tree.blobs.iter().map(|(digest, size)| (digest.clone(), *size));
             let top = tree.top().ok_or_else(|| place.missing())?;
             inventory.enter(place.reference(), top.digest.clone(), blobs);

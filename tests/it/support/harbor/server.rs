@@ -4,9 +4,11 @@ use axum::Router;
 use axum::body::Body;
 use axum::extract::State as Extract;
 use axum::http::{HeaderMap, HeaderValue, Request};
+use futures_util::StreamExt as _;
 
 use super::answer::{Answer, bad_gateway, empty, error, text, with};
-use super::who::Shown;
+use super::state::Instead;
+use super::who::{Shown, Who};
 use super::{Shared, api, token, v2};
 
 /// A request, without its body.
@@ -43,6 +45,30 @@ impl Call {
     }
 }
 
+impl Shared {
+    /// What comes instead of an answer to a request.
+    fn happens(&self, line: &str, length: u64) -> Option<Instead> {
+        let mut state = self.state.lock().unwrap();
+        let mut when = state.when.take()?;
+        let instead = when(&mut state, line, length);
+        state.when = Some(when);
+        instead
+    }
+}
+
+async fn otherwise(instead: Instead, body: Body) -> Answer {
+    match instead {
+        Instead::Error(status, code, message) => error(status, code, message),
+        Instead::Page(status) => text(status, "text/html", "<html><head></head></html>\r\n".to_owned()),
+        Instead::Later(status, after) => with(text(status, "text/html", String::new()), "retry-after", after),
+        Instead::Cut => {
+            let _ = body.into_data_stream().next().await;
+            // hyper closes the connection; nobody is told, as this is no fault of the program.
+            std::panic::resume_unwind(Box::new("cut"))
+        }
+    }
+}
+
 pub(super) fn router(shared: Shared) -> Router {
     Router::new().fallback(answer).with_state(shared)
 }
@@ -51,18 +77,24 @@ async fn answer(Extract(shared): Extract<Shared>, request: Request<Body>) -> Ans
     let (parts, body) = request.into_parts();
     let id = parts.headers.get("x-request-id").and_then(|value| value.to_str().ok()).map(str::to_owned);
     let head = parts.method == "HEAD";
+    let line = format!("{} {}", parts.method, parts.uri);
     let call = {
         let mut state = shared.state.lock().unwrap();
-        state.requests.push((format!("{} {}", parts.method, parts.uri), id.clone()));
-        Call {
+        state.requests.push((line.clone(), id.clone()));
+        let call = Call {
             method: parts.method.to_string(),
             path: parts.uri.path().replace("//", "/"),
             raw_query: parts.uri.query().unwrap_or_default().to_owned(),
             query: url::form_urlencoded::parse(parts.uri.query().unwrap_or_default().as_bytes()).into_owned().collect(),
             shown: Shown::of(&parts.headers, &state),
             headers: parts.headers,
-        }
+        };
+        state.refused_logins += u32::from(matches!(call.shown, Shown::Basic(Who::Anonymous)));
+        call
     };
+    if let Some(instead) = shared.happens(&line, call.length()) {
+        return otherwise(instead, body).await;
+    }
     let (core_down, cookies) = (shared.state.lock().unwrap().faults.core, call.header("cookie").unwrap_or_default());
     let mut answer = if core_down {
         bad_gateway()

@@ -27,10 +27,30 @@ pub(crate) struct State {
     pub(crate) findings: BTreeMap<String, Scanned>,
     /// Requests with their `X-Request-Id`.
     pub(crate) requests: Vec<(String, Option<String>)>,
+    /// Logins that were refused; each costs a real Harbor 1.5 s.
+    pub(crate) refused_logins: u32,
+    /// What happens when a request comes.
+    pub(crate) when: Option<When>,
     pub(super) tokens: HashMap<String, Token>,
     /// Bytes of unfinished uploads, by session.
     pub(super) uploads: HashMap<String, u64>,
     ids: u64,
+}
+
+/// Told of every request (`METHOD /path`) and its length before it is answered; may change anything, and have it answered
+/// in another way.
+pub(crate) type When = Box<dyn FnMut(&mut State, &str, u64) -> Option<Instead> + Send>;
+
+/// What comes instead of an answer.
+pub(crate) enum Instead {
+    /// An error of Harbor's: status, code and message.
+    Error(u16, &'static str, &'static str),
+    /// A page of the proxy in front.
+    Page(u16),
+    /// The same, with this `Retry-After`.
+    Later(u16, &'static str),
+    /// The connection ends when a part of the body has come.
+    Cut,
 }
 
 /// What is broken.
@@ -139,6 +159,8 @@ impl State {
             scanner: true,
             findings: BTreeMap::new(),
             requests: Vec::new(),
+            refused_logins: 0,
+            when: None,
             tokens: HashMap::new(),
             uploads: HashMap::new(),
             ids: 0,
@@ -153,6 +175,11 @@ impl State {
         if let Some(token) = self.tokens.get_mut(token).filter(|_| seconds > 0) {
             token.seconds = -seconds;
         }
+    }
+
+    /// Lets every token expire that was given out, so many seconds ago.
+    pub(crate) fn age_all(&mut self, seconds: i64) {
+        self.tokens.values_mut().for_each(|token| token.seconds = -seconds);
     }
 
     /// A number that nothing else has.

@@ -39,8 +39,9 @@ pub(super) fn answer(state: &mut State, call: &Call) -> Answer {
     let seconds = state.token_minutes * 60;
     let token = sign(&state.name(&who), &Value::Array(claims), seconds);
     state.tokens.insert(token.clone(), Token { who, access, issued: Instant::now(), seconds });
-    let answer =
-        json!({ "token": token, "access_token": "", "expires_in": seconds, "issued_at": "2026-11-21T02:37:34Z" });
+    // Clients count the token's life from here.
+    let now = slipway::clock::now();
+    let answer = json!({ "token": token, "access_token": "", "expires_in": seconds, "issued_at": now });
     json_of(200, &answer)
 }
 
