@@ -10,7 +10,10 @@ use super::setup;
 use crate::base_images::{self, Credentials, Images, Lock, Options, State};
 use crate::config::Config;
 use crate::environment;
+use crate::harbor::{Client, Gate};
 use crate::model::failure::{Failure, FailureCode};
+use crate::model::image_reference::ImageReference;
+use crate::secrets::Account;
 use crate::work::unless_cancelled;
 
 /// Does what the verb says.
@@ -64,10 +67,48 @@ async fn act(cli: &Cli, verb: &BaseImagesVerb) -> Result<ExitCode, Failure> {
             };
             let prefix = format!("{host}/{}", base_images::REPOSITORY);
             let pushed = base_images::push(&images, names, &engine, &prefix, credentials.as_ref(), say).await?;
-            remember(&config, pushed)?;
+            let (accepted, refused) = gated(&config, credentials, pushed).await?;
+            remember(&config, accepted)?;
+            if let Some(refused) = refused {
+                return Err(refused);
+            }
         }
     }
     Ok(ExitCode::SUCCESS)
+}
+
+/// Those pushed images that the operator's gate lets builds start from, and why one is not among them.
+async fn gated(
+    config: &Config,
+    credentials: Option<Credentials>,
+    mut pushed: Lock,
+) -> Result<(Lock, Option<Failure>), Failure> {
+    let Some(wanted) = config.registry.scan.as_ref().filter(|scan| scan.base_images) else { return Ok((pushed, None)) };
+    let gate = Gate { wanted, product_line: base_images::REPOSITORY };
+    let account = credentials.map(|known| Account { username: known.username, password: known.password });
+    let access = setup::registry_access(config);
+    let mut refused = None;
+    for (name, digest) in
+        pushed.images.iter().map(|(name, image)| (name.clone(), image.digest.clone())).collect::<Vec<_>>()
+    {
+        let image: ImageReference = digest.unwrap_or_default().parse().map_err(|error| {
+            Failure::new(
+                FailureCode::DigestMismatch,
+                format!("the registry did not say what `{name}` is there: {error}"),
+            )
+        })?;
+        let client = Client::new(&access.base(&image), account.clone(), access.ca_bundle.as_deref())?;
+        let scan = gate.scanned(&client, &image).await?;
+        match gate.judged(&scan, &image.to_string()) {
+            Ok(warning) => warning.iter().for_each(|warning| anstream::eprintln!("{name}: {}", warning.message)),
+            Err(failure) => {
+                anstream::eprintln!("{name}: {}", failure.message);
+                pushed.images.remove(&name);
+                refused.get_or_insert(failure);
+            }
+        }
+    }
+    Ok((pushed, refused))
 }
 
 fn images(cli: &Cli, config: &Config) -> Result<Images, Failure> {
@@ -102,6 +143,7 @@ fn remember(config: &Config, newer: Lock) -> Result<(), Failure> {
         Failure::new(FailureCode::Internal, format!("`{}` cannot be written: {error}", path.display()))
     };
     let directory = path.parent().unwrap_or(&path);
+    std::fs::create_dir_all(directory).map_err(failed)?;
     let mut file = tempfile::NamedTempFile::new_in(directory).map_err(failed)?;
     std::io::Write::write_all(&mut file, lock.to_toml().as_bytes()).map_err(failed)?;
     file.persist(&path).map_err(|error| failed(error.error))?;

@@ -18,6 +18,10 @@ pub struct ScanConfig {
     #[serde(with = "super::duration")]
     #[schemars(with = "String")]
     pub wait: Duration,
+    /// Whether base images are held to the same: those that `slipway base-images push` publishes, and those that builds
+    /// which are pushed start from.
+    #[serde(skip_serializing_if = "std::ops::Not::not")]
+    pub base_images: bool,
     /// What is accepted all the same, each to a last day: `{ cve = "CVE-2024-3094", until = "2026-12-31", reason = "…" }`.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub accept: Vec<Exception>,
@@ -25,6 +29,6 @@ pub struct ScanConfig {
 
 impl Default for ScanConfig {
     fn default() -> Self {
-        Self { refuse: None, wait: Duration::from_mins(5), accept: Vec::new() }
+        Self { refuse: None, wait: Duration::from_mins(5), base_images: false, accept: Vec::new() }
     }
 }

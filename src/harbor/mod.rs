@@ -5,6 +5,7 @@
 
 mod artifacts;
 mod client;
+mod gate;
 mod preflight;
 mod projects;
 mod refusal;
@@ -14,6 +15,7 @@ mod scan;
 
 pub use artifacts::{ArtifactName, Done};
 pub use client::{Client, Reply};
+pub use gate::Gate;
 pub use preflight::{Preflight, Wanted};
 pub use projects::{NewProject, Project, Quota};
 pub use refusal::refusal;

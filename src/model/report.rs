@@ -93,6 +93,9 @@ pub struct BuildReport {
     pub decisions: Vec<Decision>,
     /// What people should know.
     pub warnings: Vec<Warning>,
+    /// What the registry's scanner found in the images that it is built on, where the operator asks for it.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub bases: Vec<ReportedBase>,
     /// The image, if there is one.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub image: Option<ReportedImage>,
@@ -134,6 +137,7 @@ impl BuildReport {
             toolchain: None,
             decisions: Vec::new(),
             warnings: Vec::new(),
+            bases: Vec::new(),
             image: None,
             dockerfile: None,
             library: None,
@@ -198,6 +202,15 @@ pub struct ReportedImage {
     /// What the registry's scanner found, where the operator asks for it.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub scan: Option<ReportedScan>,
+}
+
+/// An image that another one is built on.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+pub struct ReportedBase {
+    /// What it is called.
+    pub image: String,
+    /// What the scanner found in it.
+    pub scan: ReportedScan,
 }
 
 /// A copy in another registry.

@@ -3,19 +3,16 @@
 use super::Services;
 use super::image::references;
 use crate::config::{LabelKind, RegistryKind};
-use crate::harbor::{ArtifactName, Client, Done};
+use crate::harbor::{ArtifactName, Client, Done, Gate};
 use crate::image::PublishedImage;
-use crate::model::failure::{Failure, FailureCode, Warning};
+use crate::model::failure::{Failure, Warning};
 use crate::model::names::Tag;
 use crate::model::plan::Plan;
 use crate::model::request::BuildRequest;
-use crate::model::scan::{ReportedScan, Rules, ScanState, Vulnerability};
+use crate::model::scan::{ReportedScan, ScanState};
 
 /// The longest name of a label that Harbor takes.
 const LABEL: usize = 128;
-
-/// How many vulnerabilities a failure names; the report has them all.
-const NAMED: usize = 10;
 
 /// Puts on the image what the operator wants on it. What the account may not do is a warning: the image is there.
 ///
@@ -62,52 +59,18 @@ pub(super) async fn scan(
     plan: &Plan,
     published: &PublishedImage,
 ) -> Result<Option<ReportedScan>, Failure> {
-    let Some(wanted) = &services.config.registry.scan else { return Ok(None) };
+    let Some(gate) = gate(services, request) else { return Ok(None) };
     let Some(client) = client(services, request, plan).await? else {
         return Ok(Some(ReportedScan::without(ScanState::NotScanned, "the registry is no Harbor")));
     };
-    let now = crate::clock::now();
-    let rules = Rules {
-        limit: wanted.refuse,
-        exceptions: &wanted.accept,
-        product_line: request.product_line.as_str(),
-        today: now.get(..10).unwrap_or_default(),
-    };
-    let digest = published.digest.to_string();
-    let (project, name) = (request.product_line.as_str(), request.name.as_str());
-    let image = ArtifactName { project, name, reference: &digest };
-    client.scanned(image, wanted.wait, rules).await.map(Some)
+    let Some(reference) = published.references.first() else { return Ok(None) };
+    gate.scanned(&client, &reference.with_digest(published.digest.clone())).await.map(Some)
 }
 
-/// What a scan means for the build: nothing, a warning, or its end.
-///
-/// # Errors
-/// `image_vulnerable`; `image_not_scanned` where a gate is set and nobody looked.
-pub(super) fn judged(scan: &ReportedScan, gate: bool, image: &str) -> Result<Option<Warning>, Failure> {
-    if scan.state != ScanState::Scanned {
-        let why = scan.why.as_deref().unwrap_or("nobody looked at it");
-        let message = format!("Nothing is known of vulnerabilities in `{image}`: {why}.");
-        if gate {
-            return Err(Failure::new(FailureCode::ImageNotScanned, message));
-        }
-        let hint =
-            "See that Harbor has a scanner, and that the account may use it (`scan:create`, `artifact-addition:read`).";
-        return Ok(Some(Warning::new("image_not_scanned", message, hint)));
-    }
-    if scan.refused.is_empty() {
-        return Ok(None);
-    }
-    let named: Vec<String> = scan.refused.iter().take(NAMED).map(sentence).collect();
-    let more = scan.refused.len().saturating_sub(NAMED);
-    let more = if more > 0 { format!(", and {more} more") } else { String::new() };
-    let message = format!("`{image}` has vulnerabilities that are not accepted: {}{more}.", named.join(", "));
-    Err(Failure::new(FailureCode::ImageVulnerable, message))
-}
-
-fn sentence(found: &Vulnerability) -> String {
-    let fixed =
-        if found.fixed_in.is_empty() { "not fixed yet".to_owned() } else { format!("fixed in {}", found.fixed_in) };
-    format!("`{}` ({}, {} {}, {fixed})", found.id, found.severity.name(), found.package, found.version)
+/// The operator's gate, where there is one.
+pub(super) fn gate<'a>(services: &'a Services, request: &'a BuildRequest) -> Option<Gate<'a>> {
+    let wanted = services.config.registry.scan.as_ref()?;
+    Some(Gate { wanted, product_line: request.product_line.as_str() })
 }
 
 async fn client(services: &Services, request: &BuildRequest, plan: &Plan) -> Result<Option<Client>, Failure> {

@@ -1,6 +1,7 @@
 //! The build as prose: a request in, a report out.
 
 mod after;
+mod bases;
 mod commands;
 mod context;
 mod copies;
@@ -90,6 +91,12 @@ async fn build(
         let look = deadline
             .step(Step::Push, async |stop| unless_cancelled(&stop, registry::ready(services, request, &plan)).await);
         record.warn(Box::pin(look).await.map_err(|failure| failure.in_step(Step::Push))?);
+        let scan = deadline
+            .step(Step::Image, async |stop| unless_cancelled(&stop, bases::scan(services, request, &plan)).await);
+        let bases = Box::pin(scan).await.map_err(|failure| failure.in_step(Step::Image))?;
+        record.bases(bases.clone());
+        let judged = bases::judged(services, request, &bases);
+        record.warn(judged.map_err(|failure| failure.in_step(Step::Image))?);
     }
     let into = workspace.source();
     let checkout = deadline.step(Step::Checkout, async |stop| source.materialise(&into, &stop).await);
@@ -169,9 +176,9 @@ async fn after_push(
         .step(Step::Push, async |stop| unless_cancelled(&stop, after::scan(services, request, plan, published)).await);
     if let Some(scan) = scan.await? {
         record.scanned(scan.clone());
-        let gate = services.config.registry.scan.as_ref().is_some_and(|scan| scan.refuse.is_some());
         let image = published.references.first().map(ToString::to_string).unwrap_or_default();
-        record.warn(after::judged(&scan, gate, &image)?.into_iter().collect());
+        let judged = after::gate(services, request).map(|gate| gate.judged(&scan, &image)).transpose()?;
+        record.warn(judged.flatten().into_iter().collect());
     }
     // What a gate refuses goes nowhere else.
     let log = record.log(Step::Push);

@@ -6,7 +6,9 @@ use super::EventSink;
 use crate::image::{BuiltImage, PublishedImage};
 use crate::model::failure::{Failure, Step, Warning};
 use crate::model::plan::{Plan, PlannedApplication, PlannedSource};
-use crate::model::report::{BuildEvent, BuildReport, Outcome, ReportedCopy, ReportedImage, ReportedLayer, StepReport};
+use crate::model::report::{
+    BuildEvent, BuildReport, Outcome, ReportedBase, ReportedCopy, ReportedImage, ReportedLayer, StepReport,
+};
 use crate::model::request::BuildRequest;
 use crate::model::scan::ReportedScan;
 
@@ -140,6 +142,11 @@ impl<'a> Record<'a> {
         if let Some(image) = &mut self.report.image {
             image.scan = Some(scan);
         }
+    }
+
+    /// Notes what the registry's scanner found in the images that this one is built on.
+    pub(super) fn bases(&mut self, bases: Vec<ReportedBase>) {
+        self.report.bases = bases;
     }
 
     /// Notes what a library deployed.

@@ -51,6 +51,8 @@ const NEIGHBOURS: &[(&str, &str)] = &[
     ("checkout", "process"),
     ("checkout", "secrets"),
     ("checkout", "work"),
+    ("harbor", "clock"),
+    ("harbor", "config"),
     ("harbor", "http"),
     ("harbor", "secrets"),
     ("image", "harbor"),

@@ -13,7 +13,7 @@ use crate::support::harbor::Harbor;
 use crate::support::harbor::state::Scanned;
 use crate::support::slipway::PRODUCT_LINE;
 
-const SCANNER: &[&str] = &["repository:push", "artifact:read", "artifact-addition:read", "scan:create"];
+pub(super) const SCANNER: &[&str] = &["repository:push", "artifact:read", "artifact-addition:read", "scan:create"];
 const MARKER: &[&str] = &[
     "repository:push",
     "project:read",

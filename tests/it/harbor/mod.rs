@@ -5,6 +5,7 @@ mod before;
 mod builds;
 mod carried;
 mod cases;
+mod gated;
 mod pushes;
 mod recorded;
 mod refused;
