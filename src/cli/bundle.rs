@@ -1,6 +1,6 @@
 //! `slipway bundle`: images for registries that no network leads to.
 
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
 use serde_json::json;
@@ -10,7 +10,7 @@ use super::args::{BundleVerb, Cli, FormatKind};
 use super::images::named;
 use super::setup;
 use crate::image::transfer::Place;
-use crate::image::transfer::bundle::{self, Inventory};
+use crate::image::transfer::bundle::{self, Inventory, SigningKey, TrustedKey};
 use crate::model::failure::{Failure, FailureCode};
 use crate::model::image_reference::ImageReference;
 use crate::pipeline::Services;
@@ -25,10 +25,11 @@ async fn act(cli: &Cli, verb: &BundleVerb) -> Result<ExitCode, Failure> {
     let services = setup::planning(cli)?;
     let say = |line: &str| anstream::eprintln!("{line}");
     match verb {
-        BundleVerb::Export { images, output, inventory, format } => {
+        BundleVerb::Export { images, output, inventory, sign, format } => {
             let known = inventory.as_deref().map(Inventory::read).transpose()?;
+            let key = sign.as_deref().map(SigningKey::read).transpose()?;
             let places = places(&services, images).await?;
-            let done = bundle::export(&places, known.as_ref(), output, &say).await?;
+            let done = bundle::export(&places, known.as_ref(), key, output, &say).await?;
             if format.format != FormatKind::Text {
                 return setup::print_json(&json!({ "version": 1, "bundle": done }));
             }
@@ -41,15 +42,16 @@ async fn act(cli: &Cli, verb: &BundleVerb) -> Result<ExitCode, Failure> {
                 done.size / 1_000_000
             );
         }
-        BundleVerb::Import { file, registry, inventory, format } => {
-            let targets = targets(&services, file, registry.as_deref()).await?;
+        BundleVerb::Import { file, registry, inventory, key, format } => {
+            let keys = keys(&services, key)?;
+            let targets = targets(&services, file, &keys, registry.as_deref()).await?;
             let mut places = Vec::new();
             for target in targets {
                 services.project_for(&target).await?;
                 places.push(services.place(target).await?);
             }
             let mut known = inventory.as_deref().map_or_else(|| Ok(Inventory::default()), Inventory::read_or_new)?;
-            let done = bundle::import(file, &places, &mut known, &say).await?;
+            let done = bundle::import(file, &keys, &places, &mut known, &say).await?;
             if let Some(path) = inventory {
                 known.write(path)?;
             }
@@ -60,8 +62,8 @@ async fn act(cli: &Cli, verb: &BundleVerb) -> Result<ExitCode, Failure> {
                 anstream::println!("{image}");
             }
         }
-        BundleVerb::Verify { file, format } => {
-            let entries = bundle::verify(file).await?;
+        BundleVerb::Verify { file, key, format } => {
+            let entries = bundle::verify(file, &keys(&services, key)?).await?;
             if format.format != FormatKind::Text {
                 return setup::print_json(&json!({ "version": 1, "entries": entries }));
             }
@@ -84,8 +86,19 @@ async fn places(services: &Services, images: &[String]) -> Result<Vec<Place>, Fa
     Ok(places)
 }
 
+/// Whose bundles are taken: those that are named, else the operator's; anybody's where there is none.
+fn keys(services: &Services, named: &[PathBuf]) -> Result<Vec<TrustedKey>, Failure> {
+    let files = if named.is_empty() { &services.config.registry.bundle_keys } else { named };
+    files.iter().map(|file| TrustedKey::read(file)).collect()
+}
+
 /// What the bundle's images are called in the registry that they come to.
-async fn targets(services: &Services, file: &Path, registry: Option<&str>) -> Result<Vec<ImageReference>, Failure> {
+async fn targets(
+    services: &Services,
+    file: &Path,
+    keys: &[TrustedKey],
+    registry: Option<&str>,
+) -> Result<Vec<ImageReference>, Failure> {
     let host = registry.or(services.config.registry.host.as_deref()).ok_or_else(|| {
         Failure::new(FailureCode::ConfigurationInvalid, "there is no registry to import into")
             .hint("set `registry.host` in the configuration, or name one with `--registry`")
@@ -101,5 +114,5 @@ async fn targets(services: &Services, file: &Path, registry: Option<&str>) -> Re
         };
         ImageReference::new(host, from.repository(), Some(tag), None).map_err(|error| invalid(error.to_string()))
     };
-    bundle::targets(file).await?.into_iter().map(target).collect()
+    bundle::targets(file, keys).await?.into_iter().map(target).collect()
 }

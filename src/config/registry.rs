@@ -35,6 +35,9 @@ pub struct Registry {
     /// Registries that every pushed image is copied to, each by itself.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub copies: Vec<CopyConfig>,
+    /// Public Ed25519 keys (PEM), one of which has to have signed a bundle that is imported; anybody's is taken without.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub bundle_keys: Vec<PathBuf>,
     /// Whether Harbor's scan of an image is awaited, and what it may find.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub scan: Option<ScanConfig>,

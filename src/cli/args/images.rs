@@ -51,6 +51,9 @@ pub(in crate::cli) enum BundleVerb {
         /// What the far side has, which is left out
         #[arg(long, value_name = "FILE")]
         inventory: Option<PathBuf>,
+        /// Sign it with this private Ed25519 key (PKCS#8 in PEM)
+        #[arg(long, value_name = "FILE")]
+        sign: Option<PathBuf>,
         #[command(flatten)]
         format: Format,
     },
@@ -67,6 +70,10 @@ pub(in crate::cli) enum BundleVerb {
         /// Enter what is there then in this inventory, for the next export
         #[arg(long, value_name = "FILE")]
         inventory: Option<PathBuf>,
+        /// Take it only where this public Ed25519 key (PEM) has signed it; may be given more than once; `registry.bundle_keys`
+        /// if absent
+        #[arg(long, value_name = "FILE")]
+        key: Vec<PathBuf>,
         #[command(flatten)]
         format: Format,
     },
@@ -74,6 +81,10 @@ pub(in crate::cli) enum BundleVerb {
     Verify {
         /// The archive
         file: PathBuf,
+        /// The public Ed25519 key (PEM) that has to have signed it; may be given more than once; `registry.bundle_keys` if
+        /// absent
+        #[arg(long, value_name = "FILE")]
+        key: Vec<PathBuf>,
         #[command(flatten)]
         format: Format,
     },

@@ -16,7 +16,7 @@ use crate::support::slipway::{Run, Slipway};
 const ALL: &[&str] = &["repository:push", "project:read", "quota:read", "artifact:list", "artifact:read"];
 
 /// A Harbor with these projects, and a configuration for it.
-fn site(projects: &[&str]) -> (Harbor, Slipway) {
+pub(super) fn site(projects: &[&str]) -> (Harbor, Slipway) {
     let harbor = Harbor::start();
     for project in projects {
         harbor.project(project);
@@ -27,16 +27,16 @@ fn site(projects: &[&str]) -> (Harbor, Slipway) {
 }
 
 /// Pushes an image of so many bytes; gives its digest.
-async fn pushed(harbor: &Harbor, bytes: usize, name: &str) -> String {
+pub(super) async fn pushed(harbor: &Harbor, bytes: usize, name: &str) -> String {
     let robot = harbor.system_robot(&format!("r{}", uuid::Uuid::now_v7().simple()), ALL, &[]);
     build("assembler", bytes).await.push(harbor, &robot, &[name]).await.unwrap().digest.to_string()
 }
 
-async fn run(slipway: &Slipway, line: &str) -> Run {
+pub(super) async fn run(slipway: &Slipway, line: &str) -> Run {
     slipway.run(&line.split(' ').map(str::to_owned).collect::<Vec<_>>()).await
 }
 
-fn digest_of(harbor: &Harbor, name: &str) -> Option<String> {
+pub(super) fn digest_of(harbor: &Harbor, name: &str) -> Option<String> {
     let (repository, tag) = name.split_once(':').unwrap();
     harbor.state().repository(repository)?.tags.get(tag).cloned()
 }

@@ -12,4 +12,5 @@ mod refused;
 mod replay;
 mod robots;
 mod setup;
+mod signed;
 mod ways;

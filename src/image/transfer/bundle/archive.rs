@@ -9,7 +9,7 @@ use bytes::Bytes;
 use sha2::{Digest as _, Sha256};
 use tokio::sync::mpsc::Receiver;
 
-use super::{CONTENTS, Contents, SUMS, unusable};
+use super::{CONTENTS, Contents, SIGNATURE, SUMS, SigningKey, TrustedKey, unusable};
 use crate::model::failure::Failure;
 use crate::model::image_reference::Digest;
 use crate::work::blocking;
@@ -142,10 +142,13 @@ impl Writer {
         Ok(())
     }
 
-    /// Ends the archive with its sums; gives its bytes.
-    pub(super) fn end(mut self) -> io::Result<u64> {
+    /// Ends the archive with its sums, signed where there is a key; gives its bytes.
+    pub(super) fn end(mut self, key: Option<&SigningKey>) -> io::Result<u64> {
         let sums = self.sums.iter().fold(String::new(), |sums, (path, digest)| sums + digest + "  " + path + "\n");
         self.document(SUMS, sums.as_bytes())?;
+        if let Some(key) = key {
+            self.document(SIGNATURE, &key.sign(sums.as_bytes()))?;
+        }
         self.file.set_len(self.end)?;
         self.file.seek(SeekFrom::Start(self.end))?;
         self.file.write_all(&[0; 1024])?;
@@ -174,8 +177,9 @@ pub(super) struct Reader {
 }
 
 impl Reader {
-    /// Reads where everything is, and what the bundle says of itself.
-    pub(super) fn open(path: &Path) -> Result<Self, Failure> {
+    /// Reads where everything is, and what the bundle says of itself. With keys, nothing is believed that none of them has
+    /// signed.
+    pub(super) fn open(path: &Path, keys: &[TrustedKey]) -> Result<Self, Failure> {
         let file = File::open(path).map_err(|error| unusable(path, error))?;
         let spans = spans(&file).map_err(|error| cut(path, &error.to_string()))?;
         if !spans.contains_key(SUMS) {
@@ -184,6 +188,7 @@ impl Reader {
         let mut reader =
             Self { file, spans, contents: Contents { version: 1, images: Vec::new(), left_out: Vec::new() } };
         let contents = reader.document(path, CONTENTS)?;
+        reader.check_signature(path, keys, &contents)?;
         reader.contents = serde_json::from_slice(&contents).map_err(|error| unusable(path, error))?;
         if reader.contents.version != 1 {
             return Err(unusable(
@@ -192,6 +197,30 @@ impl Reader {
             ));
         }
         Ok(reader)
+    }
+
+    /// Whether one of the keys has signed the sums, and the sums name these contents, which name all that is imported.
+    fn check_signature(&mut self, path: &Path, keys: &[TrustedKey], contents: &[u8]) -> Result<(), Failure> {
+        if keys.is_empty() {
+            return Ok(());
+        }
+        if self.span(SIGNATURE).is_none() {
+            return Err(unusable(path, "it is not signed, and only signed ones are taken here")
+                .hint("have it exported with `--sign KEY`, and carried over whole"));
+        }
+        let (sums, signature) = (self.document(path, SUMS)?, self.document(path, SIGNATURE)?);
+        if !keys.iter().any(|key| key.signed(&sums, &signature)) {
+            return Err(unusable(
+                path,
+                "its signature is by none of the keys that are trusted here, or it was changed",
+            )
+            .hint("name the public half of the key that it was signed with: `--key`, or `registry.bundle_keys`"));
+        }
+        let line = format!("{}  {CONTENTS}", hex::encode(Sha256::digest(contents)));
+        if String::from_utf8_lossy(&sums).lines().any(|found| found == line) {
+            return Ok(());
+        }
+        Err(unusable(path, format!("`{CONTENTS}` is not what was signed")))
     }
 
     pub(super) fn span(&self, entry: &str) -> Option<Span> {
@@ -248,14 +277,15 @@ fn spans(file: &File) -> io::Result<BTreeMap<String, Span>> {
     Ok(spans)
 }
 
-/// Reads all of a bundle and compares it with its sums; gives the number of entries.
+/// Reads all of a bundle and compares it with its sums; gives the number of entries. With keys, one of them has to have
+/// signed it.
 ///
 /// # Errors
-/// `request_invalid` with the entry that is damaged or missing.
-pub async fn verify(path: &Path) -> Result<usize, Failure> {
-    let path = path.to_owned();
+/// `request_invalid` with the entry that is damaged or missing, or where the signature is.
+pub async fn verify(path: &Path, keys: &[TrustedKey]) -> Result<usize, Failure> {
+    let (path, keys) = (path.to_owned(), keys.to_vec());
     blocking(move || {
-        let mut reader = Reader::open(&path)?;
+        let mut reader = Reader::open(&path, &keys)?;
         let sums = String::from_utf8(reader.document(&path, SUMS)?).map_err(|error| unusable(&path, error))?;
         for line in sums.lines() {
             let Some((digest, entry)) = line.split_once("  ") else {
@@ -271,7 +301,8 @@ pub async fn verify(path: &Path) -> Result<usize, Failure> {
                 return Err(unusable(&path, format!("`{entry}` is damaged")));
             }
         }
-        if sums.lines().count() + 1 != reader.spans.len() {
+        let own = 1 + usize::from(reader.span(SIGNATURE).is_some());
+        if sums.lines().count() + own != reader.spans.len() {
             return Err(unusable(&path, "it holds what its sums do not name"));
         }
         Ok(sums.lines().count())

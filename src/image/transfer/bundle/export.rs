@@ -8,7 +8,7 @@ use serde::Serialize;
 use serde_json::json;
 
 use super::archive::Writer;
-use super::{BundledImage, BundledManifest, CONTENTS, Contents, Inventory, LeftOut, blob_path, unwritable};
+use super::{BundledImage, BundledManifest, CONTENTS, Contents, Inventory, LeftOut, SigningKey, blob_path, unwritable};
 use crate::image::LogSink;
 use crate::image::registry::Descriptor;
 use crate::image::registry::session::{Refusal, Session, lost};
@@ -40,7 +40,7 @@ pub struct Exported {
     pub left_out: usize,
 }
 
-/// Writes images into an archive; the file appears whole or not at all. What was broken off
+/// Writes images into an archive, signed where there is a key; the file appears whole or not at all. What was broken off
 /// goes on from `FILE.partial`.
 ///
 /// # Errors
@@ -49,6 +49,7 @@ pub struct Exported {
 pub async fn export(
     places: &[Place],
     known: Option<&Inventory>,
+    key: Option<SigningKey>,
     to: &Path,
     log: LogSink<'_>,
 ) -> Result<Exported, Failure> {
@@ -83,7 +84,7 @@ pub async fn export(
     }
     let (path, file) = (partial.clone(), to.to_owned());
     let size = blocking(move || {
-        let ended = writer.end().and_then(|size| std::fs::rename(&path, &file).map(|()| size));
+        let ended = writer.end(key.as_ref()).and_then(|size| std::fs::rename(&path, &file).map(|()| size));
         ended.map_err(|error| unwritable(&file, &error))
     })
     .await?;

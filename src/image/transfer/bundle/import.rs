@@ -8,7 +8,7 @@ use schemars::JsonSchema;
 use serde::Serialize;
 
 use super::archive::{Reader, Span};
-use super::{BundledImage, Inventory, LeftOut, blob_path, unusable};
+use super::{BundledImage, Inventory, LeftOut, TrustedKey, blob_path, unusable};
 use crate::image::LogSink;
 use crate::image::registry::Descriptor;
 use crate::image::registry::download::FoundManifest;
@@ -33,28 +33,29 @@ pub struct Imported {
     pub there: u64,
 }
 
-/// What the images of a bundle are called where they come from.
+/// What the images of a bundle are called where they come from; with keys, one of them has to have signed it.
 ///
 /// # Errors
-/// `request_invalid` where it is no whole bundle.
-pub async fn targets(bundle: &Path) -> Result<Vec<ImageReference>, Failure> {
-    let path = bundle.to_owned();
-    let images = blocking(move || Reader::open(&path).map(|reader| reader.contents.images)).await?;
+/// `request_invalid` where it is no whole bundle, or not signed as it has to be.
+pub async fn targets(bundle: &Path, keys: &[TrustedKey]) -> Result<Vec<ImageReference>, Failure> {
+    let (path, keys) = (bundle.to_owned(), keys.to_vec());
+    let images = blocking(move || Reader::open(&path, &keys).map(|reader| reader.contents.images)).await?;
     Ok(images.into_iter().map(|image| image.reference).collect())
 }
 
 /// Brings the images of a bundle to their places, one for each image and in their order; enters them in the inventory.
 ///
 /// # Errors
-/// `request_invalid` where it is no whole bundle; the `registry_…` codes.
+/// As [`targets`]; the `registry_…` codes.
 pub async fn import(
     bundle: &Path,
+    keys: &[TrustedKey],
     places: &[Place],
     inventory: &mut Inventory,
     log: LogSink<'_>,
 ) -> Result<Imported, Failure> {
-    let path = bundle.to_owned();
-    let bundled = blocking(move || Bundle::open(&path)).await?;
+    let (path, keys) = (bundle.to_owned(), keys.to_vec());
+    let bundled = blocking(move || Bundle::open(&path, &keys)).await?;
     let mut imported = Imported::default();
     // Where blobs of this bundle are by now, so that the registry takes them from there.
     let mut homes: BTreeMap<Digest, String> = BTreeMap::new();
@@ -86,8 +87,8 @@ struct Image {
 }
 
 impl Bundle {
-    fn open(path: &Path) -> Result<Self, Failure> {
-        let mut reader = Reader::open(path)?;
+    fn open(path: &Path, keys: &[TrustedKey]) -> Result<Self, Failure> {
+        let mut reader = Reader::open(path, keys)?;
         let contents = reader.contents.clone();
         let mut bundle = Self { images: Vec::new(), left_out: contents.left_out, spans: BTreeMap::new() };
         for image in contents.images {

@@ -1,12 +1,13 @@
 //! Bundles: images in one archive, an OCI image layout, for registries that no network leads to.
 //!
 //! The archive's order is settled by its content, so that an export that was broken off goes on where it was, and its last
-//! entry, `SHA256SUMS`, says that it is whole. What the far side has, by its inventory, is left out and mounted there.
+//! entry, `SHA256SUMS`, says that it is whole; `SHA256SUMS.sig` after it says whose it is, where it is signed. What the far side has, by its inventory, is left out and mounted there.
 
 mod archive;
 mod export;
 mod import;
 mod inventory;
+mod signature;
 
 use std::path::Path;
 
@@ -19,12 +20,16 @@ pub use archive::verify;
 pub use export::{Exported, export};
 pub use import::{Imported, import, targets};
 pub use inventory::Inventory;
+pub use signature::{SigningKey, TrustedKey};
 
 /// The file that says what a bundle holds.
 const CONTENTS: &str = "slipway-bundle.json";
 
-/// The last entry: digests of all the others, as `sha256sum --check` reads them.
+/// The last entry but for its signature: digests of all the others, as `sha256sum --check` reads them.
 const SUMS: &str = "SHA256SUMS";
+
+/// The 64 bytes of the sums' signature, where somebody signed them.
+const SIGNATURE: &str = "SHA256SUMS.sig";
 
 /// What a bundle holds.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
