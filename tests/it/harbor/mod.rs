@@ -6,6 +6,7 @@ mod builds;
 mod carried;
 mod cases;
 mod gated;
+mod large;
 mod pushes;
 mod recorded;
 mod refused;

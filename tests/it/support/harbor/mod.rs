@@ -40,6 +40,7 @@ pub(crate) struct Harbor {
     address: SocketAddr,
     runtime: Option<tokio::runtime::Runtime>,
     registry: Child,
+    behind: String,
     _directory: tempfile::TempDir,
 }
 
@@ -59,7 +60,8 @@ impl Harbor {
         let (registry, port) = registry(&directory);
         let state = Arc::new(Mutex::new(State::new()));
         let http = reqwest::Client::builder().no_proxy().redirect(reqwest::redirect::Policy::none()).build().unwrap();
-        let shared = Shared { state: state.clone(), http, registry: format!("http://127.0.0.1:{port}") };
+        let behind = format!("127.0.0.1:{port}");
+        let shared = Shared { state: state.clone(), http, registry: format!("http://{behind}") };
         let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build().unwrap();
         let listener = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
         listener.set_nonblocking(true).unwrap();
@@ -68,7 +70,7 @@ impl Harbor {
             let listener = tokio::net::TcpListener::from_std(listener).unwrap();
             axum::serve(listener, server::router(shared)).await
         });
-        Self { state, address, runtime: Some(runtime), registry, _directory: directory }
+        Self { state, address, runtime: Some(runtime), registry, behind, _directory: directory }
     }
 
     /// What it knows and remembers.
@@ -79,6 +81,11 @@ impl Harbor {
     /// `host:port`.
     pub(crate) fn host(&self) -> String {
         self.address.to_string()
+    }
+
+    /// `host:port` of the registry behind it, which asks nobody for a login.
+    pub(crate) fn behind(&self) -> &str {
+        &self.behind
     }
 
     pub(crate) fn url(&self, path: &str) -> String {
