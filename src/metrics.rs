@@ -227,6 +227,7 @@ mod tests {
             toolchain: None,
             decisions: Vec::new(),
             warnings: Vec::new(),
+            bases: Vec::new(),
             image: Some(ReportedImage {
                 references: Vec::new(),
                 digest: String::new(),
