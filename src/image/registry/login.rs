@@ -62,7 +62,7 @@ impl Login {
     }
 
     /// Shows a token from now on.
-    pub(super) fn token(&mut self, granted: Granted, asked: Instant) {
+    pub(super) fn token(&mut self, granted: &Granted, asked: Instant) {
         self.value = Some(format!("Bearer {}", granted.token));
         self.until = asked.checked_add(granted.life);
     }
@@ -86,9 +86,9 @@ mod tests {
         let mut login = Login::default();
         assert!(!login.is_over());
         let now = Instant::now();
-        login.token(Granted::of(br#"{"token":"a","expires_in":1800}"#).unwrap(), now);
+        login.token(&Granted::of(br#"{"token":"a","expires_in":1800}"#).unwrap(), now);
         assert!(!login.is_over());
-        login.token(Granted::of(br#"{"token":"a","expires_in":0}"#).unwrap(), now);
+        login.token(&Granted::of(br#"{"token":"a","expires_in":0}"#).unwrap(), now);
         assert!(login.is_over());
         login.basic("robot", "secret");
         assert!(!login.is_over());

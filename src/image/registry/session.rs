@@ -282,7 +282,7 @@ impl Session {
             let words = "unauthorized: the token service does not know the account".to_owned();
             return Err(Refusal::Answered { status: StatusCode::UNAUTHORIZED, words, retry_after: None });
         }
-        login.token(token, asked);
+        login.token(&token, asked);
         Ok(true)
     }
 }
