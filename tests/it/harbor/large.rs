@@ -123,8 +123,9 @@ async fn upload(registry: &str, repository: &str, digest: &str, body: reqwest::B
 fn plain(registry: &str, cache: &Path) -> Slipway {
     let slipway = Slipway::new();
     slipway.replace_config(&format!(
-        "[registry]\nhost = {registry:?}\nkind = \"plain\"\n[cache]\ndirectory = {cache:?}\n\
-         [build]\nown_dockerfiles = true\nstart_check = {{ enabled = false }}\n"
+        "[registry]\nhost = {registry:?}\nkind = \"plain\"\n[cache]\ndirectory = \"{}\"\n\
+         [build]\nown_dockerfiles = true\nstart_check = {{ enabled = false }}\n",
+        cache.display()
     ));
     slipway
 }

@@ -70,7 +70,7 @@ async fn case_7_11_a_fixed_tag_behind_a_gate_takes_its_own_image_again() {
     assert_eq!(failure.code, Code::RegistryTagImmutable, "{failure}");
 }
 
-/// What BuildKit makes: an index with the image and its attestation, whose platform is unknown.
+/// What `BuildKit` makes: an index with the image and its attestation, whose platform is unknown.
 #[tokio::test(flavor = "multi_thread")]
 async fn case_7_15_an_index_travels_whole() {
     let harbor = Harbor::start();

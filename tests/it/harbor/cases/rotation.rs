@@ -17,7 +17,7 @@ async fn rotated(backend: &str) {
     let slipway = config(&harbor, &robot, &format!("[build]\nimage_backend = {backend:?}\n"));
     let file = slipway.config().with_file_name("robot");
     at_first(&harbor, &["PUT", "/blobs/uploads/"], move |state| {
-        state.robots[0].secret = "NewSecret2".to_owned();
+        "NewSecret2".clone_into(&mut state.robots[0].secret);
         state.age_all(61);
         let file = file.clone();
         std::thread::spawn(move || {
