@@ -1,8 +1,9 @@
 //! All toolchains and base images: embedded in the program, overlaid by the operator's directory.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use crate::model::failure::{Failure, FailureCode};
+use crate::model::layout_reference::LayoutReference;
 use crate::model::settings::ToolchainSettings;
 use crate::toolchain::definition::Definition;
 
@@ -190,7 +191,20 @@ impl Catalog {
                 (name, BaseImage { reference, digest: None, contains: entry.contains, health: entry.health })
             })
             .collect();
+        for reference in catalog.layouts() {
+            reference.parse::<LayoutReference>().map_err(|why| {
+                let path = "base-images/images.toml";
+                Failure::new(FailureCode::ConfigurationInvalid, format!("{path}: {why}")).at(path, None)
+            })?;
+        }
         Ok(catalog)
+    }
+
+    /// The base images that are OCI image layouts on this machine.
+    #[must_use]
+    pub fn layouts(&self) -> BTreeSet<String> {
+        let references = self.base_images.values().map(|image| &image.reference);
+        references.filter(|reference| LayoutReference::is_meant(reference)).cloned().collect()
     }
 }
 

@@ -1,17 +1,18 @@
-//! `base-images build`: brings the Engine to what `images.toml` says, doing only what is not done.
+//! `base-images build`: brings whoever keeps the images to what `images.toml` says, doing only what is not done.
 
 use std::collections::{BTreeMap, HashMap};
 use std::path::Path;
 
-use bollard::Docker;
 use futures_util::{StreamExt as _, TryStreamExt as _, stream};
 
 use super::context::{self, Host};
 use super::definition::{Image, Images, Origin, RootOrigin};
-use super::engine::{Build, Engine, Found};
+use super::engine::Found;
 use super::lock::{Lock, Locked};
+use super::maker::{Build, Maker};
 use super::{REPOSITORY, inputs, reference, root};
 use crate::model::failure::{Failure, FailureCode};
+use crate::model::layout_reference::LayoutReference;
 
 /// How to build.
 #[derive(Debug, Clone)]
@@ -30,8 +31,8 @@ impl Default for Options {
     }
 }
 
-/// Builds the named images (all, when none is named) and what they are based on, unless the Engine
-/// has them from the same inputs. `cache` keeps the archives of root file systems; `progress` gets
+/// Builds the named images (all, when none is named; without an Engine only those that applications run on) and what
+/// they are based on, unless they are kept from the same inputs. `cache` keeps the archives of root file systems; `progress` gets
 /// lines for people. Returns the pinned images, those that are only bases included.
 ///
 /// # Errors
@@ -42,13 +43,13 @@ impl Default for Options {
 pub async fn build(
     images: &Images,
     names: &[String],
-    engine: &Docker,
+    maker: &Maker,
     cache: &Path,
     options: &Options,
     progress: impl Fn(&str) + Sync,
 ) -> Result<Lock, Failure> {
-    let order = images.in_order(names)?;
-    let builder = Builder { images, engine: Engine::new(engine), cache, options, progress: &progress };
+    let order = order(images, names, maker)?;
+    let builder = Builder { images, maker, cache, options, progress: &progress };
     let mut done: BTreeMap<String, Found> = BTreeMap::new();
     for level in levels(images, &order) {
         let found: Vec<(String, Found)> = stream::iter(level)
@@ -67,7 +68,7 @@ pub async fn build(
 
 struct Builder<'a> {
     images: &'a Images,
-    engine: Engine,
+    maker: &'a Maker,
     cache: &'a Path,
     options: &'a Options,
     progress: &'a (dyn Fn(&str) + Sync),
@@ -116,7 +117,7 @@ impl Builder<'_> {
             args,
             inputs: &inputs,
         };
-        self.engine.build(build, self.progress).await?;
+        self.maker.build(build, self.progress).await?;
         self.finish(name, &inputs).await
     }
 
@@ -133,26 +134,31 @@ impl Builder<'_> {
             tokio::task::spawn_blocking(move || root::archive(&suite, &options.host, &cache, options.refresh))
                 .await
                 .map_err(|error| Failure::new(FailureCode::Internal, error.to_string()))??;
-        self.engine.import(&archive, &format!("{REPOSITORY}/{name}"), &inputs).await?;
+        self.maker.import(&archive, &format!("{REPOSITORY}/{name}"), &inputs).await?;
         self.finish(name, &inputs).await
     }
 
     async fn pulled(&self, name: &str, from: &str) -> Result<Found, Failure> {
-        if self.options.refresh || self.engine.find(from).await?.is_none() {
-            (self.progress)(&format!("{name}: pulling `{from}`"));
-            self.engine.pull(from).await?;
+        if LayoutReference::is_meant(from) {
+            let message = format!("`{name}` is the OCI image layout `{from}`, on which no base image can be built");
+            return Err(Failure::new(FailureCode::ConfigurationInvalid, message)
+                .hint("let `from` name an image of a registry, or one that Slipway builds"));
         }
-        self.engine.tag(from, &format!("{REPOSITORY}/{name}"), "latest").await?;
-        self.engine.get(&reference(name)).await
+        if self.options.refresh || self.maker.find(from).await?.is_none() {
+            (self.progress)(&format!("{name}: pulling `{from}`"));
+            self.maker.pull(from).await?;
+        }
+        self.maker.tag(from, &format!("{REPOSITORY}/{name}"), "latest").await?;
+        self.maker.get(&reference(name)).await
     }
 
     /// The image, if the Engine has it from these inputs, by whichever of its two tags.
     async fn up_to_date(&self, name: &str, inputs: &str) -> Result<Option<Found>, Failure> {
         for candidate in [reference(name), pinned(name, inputs)] {
-            let found = self.engine.find(&candidate).await?;
+            let found = self.maker.find(&candidate).await?;
             if let Some(found) = found.filter(|found| found.inputs.as_deref() == Some(inputs)) {
                 if candidate != reference(name) {
-                    self.engine.tag(&candidate, &format!("{REPOSITORY}/{name}"), "latest").await?;
+                    self.maker.tag(&candidate, &format!("{REPOSITORY}/{name}"), "latest").await?;
                 }
                 return Ok(Some(found));
             }
@@ -162,11 +168,30 @@ impl Builder<'_> {
 
     async fn finish(&self, name: &str, inputs: &str) -> Result<Found, Failure> {
         let repository = format!("{REPOSITORY}/{name}");
-        self.engine.tag(&reference(name), &repository, short(inputs)).await?;
-        let found = self.engine.get(&reference(name)).await?;
+        self.maker.tag(&reference(name), &repository, short(inputs)).await?;
+        let found = self.maker.get(&reference(name)).await?;
         (self.progress)(&format!("{name}: ready, {}", megabytes(found.size)));
         Ok(found)
     }
+}
+
+/// What has to be looked after, parents first. A layout is used where it is, and toolchains run in an Engine alone.
+fn order(images: &Images, names: &[String], maker: &Maker) -> Result<Vec<String>, Failure> {
+    let mut names = names.to_vec();
+    if names.is_empty() && !maker.is_engine() {
+        let runs = |(name, image): &(&String, &Image)| !image.internal && !name.starts_with("build-");
+        names = images.images.iter().filter(runs).map(|(name, _)| name.clone()).collect();
+    }
+    let order = images.in_order(&names)?;
+    let based_on = |name: &String| {
+        let parents = order.iter().filter_map(|other| images.images.get(other)).flat_map(|image| image.from.values());
+        parents.into_iter().any(|parent| parent == name)
+    };
+    let aside = |name: &String| {
+        let image = images.images.get(name).map(Image::origin);
+        matches!(image, Some(Origin::Reference(from)) if LayoutReference::is_meant(from)) && !based_on(name)
+    };
+    Ok(order.iter().filter(|name| !aside(name)).cloned().collect())
 }
 
 /// The images by how far they are from a root, so that each level needs only the ones before.
@@ -202,7 +227,7 @@ fn pinned(name: &str, inputs: &str) -> String {
     format!("{REPOSITORY}/{name}:{}", short(inputs))
 }
 
-/// The lock's entry for an image that the Engine has.
+/// The lock's entry for an image that is kept.
 pub(super) fn locked(name: &str, found: Found) -> Locked {
     let reference = found.inputs.as_ref().map_or_else(|| reference(name), |inputs| pinned(name, inputs));
     // An image of ours has the digests of wherever it was pushed to; only a pulled one has a home.

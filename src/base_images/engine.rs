@@ -1,6 +1,6 @@
 //! The Docker Engine as base images need it: look at, import, pull, build and tag images.
 
-use std::collections::{BTreeSet, HashMap};
+use std::collections::BTreeSet;
 use std::path::Path;
 use std::time::Duration;
 
@@ -10,6 +10,7 @@ use bollard::models::{BuildInfo, BuildInfoAux};
 use bollard::query_parameters::{BuildImageOptions, BuilderVersion, CreateImageOptions, TagImageOptions};
 use futures_util::{StreamExt as _, TryStreamExt as _};
 
+use super::maker::{Build, label};
 use super::{INPUTS_LABEL, inputs};
 use crate::model::failure::{Failure, FailureCode};
 
@@ -22,19 +23,20 @@ const TIMEOUT: Duration = Duration::from_hours(1);
 /// The Engine.
 pub(super) struct Engine(Docker);
 
-/// An image that the Engine has.
+/// An image that is kept.
 pub(super) struct Found {
     /// The digest of its configuration.
     pub(super) id: String,
     /// The label that says what it was made of.
     pub(super) inputs: Option<String>,
-    /// Bytes, uncompressed.
+    /// Bytes, as whoever keeps it counts them.
     pub(super) size: u64,
     /// The user that it starts as.
     pub(super) user: String,
     /// `repository@digest` where it was pushed to or pulled from.
     pub(super) digests: Vec<String>,
-    layers: Vec<String>,
+    /// Digests of its layers, uncompressed.
+    pub(super) layers: Vec<String>,
 }
 
 impl Found {
@@ -42,22 +44,6 @@ impl Found {
     pub(super) fn identity(&self) -> String {
         inputs::identity(&self.layers, self.inputs.as_deref())
     }
-}
-
-/// One image build.
-pub(super) struct Build<'a> {
-    /// The name that progress lines begin with.
-    pub(super) name: &'a str,
-    /// The reference that the result gets.
-    pub(super) reference: &'a str,
-    /// The build context, a tar archive.
-    pub(super) context: Vec<u8>,
-    /// The `Dockerfile`'s path in the context.
-    pub(super) dockerfile: String,
-    /// Build arguments.
-    pub(super) args: HashMap<String, String>,
-    /// The hash of what it is made of.
-    pub(super) inputs: &'a str,
 }
 
 impl Engine {
@@ -85,9 +71,7 @@ impl Engine {
 
     /// Like [`Self::find`], where the image has to be there.
     pub(super) async fn get(&self, reference: &str) -> Result<Found, Failure> {
-        self.find(reference).await?.ok_or_else(|| {
-            Failure::new(FailureCode::BaseImageMissing, format!("the Engine has no image `{reference}`"))
-        })
+        there(self.find(reference).await?, reference)
     }
 
     /// Makes an image of one layer from a tar archive.
@@ -135,7 +119,7 @@ impl Engine {
             dockerfile: build.dockerfile,
             t: Some(build.reference.to_owned()),
             buildargs: Some(build.args),
-            labels: Some(HashMap::from([(INPUTS_LABEL.to_owned(), build.inputs.to_owned())])),
+            labels: Some(label(build.inputs).into_iter().collect()),
             rm: true,
             version: BuilderVersion::BuilderBuildKit,
             // Two builds must never share a session.
@@ -195,6 +179,14 @@ impl Log {
         }
         steps
     }
+}
+
+/// An image that has to be kept.
+pub(super) fn there(found: Option<Found>, reference: &str) -> Result<Found, Failure> {
+    found.ok_or_else(|| {
+        let message = format!("there is no base image `{reference}`");
+        Failure::new(FailureCode::BaseImageMissing, message).hint("make it with `slipway base-images build`")
+    })
 }
 
 /// A failure of the connection, or of what was asked for.

@@ -1,11 +1,10 @@
-//! `base-images list`: what there is, and whether the Engine has it as the data says.
+//! `base-images list`: what there is, and whether it is kept as the data says.
 
 use std::collections::BTreeMap;
 
-use bollard::Docker;
-
 use super::definition::{Images, Origin, RootOrigin};
-use super::engine::{Engine, Found};
+use super::engine::Found;
+use super::maker::Maker;
 use super::{inputs, reference};
 use crate::model::failure::Failure;
 
@@ -16,17 +15,17 @@ pub struct Listed {
     pub name: String,
     /// What it is for.
     pub description: String,
-    /// The reference that it has in the Engine.
+    /// The reference that it is kept under.
     pub reference: String,
     /// What it has, for commands before the start.
     pub contains: Vec<String>,
-    /// Whether the Engine has it.
+    /// Whether it is kept.
     pub state: State,
-    /// Bytes, uncompressed, if the Engine has it.
+    /// Bytes, if it is kept: uncompressed in an Engine, compressed in a layout.
     pub size: Option<u64>,
 }
 
-/// Whether the Engine has an image.
+/// Whether an image is kept.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum State {
     /// From the inputs that there are now.
@@ -42,11 +41,10 @@ pub enum State {
 /// # Errors
 ///
 /// `EngineUnavailable`.
-pub async fn list(images: &Images, engine: &Docker) -> Result<Vec<Listed>, Failure> {
-    let engine = Engine::new(engine);
+pub async fn list(images: &Images, maker: &Maker) -> Result<Vec<Listed>, Failure> {
     let mut found: BTreeMap<String, (Found, State)> = BTreeMap::new();
     for name in images.in_order(&[])? {
-        if let Some(image) = engine.find(&reference(&name)).await? {
+        if let Some(image) = maker.find(&reference(&name)).await? {
             let state = state(images, &name, &image, &found);
             found.insert(name, (image, state));
         }

@@ -23,12 +23,12 @@ pub struct Lock {
 pub struct Locked {
     /// The tag that does not move: `slipway/NAME:<first 12 digits of the inputs>`.
     pub reference: String,
-    /// The image's id in the Engine: the digest of its configuration.
+    /// The digest of the image's configuration: its id in the Engine.
     pub id: String,
     /// The hash of what it was made of; none for a pulled image.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub inputs: Option<String>,
-    /// Bytes, uncompressed.
+    /// Bytes: uncompressed in an Engine, compressed in a layout.
     pub size: u64,
     /// `repository@digest` in the registry that it was pushed to or pulled from.
     #[serde(default, skip_serializing_if = "Option::is_none")]

@@ -15,6 +15,8 @@ mod engine;
 mod inputs;
 mod list;
 mod lock;
+mod maker;
+mod own;
 mod probe;
 mod push;
 mod root;
@@ -28,6 +30,7 @@ pub use context::Host;
 pub use definition::{Image, Images, Origin, Probe, Root, RootOrigin};
 pub use list::{Listed, State, list};
 pub use lock::{Lock, Locked};
+pub use maker::Maker;
 pub use push::{Credentials, push};
 
 /// The repository that every base image of ours is in: `slipway/NAME`.

@@ -52,14 +52,15 @@ async fn an_image_is_built_once_checked_and_pinned() {
     let cache = tempfile::tempdir().unwrap();
     let name = format!("test-{}", uuid::Uuid::now_v7().simple());
     let images = tiny(&name, "files = ['/etc/made-of'], absent = ['/bin']");
-    assert_eq!(super::list(&images, &docker).await.unwrap()[0].state, super::State::Missing);
+    assert_eq!(super::list(&images, &super::Maker::engine(&docker)).await.unwrap()[0].state, super::State::Missing);
     let unbuilt = super::check(&images, &[], &docker, |_| ()).await.unwrap();
     assert!(unbuilt[0].problems[0].starts_with("it is not built"), "{unbuilt:?}");
 
     let said = std::sync::Mutex::new(Vec::new());
     let options = super::Options { host: super::Host { ca_bundle: None, ..Default::default() }, ..Default::default() };
+    let maker = super::Maker::engine(&docker);
     let build = || {
-        super::build(&images, &[], &docker, cache.path(), &options, |line: &str| {
+        super::build(&images, &[], &maker, cache.path(), &options, |line: &str| {
             said.lock().unwrap().push(line.to_owned());
         })
     };
@@ -69,11 +70,11 @@ async fn an_image_is_built_once_checked_and_pinned() {
     assert_eq!(build().await.unwrap(), lock);
     assert!(said.lock().unwrap().is_empty(), "the second run does nothing");
 
-    let listed = super::list(&images, &docker).await.unwrap();
+    let listed = super::list(&images, &super::Maker::engine(&docker)).await.unwrap();
     assert_eq!((listed[0].name.as_str(), listed[0].state), (name.as_str(), super::State::Ready));
     let mut changed = images.clone();
     changed.files.insert("f/more".to_owned(), b"more".to_vec());
-    assert_eq!(super::list(&changed, &docker).await.unwrap()[0].state, super::State::Outdated);
+    assert_eq!(super::list(&changed, &super::Maker::engine(&docker)).await.unwrap()[0].state, super::State::Outdated);
 
     let found = docker.inspect_image(&lock.images[&name].reference).await.unwrap();
     assert!(found.config.unwrap().env.unwrap().contains(&"SAYS=hello".to_owned()));
@@ -90,21 +91,21 @@ async fn an_image_is_built_once_checked_and_pinned() {
 
 #[tokio::test]
 async fn a_failing_build_shows_its_log_and_a_parent_that_cannot_be_pulled_is_named() {
-    let docker = engine().await;
+    let maker = super::Maker::engine(&engine().await);
     let cache = tempfile::tempdir().unwrap();
     let toml = "version = 1\n[images.broken]\nfolder = 'f'";
     let files = [("images.toml", toml), ("f/Dockerfile", "FROM scratch\nCOPY nowhere /\n")];
     let files = files.into_iter().map(|(path, text)| (path.to_owned(), text.into())).collect();
     let images = super::Images::parse(files).unwrap();
     let failure =
-        super::build(&images, &[], &docker, cache.path(), &super::Options::default(), |_: &str| ()).await.unwrap_err();
+        super::build(&images, &[], &maker, cache.path(), &super::Options::default(), |_: &str| ()).await.unwrap_err();
     assert_eq!(failure.code, crate::model::failure::FailureCode::ImageFailed);
     assert!(failure.message.contains("building `broken`") && failure.message.contains("nowhere"), "{failure:?}");
 
     let toml = "version = 1\n[images.pulled]\nreference = 'localhost:1/nothing:1'";
     let images = super::Images::parse([("images.toml".to_owned(), toml.into())].into()).unwrap();
     let failure =
-        super::build(&images, &[], &docker, cache.path(), &super::Options::default(), |_: &str| ()).await.unwrap_err();
+        super::build(&images, &[], &maker, cache.path(), &super::Options::default(), |_: &str| ()).await.unwrap_err();
     assert_eq!(failure.code, crate::model::failure::FailureCode::BaseImageMissing);
     assert!(failure.message.contains("localhost:1/nothing:1"), "{failure:?}");
 }

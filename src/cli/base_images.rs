@@ -7,10 +7,11 @@ use tokio_util::sync::CancellationToken;
 
 use super::args::{BaseImagesVerb, Cli};
 use super::setup;
-use crate::base_images::{self, Credentials, Images, Lock, Options, State};
-use crate::config::Config;
+use crate::base_images::{self, Credentials, Images, Lock, Maker, Options, State};
+use crate::config::{BackendKind, Config};
 use crate::environment;
 use crate::harbor::{Client, Gate};
+use crate::image::docker::DockerBackend;
 use crate::model::failure::{Failure, FailureCode};
 use crate::model::image_reference::ImageReference;
 use crate::secrets::Account;
@@ -28,11 +29,12 @@ pub(super) async fn base_images(
 async fn act(cli: &Cli, verb: &BaseImagesVerb) -> Result<ExitCode, Failure> {
     let config = setup::config(cli)?;
     let images = images(cli, &config)?;
-    let engine = crate::image::docker::DockerBackend::new(None).client().await?;
+    let engine = DockerBackend::new(None).client().await;
     let say = |line: &str| anstream::eprintln!("{line}");
     match verb {
         BaseImagesVerb::List => {
-            for image in base_images::list(&images, &engine).await? {
+            let maker = engine.map_or_else(|_| own(&config), |engine| Maker::engine(&engine));
+            for image in base_images::list(&images, &maker).await? {
                 let state = match image.state {
                     State::Ready => "ready",
                     State::Outdated => "outdated",
@@ -42,13 +44,21 @@ async fn act(cli: &Cli, verb: &BaseImagesVerb) -> Result<ExitCode, Failure> {
                 anstream::println!("{:<20} {state:<8} {size:>8}  {}", image.name, image.description);
             }
         }
-        BaseImagesVerb::Build { names } => {
+        BaseImagesVerb::Build { names, image_backend } => {
+            let maker = match (image_backend, engine) {
+                (Some(BackendKind::Docker), engine) => Maker::engine(&engine?),
+                (Some(BackendKind::Assembler), _) | (_, Err(_)) => own(&config),
+                (_, Ok(engine)) => Maker::engine(&engine),
+            };
+            if !maker.is_engine() {
+                say("without a Docker Engine: as root, into an OCI image layout of Slipway's own");
+            }
             let cache = cache(&config);
-            let made = base_images::build(&images, names, &engine, &cache, &Options::default(), say).await?;
+            let made = base_images::build(&images, names, &maker, &cache, &Options::default(), say).await?;
             remember(&config, made)?;
         }
         BaseImagesVerb::Check { names } => {
-            let checked = base_images::check(&images, names, &engine, say).await?;
+            let checked = base_images::check(&images, names, &engine?, say).await?;
             if checked.iter().any(|image| !image.problems.is_empty()) {
                 return Ok(ExitCode::FAILURE);
             }
@@ -66,7 +76,7 @@ async fn act(cli: &Cli, verb: &BaseImagesVerb) -> Result<ExitCode, Failure> {
                 None => None,
             };
             let prefix = format!("{host}/{}", base_images::REPOSITORY);
-            let pushed = base_images::push(&images, names, &engine, &prefix, credentials.as_ref(), say).await?;
+            let pushed = base_images::push(&images, names, &engine?, &prefix, credentials.as_ref(), say).await?;
             let (accepted, refused) = gated(&config, credentials, pushed).await?;
             remember(&config, accepted)?;
             if let Some(refused) = refused {
@@ -109,6 +119,11 @@ async fn gated(
         }
     }
     Ok((pushed, refused))
+}
+
+/// Slipway itself as the maker of base images.
+fn own(config: &Config) -> Maker {
+    Maker::own(setup::assembler(config, &cache(config)))
 }
 
 fn images(cli: &Cli, config: &Config) -> Result<Images, Failure> {

@@ -158,20 +158,22 @@ pub(super) async fn services(
         None => None,
     };
     let engine = || DockerBackend::new(None);
-    let assembler = || {
-        let bundle = ca_bundle(&config).and_then(|path| std::fs::read(path).ok());
-        AssemblerBackend::new(cache.join("images"), bundle)
-    };
     let backend = match backend.or(config.build.image_backend).unwrap_or(BackendKind::Docker) {
         BackendKind::Docker => Backend::Docker(engine()),
-        BackendKind::Assembler => Backend::Assembler(assembler()),
-        BackendKind::Auto => Backend::Automatic(engine(), assembler()),
+        BackendKind::Assembler => Backend::Assembler(assembler(&config, &cache)),
+        BackendKind::Auto => Backend::Automatic(engine(), assembler(&config, &cache)),
     };
     let runner = match runner.or(config.build.runner).unwrap_or(RunnerKind::Container) {
         RunnerKind::Container => container(&cache, config.closed()).await?,
         RunnerKind::Host => Runner::host(),
     };
     Ok(Services { config, catalog, runner, backend, cache, trust })
+}
+
+/// Slipway itself as what makes images: its blobs are in the cache, and the base images that it made.
+pub(super) fn assembler(config: &Config, cache: &std::path::Path) -> AssemblerBackend {
+    let bundle = ca_bundle(config).and_then(|path| std::fs::read(path).ok());
+    AssemblerBackend::new(cache.join("images"), bundle).base_images(cache.join("base-images"))
 }
 
 /// Containers, after those of a worker that died were taken away.

@@ -13,12 +13,19 @@ use super::engine::{self, Engine};
 use super::{BuildSpec, BuiltImage, LogSink, Maker, tar_stream};
 use crate::model::failure::{Failure, FailureCode};
 use crate::model::image_reference::{DiffId, Digest, ImageReference};
+use crate::model::layout_reference::LayoutReference;
 
 /// Builds the image and tags it.
 pub(super) async fn build(engine: &Engine, spec: &BuildSpec, log: LogSink<'_>) -> Result<BuiltImage, Failure> {
     let docker = engine.docker().await?;
     let mut lines = BuildLog::new(log);
     for base in &spec.base_images {
+        if LayoutReference::is_meant(base) {
+            let message = format!("The Docker Engine cannot start an image from `{base}`, an OCI image layout.");
+            return Err(Failure::new(FailureCode::BaseImageMissing, message).hint(
+                "choose `--image-backend assembler` or `auto`, or push the base image to a registry and name it there",
+            ));
+        }
         pull_if_missing(docker, spec, base, &mut lines).await?;
     }
     let (id, cached) = match run(docker, spec, lines).await {

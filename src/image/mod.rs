@@ -20,7 +20,7 @@ mod tar_stream;
 pub mod transfer;
 pub mod trial;
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};
 
 use tokio_util::sync::CancellationToken;
@@ -101,6 +101,9 @@ pub struct BuildSpec {
     /// The images that the Dockerfile starts from, as its `FROM` lines name them: pulled
     /// before the build when the Engine has them not.
     pub base_images: Vec<String>,
+    /// The OCI image layouts of this machine that the Dockerfile may start from (`oci:/DIRECTORY:NAME`): those that the
+    /// operator's catalogue names, since a repository must not.
+    pub layouts: BTreeSet<String>,
     /// What to log in with where base images are pulled from, by registry (`host[:port]`).
     pub credentials: BTreeMap<String, Credentials>,
     /// Whether to build everything afresh.
@@ -121,6 +124,7 @@ impl BuildSpec {
             target: None,
             labels: BTreeMap::new(),
             base_images: Vec::new(),
+            layouts: BTreeSet::new(),
             credentials: BTreeMap::new(),
             no_cache: false,
             local: false,

@@ -4,6 +4,7 @@ pub mod command;
 pub mod failure;
 pub mod image_reference;
 pub mod installation;
+pub mod layout_reference;
 pub mod left_out;
 pub mod names;
 pub mod origin;

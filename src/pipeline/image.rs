@@ -40,6 +40,7 @@ pub(super) async fn build(
             spec.target.clone_from(&plan.target);
         }
         spec.base_images = plan.bases.clone();
+        spec.layouts = services.catalog.layouts();
         spec.credentials = services.pull_credentials(&plan.bases, &plan.application.product_line).await?;
     }
     services.backend.build(&spec, log, cancel).await

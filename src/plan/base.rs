@@ -174,6 +174,19 @@ mod tests {
     }
 
     #[test]
+    fn only_the_catalogue_names_a_layout() {
+        let mut catalog = catalog();
+        let image = BaseImage { reference: "oci:/srv/images:jre".into(), ..BaseImage::default() };
+        catalog.base_images.insert("jre".into(), image);
+        for named in ["jre", "slipway/jre", "slipway/jre:latest"] {
+            assert_eq!(base(&catalog, named).unwrap().reference, "oci:/srv/images:jre", "{named}");
+        }
+        for named in ["oci:/srv/images:jre", "oci:/etc", "oci:/srv/images"] {
+            assert_eq!(base(&catalog, named).unwrap_err().code, FailureCode::PlanInvalid, "{named}");
+        }
+    }
+
+    #[test]
     fn a_list_of_bases_is_a_list_of_patterns() {
         let mut catalog = catalog();
         let used = |catalog: &Catalog, named: &str| may_be_used(catalog, named, &resolve(catalog, named).unwrap());

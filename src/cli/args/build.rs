@@ -150,9 +150,15 @@ pub(in crate::cli) enum BaseImagesVerb {
     /// List the base images of the catalogue
     List,
     /// Build base images that are not there or whose recipe changed; all if none is named
+    #[command(
+        after_help = "Without a Docker Engine, Slipway makes those that applications run on by itself, as root, where `--image-backend assembler` finds them.\n\nExamples:\n  slipway base-images build\n  sudo slipway base-images build debian static --image-backend assembler"
+    )]
     Build {
         /// Their names
         names: Vec<String>,
+        /// Who makes and keeps them: the Engine if it answers, else Slipway itself
+        #[arg(long, value_name = "docker|assembler|auto", value_parser = image_backend)]
+        image_backend: Option<BackendKind>,
     },
     /// Start base images and check what they promise; all if none is named
     Check {

@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 
 use serde_json::{Value, json};
 use sha2::{Digest as _, Sha256};
+use tokio_util::sync::CancellationToken;
 
 use super::base::Base;
 use super::contents::Contents;
@@ -15,7 +16,7 @@ use super::scan::scan;
 use super::stages::{Origin, Stages};
 use super::store::Store;
 use super::tree::Tree;
-use super::{Assembled, copy};
+use super::{Assembled, copy, run};
 use crate::image::{BuildSpec, ContextKind};
 use crate::model::failure::Failure;
 
@@ -26,6 +27,8 @@ pub(super) struct Work<'a> {
     pub(super) stages: &'a Stages<'a>,
     /// The images that stages start from or copy from.
     pub(super) bases: &'a BTreeMap<String, Base>,
+    /// Ends a command that runs.
+    pub(super) stop: &'a CancellationToken,
 }
 
 /// A stage after its last instruction.
@@ -85,6 +88,13 @@ impl Work<'_> {
             for (instruction, change) in recipe.steps {
                 let items = match &change {
                     Some(Change::Copy(one)) => self.copy(one, *index, &mut done, context, contents, &mut built.tree)?,
+                    Some(Change::Run(one)) => run::run(
+                        one,
+                        &mut built.tree,
+                        &built.base.layers,
+                        contents,
+                        (&self.spec.context.root, self.stop),
+                    )?,
                     Some(Change::Directory { line, path }) => copy::directory(*line, path, &mut built.tree)?,
                     None => Items::new(),
                 };

@@ -8,6 +8,7 @@ use sha2::{Digest as _, Sha256};
 
 use super::guard::{self, Guarded};
 use super::layer::{self, Layer};
+use super::remote::architecture;
 use super::store::{Store, digest_of, unreadable};
 use super::tree::Tree;
 use crate::image::registry::Descriptor;
@@ -100,6 +101,20 @@ pub(super) fn manifest(bytes: &[u8], architecture: &str) -> Result<Listed, Strin
     digest.map(Listed::Elsewhere).map_err(|error| format!("has an index that is none: {error}"))
 }
 
+/// An image for another kind of machine would start nowhere.
+///
+/// # Errors
+/// `base_image_missing`, naming the platform that the image is for.
+pub(super) fn fits(config: &Value, named: &str) -> Result<(), Failure> {
+    let (os, machine) = (config["os"].as_str().unwrap_or("linux"), config["architecture"].as_str());
+    let machine = machine.unwrap_or(architecture());
+    if (os, machine) == ("linux", architecture()) {
+        return Ok(());
+    }
+    let message = format!("`{named}` is for {os}/{machine}, not for linux/{}", architecture());
+    Err(Failure::new(FailureCode::BaseImageMissing, message).hint("Name a base image for this platform."))
+}
+
 /// The part of a manifest that a base is made of.
 #[derive(Deserialize)]
 pub(super) struct PulledManifest {
@@ -117,9 +132,9 @@ pub(super) struct PulledLayer {
 }
 
 impl PulledManifest {
-    /// Joins the layers with what the configuration says of them.
-    pub(super) fn base(&self, config: Value, home: String) -> Result<Base, Failure> {
-        let unusable = |why: &str| Failure::new(FailureCode::ImageFailed, format!("the base image of `{home}` {why}"));
+    /// Joins the layers with what the configuration says of them; `named` is for people, `home` is the repository.
+    pub(super) fn base(&self, config: Value, named: &str, home: Option<String>) -> Result<Base, Failure> {
+        let unusable = |why: &str| Failure::new(FailureCode::ImageFailed, format!("the base image `{named}` {why}"));
         let diff_ids: Vec<DiffId> = serde_json::from_value(config["rootfs"]["diff_ids"].clone())
             .map_err(|_| unusable("has a configuration without layers"))?;
         if diff_ids.len() != self.layers.len() {
@@ -132,6 +147,6 @@ impl PulledManifest {
             diff_id,
             blob: Descriptor { digest: layer.digest.clone(), size: layer.size },
         });
-        Ok(Base { config, layers: layers.collect(), home: Some(home) })
+        Ok(Base { config, layers: layers.collect(), home })
     }
 }

@@ -33,6 +33,11 @@ impl Contents {
         Ok(Self { context, store, scratch, end: 0 })
     }
 
+    /// Where files of this build may be written.
+    pub(super) fn directory(&self) -> &std::path::Path {
+        self.store.directory()
+    }
+
     /// Gives the bytes of a file to `take`, piece by piece. A file that is not what it was when it was hashed fails.
     pub(super) fn read(&self, file: &File, take: &mut dyn FnMut(&[u8]) -> io::Result<()>) -> Result<(), Failure> {
         let Place::Ready(_, source) = &file.place else {

@@ -14,7 +14,9 @@ mod copy;
 mod document;
 mod from_engine;
 mod guard;
+mod kept;
 mod layer;
+mod layout;
 mod load;
 mod name;
 mod node;
@@ -22,6 +24,7 @@ mod pool;
 mod publish;
 mod recipe;
 mod remote;
+mod run;
 mod scan;
 mod sources;
 mod stages;
@@ -40,18 +43,21 @@ use tokio_util::sync::CancellationToken;
 
 use self::assemble::Work;
 use self::base::Base;
+pub use self::kept::Kept;
 use self::layer::Layer;
+use self::layout::Layout;
 use self::remote::Remote;
 use self::stages::Stages;
 use self::store::Store;
 pub use self::upkeep::{Cache, Holding, Limits};
-use super::credentials::Credentials;
 use super::docker::run;
 use super::registry::Descriptor;
 use super::{BuildSpec, BuiltImage, ImageBackend, LogSink, Maker, PublishedImage, RegistryAccess};
 use crate::dockerfile::parse::parse;
 use crate::model::failure::{Failure, FailureCode, Step};
 use crate::model::image_reference::ImageReference;
+use crate::model::layout_reference::LayoutReference;
+use crate::work::blocking;
 
 /// Assembles images itself; its blobs are in a directory of the cache.
 #[derive(Debug)]
@@ -59,6 +65,10 @@ pub struct AssemblerBackend {
     store: Store,
     /// How registries are reached that base images come from.
     access: RegistryAccess,
+    /// The layout of the base images that were made here without an Engine.
+    own: PathBuf,
+    /// Whether it carries out `RUN`, as root of this machine.
+    runs: bool,
 }
 
 /// A finished image in the store.
@@ -86,13 +96,27 @@ impl AssemblerBackend {
     #[must_use]
     pub fn new(directory: PathBuf, ca_bundle: Option<Vec<u8>>) -> Self {
         let access = RegistryAccess { ca_bundle, ..RegistryAccess::default() };
-        Self { store: Store::new(directory), access }
+        let own = directory.join("none");
+        Self { store: Store::new(directory), access, own, runs: false }
+    }
+
+    /// With the base images of an OCI image layout, for names that no registry has (`slipway/debian`).
+    #[must_use]
+    pub fn base_images(self, own: PathBuf) -> Self {
+        Self { own, ..self }
+    }
+
+    /// One that carries out `RUN`: as root, with this machine's network, in a root file system of its own but in no
+    /// container. For Dockerfiles of the operator's alone.
+    #[must_use]
+    pub fn running(self) -> Self {
+        Self { runs: true, ..self }
     }
 
     /// Whether it can make the image; what it cannot even read, it says so itself.
     pub(super) fn takes(spec: &BuildSpec) -> bool {
         let Ok(file) = parse(&spec.dockerfile) else { return true };
-        let stages = Stages::of(&file, &spec.build_args, spec.target.as_deref());
+        let stages = Stages::of(&file, &spec.build_args, spec.target.as_deref(), false);
         !stages.is_err_and(|failure| failure.code == FailureCode::DockerfileUnsupported)
     }
 
@@ -101,17 +125,20 @@ impl AssemblerBackend {
             Failure::new(FailureCode::ImageFailed, format!("the Dockerfile, line {}: {}", error.line, error.problem))
                 .at("Dockerfile", Some(error.line))
         })?;
-        let images = Stages::of(&file, &spec.build_args, spec.target.as_deref())?.images();
+        let runs = self.runs;
+        let images = Stages::of(&file, &spec.build_args, spec.target.as_deref(), runs)?.images();
         let mut bases = BTreeMap::new();
         for (image, line) in images {
-            let base = self.base(&image, &spec.credentials, log).await;
+            let base = self.base(&image, spec, log).await;
             let base = base.map_err(|failure| failure.at("Dockerfile", Some(line)))?;
             bases.insert(image, base);
         }
-        let (store, spec) = (self.store.clone(), spec.clone());
+        let (store, spec, stop) = (self.store.clone(), spec.clone(), CancellationToken::new());
+        // Whoever gives this future up ends the command that runs.
+        let _ended = stop.clone().drop_guard();
         let made = tokio::task::spawn_blocking(move || {
-            let stages = Stages::of(&file, &spec.build_args, spec.target.as_deref())?;
-            Work { store: &store, spec: &spec, stages: &stages, bases: &bases }.image()
+            let stages = Stages::of(&file, &spec.build_args, spec.target.as_deref(), runs)?;
+            Work { store: &store, spec: &spec, stages: &stages, bases: &bases, stop: &stop }.image()
         });
         let (image, lines, cached) = made
             .await
@@ -119,47 +146,81 @@ impl AssemblerBackend {
         for line in &lines {
             log(line);
         }
-        self.store.note("images", image.config.digest.hex(), &image);
         let cache = Cache::new(self.store.directory().to_owned());
         // Nobody waits for it.
         drop(tokio::task::spawn_blocking(move || cache.collect_if_due()));
-        Ok(BuiltImage {
-            id: image.config.digest.clone(),
-            size: image.size,
-            layers: image.layers.iter().map(|layer| layer.diff_id.clone()).collect(),
-            cached,
-            made_by: Maker::Assembler,
-            in_engine: None,
-        })
+        Ok(built(&self.store, &image, cached))
     }
 
-    async fn base(
-        &self,
-        named: &str,
-        known: &BTreeMap<String, Credentials>,
-        log: LogSink<'_>,
-    ) -> Result<Base, Failure> {
+    async fn base(&self, named: &str, spec: &BuildSpec, log: LogSink<'_>) -> Result<Base, Failure> {
         if named == "scratch" {
             return Ok(Base::default());
+        }
+        if LayoutReference::is_meant(named) {
+            return self.from_layout(named, spec).await;
         }
         let reference = ImageReference::familiar(named)
             .map_err(|error| Failure::new(FailureCode::BaseImageMissing, error.to_string()))?;
         // What was only built here has no registry; `slipway/…` on a hub is nobody's.
-        let own = reference.name().starts_with("docker.io/slipway/");
-        if own {
-            return from_engine::base(&self.store, named).await?.ok_or_else(|| {
-                let message = format!("The base image `{named}` is in no registry, and no Docker Engine here has it.");
-                Failure::new(FailureCode::BaseImageMissing, message)
-                    .hint("push it once with `slipway base-images push`, and keep `images.lock`")
-            });
+        if let Some(name) = reference.to_string().strip_prefix("docker.io/").filter(|name| name.starts_with("slipway/"))
+        {
+            return self.of_this_machine(named, name).await;
         }
-        Remote::new(&reference, known.get(reference.registry()), &self.access)?.pull(&self.store, log).await
+        let account = spec.credentials.get(reference.registry());
+        Remote::new(&reference, account, &self.access)?.pull(&self.store, log).await
+    }
+
+    /// A layout of the operator's: a repository names no path of this machine.
+    async fn from_layout(&self, named: &str, spec: &BuildSpec) -> Result<Base, Failure> {
+        if !spec.layouts.contains(named) {
+            let message =
+                format!("`{named}` names a directory of this machine, which only the operator's catalogue may");
+            return Err(Failure::new(FailureCode::BaseImageMissing, message)
+                .hint("name a base image of the catalogue, or one of a registry"));
+        }
+        let missing = |why: String| Failure::new(FailureCode::BaseImageMissing, why);
+        let reference: LayoutReference = named.parse().map_err(missing)?;
+        let layout = Layout { shown: named.to_owned(), directory: reference.directory, name: reference.name };
+        self.read(layout).await?.ok_or_else(|| missing(format!("the layout has no image `{named}`")))
+    }
+
+    /// A base image of ours, made here without an Engine or by it.
+    async fn of_this_machine(&self, named: &str, name: &str) -> Result<Base, Failure> {
+        if let Some(layout) = self.own_layout(named, name)
+            && let Some(base) = self.read(layout).await?
+        {
+            return Ok(base);
+        }
+        from_engine::base(&self.store, named).await?.ok_or_else(|| {
+            let message = format!("The base image `{named}` is in no registry, and neither Slipway nor a Docker Engine here has it.");
+            Failure::new(FailureCode::BaseImageMissing, message).hint(
+                "make it with `slipway base-images build`; or push it once with `slipway base-images push`, and keep `images.lock`",
+            )
+        })
+    }
+
+    async fn read(&self, layout: Layout) -> Result<Option<Base>, Failure> {
+        let store = self.store.clone();
+        blocking(move || layout.base(&store)).await
     }
 
     fn image(&self, built: &BuiltImage) -> Result<Assembled, Failure> {
         let lost =
             || Failure::new(FailureCode::Internal, format!("the image `{}` is not in the cache any more", built.id));
         self.store.recall("images", built.id.hex()).ok_or_else(lost)
+    }
+}
+
+/// What is told of an image, which the store finds again by it.
+fn built(store: &Store, image: &Assembled, cached: bool) -> BuiltImage {
+    store.note("images", image.config.digest.hex(), image);
+    BuiltImage {
+        id: image.config.digest.clone(),
+        size: image.size,
+        layers: image.layers.iter().map(|layer| layer.diff_id.clone()).collect(),
+        cached,
+        made_by: Maker::Assembler,
+        in_engine: None,
     }
 }
 

@@ -63,8 +63,8 @@ impl<'a> Remote<'a> {
         stream::iter(fetching).buffer_unordered(PARALLEL).try_collect::<()>().await?;
         let config: Value = serde_json::from_slice(&store.read(&manifest.config.digest)?)
             .map_err(|error| self.unusable(&format!("has a configuration that is none: {error}")))?;
-        self.fits(&config)?;
-        let base = manifest.base(config, self.reference.name())?;
+        base::fits(&config, &self.reference.to_string())?;
+        let base = manifest.base(config, &self.reference.to_string(), Some(self.reference.name()))?;
         store.note("bases", &self.key(&digest), &base);
         Ok(base)
     }
@@ -81,17 +81,6 @@ impl<'a> Remote<'a> {
             Some(digest) => Ok(digest),
             None => Ok(self.patiently(|| self.session.manifest(tag)).await?.digest),
         }
-    }
-
-    /// An image for another kind of machine would start nowhere.
-    fn fits(&self, config: &Value) -> Result<(), Failure> {
-        let (os, machine) = (config["os"].as_str().unwrap_or("linux"), config["architecture"].as_str());
-        let machine = machine.unwrap_or(architecture());
-        if (os, machine) == ("linux", architecture()) {
-            return Ok(());
-        }
-        let message = format!("`{}` is for {os}/{machine}, not for linux/{}", self.reference, architecture());
-        Err(Failure::new(FailureCode::BaseImageMissing, message).hint("Name a base image for this platform."))
     }
 
     /// The image's manifest; of an index, the one for this platform.

@@ -37,7 +37,7 @@ pub(super) struct Stages<'a> {
 }
 
 impl<'a> Stages<'a> {
-    /// Finds what the stage `target`, or the last one, needs.
+    /// Finds what the stage `target`, or the last one, needs; `runs` says whether commands may be run.
     ///
     /// # Errors
     /// `dockerfile_unsupported` with the line of what needs an Engine, in a stage that is needed; `image_failed` for a
@@ -46,6 +46,7 @@ impl<'a> Stages<'a> {
         file: &'a Dockerfile,
         build_args: &BTreeMap<String, String>,
         target: Option<&str>,
+        runs: bool,
     ) -> Result<Self, Failure> {
         let mut global = platform_arguments();
         let mut all: Vec<Stage<'a>> = Vec::new();
@@ -89,7 +90,7 @@ impl<'a> Stages<'a> {
                 .ok_or_else(|| failed(1, &format!("there is no stage `{target}`")))?,
         };
         let mut stages = Self { all, needed: BTreeSet::new(), global };
-        stages.need(last)?;
+        stages.need(last, runs)?;
         Ok(stages)
     }
 
@@ -121,7 +122,7 @@ impl<'a> Stages<'a> {
         found.map_or_else(|| Origin::Image(from.to_owned()), Origin::Stage)
     }
 
-    fn need(&mut self, index: usize) -> Result<(), Failure> {
+    fn need(&mut self, index: usize, runs: bool) -> Result<(), Failure> {
         if !self.needed.insert(index) {
             return Ok(());
         }
@@ -136,7 +137,7 @@ impl<'a> Stages<'a> {
         }
         for Located { line, instruction, .. } in stage.instructions {
             match instruction {
-                Instruction::Run { .. } => return Err(unsupported(*line, "`RUN`")),
+                Instruction::Run { .. } if !runs => return Err(unsupported(*line, "`RUN`")),
                 Instruction::OnBuild(_) => return Err(unsupported(*line, "`ONBUILD`")),
                 _ => {}
             }
@@ -146,7 +147,7 @@ impl<'a> Stages<'a> {
                 earlier.push(source);
             }
         }
-        earlier.into_iter().try_for_each(|stage| self.need(stage))
+        earlier.into_iter().try_for_each(|stage| self.need(stage, runs))
     }
 }
 
@@ -199,13 +200,13 @@ mod tests {
         let text = "ARG V=1\nFROM a:$V AS one\nRUN x\nFROM scratch AS two\nFROM b AS three\nCOPY --from=two /a /\n\
             FROM THREE\nCOPY --from=0 /x /\n";
         let file = parse(text).unwrap();
-        let failure = Stages::of(&file, &BTreeMap::new(), None).unwrap_err();
+        let failure = Stages::of(&file, &BTreeMap::new(), None, false).unwrap_err();
         assert_eq!((failure.code, failure.places[0].line), (FailureCode::DockerfileUnsupported, Some(3)));
-        let stages = Stages::of(&file, &BTreeMap::new(), Some("three")).unwrap();
+        let stages = Stages::of(&file, &BTreeMap::new(), Some("three"), false).unwrap();
         assert_eq!(stages.needed.iter().copied().collect::<Vec<_>>(), [1, 2]);
         assert_eq!(stages.images().into_keys().collect::<Vec<_>>(), ["b"]);
         assert_eq!(stages.get(0).from, Origin::Image("a:1".to_owned()));
-        assert!(Stages::of(&file, &BTreeMap::new(), Some("four")).is_err());
+        assert!(Stages::of(&file, &BTreeMap::new(), Some("four"), false).is_err());
     }
 
     #[test]
@@ -216,9 +217,10 @@ mod tests {
             ("FROM --platform=linux/riscv64 a\n", 1),
             ("FROM a AS x\nRUN y\nFROM b\n\nCOPY --from=x c d\n", 2),
         ] {
-            let failure = Stages::of(&parse(text).unwrap(), &BTreeMap::new(), None).unwrap_err();
+            let failure = Stages::of(&parse(text).unwrap(), &BTreeMap::new(), None, false).unwrap_err();
             let found = (failure.code, failure.places[0].line);
             assert_eq!(found, (FailureCode::DockerfileUnsupported, Some(line)), "{text}");
         }
+        assert!(Stages::of(&parse("FROM a\nRUN x\n").unwrap(), &BTreeMap::new(), None, true).is_ok());
     }
 }

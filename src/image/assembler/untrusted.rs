@@ -12,7 +12,7 @@ pub fn manifest(bytes: &[u8]) -> bool {
     match base::manifest(bytes, "amd64") {
         Ok(Listed::Image(manifest)) => {
             let config = serde_json::from_slice(bytes).unwrap_or_default();
-            manifest.base(config, "registry.example.com/fuzz".to_owned()).is_ok()
+            manifest.base(config, "registry.example.com/fuzz", None).is_ok()
         }
         Ok(Listed::Elsewhere(_) | Listed::Nowhere) => true,
         Err(_) => false,

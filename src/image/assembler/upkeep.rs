@@ -152,7 +152,8 @@ impl Cache {
         for entry in missing_is_empty(fs::read_dir(self.0.directory()))?.into_iter().flatten() {
             let entry = entry?;
             let name = entry.file_name().to_string_lossy().into_owned();
-            if entry.file_type()?.is_dir() {
+            // Others are root file systems in which a command runs.
+            if entry.file_type()?.is_dir() && !name.starts_with('.') {
                 kinds.push(if name == "blobs" { BLOBS.to_owned() } else { name });
             }
         }

@@ -1,6 +1,7 @@
 //! The instructions of a stage as what they do: files to copy, and a configuration (Dockerfile reference; what is not
 //! said there is what `BuildKit` does).
 
+mod run;
 mod transfer;
 mod values;
 
@@ -8,6 +9,7 @@ use std::collections::BTreeMap;
 
 use serde_json::{Value, json};
 
+pub(super) use self::run::Run;
 pub(super) use self::values::expand;
 use self::values::{environment, exposed, join, nanoseconds, set_env};
 use crate::dockerfile::instruction::{Command, Flag, Instruction, Located, Word};
@@ -25,6 +27,7 @@ pub(super) enum Change {
         line: u32,
         path: String,
     },
+    Run(Run),
 }
 
 /// A `COPY` or `ADD` with its variables replaced.
@@ -167,6 +170,7 @@ impl State {
                 return Ok(Some(Change::Copy(copy)));
             }
             Instruction::Maintainer(_) => {}
+            Instruction::Run { .. } => return Ok(Some(Change::Run(self.run(line, instruction, given.build_args)?))),
             other => return Err(unsupported(line, &format!("`{}`", other.name()))),
         }
         Ok(None)

@@ -1,0 +1,145 @@
+//! Base images in OCI image layouts: the operator's catalogue names them, a repository does not.
+
+use std::path::{Path, PathBuf};
+use std::process::Command;
+
+use slipway::image::assembler::AssemblerBackend;
+use slipway::image::docker::DockerBackend;
+use slipway::image::{BuildSpec, ImageBackend as _};
+use slipway::model::failure::{Failure, FailureCode};
+use slipway::model::image_reference::ImageReference;
+use tokio_util::sync::CancellationToken;
+
+use super::{context, write};
+use crate::support::project::Project;
+use crate::support::slipway::Slipway;
+
+fn run(program: &str, args: &[&str]) {
+    let output = Command::new(program).args(args).output().unwrap_or_else(|error| panic!("{program}: {error}"));
+    assert!(output.status.success(), "{program} {args:?}: {}", String::from_utf8_lossy(&output.stderr));
+}
+
+/// A layout of one image, as another program writes it, and its digest.
+async fn layout(directory: &Path, tag: &str) -> (PathBuf, String) {
+    let assembler = AssemblerBackend::new(directory.join("images-of-the-base"), None);
+    let text = format!("FROM scratch\nCOPY layer-libraries/ /\nCOPY layer-application/ /\nENV TAG={tag}\n");
+    let spec = BuildSpec::new(context(&directory.join("base"), true), text);
+    let cancel = CancellationToken::new();
+    let built = assembler.build(&spec, &|_| {}, &cancel).await.unwrap();
+    let (archive, made) = (directory.join("base.tar"), directory.join("layouts"));
+    let reference: ImageReference = format!("localhost/layouts/base:{tag}").parse().unwrap();
+    assembler.save(&built, &[reference], &archive, &cancel).await.unwrap();
+    let (from, to) = (format!("oci-archive:{}:{tag}", archive.display()), format!("oci:{}:{tag}", made.display()));
+    run("skopeo", &["copy", "--insecure-policy", "--quiet", &from, &to]);
+    (made, built.id.to_string())
+}
+
+fn spec(directory: &Path, from: &str, allowed: bool) -> BuildSpec {
+    let own = tempfile::tempdir_in(directory).unwrap().keep();
+    let mut spec = BuildSpec::new(context(&own, false), format!("FROM {from}\nCOPY plain /app/plain\n"));
+    spec.layouts.extend(allowed.then(|| from.to_owned()));
+    spec
+}
+
+async fn refused(directory: &Path, from: &str, allowed: bool) -> Failure {
+    let assembler = AssemblerBackend::new(directory.join("images"), None);
+    assembler.build(&spec(directory, from, allowed), &|_| {}, &CancellationToken::new()).await.unwrap_err()
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_layout_is_a_base_that_only_the_operator_names() {
+    let directory = tempfile::tempdir().unwrap();
+    let root = directory.path();
+    let (layouts, _) = layout(root, "1").await;
+    let only = format!("oci:{}", layouts.display());
+    let assembler = AssemblerBackend::new(root.join("images"), None);
+    let cancel = CancellationToken::new();
+    let built = assembler.build(&spec(root, &only, true), &|_| {}, &cancel).await.unwrap();
+    assert_eq!(built.layers.len(), 3);
+
+    let failure = refused(root, &only, false).await;
+    assert_eq!(failure.code, FailureCode::BaseImageMissing);
+    assert!(failure.message.contains("only the operator's catalogue"), "{failure}");
+
+    // The Engine starts from no layout, and says who does.
+    let mut by_engine = spec(root, &only, true);
+    by_engine.base_images.push(only.clone());
+    let failure = DockerBackend::default().build(&by_engine, &|_| {}, &cancel).await.unwrap_err();
+    assert!(failure.message.contains("an OCI image layout") && failure.hint.contains("assembler"), "{failure}");
+
+    // Of several images one has to be named.
+    layout(root, "2").await;
+    let failure = refused(root, &only, true).await;
+    assert_eq!((failure.code, failure.candidates), (FailureCode::BaseImageMissing, vec!["1".into(), "2".into()]));
+    for tag in ["1", "2"] {
+        assembler.build(&spec(root, &format!("{only}:{tag}"), true), &|_| {}, &cancel).await.unwrap();
+    }
+    let failure = refused(root, &format!("{only}:3"), true).await;
+    assert!(failure.message.contains("has no image"), "{failure}");
+    let failure = refused(root, "oci:/nowhere/at/all:1", true).await;
+    assert_eq!(failure.code, FailureCode::BaseImageMissing, "{failure}");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_layout_that_is_not_what_it_says_is_refused() {
+    for damage in ["blob", "manifest", "index", "platform"] {
+        let directory = tempfile::tempdir().unwrap();
+        let root = directory.path();
+        let (layouts, config) = layout(root, "1").await;
+        let blob = |digest: &str| layouts.join("blobs/sha256").join(digest.trim_start_matches("sha256:"));
+        let read =
+            |path: &Path| -> serde_json::Value { serde_json::from_slice(&std::fs::read(path).unwrap()).unwrap() };
+        let index = read(&layouts.join("index.json"));
+        let manifest = blob(index["manifests"][0]["digest"].as_str().unwrap());
+        let expected = match damage {
+            "blob" => {
+                let layer = blob(read(&manifest)["layers"][0]["digest"].as_str().unwrap());
+                let length = std::fs::metadata(&layer).unwrap().len();
+                std::fs::write(&layer, vec![0; usize::try_from(length).unwrap()]).unwrap();
+                FailureCode::DigestMismatch
+            }
+            "manifest" => {
+                std::fs::write(&manifest, "{}").unwrap();
+                FailureCode::DigestMismatch
+            }
+            "index" => {
+                std::fs::write(layouts.join("index.json"), "{").unwrap();
+                FailureCode::ImageFailed
+            }
+            _ => {
+                let mut index = index.clone();
+                index["manifests"][0]["platform"] = serde_json::json!({ "os": "linux", "architecture": "riscv64" });
+                std::fs::write(layouts.join("index.json"), index.to_string()).unwrap();
+                FailureCode::BaseImageMissing
+            }
+        };
+        assert!(config.starts_with("sha256:"));
+        let failure = refused(root, &format!("oci:{}:1", layouts.display()), true).await;
+        assert_eq!(failure.code, expected, "{damage}: {failure}");
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn the_catalogues_layout_is_built_on_and_a_repositorys_is_refused() {
+    let directory = tempfile::tempdir().unwrap();
+    let (layouts, _) = layout(directory.path(), "jre").await;
+    let named = format!("oci:{}:jre", layouts.display());
+    let images = std::fs::read_to_string(concat!(env!("CARGO_MANIFEST_DIR"), "/base-images/images.toml")).unwrap();
+    let ours = format!("{images}\n[images.ours]\ndescription = \"ours\"\nreference = \"{named}\"\n");
+    let catalog = directory.path().join("catalog");
+    write(&catalog, "base-images/images.toml", &ours, 0o644);
+    let settings = |base: &str| format!("[image]\nbase = \"{base}\"\n[runtime]\ncommand = [\"/app/run\"]\n");
+    let slipway = Slipway::new().env("SLIPWAY__CACHE__DIRECTORY", directory.path().join("cache").to_str().unwrap());
+    let build = async |base: &str| {
+        let project = Project::new("layouts", &[("output/run", "x"), ("slipway.toml", settings(base).as_str())]);
+        project.commit();
+        let archive = format!("type=oci,dest={}", directory.path().join("image.tar").display());
+        let args = ["--catalog", catalog.to_str().unwrap(), "--output", &archive, "--runner", "host"];
+        slipway.build(&project.path(), &args.map(str::to_owned)).await
+    };
+    let built = build("ours").await;
+    assert_eq!(built.code, 0, "{}", built.text());
+    assert!(built.report["dockerfile"].as_str().unwrap().contains(&format!("FROM {named}\n")), "{}", built.text());
+    let refused = build(&named).await;
+    assert_eq!((refused.code, refused.failure_code()), (1, "plan_invalid"), "{}", refused.text());
+}
