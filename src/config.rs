@@ -21,7 +21,7 @@ use serde::{Deserialize, Serialize};
 use crate::model::failure::{Failure, FailureCode};
 use crate::model::settings::ToolchainSettings;
 pub use amqp::{Amqp, Lanes, WorkerConfig};
-pub use build::{BackendKind, Build, RunnerKind, StartCheck};
+pub use build::{BackendKind, Build, MediaTypesKind, RunnerKind, StartCheck};
 pub use limits::LimitsConfig;
 pub use mirrors::{Deploy, Mirror, Mirrors, Private};
 pub use operations::{Logs, Probes};

@@ -8,9 +8,9 @@ use tokio_util::sync::CancellationToken;
 
 use super::args::{Cli, LogFormat, SchemaOf, Verb};
 use crate::catalog::{self, Catalog, Operator, OwnDockerfiles};
-use crate::config::{BackendKind, Config, RunnerKind};
+use crate::config::{BackendKind, Config, MediaTypesKind, RunnerKind};
 use crate::environment;
-use crate::image::assembler::AssemblerBackend;
+use crate::image::assembler::{AssemblerBackend, MediaTypes};
 use crate::image::docker::DockerBackend;
 use crate::image::{Backend, RegistryAccess};
 use crate::model::failure::{Failure, FailureCode};
@@ -173,7 +173,11 @@ pub(super) async fn services(
 /// Slipway itself as what makes images: its blobs are in the cache, and the base images that it made.
 pub(super) fn assembler(config: &Config, cache: &std::path::Path) -> AssemblerBackend {
     let bundle = ca_bundle(config).and_then(|path| std::fs::read(path).ok());
-    AssemblerBackend::new(cache.join("images"), bundle).base_images(cache.join("base-images"))
+    let types = match config.build.media_types {
+        Some(MediaTypesKind::Docker) => MediaTypes::Docker,
+        Some(MediaTypesKind::Oci) | None => MediaTypes::Oci,
+    };
+    AssemblerBackend::new(cache.join("images"), bundle).base_images(cache.join("base-images")).media_types(types)
 }
 
 /// Containers, after those of a worker that died were taken away.

@@ -17,6 +17,9 @@ pub struct Build {
     pub runner: Option<RunnerKind>,
     /// What makes images. If absent: the Docker Engine; for `slipway build` by hand, Slipway itself where no Engine answers or an OCI layout is asked for.
     pub image_backend: Option<BackendKind>,
+    /// The media types of images that Slipway makes itself: `"oci"` (as if absent), or `"docker"` for registries and tools that know only Docker's.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub media_types: Option<MediaTypesKind>,
     /// A directory that overlays the catalogue.
     pub catalog: Option<PathBuf>,
     /// Whose own Dockerfiles are built: a list of product lines, `true` for all, `false` for none (as if absent). Their `RUN` executes as root in the Engine.
@@ -55,6 +58,16 @@ pub enum RunnerKind {
     Container,
     /// On this machine, with what is installed on it.
     Host,
+}
+
+/// Whose media types images have.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "lowercase")]
+pub enum MediaTypesKind {
+    /// Those of the OCI image specification.
+    Oci,
+    /// `application/vnd.docker.distribution.manifest.v2+json` and what belongs to it.
+    Docker,
 }
 
 /// What makes images.

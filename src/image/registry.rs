@@ -6,6 +6,9 @@ mod login;
 pub(super) mod session;
 pub(super) mod upload;
 
+/// The media type of an index of images.
+pub(super) use oci_client::manifest::OCI_IMAGE_INDEX_MEDIA_TYPE as IMAGE_INDEX;
+use oci_client::manifest::{OciDescriptor, OciImageManifest};
 use reqwest::StatusCode;
 
 pub(super) use self::location::secured;
@@ -13,18 +16,6 @@ use self::session::{Refusal, Session};
 use super::RegistryAccess;
 use crate::http::{TIMEOUT, USER_AGENT, install_tls};
 use crate::model::image_reference::{Digest, ImageReference};
-
-/// The media type of an image's manifest (OCI image specification, "Media Types").
-pub(super) const IMAGE_MANIFEST: &str = "application/vnd.oci.image.manifest.v1+json";
-
-/// That of an index.
-pub(super) const IMAGE_INDEX: &str = "application/vnd.oci.image.index.v1+json";
-
-/// That of an image's configuration.
-pub(super) const IMAGE_CONFIG: &str = "application/vnd.oci.image.config.v1+json";
-
-/// That of a layer.
-pub(super) const LAYER_GZIP: &str = "application/vnd.oci.image.layer.v1.tar+gzip";
 
 /// Content with its size, as a manifest names it.
 #[derive(Debug, Clone, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
@@ -34,10 +25,25 @@ pub(super) struct Descriptor {
 }
 
 /// The part of an image manifest that Slipway reads (OCI image specification, "Image Manifest").
-#[derive(Debug, Clone, PartialEq, Eq, serde::Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) struct Manifest {
     pub(super) config: Descriptor,
     pub(super) layers: Vec<Descriptor>,
+}
+
+impl Descriptor {
+    fn of(said: &OciDescriptor) -> Result<Self, String> {
+        let digest = said.digest.parse().map_err(|_| format!("`{}` is no digest", said.digest.escape_debug()))?;
+        Ok(Self { digest, size: said.size.try_into().map_err(|_| format!("{} is no size", said.size))? })
+    }
+}
+
+impl Manifest {
+    fn read(bytes: &[u8]) -> Result<Self, String> {
+        let said: OciImageManifest = serde_json::from_slice(bytes).map_err(|error| error.to_string())?;
+        let layers = said.layers.iter().map(Descriptor::of).collect::<Result<_, _>>()?;
+        Ok(Self { config: Descriptor::of(&said.config)?, layers })
+    }
 }
 
 /// What a registry answered when asked for an image.
@@ -57,7 +63,7 @@ impl Session {
         let tag = reference.tag().map_or("latest", |tag| tag.as_str());
         match self.manifest(tag).await {
             Ok(found) => {
-                let manifest = serde_json::from_slice(&found.bytes)
+                let manifest = Manifest::read(&found.bytes)
                     .map_err(|error| Refusal::Own(format!("the manifest of `{reference}` is none: {error}")))?;
                 Ok(Shown::Image(found.digest, manifest))
             }

@@ -9,7 +9,7 @@ use serde_json::json;
 use super::Assembled;
 use super::store::Store;
 use crate::image::context::ENTRY_TIME;
-use crate::image::registry::{Descriptor, IMAGE_INDEX, IMAGE_MANIFEST};
+use crate::image::registry::{Descriptor, IMAGE_INDEX};
 use crate::model::failure::{Failure, FailureCode};
 use crate::model::image_reference::ImageReference;
 
@@ -75,7 +75,7 @@ pub(super) fn write(
         .collect();
     let descriptor = |tag: Option<&String>| {
         let mut value = json!({
-            "mediaType": IMAGE_MANIFEST,
+            "mediaType": image.types.manifest(),
             "digest": image.manifest.digest,
             "size": image.manifest.size,
         });

@@ -8,7 +8,7 @@ use tokio_util::sync::CancellationToken;
 
 use super::base::Base;
 use super::contents::Contents;
-use super::document::{CREATED, configuration, history_of, json_bytes, manifest};
+use super::document::{CREATED, MediaTypes, configuration, history_of, json_bytes, manifest};
 use super::layer::{self, Items, Layer};
 use super::name::Name;
 use super::recipe::{self, Change, Copy, Given, failed};
@@ -27,6 +27,7 @@ pub(super) struct Work<'a> {
     pub(super) stages: &'a Stages<'a>,
     /// The images that stages start from or copy from.
     pub(super) bases: &'a BTreeMap<String, Base>,
+    pub(super) types: MediaTypes,
     /// Ends a command that runs.
     pub(super) stop: &'a CancellationToken,
 }
@@ -61,7 +62,7 @@ impl Work<'_> {
     fn key(&self, context: &Tree) -> String {
         let mut hash = Sha256::new();
         let spec = self.spec;
-        let said = json!([spec.dockerfile, spec.build_args, spec.target, spec.labels, self.bases]);
+        let said = json!([spec.dockerfile, spec.build_args, spec.target, spec.labels, self.bases, self.types]);
         hash.update(said.to_string());
         hash.update(layer::key(context.below(&Name::default())));
         hex::encode(hash.finalize())
@@ -169,8 +170,8 @@ impl Work<'_> {
         }
         let config = configuration(&base.config, config, &layers, history, &created);
         let config = self.store.put(&json_bytes(&config)?)?;
-        let manifest = self.store.put(&json_bytes(&manifest(&config, &layers))?)?;
+        let manifest = self.store.put(&json_bytes(&manifest(&config, &layers, self.types))?)?;
         let size = layers.iter().map(|layer| layer.blob.size).sum();
-        Ok((Assembled { layers, config, manifest, home: base.home, size }, log, cached))
+        Ok((Assembled { layers, config, manifest, home: base.home, size, types: self.types }, log, cached))
     }
 }

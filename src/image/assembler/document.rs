@@ -1,10 +1,11 @@
 //! The documents of an image: configuration, history, manifest (OCI image specification).
 
+use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 
 use super::layer::Layer;
 use super::remote::architecture;
-use crate::image::registry::{Descriptor, IMAGE_CONFIG, IMAGE_MANIFEST, LAYER_GZIP};
+use crate::image::registry::Descriptor;
 use crate::model::failure::{Failure, FailureCode};
 
 /// When an image was made that says nothing of it; its label says when its commit was.
@@ -41,13 +42,48 @@ pub(super) fn configuration(
     Value::Object(whole)
 }
 
-/// The manifest of an image.
-pub(super) fn manifest(config: &Descriptor, layers: &[Layer]) -> Value {
+/// Whose names the parts of an image have: the same bytes, told of in another word.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum MediaTypes {
+    /// Those of the OCI image specification.
+    #[default]
+    Oci,
+    /// Those of Docker's image manifest, version 2, schema 2, for registries and tools that know no others.
+    Docker,
+}
+
+impl MediaTypes {
+    /// The manifest's.
+    pub(super) fn manifest(self) -> &'static str {
+        match self {
+            Self::Oci => oci_client::manifest::OCI_IMAGE_MEDIA_TYPE,
+            Self::Docker => oci_client::manifest::IMAGE_MANIFEST_MEDIA_TYPE,
+        }
+    }
+
+    fn config(self) -> &'static str {
+        match self {
+            Self::Oci => oci_client::manifest::IMAGE_CONFIG_MEDIA_TYPE,
+            Self::Docker => oci_client::manifest::IMAGE_DOCKER_CONFIG_MEDIA_TYPE,
+        }
+    }
+
+    fn layer(self) -> &'static str {
+        match self {
+            Self::Oci => oci_client::manifest::IMAGE_LAYER_GZIP_MEDIA_TYPE,
+            Self::Docker => oci_client::manifest::IMAGE_DOCKER_LAYER_GZIP_MEDIA_TYPE,
+        }
+    }
+}
+
+/// The manifest of an image; all of its parts are of one family, whatever its base has, since registries want it so.
+pub(super) fn manifest(config: &Descriptor, layers: &[Layer], types: MediaTypes) -> Value {
     let layers: Vec<Value> = layers
         .iter()
         .map(|layer| {
             json!({
-                "mediaType": LAYER_GZIP,
+                "mediaType": types.layer(),
                 "digest": layer.blob.digest,
                 "size": layer.blob.size,
             })
@@ -55,9 +91,9 @@ pub(super) fn manifest(config: &Descriptor, layers: &[Layer]) -> Value {
         .collect();
     json!({
         "schemaVersion": 2,
-        "mediaType": IMAGE_MANIFEST,
+        "mediaType": types.manifest(),
         "config": {
-            "mediaType": IMAGE_CONFIG,
+            "mediaType": types.config(),
             "digest": config.digest,
             "size": config.size,
         },

@@ -12,7 +12,7 @@ use super::layout::{Layout, NAME};
 use super::store::{Store, unreadable, unwritable};
 use super::{Assembled, AssemblerBackend, blocks, built};
 use crate::image::BuiltImage;
-use crate::image::registry::{Descriptor, IMAGE_INDEX, IMAGE_MANIFEST};
+use crate::image::registry::{Descriptor, IMAGE_INDEX};
 use crate::model::failure::{Failure, FailureCode};
 use crate::model::image_reference::Digest;
 use crate::work::blocking;
@@ -80,16 +80,16 @@ impl AssemblerBackend {
     /// # Errors
     /// `disk_full`, or `internal` when the archive cannot be read.
     pub async fn import(&self, archive: &Path, labels: BTreeMap<String, String>) -> Result<BuiltImage, Failure> {
-        let (store, archive) = (self.store.clone(), archive.to_owned());
+        let (store, archive, types) = (self.store.clone(), archive.to_owned(), self.types);
         blocking(move || {
             let mut file = fs::File::open(&archive).map_err(|error| unreadable(&archive, &error))?;
             let layers = vec![blocks::copy(&store, &mut file)?];
             let history = history_of(&Value::Null, 1);
             let config = configuration(&Value::Null, json!({ "Labels": labels }), &layers, history, CREATED);
             let config = store.put(&json_bytes(&config)?)?;
-            let manifest = store.put(&json_bytes(&manifest(&config, &layers))?)?;
+            let manifest = store.put(&json_bytes(&manifest(&config, &layers, types))?)?;
             let size = layers.iter().map(|layer| layer.blob.size).sum();
-            Ok(built(&store, &Assembled { layers, config, manifest, home: None, size }, false))
+            Ok(built(&store, &Assembled { layers, config, manifest, home: None, size, types }, false))
         })
         .await
     }
@@ -110,7 +110,7 @@ fn put(store: &Store, image: &Assembled, directory: &Path, name: &str) -> io::Re
         bring(store, blob, &blobs)?;
     }
     let entry = json!({
-        "mediaType": IMAGE_MANIFEST,
+        "mediaType": image.types.manifest(),
         "digest": image.manifest.digest,
         "size": image.manifest.size,
         "platform": { "architecture": super::remote::architecture(), "os": "linux" },

@@ -43,6 +43,7 @@ use tokio_util::sync::CancellationToken;
 
 use self::assemble::Work;
 use self::base::Base;
+pub use self::document::MediaTypes;
 pub use self::kept::Kept;
 use self::layer::Layer;
 use self::layout::Layout;
@@ -69,6 +70,7 @@ pub struct AssemblerBackend {
     own: PathBuf,
     /// Whether it carries out `RUN`, as root of this machine.
     runs: bool,
+    types: MediaTypes,
 }
 
 /// A finished image in the store.
@@ -81,6 +83,8 @@ struct Assembled {
     home: Option<String>,
     /// Bytes of the layers, compressed.
     size: u64,
+    #[serde(default)]
+    types: MediaTypes,
 }
 
 impl Assembled {
@@ -97,13 +101,19 @@ impl AssemblerBackend {
     pub fn new(directory: PathBuf, ca_bundle: Option<Vec<u8>>) -> Self {
         let access = RegistryAccess { ca_bundle, ..RegistryAccess::default() };
         let own = directory.join("none");
-        Self { store: Store::new(directory), access, own, runs: false }
+        Self { store: Store::new(directory), access, own, runs: false, types: MediaTypes::default() }
     }
 
     /// With the base images of an OCI image layout, for names that no registry has (`slipway/debian`).
     #[must_use]
     pub fn base_images(self, own: PathBuf) -> Self {
         Self { own, ..self }
+    }
+
+    /// With these names for the parts of images.
+    #[must_use]
+    pub fn media_types(self, types: MediaTypes) -> Self {
+        Self { types, ..self }
     }
 
     /// One that carries out `RUN`: as root, with this machine's network, in a root file system of its own but in no
@@ -125,7 +135,7 @@ impl AssemblerBackend {
             Failure::new(FailureCode::ImageFailed, format!("the Dockerfile, line {}: {}", error.line, error.problem))
                 .at("Dockerfile", Some(error.line))
         })?;
-        let runs = self.runs;
+        let (runs, types) = (self.runs, self.types);
         let images = Stages::of(&file, &spec.build_args, spec.target.as_deref(), runs)?.images();
         let mut bases = BTreeMap::new();
         for (image, line) in images {
@@ -138,7 +148,7 @@ impl AssemblerBackend {
         let _ended = stop.clone().drop_guard();
         let made = tokio::task::spawn_blocking(move || {
             let stages = Stages::of(&file, &spec.build_args, spec.target.as_deref(), runs)?;
-            Work { store: &store, spec: &spec, stages: &stages, bases: &bases, stop: &stop }.image()
+            Work { store: &store, spec: &spec, stages: &stages, bases: &bases, types, stop: &stop }.image()
         });
         let (image, lines, cached) = made
             .await

@@ -10,9 +10,9 @@ use super::remote::PARALLEL;
 use super::store::Store;
 use super::{Assembled, AssemblerBackend};
 use crate::image::push::{ATTEMPTS, LONGEST_PAUSE, backoff};
+use crate::image::registry::Descriptor;
 use crate::image::registry::session::{Refusal, Session};
 use crate::image::registry::upload::{Brought, Content};
-use crate::image::registry::{Descriptor, IMAGE_MANIFEST};
 use crate::image::transfer::Place;
 use crate::image::{BuiltImage, LogSink, PublishedImage, PublishedLayer, RegistryAccess};
 use crate::model::failure::{Failure, FailureCode};
@@ -130,7 +130,7 @@ impl Push<'_> {
         stream::iter(bringing).buffered(PARALLEL).try_collect::<()>().await?;
         let own = |failure: Failure| Refusal::Own(failure.message);
         let manifest = self.store.read(&self.image.manifest.digest).map_err(own)?;
-        self.session.put_manifest(self.place.tag(), IMAGE_MANIFEST, &manifest).await
+        self.session.put_manifest(self.place.tag(), self.image.types.manifest(), &manifest).await
     }
 
     async fn bring(&self, blob: &Descriptor, sources: &[String], trust: bool) -> Result<(), Refusal> {

@@ -8,6 +8,7 @@ mod generate;
 mod hostile;
 pub(crate) mod images;
 mod layouts;
+mod media_types;
 mod random;
 mod reproducible;
 mod tools;
