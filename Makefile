@@ -2,7 +2,7 @@
 
 SHELL := /bin/bash
 .DEFAULT_GOAL := help
-.PHONY: help services services-down base-images test test-full lint demo bench bench-image soak corpus
+.PHONY: help services services-down base-images test test-full lint demo demo-full bench bench-image soak corpus
 
 # What the examples and tests run on; `make test-full` builds and checks all there are.
 BASE_IMAGES := build-jdk-8 jre-8 build-jdk-17 jre-17 build-python-3.13 python-3.13 build-go static debian
@@ -36,8 +36,11 @@ test-full: lint services base-images ## also the long tests, and every base imag
 	cargo run --locked --quiet -- base-images check
 	$(WITH_SERVICES) cargo test --locked -- --include-ignored
 
-demo: services base-images ## the main job, end to end, on real input
-	$(WITH_SERVICES) tests/demo
+demo: ## the main job on a bare machine: sources become images, without an Engine, a queue or a registry
+	@tests/demo
+
+demo-full: services base-images ## the whole system on real parts: push, start, webhook, page
+	$(WITH_SERVICES) tests/demo-full
 
 soak: services ## builds with random faults on parts of its own: SOAK=200 builds, SOAK_SEED=4711
 	$(WITH_SERVICES) SLIPWAY_SOAK=$(or $(SOAK),200) SLIPWAY_SOAK_SEED=$(or $(SOAK_SEED),4711) \

@@ -8,7 +8,7 @@ use tokio_util::sync::CancellationToken;
 use super::args::{Cli, FormatKind, ImagesVerb};
 use super::setup;
 use crate::config::Config;
-use crate::image::transfer;
+use crate::image::{assembler, transfer};
 use crate::model::failure::{Failure, FailureCode};
 use crate::model::image_reference::ImageReference;
 use crate::model::scan::Severity;
@@ -22,6 +22,15 @@ pub(super) async fn images(cli: &Cli, verb: &ImagesVerb, cancel: &CancellationTo
 async fn act(cli: &Cli, verb: &ImagesVerb) -> Result<ExitCode, Failure> {
     let services = setup::planning(cli)?;
     match verb {
+        ImagesVerb::Check { layout, format } => {
+            let image = assembler::check(layout).await?;
+            if format.format != FormatKind::Text {
+                return setup::print_json(&json!({ "version": 1, "layout": layout.to_string(), "image": image }));
+            }
+            anstream::println!("{layout}: {} layers, {} entries, whole", image.layers.len(), image.entries);
+            anstream::println!("{}", image.digest);
+            Ok(ExitCode::SUCCESS)
+        }
         ImagesVerb::List { repository, format } => {
             let reference = named(&services.config, repository)?;
             let found = services.images(&reference).await?;

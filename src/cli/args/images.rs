@@ -5,6 +5,7 @@ use std::path::PathBuf;
 use clap::Subcommand;
 
 use super::Format;
+use crate::model::layout_reference::LayoutReference;
 
 /// What to do with images.
 #[derive(Debug, Clone, Subcommand)]
@@ -29,6 +30,17 @@ pub(in crate::cli) enum ImagesVerb {
         from: String,
         /// What it is called then; the tag may be left out where it stays
         to: String,
+        #[command(flatten)]
+        format: Format,
+    },
+    /// Read all of an image in an OCI image layout, and see that every part is what its name says
+    #[command(
+        after_help = "An archive of `--output type=oci` is such a layout once it is unpacked.\n\nExamples:\n  slipway images check oci:/srv/images\n  slipway images check oci:/srv/images:1.4.2"
+    )]
+    Check {
+        /// The layout's directory, and the image where it has several
+        #[arg(value_name = "oci:DIRECTORY[:NAME]")]
+        layout: LayoutReference,
         #[command(flatten)]
         format: Format,
     },

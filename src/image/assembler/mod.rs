@@ -9,6 +9,7 @@ mod archive;
 mod assemble;
 mod base;
 mod blocks;
+mod check;
 mod contents;
 mod copy;
 mod document;
@@ -43,6 +44,7 @@ use tokio_util::sync::CancellationToken;
 
 use self::assemble::Work;
 use self::base::Base;
+pub use self::check::{Checked, check};
 pub use self::document::MediaTypes;
 pub use self::kept::Kept;
 use self::layer::Layer;
