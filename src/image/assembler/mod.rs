@@ -169,7 +169,7 @@ impl AssemblerBackend {
             return Ok(Base::default());
         }
         if LayoutReference::is_meant(named) {
-            return self.from_layout(named, spec).await;
+            return self.of_layout(named, spec).await;
         }
         let reference = ImageReference::familiar(named)
             .map_err(|error| Failure::new(FailureCode::BaseImageMissing, error.to_string()))?;
@@ -183,7 +183,7 @@ impl AssemblerBackend {
     }
 
     /// A layout of the operator's: a repository names no path of this machine.
-    async fn from_layout(&self, named: &str, spec: &BuildSpec) -> Result<Base, Failure> {
+    async fn of_layout(&self, named: &str, spec: &BuildSpec) -> Result<Base, Failure> {
         if !spec.layouts.contains(named) {
             let message =
                 format!("`{named}` names a directory of this machine, which only the operator's catalogue may");
