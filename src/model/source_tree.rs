@@ -182,6 +182,15 @@ impl SourceTree {
         }
     }
 
+    /// The text of a file that something else already wanted.
+    #[must_use]
+    pub fn known_text(&self, path: &str) -> Option<&str> {
+        match self.texts.get(path)? {
+            Text::Utf8(text) => Some(text),
+            _ => None,
+        }
+    }
+
     /// Like [`SourceTree::text`], telling apart why a file has no text.
     pub fn raw_text(&self, path: &str) -> Option<&Text> {
         if !self.has_file(path) {

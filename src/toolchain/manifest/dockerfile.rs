@@ -4,6 +4,7 @@
 //! came later, and `# syntax=` would fetch another frontend from outside.
 
 mod bases;
+pub(crate) mod says;
 
 use std::collections::{BTreeMap, BTreeSet};
 

@@ -32,7 +32,7 @@ const PROGRAM: &str = "/app/application";
 /// Variables: `package` (relative to the module: `./cmd/api`; `./...` where nothing starts),
 /// `module_path`, `module_dir`, `workspace` (the directory of a `go.work` that uses the module, or
 /// null), `vendor`, `assets` (`{directory, paths}`), `programs` (that it starts), `toolchains` (release to full version). The shape is `cgo` or
-/// `static`. Facts: `aside`, `cgo_packages`, `listening`, `opening`, `serving`, `toolchains`.
+/// `static`. Facts: `aside`, `c_libraries`, `cgo_packages`, `listening`, `opening`, `serving`, `toolchains`.
 ///
 /// # Errors
 /// `manifest_invalid`, `application_ambiguous` with the candidates, `application_not_found`, `source_unusable` for
@@ -57,6 +57,7 @@ pub fn read(inspection: &Inspection<'_>) -> Result<Findings, Failure> {
 
     let mut findings = Findings { versions: versions(&layout, module, &closure), ..Findings::default() };
     findings.warnings.extend(layout.warning.clone());
+    findings.warnings.extend(verify::c_libraries(inspection.facts, &closure));
     if let Some((main, why)) = chosen {
         let origin = Origin::file(main.path.as_str(), Some(main.line), "func main");
         findings.decisions.extend(decision(main, &mains, why, &origin));

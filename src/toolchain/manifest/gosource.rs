@@ -17,6 +17,8 @@ pub(super) struct Source {
     pub(super) imports: Vec<String>,
     /// Patterns of `//go:embed`, with their lines.
     pub(super) embeds: Vec<(String, u32)>,
+    /// Names of `#cgo pkg-config:`, with their lines.
+    pub(super) c_libraries: Vec<(String, u32)>,
     /// Whether the file is built on Linux with cgo.
     pub(super) built: bool,
     /// Whether it is built on Linux only where cgo is off.
@@ -36,6 +38,7 @@ pub(super) fn read(name: &str, text: &str, tags: &[String]) -> Option<Source> {
     let mut source = Source {
         package: package.to_owned(),
         embeds: if text.contains("//go:embed") { embeds(text) } else { Vec::new() },
+        c_libraries: if text.contains("#cgo ") { c_libraries(text) } else { Vec::new() },
         built: built(true),
         ..Source::default()
     };
@@ -68,6 +71,24 @@ fn embeds(text: &str) -> Vec<(String, u32)> {
         }
     }
     found
+}
+
+/// The names of `#cgo pkg-config:` lines that hold on Linux (`go doc cmd/cgo`, "Using cgo with the go command").
+fn c_libraries(text: &str) -> Vec<(String, u32)> {
+    let lines = (1..).zip(text.lines()).filter_map(|(number, line)| {
+        let line = line.trim_start_matches("//").trim().strip_prefix("#cgo ")?;
+        let (before, names) = line.split_once("pkg-config:")?;
+        let here = |term: &str| {
+            term.split(',').all(|word| {
+                matches!(word, "linux" | "amd64" | "cgo")
+                    || word.starts_with('!') && !matches!(word, "!linux" | "!amd64" | "!cgo")
+            })
+        };
+        let holds = before.trim().is_empty() || before.split_whitespace().any(here);
+        holds.then_some((number, names))
+    });
+    let names = lines.flat_map(|(number, names)| names.split_whitespace().map(move |name| (name.to_owned(), number)));
+    names.filter(|(name, _)| !name.starts_with('-')).collect()
 }
 
 /// Reads one import declaration and returns the token after it.

@@ -1,6 +1,7 @@
 //! Which packages of the modules start, and which of them is the application.
 
-use super::layout::{Layout, is_below};
+use super::super::dockerfile::says::{self, Said};
+use super::layout::{Layout, below, is_below};
 use super::listens;
 use super::packages::Packages;
 use crate::model::failure::{Failure, FailureCode};
@@ -88,12 +89,38 @@ pub(super) fn choose<'a>(
     let nearest = mains.iter().map(|main| main.aside).min().unwrap_or(0);
     let near: Vec<&Main> = mains.iter().filter(|main| main.aside == nearest).collect();
     match near.as_slice() {
-        [main] => Ok(Some((main, "its directory is for tools, examples or tests"))),
-        several => match listens::only(inspection, layout, packages, several) {
-            Some(main) => Ok(Some((main, "only the other one listens for connections"))),
-            None => Err(ambiguous(several)),
-        },
+        [main] => Ok(Some((main, "its directory is for tools, clients, examples or tests"))),
+        several => {
+            if let Some(main) = of_dockerfile(inspection, several) {
+                return Ok(Some((main, "the `Dockerfile` builds only the other one")));
+            }
+            match listens::only(inspection, layout, packages, several) {
+                Some(main) => Ok(Some((main, "only the other one listens for connections"))),
+                None => Err(ambiguous(several)),
+            }
+        }
     }
+}
+
+/// The only program that the repository's Dockerfile compiles, although it is not used.
+fn of_dockerfile<'m>(inspection: &Inspection<'_>, several: &[&'m Main]) -> Option<&'m Main> {
+    let text = inspection.tree.text(&below(inspection.directory, "Dockerfile"))?;
+    let compiled = |said: &Said| {
+        ["build", "install"]
+            .iter()
+            .any(|verb| said.words.windows(2).any(|pair| pair[0].rsplit('/').next() == Some("go") && pair[1] == *verb))
+    };
+    let said: Vec<Said> = says::builds(text).into_iter().filter(compiled).collect();
+    let named = |main: &&&Main| {
+        let plain = main.name.trim_start_matches("./");
+        let file = main.path.strip_prefix(inspection.directory).unwrap_or(&main.path).trim_start_matches('/');
+        said.iter().flat_map(|said| &said.words).any(|word| {
+            let word = word.strip_prefix("./").unwrap_or(word).trim_end_matches('/');
+            main.name != "." && (word == plain || word == main.import_path) || word == file
+        })
+    };
+    let mut found = several.iter().filter(named);
+    found.next().copied().filter(|_| found.next().is_none())
 }
 
 fn ambiguous(several: &[&Main]) -> Failure {

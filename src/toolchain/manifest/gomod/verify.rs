@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use super::layout::{Module, below, is_below};
 use super::packages::Package;
-use crate::model::failure::{Failure, FailureCode};
+use crate::model::failure::{Failure, FailureCode, Warning};
 use crate::model::source_tree::{SourceTree, parent};
 use crate::toolchain::version::{Demand, Version};
 
@@ -122,6 +122,36 @@ pub(super) fn known_cgo<'a>(facts: &toml::Table, package: &Package<'a>) -> Optio
         let import = source.imports.iter().find(|import| known.iter().any(|known| is_below(import, known)))?;
         Some((*path, import.clone()))
     })
+}
+
+/// Warnings about C libraries that the program is compiled with and the build image has not, each once.
+pub(super) fn c_libraries(facts: &toml::Table, closure: &[&Package<'_>]) -> Vec<Warning> {
+    let table = facts.get("c_libraries").and_then(toml::Value::as_table);
+    let known = || table.into_iter().flatten().filter_map(|(name, package)| Some((name.as_str(), package.as_str()?)));
+    let mut found: BTreeMap<String, (String, String, Option<u32>)> = BTreeMap::new();
+    let files = closure.iter().flat_map(|package| &package.files).filter(|(_, source)| source.built);
+    for (path, source) in files {
+        for (name, line) in &source.c_libraries {
+            let package = known().find(|(known, _)| known == name);
+            let package =
+                package.map_or_else(|| format!("the package with `{name}.pc`"), |(_, package)| format!("`{package}`"));
+            found.entry(package).or_insert_with(|| (format!("`{name}`"), (*path).to_owned(), Some(*line)));
+        }
+        for import in &source.imports {
+            if let Some((_, package)) = known().find(|(known, _)| known.contains('/') && is_below(import, known)) {
+                let package = format!("`{package}`");
+                found.entry(package).or_insert_with(|| (format!("what `{import}` binds"), (*path).to_owned(), None));
+            }
+        }
+    }
+    let warnings = found.into_iter().map(|(package, (library, path, line))| {
+        let message = format!("the program is compiled with the C library {library}, which the build image lacks");
+        let hint = format!(
+            "ask the operator to add {package} to the image `build-go`, and its library to `debian`, or choose the repository's own Dockerfile: `[toolchain]` `name = \"dockerfile\"`"
+        );
+        Warning::new("c_library_missing", message, hint).at(path, line)
+    });
+    warnings.collect()
 }
 
 #[cfg(test)]

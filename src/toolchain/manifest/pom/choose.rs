@@ -1,16 +1,32 @@
 //! Which module is the application.
 
+use serde_json::json;
+
 use super::application::{self, Runnable, Strength};
 use super::effective::Effective;
 use super::facts::line_of;
 use super::poms::Poms;
+use super::prefer;
+use super::profile;
 use super::reactor::Reactor;
 use crate::model::failure::{Failure, FailureCode};
+use crate::model::origin::Rejected;
 use crate::model::source_tree::join;
 use crate::toolchain::findings::Inspection;
 
-/// A module by its place in the reactor, and why it can be started.
-pub(super) type Chosen = (usize, Option<Runnable>);
+/// A module by its place in the reactor, why it can be started, and what it was preferred to.
+#[derive(Debug)]
+pub(super) struct Chosen {
+    pub(super) index: usize,
+    pub(super) runnable: Option<Runnable>,
+    pub(super) rejected: Vec<Rejected>,
+}
+
+impl Chosen {
+    fn plain(index: usize, runnable: Option<Runnable>) -> Self {
+        Self { index, runnable, rejected: Vec::new() }
+    }
+}
 
 /// The application's module; `None` for a library as a whole.
 ///
@@ -42,11 +58,35 @@ pub(super) fn module(
     }
     let named: Vec<_> = found.iter().filter(|(index, _)| modules[*index].artifact == inspection.application).collect();
     match (found.as_slice(), named.as_slice()) {
-        ([(index, runnable)], _) | (_, [(index, runnable)]) => Ok(Some((*index, Some(runnable.clone())))),
-        ([], _) if inspection.command_given => Ok((modules.len() == 1).then_some((0, None))),
-        ([], _) => Err(nothing_starts(modules)),
-        _ => Err(ambiguous(modules, &found)),
+        ([(index, runnable)], _) | (_, [(index, runnable)]) => Ok(Some(Chosen::plain(*index, Some(runnable.clone())))),
+        ([], _) if inspection.command_given => Ok((modules.len() == 1).then(|| Chosen::plain(0, None))),
+        ([], _) => Err(left_out(poms, modules, nothing_starts(modules))),
+        _ => match prefer::one(inspection, poms, reactor, &found)? {
+            Some((place, why)) => Ok(Some(preferred(modules, &found, place, why))),
+            None => Err(ambiguous(modules, &found)),
+        },
     }
+}
+
+fn preferred(modules: &[Effective], found: &[(usize, Runnable)], place: usize, why: &str) -> Chosen {
+    let others = found.iter().enumerate().filter(|(other, _)| *other != place);
+    let rejected = others.map(|(_, (index, runnable))| Rejected {
+        value: json!(modules[*index].artifact),
+        origin: runnable.origin.clone(),
+        why: why.to_owned(),
+    });
+    Chosen { index: found[place].0, runnable: Some(found[place].1.clone()), rejected: rejected.collect() }
+}
+
+/// Names modules that only profiles have which are not active: what starts may be among them.
+fn left_out(poms: &Poms<'_>, modules: &[Effective], failure: Failure) -> Failure {
+    let inactive: Vec<(String, String)> =
+        modules.iter().flat_map(|module| profile::inactive_modules(poms, &module.pom)).take(8).collect();
+    let Some((_, first)) = inactive.first() else { return failure };
+    let list: Vec<String> = inactive.iter().map(|(module, id)| format!("`{module}` (profile `{id}`)")).collect();
+    let message = format!("{}; modules of profiles that are not active: {}", failure.message, list.join(", "));
+    let hint = format!("Choose a profile in `slipway.toml`: `[toolchain]` `args = [\"-P{first}\"]`.");
+    Failure { message, ..failure }.hint(hint)
 }
 
 fn all(poms: &Poms<'_>, modules: &[Effective], strength: Strength) -> Result<Vec<(usize, Runnable)>, Failure> {
@@ -88,7 +128,7 @@ fn stated(
     if runnable.is_none() && !inspection.library && !inspection.command_given {
         return Err(nothing_starts(&modules[index..=index]));
     }
-    Ok((index, runnable))
+    Ok(Chosen::plain(index, runnable))
 }
 
 fn ambiguous(modules: &[Effective], found: &[(usize, Runnable)]) -> Failure {

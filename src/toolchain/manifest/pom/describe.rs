@@ -183,7 +183,10 @@ fn start(
     let mut files: Vec<(String, String)> =
         opened.into_iter().filter_map(|name| Some((join(&module.pom.directory, &name)?, name))).collect();
     let configuration = Configuration::of(poms, module);
-    findings.ports.extend(configuration.port(&facts::list(poms.facts, "port_keys"), module));
+    findings.ports.extend(
+        encrypted(poms, module, &configuration)
+            .or_else(|| configuration.port(&facts::list(poms.facts, "port_keys"), module)),
+    );
     if let Some(arguments) = arguments::of(poms, module)?.filter(|_| runnable.is_some()) {
         set("arguments", json!(arguments.values));
         files.extend(arguments.file);
@@ -217,6 +220,17 @@ fn start(
         }
     }
     Ok(())
+}
+
+/// The port of an application that serves by TLS alone.
+fn encrypted(poms: &Poms<'_>, module: &Effective, configuration: &Configuration) -> Option<Found<u16>> {
+    facts::rows(poms.facts, "encrypted_ports").find_map(|row| {
+        let text = |key: &str| facts::text(row, key).unwrap_or_default();
+        configuration.text(text("off"), module).filter(|value| value == text("value"))?;
+        let default = row.get("port").and_then(toml::Value::as_integer).and_then(|port| u16::try_from(port).ok())?;
+        let origin = Origin::default(format!("`{} = {}`", text("off"), text("value")));
+        Some(configuration.port(&[text("port_key")], module).unwrap_or_else(|| Found::new(default, origin)))
+    })
 }
 
 /// The port where the configuration says no number: a variable that is to say it, or a file that the sources name.

@@ -21,11 +21,14 @@ mod model;
 mod outside;
 mod plugin;
 mod poms;
+mod prefer;
 mod profile;
 mod reactor;
 mod source;
 mod wrapper;
 mod xml;
+
+use serde_json::json;
 
 pub use self::flat::effective;
 use self::poms::Poms;
@@ -33,6 +36,7 @@ use self::reactor::Reactor;
 use self::wrapper::Invocation;
 use super::super::findings::{Findings, Inspection};
 use crate::model::failure::Failure;
+use crate::model::origin::Decision;
 use crate::model::source_tree::join;
 use crate::toolchain::version::Demand;
 
@@ -63,13 +67,17 @@ fn pass(inspection: &Inspection<'_>, jdk: Option<u32>) -> Result<(Findings, bool
     let Some(own) = Reactor::of(&poms, &start)? else { return Ok((Findings::default(), false)) };
     let chosen = choose::module(inspection, &poms, &own)?;
     let start_of = |index: Option<usize>| index.map_or(start.clone(), |index| own.modules[index].pom.path.clone());
-    let module_path = start_of(chosen.as_ref().map(|(index, _)| *index));
+    let module_path = start_of(chosen.as_ref().map(|chosen| chosen.index));
     // Only what the module needs is built, so an aggregator above counts where it brings something.
     let whole = inspection.library && inspection.module.is_none();
     let reactor = Reactor::root_of(&poms, &start);
     let reactor = reactor.filter(|root| root.adds_to(&own, (!whole).then_some(&module_path))).unwrap_or(own);
-    let runnable = chosen.and_then(|(_, runnable)| runnable);
-    let findings = describe::module(inspection, &poms, &reactor, &module_path, runnable.as_ref())?;
+    let (runnable, rejected) = chosen.map(|chosen| (chosen.runnable, chosen.rejected)).unwrap_or_default();
+    let mut findings = describe::module(inspection, &poms, &reactor, &module_path, runnable.as_ref())?;
+    if let Some(module) = findings.module.clone().filter(|_| !rejected.is_empty()) {
+        let (key, value) = ("application.module".to_owned(), json!(module.value));
+        findings.decisions.insert(0, Decision { key, value, origin: module.origin, rejected });
+    }
     Ok((findings, poms.jdk_asked.get()))
 }
 

@@ -27,6 +27,23 @@ pub(super) fn active<'p>(poms: &Poms<'_>, pom: &'p Pom, directory: &str) -> Vec<
     chosen
 }
 
+/// Modules that only profiles of a pom have which are not active, each with its profile.
+pub(super) fn inactive_modules(poms: &Poms<'_>, pom: &Pom) -> Vec<(String, String)> {
+    let active = active(poms, pom, &pom.directory);
+    let all = pom.project.all("profiles/profile");
+    let inactive = all.iter().filter(|profile| !active.iter().any(|one| std::ptr::eq(*one, **profile)));
+    let named = inactive.flat_map(|profile| {
+        let id = profile.text_of("id").unwrap_or("default").to_owned();
+        profile.all("modules/module").into_iter().map(move |module| (module.text.clone(), id.clone()))
+    });
+    let always: Vec<&str> = std::iter::once(&pom.project)
+        .chain(active.iter().copied())
+        .flat_map(|layer| layer.all("modules/module"))
+        .map(|module| module.text.as_str())
+        .collect();
+    named.filter(|(module, _)| !always.contains(&module.as_str())).collect()
+}
+
 /// Whether every condition holds; several are joined by "and" since Maven 3.2.2.
 fn activated(poms: &Poms<'_>, directory: &str, profile: &Element) -> bool {
     let Some(activation) = profile.child("activation") else { return false };

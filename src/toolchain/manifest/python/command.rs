@@ -3,9 +3,9 @@
 use serde_json::json;
 
 use super::dependencies::Dependencies;
-use super::entry::Entry;
+use super::start::Entry;
 use crate::model::failure::{Failure, FailureCode};
-use crate::model::origin::{Decision, Found, Rejected};
+use crate::model::origin::{Found, Rejected};
 use crate::toolchain::findings::Inspection;
 
 /// The only command, or the one of several that has the project's or the application's name.
@@ -28,25 +28,9 @@ pub(super) fn find(inspection: &Inspection<'_>, dependencies: &Dependencies) -> 
         origin: script.origin.clone(),
         why: "the other has the project's name".into(),
     });
-    let decision = Decision {
-        key: "entry".into(),
-        value: json!(chosen.value),
-        origin: chosen.origin.clone(),
-        rejected: rejected.collect(),
-    };
-    Ok(Some(Entry {
-        framework: "script",
-        name: chosen.value.clone(),
-        origin: chosen.origin.clone(),
-        command: vec![chosen.value.clone()],
-        served: None,
-        image_env: std::collections::BTreeMap::new(),
-        port: None,
-        decisions: vec![decision],
-        manage: None,
-        collectstatic: false,
-        for_production: None,
-    }))
+    let command = vec![chosen.value.clone()];
+    let entry = Entry::new("script", chosen.value.clone(), chosen.origin.clone());
+    Ok(Some(Entry { command, ..entry.decided(rejected.collect()) }))
 }
 
 fn ambiguous(scripts: &[Found<String>]) -> Failure {

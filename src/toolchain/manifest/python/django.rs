@@ -1,5 +1,6 @@
 //! Finds a Django project: `manage.py`, the settings module, and the WSGI or ASGI object.
 
+use super::dockerfile;
 use super::layout::Sources;
 use super::module::{Argument, Assignment, Value};
 use super::text::{below, inside};
@@ -97,6 +98,7 @@ pub(super) fn find(sources: &Sources<'_>, prefers_asgi: bool, stated: Option<&st
     };
     // The settings beside the chosen object win over manage.py's, which often are for development.
     let settings = entry.origin.path.as_deref().and_then(|file| settings_of(sources, file)).or(settings);
+    let settings = of_container(sources, root).or(settings);
     let files = settings.as_ref().map(|found| settings_files(sources, &found.value, root)).unwrap_or_default();
     Ok(Some(Django {
         root: list.iter().find(|o| Some(o.file) == entry.origin.path.as_deref()).map_or(root, |o| &o.root).to_owned(),
@@ -107,6 +109,13 @@ pub(super) fn find(sources: &Sources<'_>, prefers_asgi: bool, stated: Option<&st
         for_production: settings.as_ref().and_then(|found| for_production(sources, &found.value)),
         settings,
     }))
+}
+
+/// The settings that the repository's Dockerfile names, where they are there.
+fn of_container(sources: &Sources<'_>, root: &str) -> Option<Found<String>> {
+    let stated = dockerfile::variable(sources.tree, sources.directory, "DJANGO_SETTINGS_MODULE")?;
+    let there = sources.locate(&stated.value, &inside(root, "manage.py")).is_some_and(|(_, rest)| rest.is_none());
+    there.then_some(stated)
 }
 
 /// Whether a file does what Django's `manage.py` does.

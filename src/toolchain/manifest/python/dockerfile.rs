@@ -1,7 +1,9 @@
-//! The Python that a Dockerfile of the repository starts from, although it is not built.
+//! What Dockerfiles of the repository say, although none is built: the Python that they start from, what they start, with
+//! which variables.
 
 use std::collections::BTreeMap;
 
+use super::super::dockerfile::says::{self, Said};
 use super::specifier;
 use super::text::inside;
 use crate::model::origin::{Found, Origin};
@@ -41,6 +43,28 @@ pub(super) fn exposed(tree: &SourceTree, directory: &str) -> Vec<Found<u16>> {
         Some(super::super::dockerfile::exposed(&path, text))
     });
     ports.into_iter().find(|ports| !ports.is_empty()).unwrap_or_default()
+}
+
+/// What the first of them starts that starts anything, with its path.
+pub(super) fn started(tree: &SourceTree, directory: &str) -> Option<(String, Said)> {
+    production(tree, directory).find_map(|path| says::starts(tree.text(&path)?).map(|said| (path, said)))
+}
+
+/// A variable that the first of them sets which sets it.
+pub(super) fn variable(tree: &SourceTree, directory: &str, name: &str) -> Option<Found<String>> {
+    production(tree, directory).find_map(|path| {
+        let (line, value) = says::variable(tree.text(&path)?, name)?;
+        Some(Found::new(value, Origin::file(path, Some(line), format!("ENV {name}"))))
+    })
+}
+
+/// Without those for development and tests.
+fn production(tree: &SourceTree, directory: &str) -> impl Iterator<Item = String> {
+    let aside = |path: &String| {
+        let name = path.rsplit('/').next().unwrap_or_default().to_ascii_lowercase();
+        ["dev", "test", "local", "debug", "ci"].iter().any(|word| name.contains(word))
+    };
+    files(tree, directory).into_iter().filter(move |path| !aside(path))
 }
 
 /// The line and the version of the first base whose name is `python:X.Y…` or whose tag begins with `pythonX.Y`.

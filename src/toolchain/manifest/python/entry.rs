@@ -1,61 +1,19 @@
 //! Chooses the one thing that starts, or says which candidates there are.
 
-use std::collections::BTreeMap;
-
-use serde_json::json;
-
 use super::application::{self, Candidate, Framework};
 use super::command;
+use super::container;
 use super::dependencies::Dependencies;
 use super::django;
-use super::layout::Sources;
+use super::layout::{Sources, stem};
+use super::paste;
 use super::script::{self, Script};
-use super::server;
+use super::start::{Entry, django_entry, object_entry, python_path, script_entry};
 use super::text::{below, inside};
+use super::uwsgi;
 use crate::model::failure::{Failure, FailureCode};
-use crate::model::origin::{Decision, Found, Origin, Rejected};
-use crate::model::source_tree::parent;
+use crate::model::origin::Origin;
 use crate::toolchain::findings::Inspection;
-
-/// What starts.
-#[derive(Debug, Clone)]
-pub(super) struct Entry {
-    /// The shape: `django`, `flask`, `fastapi`, `tornado`, `script`.
-    pub(super) framework: &'static str,
-    /// `shop.main:app`, `shop:create_app()`, or a script relative to the application's directory.
-    pub(super) name: String,
-    pub(super) origin: Origin,
-    /// How it starts where no server imports it.
-    pub(super) command: Vec<String>,
-    /// For an object that a server imports: whether it is a factory, whether it is ASGI.
-    pub(super) served: Option<(bool, bool)>,
-    pub(super) image_env: BTreeMap<String, Found<String>>,
-    pub(super) port: Option<Found<u16>>,
-    pub(super) decisions: Vec<Decision>,
-    /// `manage.py`, relative to the application's directory.
-    pub(super) manage: Option<String>,
-    pub(super) collectstatic: bool,
-    /// Django's settings for production, where it would start with those for development.
-    pub(super) for_production: Option<String>,
-}
-
-impl Entry {
-    /// The module that its server imports, or the script whose main guard keeps it from starting.
-    pub(super) fn imported(&self) -> Option<String> {
-        match self.served {
-            Some(_) => self.name.split(':').next().map(str::to_owned),
-            None if self.framework != "script" => None,
-            // A module of a package is no script: its relative imports need the package.
-            None => match &self.command[..] {
-                [_, flag, module] if flag == "-m" && self.name.ends_with("/__main__.py") => {
-                    Some(format!("{module}.__main__"))
-                }
-                [_, flag, module] if flag == "-m" => Some(module.clone()),
-                _ => Some(self.name.clone()).filter(|name| name.rsplit('.').next() == Some("py")),
-            },
-        }
-    }
-}
 
 /// Finds what starts; `None` only where somebody else says how it starts.
 ///
@@ -94,8 +52,17 @@ fn search(
     if let Some(stated) = inspection.module {
         return stated_entry(stated, sources, &candidates, &tornado, &allowed).map(Some);
     }
+    if let Some(entry) = container::find(sources, dependencies, &candidates) {
+        return Ok(Some(entry));
+    }
+    if let Some(script) = script::client(sources, &candidates, inspection.facts) {
+        return Ok(Some(script_entry(sources, "script", &script)));
+    }
     if !candidates.is_empty() {
-        return choose(inspection, sources, &candidates).map(Some);
+        return choose(inspection, sources, dependencies, &candidates).map(Some);
+    }
+    if let Some(entry) = paste::find(sources, dependencies, inspection.facts) {
+        return Ok(Some(entry));
     }
     if dependencies.may_have("streamlit")
         && let Some(page) = script::streamlit(sources)
@@ -107,7 +74,8 @@ fn search(
     match (&scripts[..], script::usual(sources, &scripts)) {
         ([], _) => Ok(command::find(inspection, dependencies)?
             .or_else(|| script::package(sources).map(|s| script_entry(sources, "script", &s)))
-            .or_else(|| script::nested(sources).map(|s| script_entry(sources, "script", &s)))),
+            .or_else(|| script::nested(sources).map(|s| script_entry(sources, "script", &s)))
+            .or_else(|| script::unguarded(sources).map(|s| script_entry(sources, "script", &s)))),
         ([only], _) | (_, Some(only)) => Ok(Some(script_entry(sources, framework, only))),
         (several, None) => Err(ambiguous(
             several.iter().map(|s| (below(sources.directory, s.file).to_owned(), s.file, s.line)).collect(),
@@ -115,7 +83,12 @@ fn search(
     }
 }
 
-fn choose(inspection: &Inspection<'_>, sources: &Sources<'_>, candidates: &[Candidate<'_>]) -> Result<Entry, Failure> {
+fn choose(
+    inspection: &Inspection<'_>,
+    sources: &Sources<'_>,
+    dependencies: &Dependencies,
+    candidates: &[Candidate<'_>],
+) -> Result<Entry, Failure> {
     let flask_app = flask_app(sources);
     if let Some((stated, line)) = &flask_app
         && let Some(chosen) = named(stated, sources, candidates)
@@ -126,8 +99,18 @@ fn choose(inspection: &Inspection<'_>, sources: &Sources<'_>, candidates: &[Cand
     if let [only] = candidates {
         return Ok(object_entry(sources, only, "the only one", candidates));
     }
+    let imports = uwsgi::find(sources.tree, sources.directory, dependencies).and_then(|own| own.imports);
+    if let Some(chosen) = imports.and_then(|stated| named(&stated, sources, candidates)) {
+        return Ok(object_entry(sources, chosen, "uWSGI's configuration imports the other", candidates));
+    }
     if let Some((chosen, rule)) = application::conventional(sources.directory, candidates) {
         return Ok(object_entry(sources, chosen, &rule, candidates));
+    }
+    // What lies in a module of this name is there for servers to import (PEP 3333's convention, ASGI's documentation).
+    let mut gateways = candidates.iter().filter(|c| matches!(stem(c.file), "wsgi" | "asgi"));
+    if let (Some(chosen), None) = (gateways.next(), gateways.next()) {
+        let why = format!("`{}` is what servers import", below(sources.directory, chosen.file));
+        return Ok(object_entry(sources, chosen, &why, candidates));
     }
     let called = inspection.application.replace('-', "_");
     let mut equal = candidates.iter().filter(|c| c.module.split('.').any(|part| part == called));
@@ -166,7 +149,9 @@ fn flask_app(sources: &Sources<'_>) -> Option<(String, u32)> {
 /// The candidate that `module:object`, `module` or the path of a file names.
 fn named<'c, 'a>(stated: &str, sources: &Sources<'_>, candidates: &'c [Candidate<'a>]) -> Option<&'c Candidate<'a>> {
     let bare = stated.trim_end_matches("()");
-    let exact = candidates.iter().find(|c| c.entry().trim_end_matches("()") == bare);
+    let exact = candidates.iter().find(|c| {
+        c.entry().trim_end_matches("()") == bare || format!("{}:{}", below(sources.directory, c.file), c.name) == bare
+    });
     let mut within = candidates.iter().filter(|c| c.module == stated || below(sources.directory, c.file) == stated);
     exact.or_else(|| within.next().filter(|_| within.next().is_none()))
 }
@@ -194,18 +179,11 @@ fn stated_entry(
     });
     if let (Some(file), Some(framework)) = (located, allowed.first()) {
         let (root, _) = sources.import_name(file);
+        let origin = Origin::tree(file, "the module that `application.module` names");
         return Ok(Entry {
-            framework: framework.name(),
-            name: stated.to_owned(),
-            origin: Origin::tree(file, "the module that `application.module` names"),
-            command: Vec::new(),
             served: Some((stated.ends_with("()"), framework.asgi())),
             image_env: python_path(sources, &root, file),
-            port: None,
-            decisions: Vec::new(),
-            manage: None,
-            collectstatic: false,
-            for_production: None,
+            ..Entry::new(framework.name(), stated.to_owned(), origin)
         });
     }
     let shown: String = stated.chars().take(80).collect();
@@ -215,110 +193,6 @@ fn stated_entry(
     )
     .hint("Write it as `package.module:object`, or as the path of a script.")
     .candidates(candidates.iter().map(Candidate::entry)))
-}
-
-fn object_entry(sources: &Sources<'_>, chosen: &Candidate<'_>, why: &str, candidates: &[Candidate<'_>]) -> Entry {
-    let origin = |c: &Candidate<'_>| {
-        Origin::file(
-            c.file,
-            Some(c.line),
-            format!("{} {}", c.framework.name(), if c.factory { "factory" } else { "object" }),
-        )
-    };
-    let rejected = candidates
-        .iter()
-        .filter(|c| *c != chosen)
-        .map(|c| Rejected { value: json!(c.entry()), origin: origin(c), why: why.to_owned() })
-        .collect();
-    let decision = Decision { key: "entry".into(), value: json!(chosen.entry()), origin: origin(chosen), rejected };
-    Entry {
-        framework: chosen.framework.name(),
-        name: chosen.entry(),
-        origin: origin(chosen),
-        command: Vec::new(),
-        served: Some((chosen.factory, chosen.framework.asgi())),
-        image_env: python_path(sources, &chosen.root, chosen.file),
-        port: None,
-        decisions: vec![decision],
-        manage: None,
-        collectstatic: false,
-        for_production: None,
-    }
-}
-
-fn script_entry(sources: &Sources<'_>, framework: &'static str, script: &Script<'_>) -> Entry {
-    let name = below(sources.directory, script.file).to_owned();
-    let origin = Origin::file(script.file, Some(script.line), "script that starts by itself");
-    let decision = Decision { key: "entry".into(), value: json!(name), origin: origin.clone(), rejected: Vec::new() };
-    // A module of a package imports its siblings by the package's name.
-    let package = sources.tree.has_file(&inside(parent(script.file), "__init__.py"));
-    let (root, module) = sources.import_name(script.file);
-    let module = module.trim_end_matches(".__main__").to_owned();
-    let (command, image_env) = match (framework, package) {
-        ("streamlit", _) => (server::streamlit(&name), BTreeMap::new()),
-        (_, true) => (vec!["python".into(), "-m".into(), module], python_path(sources, &root, script.file)),
-        (_, false) => (vec!["python".into(), name.clone()], BTreeMap::new()),
-    };
-    let port = match (framework, script.port) {
-        ("streamlit", _) => Some(Found::new(server::PORT, Origin::default("the port that `streamlit` is told"))),
-        (_, port) => {
-            port.map(|(port, line)| Found::new(port, Origin::file(script.file, Some(line), "the port listened on")))
-        }
-    };
-    Entry {
-        framework,
-        name,
-        origin,
-        served: None,
-        command,
-        image_env,
-        port,
-        decisions: vec![decision],
-        manage: None,
-        collectstatic: false,
-        for_production: None,
-    }
-}
-
-fn django_entry(sources: &Sources<'_>, found: django::Django) -> Entry {
-    let file = found.entry.origin.path.clone().unwrap_or_default();
-    let factory = found.entry.value.ends_with("()");
-    let mut image_env = python_path(sources, &found.root, &file);
-    image_env.extend(found.settings.map(|settings| ("DJANGO_SETTINGS_MODULE".to_owned(), settings)));
-    let mut decisions = vec![Decision {
-        key: "entry".into(),
-        value: json!(found.entry.value),
-        origin: found.entry.origin.clone(),
-        rejected: Vec::new(),
-    }];
-    decisions.extend(found.collectstatic.clone().map(|origin| Decision {
-        key: "collectstatic".into(),
-        value: json!(true),
-        origin,
-        rejected: Vec::new(),
-    }));
-    Entry {
-        framework: "django",
-        name: found.entry.value,
-        origin: found.entry.origin,
-        command: Vec::new(),
-        served: Some((factory, found.asgi)),
-        image_env,
-        port: None,
-        decisions,
-        manage: found.manage.map(|file| below(sources.directory, &file).to_owned()),
-        collectstatic: found.collectstatic.is_some(),
-        for_production: found.for_production,
-    }
-}
-
-/// `PYTHONPATH` where modules are not imported from the application's directory itself.
-fn python_path(sources: &Sources<'_>, root: &str, file: &str) -> BTreeMap<String, Found<String>> {
-    if root == sources.directory {
-        return BTreeMap::new();
-    }
-    let path = format!("/app/{}", below(sources.directory, root));
-    BTreeMap::from([("PYTHONPATH".to_owned(), Found::new(path, Origin::tree(file, "where its package lies")))])
 }
 
 fn nothing(inspection: &Inspection<'_>, sources: &Sources<'_>, dependencies: &Dependencies) -> Failure {

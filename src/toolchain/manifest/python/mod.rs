@@ -6,6 +6,7 @@ mod application;
 mod celery;
 mod command;
 mod companions;
+mod container;
 mod dependencies;
 mod django;
 mod dockerfile;
@@ -13,6 +14,7 @@ mod entry;
 mod entrypoint;
 mod floors;
 mod groups;
+mod ini;
 mod layout;
 mod lines;
 mod lock;
@@ -20,6 +22,7 @@ mod marker;
 mod module;
 mod needed;
 mod package;
+mod paste;
 mod pipfile;
 mod procfile;
 mod pyproject;
@@ -29,8 +32,10 @@ mod script;
 mod server;
 mod source;
 mod specifier;
+mod start;
 mod text;
 mod undeclared;
+mod uwsgi;
 mod version;
 
 #[cfg(test)]
@@ -40,8 +45,8 @@ use serde_json::json;
 
 use self::companions::Constraints;
 use self::dependencies::Dependencies;
-use self::entry::Entry;
 use self::layout::Sources;
+use self::start::Entry;
 use self::text::inside;
 use crate::model::failure::{Failure, FailureCode};
 use crate::model::origin::{Found, Origin};
@@ -92,7 +97,7 @@ const WORDS: &[&str] = &[
 /// include, relative to the repository's root), `dependencies` (requirements as arguments of pip, for
 /// `install = "dependencies"`), `locked`, `unlocked` and `constrained` (whether there is such a file), `extras`, `editable`, `package` (the project's own package is installed too), `server_requirement` (or null), `framework`, `entry` (or null),
 /// `python_path` (or null), `settings`, `manage`, `collectstatic`, `entrypoint` (or null).
-/// The shape is `django`, `flask`, `fastapi`, `tornado`, `script` or `library`.
+/// The shape is `django`, `flask`, `fastapi`, `pyramid`, `tornado`, `script` or `library`.
 ///
 /// # Errors
 /// `manifest_invalid` and `source_unusable` for manifests, `application_ambiguous` and
@@ -178,7 +183,10 @@ pub fn read(inspection: &Inspection<'_>) -> Result<Findings, Failure> {
         ("constrained".to_owned(), json!(!constraints.lines.is_empty())),
         ("extras".to_owned(), json!(inspection.extras)),
         ("editable".to_owned(), json!(dependencies.editable)),
-        ("package".to_owned(), json!(dependencies.package)),
+        (
+            "package".to_owned(),
+            json!(dependencies.package || entry.as_ref().is_some_and(|e| e.installed && !dependencies.editable)),
+        ),
         ("server_requirement".to_owned(), json!(server_requirement)),
         ("framework".to_owned(), json!(findings.shape)),
         ("entry".to_owned(), json!(entry.as_ref().map(|entry| &entry.name))),
@@ -283,7 +291,14 @@ fn apply(
     if inspection.command_given || findings.processes.iter().any(|process| process.name == "web") {
         return None;
     }
-    let mut requirement = None;
+    let mut requirement = entry.requirement.clone();
+    let own = entry.served.and_then(|_| uwsgi::find(inspection.tree, inspection.directory, dependencies));
+    findings.warnings.extend(own.iter().filter_map(|own| own.command.clone().err()));
+    if let Some((command, own)) = own.and_then(|own| Some((own.command.clone().ok()?, own))) {
+        findings.ports.extend(own.ports);
+        findings.processes.insert(0, Process { name: "web".into(), command, origin: own.origin });
+        return None;
+    }
     let command = match entry.served {
         Some((factory, asgi)) => {
             let target = server::Target { entry: entry.name.trim_end_matches("()"), factory, asgi };

@@ -3,7 +3,7 @@
 use super::text::inside;
 use crate::model::failure::Warning;
 use crate::model::origin::Origin;
-use crate::model::source_tree::SourceTree;
+use crate::model::source_tree::{SourceTree, join};
 use crate::toolchain::findings::Process;
 
 /// The processes of the directory's `Procfile`, and warnings about those that are not run.
@@ -23,10 +23,27 @@ pub(super) fn read(tree: &SourceTree, directory: &str) -> (Vec<Process>, Vec<War
             warnings.push(Warning::new("procfile_release", message, hint).at(&path, Some(number)));
             continue;
         }
+        if let Some(program) = missing(tree, directory, command) {
+            let message = format!(
+                "the process `{name}` of `{path}` is not used: `{}` is not in the repository",
+                program.escape_debug()
+            );
+            let hint = "Write the command without what a platform's buildpack brings.";
+            warnings.push(Warning::new("procfile_program_missing", message, hint).at(&path, Some(number)));
+            continue;
+        }
         let origin = Origin::file(&path, Some(number), name);
         processes.push(Process { name: name.to_owned(), command: argv(command), origin });
     }
     (processes, warnings)
+}
+
+/// The program, where it is a path in the application's directory and nothing is there.
+fn missing<'c>(tree: &SourceTree, directory: &str, command: &'c str) -> Option<&'c str> {
+    let program = command.split_whitespace().next()?;
+    let plain = program.chars().all(|c| c.is_ascii_alphanumeric() || "._/-".contains(c));
+    let path = join(directory, program).filter(|_| plain && program.contains('/') && !program.starts_with('/'))?;
+    (!tree.has_file(&path)).then_some(program)
 }
 
 /// Words where the command needs no shell, otherwise a shell that is replaced by the command's last part, so that the
@@ -138,6 +155,18 @@ mod tests {
         ] {
             assert_eq!(argv(command), expected, "{command}");
         }
+    }
+
+    #[test]
+    fn what_a_buildpack_brings_is_not_started() {
+        let tree = SourceTree::of_texts([
+            ("a/Procfile", "web: bin/start-nginx gunicorn shop:app\nworker: ./run.sh\nother: /usr/bin/env x"),
+            ("a/run.sh", ""),
+        ]);
+        let (processes, warnings) = read(&tree, "a");
+        let said: Vec<_> = processes.iter().map(|p| p.name.as_str()).collect();
+        assert_eq!(said, ["worker", "other"]);
+        assert_eq!((warnings[0].code.as_str(), warnings[0].line), ("procfile_program_missing", Some(1)));
     }
 
     #[test]

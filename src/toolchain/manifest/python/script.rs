@@ -1,5 +1,6 @@
 //! Finds scripts that start by themselves: Tornado's, and those with a main guard.
 
+use super::application::Candidate;
 use super::layout::{Sources, stem};
 use super::module::{Argument, Module};
 use super::text::below;
@@ -72,6 +73,49 @@ pub(super) fn nested<'a>(sources: &Sources<'a>) -> Option<Script<'a>> {
 
 fn name(file: &str) -> &str {
     file.rsplit('/').next().unwrap_or(file)
+}
+
+/// The only script without a guard that lies directly in the application's directory, is imported by no module and does
+/// something by itself, or the only one of those with a usual name.
+pub(super) fn unguarded<'a>(sources: &Sources<'a>) -> Option<Script<'a>> {
+    let acting = sources.files.iter().filter(|file| {
+        let name = below(sources.directory, file);
+        !name.contains('/') && name != "manage.py" && sources.tree.text(file).is_some_and(acts)
+    });
+    let scripts: Vec<Script<'a>> = acting.map(|file| Script { file, line: 1, port: None }).collect();
+    usual(sources, &scripts).cloned()
+}
+
+/// Whether a statement of a module itself is a call or a loop.
+fn acts(text: &str) -> bool {
+    text.lines().any(|line| {
+        let name =
+            line.split(|c: char| !(c.is_ascii_alphanumeric() || matches!(c, '_' | '.'))).next().unwrap_or_default();
+        let called =
+            line[name.len()..].starts_with('(') && name.starts_with(|c: char| c.is_ascii_alphabetic() || c == '_');
+        called || line.starts_with("while ") || line.starts_with("await ")
+    })
+}
+
+/// The script that speaks to a service as its client (`[facts.clients]`) and brings the only application object along, as
+/// bots do that a platform wants to answer requests: it imports the object's module and not the object.
+pub(super) fn client<'a>(
+    sources: &Sources<'a>,
+    candidates: &[Candidate<'a>],
+    facts: &toml::Table,
+) -> Option<Script<'a>> {
+    let [only] = candidates else { return None };
+    let clients = facts.get("clients").and_then(|clients| clients.get("modules")).and_then(toml::Value::as_array);
+    let clients: Vec<&str> = clients.into_iter().flatten().filter_map(toml::Value::as_str).collect();
+    let found = sources.importing(stem(only.file)).filter(|(file, module)| {
+        let speaks = module.imported.iter().any(|name| clients.contains(&name.split('.').next().unwrap_or_default()));
+        let located = || module.imports.values().filter_map(|dotted| sources.locate(dotted, file));
+        let along = located().any(|(target, name)| target == only.file && name.as_ref() != Some(&only.name))
+            && !located().any(|(target, name)| target == only.file && name.as_ref() == Some(&only.name));
+        *file != only.file && !below(sources.directory, file).contains('/') && speaks && along
+    });
+    let scripts: Vec<Script<'a>> = found.map(|(file, module)| Script { file, line: 1, port: port(&module) }).collect();
+    usual(sources, &scripts).cloned()
 }
 
 /// Scripts with a main guard that lie directly in the application's directory.

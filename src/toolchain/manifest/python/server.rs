@@ -30,7 +30,7 @@ pub(super) struct Server {
 /// The project's own server where its requirements name one that fits, otherwise the operator's default.
 pub(super) fn choose(target: Target<'_>, dependencies: &Dependencies, facts: &toml::Table) -> Server {
     let fitting: &[&str] =
-        if target.asgi { &["uvicorn", "hypercorn", "daphne"] } else { &["gunicorn", "waitress", "hypercorn"] };
+        if target.asgi { &["uvicorn", "hypercorn", "daphne"] } else { &["gunicorn", "waitress", "hypercorn", "uwsgi"] };
     let own = fitting.iter().find(|name| dependencies.has(name) && !(target.factory && **name == "daphne"));
     let name = own.copied().unwrap_or(fitting[0]);
     let with_gunicorn = name == "uvicorn" && own.is_some() && dependencies.has("gunicorn") && !target.factory;
@@ -69,6 +69,7 @@ fn command(server: &str, target: Target<'_>) -> Vec<String> {
         "daphne" => (&["daphne", entry], "-b 0.0.0.0 -p"),
         "waitress" if target.factory => (&["waitress-serve", "--call", entry], "--listen"),
         "waitress" => (&["waitress-serve", entry], "--listen"),
+        "uwsgi" => (&["uwsgi", "--master", "--die-on-term", "--enable-threads", "--module", &called], "--http-socket"),
         _ if target.asgi => (
             &["gunicorn", "--worker-class", "uvicorn.workers.UvicornWorker", "--access-logfile", "-", &called],
             "--bind",
@@ -90,7 +91,7 @@ pub(super) fn streamlit(script: &str) -> Vec<String> {
 pub(super) fn listening(words: &[&str], address: &str) -> Vec<String> {
     let port = format!("${{PORT:-{PORT}}}");
     let address = match address {
-        "--bind" | "--listen" => format!("{address} \"0.0.0.0:{port}\""),
+        "--bind" | "--listen" | "--http-socket" => format!("{address} \"0.0.0.0:{port}\""),
         options => format!("{options} \"{port}\""),
     };
     let script = format!("exec \"$0\" {address} \"$@\"");

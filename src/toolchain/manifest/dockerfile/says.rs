@@ -1,0 +1,137 @@
+//! What a Dockerfile says that is not built because a toolchain was recognised: its author's answer where the files leave
+//! several.
+
+use std::collections::BTreeMap;
+
+use super::stages;
+use crate::dockerfile::instruction::{Command, Dockerfile, Instruction, Located, Word};
+use crate::dockerfile::parse::parse;
+
+/// Words of one instruction, and its line.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct Said {
+    pub(crate) line: u32,
+    pub(crate) words: Vec<String>,
+    /// Whether no shell has to read them.
+    pub(crate) plain: bool,
+}
+
+/// The words of every command that it runs and of every path that it copies from the repository.
+pub(crate) fn builds(text: &str) -> Vec<Said> {
+    let words = |instruction: &Instruction| match instruction {
+        Instruction::Run { command, .. } => words(command),
+        Instruction::Copy(transfer) | Instruction::Add(transfer) => {
+            transfer.sources.iter().filter_map(Word::as_literal).map(str::to_owned).collect()
+        }
+        _ => Vec::new(),
+    };
+    let file = parse(text).unwrap_or_else(|_| Dockerfile { syntax: None, instructions: Vec::new() });
+    let said = file.instructions.iter().map(|located| Said {
+        line: located.line,
+        words: words(&located.instruction),
+        plain: false,
+    });
+    said.filter(|said| !said.words.is_empty()).collect()
+}
+
+/// What the built stage starts: the words of `ENTRYPOINT` and of `CMD` behind them (Dockerfile reference, "Understand how
+/// CMD and ENTRYPOINT interact").
+pub(crate) fn starts(text: &str) -> Option<Said> {
+    of_built_stage(text, |instructions| {
+        let (entrypoint, cmd) = (last("ENTRYPOINT", instructions), last("CMD", instructions));
+        let line = cmd.or(entrypoint)?.0;
+        let commands = || entrypoint.into_iter().chain(cmd).map(|(_, command)| command);
+        Some(Said { line, words: commands().flat_map(words).collect(), plain: commands().all(plain) })
+    })
+}
+
+/// The line and the value of a variable that the built stage sets for what it starts.
+pub(crate) fn variable(text: &str, name: &str) -> Option<(u32, String)> {
+    of_built_stage(text, |instructions| {
+        instructions.iter().rev().find_map(|located| {
+            let Instruction::Env(pairs) = &located.instruction else { return None };
+            let (_, value) = pairs.iter().rfind(|(key, _)| key == name)?;
+            Some((located.line, value.as_literal()?.to_owned()))
+        })
+    })
+}
+
+/// The last instruction of a name, with its line.
+fn last<'i>(name: &str, instructions: &'i [Located]) -> Option<(u32, &'i Command)> {
+    let found = instructions.iter().rfind(|located| located.instruction.name() == name)?;
+    match &found.instruction {
+        Instruction::Entrypoint(command) | Instruction::Cmd(command) => Some((found.line, command)),
+        _ => None,
+    }
+}
+
+fn of_built_stage<T>(text: &str, read: impl Fn(&[Located]) -> Option<T>) -> Option<T> {
+    let file = parse(text).ok()?;
+    let stages = stages("", &file, &BTreeMap::new()).ok()?;
+    read(stages.last()?.instructions)
+}
+
+/// Whether a command's words are its arguments.
+fn plain(command: &Command) -> bool {
+    match command {
+        Command::Shell(line) => !line.contains([';', '&', '|', '(', '<', '>', '$', '`', '"', '\'', '*', '~']),
+        Command::Exec(words) => {
+            let shell = words.first().is_some_and(|word| word.ends_with("sh"));
+            !shell && words.iter().all(|word| !word.contains(char::is_whitespace))
+        }
+    }
+}
+
+/// The words of a command; of a shell's line those between white space and signs, without their quotes.
+fn words(command: &Command) -> Vec<String> {
+    let split = |line: &str| -> Vec<String> {
+        let separated = line.split(|c: char| c.is_whitespace() || matches!(c, ';' | '&' | '|' | '(' | ')'));
+        separated.map(|word| word.trim_matches(['"', '\'']).to_owned()).filter(|word| !word.is_empty()).collect()
+    };
+    match command {
+        Command::Shell(line) => split(line),
+        // `["sh", "-c", "gunicorn shop:app"]` is a line, too.
+        Command::Exec(words) => words.iter().flat_map(|word| split(word)).collect(),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_starts_is_that_of_the_last_stage() {
+        for (text, expected) in [
+            (
+                "FROM a\nCMD python x.py\nFROM b\nENTRYPOINT [\"python\", \"-m\"]\nCMD [\"bot\"]",
+                Some("5 python -m bot"),
+            ),
+            ("FROM a\nCMD exec gunicorn 'shop:app' && true", Some("2 exec gunicorn shop:app true")),
+            (
+                "FROM a\nCMD [\"sh\", \"-c\", \"uvicorn x:app --port $PORT\"]",
+                Some("2 sh -c uvicorn x:app --port $PORT"),
+            ),
+            ("FROM a\nCMD a\nCMD b", Some("3 b")),
+            ("FROM a\nRUN x", None),
+            ("nothing", None),
+        ] {
+            let said = starts(text).map(|said| format!("{} {}", said.line, said.words.join(" ")));
+            assert_eq!(said.as_deref(), expected, "{text}");
+        }
+    }
+
+    #[test]
+    fn what_is_built_has_its_lines() {
+        let text = "FROM a\nRUN go build -o /x ./cmd/api && \\\n  strip /x\nCOPY web/target/*.jar /a.jar\nENV A=1\n";
+        let said: Vec<_> = builds(text).iter().map(|said| format!("{} {}", said.line, said.words.join(" "))).collect();
+        assert_eq!(said, ["2 go build -o /x ./cmd/api strip /x", "4 web/target/*.jar"]);
+    }
+
+    #[test]
+    fn variables_are_those_of_the_last_stage() {
+        let text = "FROM a\nENV S=x\nFROM b\nENV S=y T=$S\nENV S shop.settings\n";
+        assert_eq!(variable(text, "S"), Some((5, "shop.settings".to_owned())));
+        assert_eq!(variable(text, "T"), None);
+        assert_eq!(variable("FROM a\nENV S=x\nFROM b", "S"), None);
+    }
+}

@@ -1,0 +1,61 @@
+//! Which of several modules that start is the one that the repository is for.
+
+use super::super::dockerfile::says;
+use super::application::Runnable;
+use super::facts;
+use super::poms::Poms;
+use super::reactor::Reactor;
+use crate::model::failure::Failure;
+use crate::model::source_tree::join;
+use crate::toolchain::findings::Inspection;
+
+/// The place of the module among those found, and why the others are not: what lies in directories for tools and examples
+/// is set aside, then the repository's Dockerfile counts, then the only one that serves.
+///
+/// # Errors
+/// `manifest_invalid` for circular properties.
+pub(super) fn one(
+    inspection: &Inspection<'_>,
+    poms: &Poms<'_>,
+    reactor: &Reactor,
+    found: &[(usize, Runnable)],
+) -> Result<Option<(usize, &'static str)>, Failure> {
+    let directory = |place: &usize| reactor.modules[found[*place].0].pom.directory.as_str();
+    let asides = facts::list(poms.facts, "aside");
+    let inside = |place: &usize| directory(place).strip_prefix(inspection.directory).unwrap_or_default();
+    let near = (0..found.len()).filter(|place| !inside(place).split('/').any(|part| asides.contains(&part)));
+    let near: Vec<usize> = near.collect();
+    if let [only] = near[..] {
+        return Ok(Some((only, "its directory is for tools, examples or tests")));
+    }
+    let copied = copied(inspection, poms);
+    let mut named = near.iter().filter(|place| copied.iter().any(|path| path == directory(place)));
+    if let (Some(only), None) = (named.next(), named.next()) {
+        return Ok(Some((*only, "the `Dockerfile` copies what the other makes")));
+    }
+    let patterns = facts::list(poms.facts, "serving");
+    let mut serving = Vec::new();
+    for place in near {
+        for index in reactor.closure(found[place].0) {
+            if reactor.modules[index].depends_on(&patterns)?.is_some() {
+                serving.push(place);
+                break;
+            }
+        }
+    }
+    Ok(if let [only] = serving[..] { Some((only, "only the other one serves requests")) } else { None })
+}
+
+/// Directories whose `target` the repository's Dockerfile copies from.
+fn copied(inspection: &Inspection<'_>, poms: &Poms<'_>) -> Vec<String> {
+    let text = join(inspection.directory, "Dockerfile").and_then(|path| poms.tree.text(&path));
+    let said = text.map(says::builds).unwrap_or_default();
+    let words = said.iter().flat_map(|said| &said.words);
+    let paths = words.filter_map(|word| {
+        let path = word.trim_start_matches("./").trim_start_matches('/');
+        let module =
+            path.split_once("/target/").map_or_else(|| path.strip_suffix("/target"), |(module, _)| Some(module))?;
+        join(inspection.directory, module)
+    });
+    paths.collect()
+}

@@ -1,0 +1,126 @@
+//! What a Dockerfile of the repository starts, although it is not built: its author's answer where files leave several.
+
+use super::super::dockerfile::says::Said;
+use super::application::Candidate;
+use super::dependencies::Dependencies;
+use super::dockerfile;
+use super::layout::Sources;
+use super::module::Argument;
+use super::script::Script;
+use super::source;
+use super::start::{Entry, object_entry, script_entry};
+use super::text::{below, inside};
+
+/// Programs in front of the one that they start.
+const LAUNCHERS: &[&str] = &[
+    "exec",
+    "tini",
+    "dumb-init",
+    "--",
+    "-g",
+    "sh",
+    "bash",
+    "-c",
+    "-ec",
+    "-lc",
+    "poetry",
+    "pipenv",
+    "uv",
+    "pdm",
+    "run",
+    "env",
+];
+
+/// What the Dockerfile starts, where it is of the repository: an object, an installed command, a script.
+pub(super) fn find(sources: &Sources<'_>, dependencies: &Dependencies, candidates: &[Candidate<'_>]) -> Option<Entry> {
+    let (path, said) = dockerfile::started(sources.tree, sources.directory)?;
+    let why = format!("`{path}` starts the other");
+    let object = |chosen: &Candidate<'_>| Some(object_entry(sources, chosen, &why, candidates));
+    for (index, word) in said.words.iter().enumerate() {
+        let bare = word.trim_end_matches("()");
+        if let Some(chosen) = candidates.iter().find(|c| c.entry().trim_end_matches("()") == bare) {
+            return object(chosen);
+        }
+        let mut within = candidates.iter().filter(|c| c.module == *word);
+        if let (Some(chosen), None) = (within.next(), within.next()) {
+            return object(chosen);
+        }
+        let module = index > 0 && said.words[index - 1] == "-m";
+        let Some(file) = (if module { module_file(sources, word) } else { script_file(sources, word) }) else {
+            continue;
+        };
+        if let Some(chosen) = used(sources, file, candidates) {
+            return object(chosen);
+        }
+        // Others that are given a path do more with it than Python does.
+        if !said.words[..index]
+            .iter()
+            .any(|word| word.rsplit('/').next().is_some_and(|name| name.starts_with("python")))
+        {
+            continue;
+        }
+        let script = Script { file, line: 1, port: None };
+        return Some(told(script_entry(sources, "script", &script), &said, index));
+    }
+    let program = said.words.iter().position(|word| !LAUNCHERS.contains(&word.as_str()))?;
+    let command = dependencies.scripts.iter().find(|script| said.words[program] == script.value)?;
+    let entry = Entry::new("script", command.value.clone(), command.origin.clone()).decided(Vec::new());
+    Some(told(Entry { command: vec![command.value.clone()], ..entry }, &said, program))
+}
+
+/// The arguments behind what starts, unless they say a place of the author's own image or want a shell.
+fn told(mut entry: Entry, said: &Said, index: usize) -> Entry {
+    let arguments = &said.words[index + 1..];
+    let plain =
+        |word: &String| !word.starts_with('/') && !word.contains(['$', '<', '>', '`', '*']) && !word.contains("=/");
+    if said.plain && arguments.iter().all(plain) {
+        entry.command.extend(arguments.iter().cloned());
+    }
+    entry
+}
+
+/// The candidate that lies in a script, that it imports by its name, or that it names to a server.
+fn used<'c, 'a>(sources: &Sources<'_>, file: &str, candidates: &'c [Candidate<'a>]) -> Option<&'c Candidate<'a>> {
+    let mut here = candidates.iter().filter(|c| c.file == file);
+    if let (Some(chosen), None) = (here.next(), here.next()) {
+        return Some(chosen);
+    }
+    // A script that only starts what it imports need not be parsed yet.
+    let module = source::of(sources.tree, file)?;
+    let imported: Vec<_> = module.imports.values().filter_map(|dotted| sources.locate(dotted, file)).collect();
+    let texts = module.calls.iter().flat_map(|call| &call.arguments).filter_map(|argument| match argument {
+        Argument::Text(text) => Some(text.as_str()),
+        _ => None,
+    });
+    let texts: Vec<&str> = texts.collect();
+    let uses = |c: &&Candidate<'_>| {
+        imported.iter().any(|(target, name)| target == c.file && name.as_ref() == Some(&c.name))
+            || texts.contains(&c.entry().trim_end_matches("()"))
+    };
+    let mut found = candidates.iter().filter(uses);
+    found.next().filter(|_| found.next().is_none())
+}
+
+/// The file of `-m module`: the module itself, or its package's `__main__`.
+fn module_file<'a>(sources: &Sources<'a>, module: &str) -> Option<&'a str> {
+    let (file, rest) = sources.locate(module, &inside(sources.directory, "x.py"))?;
+    let file = match file.strip_suffix("__init__.py") {
+        Some(package) => format!("{package}__main__.py"),
+        None => file,
+    };
+    sources.files.iter().copied().find(|path| *path == file && rest.is_none())
+}
+
+/// The script that a path names, wherever the Dockerfile has put it.
+fn script_file<'a>(sources: &Sources<'a>, word: &str) -> Option<&'a str> {
+    let mut path = word.trim_start_matches("./").trim_start_matches('/');
+    if path.rsplit('.').next() != Some("py") || path.ends_with("manage.py") {
+        return None;
+    }
+    loop {
+        if let Some(file) = sources.files.iter().copied().find(|file| below(sources.directory, file) == path) {
+            return Some(file);
+        }
+        path = path.split_once('/')?.1;
+    }
+}
