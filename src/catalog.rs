@@ -46,10 +46,32 @@ pub struct Catalog {
     pub aside: Vec<String>,
     /// Ecosystems that no toolchain builds, by a file's name or, behind a `*`, its ending.
     pub unsupported: BTreeMap<String, String>,
+    /// What to do about them, by the ecosystem's name, where there is more to say than to bring a Dockerfile.
+    pub unsupported_hints: BTreeMap<String, String>,
+    /// What other ecosystems' tools make for an application.
+    pub made_elsewhere: Vec<MadeElsewhere>,
     /// What applications say that end because they were started alone.
     pub needs: Vec<Need>,
     /// What the operator decided.
     pub operator: Operator,
+}
+
+/// An ecosystem whose tools make files for applications of another one, such as a web page's bundles.
+#[derive(Debug, Clone, serde::Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct MadeElsewhere {
+    /// What people call it.
+    pub name: String,
+    /// The name of its manifests.
+    pub manifest: String,
+    /// What a manifest says that makes something.
+    pub says: String,
+    /// Its programs, as a Dockerfile runs them to build.
+    pub programs: Vec<String>,
+    /// Names of the directories that it writes to.
+    pub outputs: Vec<String>,
+    /// What the application's own manifests say that have it made, by the manifests' name.
+    pub unless: BTreeMap<String, Vec<String>>,
 }
 
 /// Why an application may end at once that is not at fault.
@@ -160,6 +182,10 @@ struct CatalogFile {
     #[serde(default)]
     unsupported: BTreeMap<String, String>,
     #[serde(default)]
+    unsupported_hints: BTreeMap<String, String>,
+    #[serde(default)]
+    made_elsewhere: Vec<MadeElsewhere>,
+    #[serde(default)]
     needs: Vec<Need>,
 }
 
@@ -179,6 +205,8 @@ impl Catalog {
         catalog.as_of = file.as_of;
         catalog.aside = file.aside;
         catalog.unsupported = file.unsupported;
+        catalog.unsupported_hints = file.unsupported_hints;
+        catalog.made_elsewhere = file.made_elsewhere;
         catalog.needs = file.needs;
         text(files, "toolchains/Dockerfile.tera")?.clone_into(&mut catalog.dockerfile);
         let images: ImagesFile = parse(files, "base-images/images.toml")?;

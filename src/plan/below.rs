@@ -50,13 +50,31 @@ pub(super) fn misspelt(directory: &str, tree: &SourceTree, catalog: &Catalog) ->
     })
 }
 
-/// The ecosystem that the files speak of and that no toolchain builds, with the file.
+/// The ecosystem that the files speak of and that no toolchain builds, with the file; sources by how they end count
+/// wherever they lie.
 pub(super) fn unsupported<'a>(directory: &str, tree: &SourceTree, catalog: &'a Catalog) -> Option<(&'a str, String)> {
-    catalog.unsupported.iter().find_map(|(pattern, name)| {
-        let fits = |path: &&str| {
-            let file = path.rsplit('/').next().unwrap_or(path);
-            pattern.strip_prefix('*').map_or(file == pattern, |ending| file.ends_with(ending))
-        };
-        tree.files_in(directory).find(fits).map(|path| (name.as_str(), path.to_owned()))
+    let aside =
+        |path: &str| path.split('/').any(|part| part.starts_with('.') || catalog.aside.iter().any(|a| a == part));
+    unsupported_here(directory, tree, catalog).or_else(|| {
+        catalog.unsupported.iter().filter(|(pattern, _)| pattern.starts_with('*')).find_map(|(pattern, name)| {
+            let mut below = tree.below(directory).map(|(path, _)| path);
+            below.find(|path| fits(pattern, path) && !aside(path)).map(|path| (name.as_str(), path.to_owned()))
+        })
     })
+}
+
+/// The same by the files of the directory itself.
+pub(super) fn unsupported_here<'a>(
+    directory: &str,
+    tree: &SourceTree,
+    catalog: &'a Catalog,
+) -> Option<(&'a str, String)> {
+    catalog.unsupported.iter().find_map(|(pattern, name)| {
+        tree.files_in(directory).find(|path| fits(pattern, path)).map(|path| (name.as_str(), path.to_owned()))
+    })
+}
+
+fn fits(pattern: &str, path: &str) -> bool {
+    let file = path.rsplit('/').next().unwrap_or(path);
+    pattern.strip_prefix('*').map_or(file == pattern, |ending| file.ends_with(ending))
 }

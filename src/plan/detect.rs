@@ -1,5 +1,7 @@
 //! Which toolchain builds the application.
 
+use std::collections::BTreeMap;
+
 use serde_json::json;
 
 use super::settings::Stated;
@@ -8,6 +10,7 @@ use crate::catalog::{Catalog, Toolchain};
 use crate::model::failure::{Failure, FailureCode, Warning};
 use crate::model::origin::{Decision, Origin, Rejected};
 use crate::model::request::BuildRequest;
+use crate::model::settings::Kind;
 use crate::model::source_tree::{SourceTree, join, parent};
 use crate::toolchain::definition::{Above, Detect};
 
@@ -71,8 +74,8 @@ pub(super) fn toolchain<'a>(
 
 /// The toolchain of the files, where no manifest says one, nothing is misspelt and nothing is of another ecosystem.
 fn by_ending<'a>(directory: &str, tree: &SourceTree, catalog: &'a Catalog) -> Option<Detected<'a>> {
-    let other =
-        below::misspelt(directory, tree, catalog).is_some() || below::unsupported(directory, tree, catalog).is_some();
+    let other = below::misspelt(directory, tree, catalog).is_some()
+        || below::unsupported_here(directory, tree, catalog).is_some();
     catalog.toolchains.values().filter(|_| !other).find_map(|value| {
         let endings = &value.definition.detect.endings;
         let path =
@@ -124,25 +127,40 @@ pub(super) fn below(
     {
         return Ok(None);
     }
-    let found = below::applications(directory, tree, catalog);
-    let mut all = found.iter();
-    match (all.next(), all.next()) {
-        (Some((only, path)), None) => Ok(Some(instead(request, only, path))),
+    let all = below::applications(directory, tree, catalog);
+    let found = starting(&all, stated, request, tree, catalog);
+    let mut starts = found.iter();
+    match (starts.next(), starts.next()) {
+        (Some((only, path)), None) => Ok(Some(instead(request, only, path, &all))),
         (Some(_), Some(_)) => Err(several_below(directory, &found)),
         _ => Ok(None),
     }
 }
 
-/// The request for a directory below, and the decision that says so.
-fn instead(request: &BuildRequest, directory: &str, path: &str) -> (BuildRequest, Decision) {
+/// The request for a directory below, and the decision that says so; in the others of `all` nothing starts.
+fn instead(
+    request: &BuildRequest,
+    directory: &str,
+    path: &str,
+    all: &BTreeMap<String, String>,
+) -> (BuildRequest, Decision) {
+    let others = all.iter().filter(|(other, _)| *other != directory).map(|(other, path)| Rejected {
+        value: json!(other),
+        origin: Origin::tree(path, "the file is there"),
+        why: "nothing of it starts".into(),
+    });
     let decision = Decision {
         key: "source.directory".into(),
         value: json!(directory),
         origin: Origin::tree(path, "the only application below the directory that was asked for"),
-        rejected: Vec::new(),
+        rejected: others.collect(),
     };
+    (in_directory(request, directory), decision)
+}
+
+fn in_directory(request: &BuildRequest, directory: &str) -> BuildRequest {
     let source = request.source.clone().in_directory(directory);
-    (BuildRequest { source, ..request.clone() }, decision)
+    BuildRequest { source, ..request.clone() }
 }
 
 /// Where nothing of the directory itself starts: the only directory below that a toolchain recognises, as a request for it.
@@ -162,10 +180,11 @@ pub(super) fn below_what_starts_nothing(
     if nothing.code != FailureCode::ApplicationNotFound || settled || toolchain.definition.detect.looks_below {
         return Err(nothing);
     }
-    let found = below::applications(directory, tree, catalog);
+    let all = below::applications(directory, tree, catalog);
+    let found = starting(&all, stated, request, tree, catalog);
     match found.iter().collect::<Vec<_>>()[..] {
         [] => Err(nothing),
-        [(only, path)] => Ok(instead(request, only, path)),
+        [(only, path)] => Ok(instead(request, only, path, &all)),
         _ => {
             let failure = several_below(directory, &found);
             Err(Failure { message: format!("{} ({})", failure.message, nothing.message), ..failure })
@@ -173,12 +192,41 @@ pub(super) fn below_what_starts_nothing(
     }
 }
 
+/// More directories than this are shown as they are.
+const MAX_INSPECTED: usize = 12;
+
+/// Of several directories those in which something starts; all of them where nothing does.
+fn starting(
+    found: &BTreeMap<String, String>,
+    stated: &Stated,
+    request: &BuildRequest,
+    tree: &SourceTree,
+    catalog: &Catalog,
+) -> BTreeMap<String, String> {
+    if !(2..=MAX_INSPECTED).contains(&found.len()) || request.kind == Kind::Library {
+        return found.clone();
+    }
+    let starts = |directory: &str| {
+        let request = in_directory(request, directory);
+        let toolchains = catalog.toolchains.values().filter(|toolchain| {
+            let detect = &toolchain.definition.detect;
+            !detect.fallback && recognise(detect, directory, tree, false).is_some()
+        });
+        let read = toolchains.map(|toolchain| inspect(&request, stated, &toolchain.definition, tree));
+        // What cannot be read may start.
+        read.into_iter().any(|read| read.err().is_none_or(|failure| failure.code != FailureCode::ApplicationNotFound))
+    };
+    let some: BTreeMap<_, _> =
+        found.iter().filter(|(directory, _)| starts(directory)).map(|(d, p)| (d.clone(), p.clone())).collect();
+    if some.is_empty() { found.clone() } else { some }
+}
+
 /// Whether settings speak of the directory itself.
 fn own_settings(directory: &str, tree: &SourceTree) -> bool {
     join(directory, "slipway.toml").is_some_and(|path| tree.has_file(&path))
 }
 
-fn several_below(directory: &str, found: &std::collections::BTreeMap<String, String>) -> Failure {
+fn several_below(directory: &str, found: &BTreeMap<String, String>) -> Failure {
     let shown: Vec<_> = found.keys().take(12).map(|path| format!("`{}`", path.escape_debug())).collect();
     let more =
         if found.len() > shown.len() { format!(" and {} more", found.len() - shown.len()) } else { String::new() };
@@ -240,7 +288,10 @@ fn unrecognised(directory: &str, tree: &SourceTree, catalog: &Catalog) -> Failur
     }
     if let Some((name, path)) = below::unsupported(directory, tree, catalog) {
         let message = format!("`{}` is of {name}, and there is no toolchain for it", path.escape_debug());
-        let hint = "bring a `Dockerfile`, or build it before and bring the result as `output/` with `runtime.command`";
+        let hint = catalog.unsupported_hints.get(name).map_or(
+            "bring a `Dockerfile`, or build it before and bring the result as `output/` with `runtime.command`",
+            String::as_str,
+        );
         return Failure::new(FailureCode::EcosystemUnrecognised, message).hint(hint).at(path, None);
     }
     let looked_for = catalog.toolchains.values().flat_map(|toolchain| {

@@ -6,6 +6,7 @@ mod base;
 mod below;
 mod commands;
 mod detect;
+mod elsewhere;
 mod extras;
 mod image;
 mod layers;
@@ -99,6 +100,9 @@ pub fn plan(request: &BuildRequest, tree: &SourceTree, catalog: &Catalog) -> Res
         let copied =
             notices::Copied { directory: request.source.directory(), include: &include, leave_out: &leave_out };
         warnings.extend(notices::notices(image, tree, &copied));
+        if !definition.detect.fallback {
+            warnings.extend(elsewhere::made(request.source.directory(), tree, catalog));
+        }
     }
     Ok(Plan {
         version: 1,

@@ -201,7 +201,8 @@ fn impossible(definition: &Definition, findings: &Findings) -> Failure {
                 found.origin,
                 offered.join(", ")
             ),
-        ),
+        )
+        .hint("Change the line that is named to one of these releases, or set `toolchain.version` in `slipway.toml`."),
         None => Failure::new(
             FailureCode::VersionConflict,
             format!(

@@ -1,0 +1,102 @@
+//! What another ecosystem's tools make for the application, which no build of Slipway's makes.
+
+use crate::catalog::{Catalog, MadeElsewhere};
+use crate::model::failure::Warning;
+use crate::model::source_tree::{SourceTree, join, parent};
+use crate::toolchain::manifest::dockerfile::says;
+
+/// Further below nobody keeps what belongs to the application.
+const MAX_DEPTH: usize = 2;
+/// More manifests than one application has.
+const MAX_MANIFESTS: usize = 8;
+
+/// Warnings about manifests of `[[made_elsewhere]]` whose output the application needs.
+pub(super) fn made(directory: &str, tree: &SourceTree, catalog: &Catalog) -> Vec<Warning> {
+    let rows = catalog.made_elsewhere.iter();
+    rows.filter_map(|row| {
+        let manifests = manifests(row, directory, tree, catalog);
+        // Every text is asked for in one go.
+        let making: Vec<&str> = manifests
+            .into_iter()
+            .filter_map(|path| Some((path, tree.text(path)?)))
+            .filter(|(_, text)| text.contains(&row.says))
+            .map(|(path, _)| path)
+            .collect();
+        if making.is_empty() || made_here(row, directory, tree) {
+            return None;
+        }
+        let (path, why) = dockerfile(row, directory, tree)
+            .and_then(|why| Some((*making.first()?, why)))
+            .or_else(|| making.iter().find_map(|path| Some((*path, ignored(row, path, directory, tree)?))))?;
+        let message = format!(
+            "`{path}` has files made by {}, which is not run: the image lacks what it makes ({why})",
+            row.name
+        );
+        let hint = "commit what it makes, or choose the repository's own Dockerfile: `[toolchain]` `name = \"dockerfile\"` in `slipway.toml`";
+        Some(Warning::new("made_elsewhere", message, hint).at(path, None))
+    })
+    .collect()
+}
+
+fn manifests<'t>(row: &MadeElsewhere, directory: &'t str, tree: &'t SourceTree, catalog: &Catalog) -> Vec<&'t str> {
+    let skip = if directory.is_empty() { 0 } else { directory.len() + 1 };
+    // A web site is where the files come from here.
+    let aside = |part: &str| {
+        part.starts_with('.') || part != "site" && part != "website" && catalog.aside.iter().any(|name| name == part)
+    };
+    let paths = tree.below(directory).map(|(path, _)| path);
+    let named = paths.filter(|path| {
+        let inside = &path[skip..];
+        path.rsplit('/').next() == Some(row.manifest.as_str())
+            && inside.matches('/').count() <= MAX_DEPTH
+            && !parent(inside).split('/').any(aside)
+    });
+    named.take(MAX_MANIFESTS).collect()
+}
+
+/// Whether the application's own build makes it.
+fn made_here(row: &MadeElsewhere, directory: &str, tree: &SourceTree) -> bool {
+    let files = tree.below(directory).map(|(path, _)| path);
+    files
+        .filter_map(|path| Some((row.unless.get(path.rsplit('/').next()?)?, tree.known_text(path)?)))
+        .any(|(words, text)| words.iter().any(|word| text.contains(word.as_str())))
+}
+
+/// The line of the repository's Dockerfile that runs one of the programs to build.
+fn dockerfile(row: &MadeElsewhere, directory: &str, tree: &SourceTree) -> Option<String> {
+    let path = join(directory, "Dockerfile")?;
+    let builds = says::builds(tree.text(&path)?);
+    let runs = |words: &[String]| {
+        words.iter().any(|word| row.programs.contains(word))
+            && words.iter().any(|word| word.starts_with("build") || word.contains(":build"))
+    };
+    builds.iter().find(|said| runs(&said.words)).map(|said| format!("`{path}` line {} runs it", said.line))
+}
+
+/// The directory beside a manifest that Git ignores, that is not there, and that a source of the application names.
+fn ignored(row: &MadeElsewhere, manifest: &str, directory: &str, tree: &SourceTree) -> Option<String> {
+    let own = parent(manifest);
+    let places = [own, directory, ""];
+    let lines = places.iter().filter_map(|place| Some((*place, tree.text(&join(place, ".gitignore")?)?)));
+    let ignored: Vec<String> = lines
+        .flat_map(|(place, text)| {
+            text.lines().filter_map(move |line| join(place, line.trim().trim_matches(['/', '*'])))
+        })
+        .collect();
+    let name = own.rsplit('/').next().unwrap_or_default();
+    row.outputs.iter().find_map(|output| {
+        let path = join(own, output)?;
+        let hidden =
+            ignored.iter().any(|one| *one == path || one.rsplit('/').next() == Some(output) && !one.contains('/'));
+        if !hidden || tree.has_directory(&path) {
+            return None;
+        }
+        let written = if name.is_empty() { format!("\"{output}") } else { format!("{name}/{output}") };
+        let outside = |source: &str| own.is_empty() || !source.starts_with(&format!("{own}/"));
+        let tells = |source: &str| source != manifest && !source.ends_with(".gitignore") && outside(source);
+        let names = |source: &str| tree.known_text(source).is_some_and(|text| text.contains(&written));
+        let mut sources = tree.below(directory).map(|(path, _)| path);
+        let source = sources.find(|source| tells(source) && names(source))?;
+        Some(format!("`{source}` names `{path}`, which Git ignores"))
+    })
+}
