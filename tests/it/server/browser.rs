@@ -10,7 +10,7 @@ use base64::engine::general_purpose::STANDARD;
 use serde_json::{Value, json};
 
 /// Nothing takes longer.
-const PATIENCE: Duration = Duration::from_secs(60);
+const PATIENCE: Duration = Duration::from_mins(1);
 
 /// A browser with a profile of its own; it goes with the value.
 pub(super) struct Browser {
@@ -18,7 +18,7 @@ pub(super) struct Browser {
     port: u16,
     session: String,
     http: reqwest::Client,
-    _profile: tempfile::TempDir,
+    profile: tempfile::TempDir,
 }
 
 impl Browser {
@@ -27,19 +27,18 @@ impl Browser {
         let mut command = Command::new("chromedriver");
         let spawned = command.arg("--port=0").stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::null()).spawn();
         let mut driver = spawned.expect("`chromedriver` starts; `make services` installs it");
-        let lines = BufReader::new(driver.stdout.take().unwrap()).lines().map_while(Result::ok);
-        let port = lines
-            .filter_map(|line| line.split("successfully on port ").nth(1)?.trim_end_matches('.').parse().ok())
-            .next();
+        let mut lines = BufReader::new(driver.stdout.take().unwrap()).lines().map_while(Result::ok);
+        let port =
+            lines.find_map(|line| line.split("successfully on port ").nth(1)?.trim_end_matches('.').parse().ok());
         let profile = tempfile::tempdir().unwrap();
         let _ = rustls::crypto::ring::default_provider().install_default();
         let http = reqwest::Client::builder().timeout(PATIENCE).build().unwrap();
         let port = port.expect("`chromedriver` says its port");
-        let mut browser = Self { driver, port, session: String::new(), http, _profile: profile };
+        let mut browser = Self { driver, port, session: String::new(), http, profile };
         let options = json!({
             // As root and in containers, Chromium cannot lock itself in.
             "args": ["--headless=new", "--no-sandbox", "--disable-gpu", "--disable-dev-shm-usage", "--no-proxy-server",
-                format!("--user-data-dir={}", browser._profile.path().display())],
+                format!("--user-data-dir={}", browser.profile.path().display())],
         });
         let wanted = json!({ "browserName": "chrome", "goog:chromeOptions": options, "goog:loggingPrefs": { "browser": "ALL" } });
         let made = browser.call("POST", "", json!({ "capabilities": { "alwaysMatch": wanted } })).await;
