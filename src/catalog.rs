@@ -86,6 +86,9 @@ pub struct Need {
     pub hint: String,
     /// Parts of its output, in lower case.
     pub output: Vec<String>,
+    /// Beginnings of a line, in lower case, which say that the image itself lacks something.
+    #[serde(default)]
+    pub unless: Vec<String>,
 }
 
 /// A toolchain with its templates.

@@ -48,7 +48,9 @@ fn verdict(trial: &Trial, ports: &[u16], needs: &[Need]) -> Result<Vec<Warning>,
     }
     let Some(code) = trial.exit_code else { return Ok(listening(trial, ports)) };
     let output = trial.output.join("\n").to_lowercase();
+    let at_fault = |need: &Need| output.lines().any(|line| need.unless.iter().any(|text| line.starts_with(text)));
     let need = needs.iter().find(|need| need.output.iter().any(|text| output.contains(text.as_str())));
+    let need = need.filter(|need| !at_fault(need));
     match (need, code) {
         (Some(need), _) if code != 0 => {
             let last = trial
@@ -124,6 +126,8 @@ mod tests {
         assert_eq!(code(1, "java.net.UnknownHostException: db"), "needs_a_service");
         assert_eq!(code(1, "2026/11/21 $DATABASE_URL must be set"), "needs_configuration");
         assert_eq!(code(0, "usage: x [flags]"), "application_ends");
+        let module = "could not load config\nModuleNotFoundError: No module named 'pkg_resources'";
+        assert_eq!(code(1, module), "application_does_not_start");
         let failure = verdict(&ended(3, "a\nb"), &[], &needs()).unwrap_err();
         assert_eq!((failure.log_tail.len(), failure.step), (2, Some(Step::Image)));
     }

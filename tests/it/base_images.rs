@@ -131,7 +131,8 @@ async fn without_an_engine_an_image_is_what_the_engine_makes() {
     docker(&["load", "--quiet", "--input", archive.to_str().unwrap()]);
 
     let engine = bollard::Docker::connect_with_local_defaults().unwrap().negotiate_version().await.unwrap();
-    let locked = build(&images, &[name.clone()], &Maker::engine(&engine), directory.path(), &options, |_| ()).await;
+    let locked =
+        build(&images, std::slice::from_ref(&name), &Maker::engine(&engine), directory.path(), &options, |_| ()).await;
     let locked = locked.unwrap();
     docker(&["tag", &locked.images[&name].reference, &theirs]);
     docker(&["image", "rm", &reference(&name), &locked.images[&name].reference]);
