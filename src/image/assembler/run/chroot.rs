@@ -83,7 +83,7 @@ pub(super) fn mount_points(root: &Path, mounts: &[String]) -> io::Result<Vec<Nam
 /// Runs it to its end, or until `stop` fires. Blocks.
 ///
 /// # Errors
-/// `cancelled`; /// `tool_missing` where nothing can be mounted or `unshare` is missing, `image_failed` with the log's end.
+/// `cancelled`; `tool_missing` where nothing can be mounted or `unshare` is missing, `image_failed` with the log's end.
 pub(super) fn run(run: &Run, root: &Path, context: &Path, stop: &CancellationToken) -> Result<(), Failure> {
     let wanting = |what: String| {
         Failure::new(FailureCode::ToolMissing, what)

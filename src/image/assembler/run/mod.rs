@@ -8,7 +8,9 @@ mod changes;
 mod chroot;
 mod directory;
 
+use std::fs;
 use std::io;
+use std::os::unix::fs::DirBuilderExt as _;
 use std::path::Path;
 
 use tokio_util::sync::CancellationToken;
@@ -50,6 +52,8 @@ pub(super) fn run(
     };
     contents.materialise(tree, layers, &[Name::default()])?;
     let roots = contents.directory().join(".roots");
+    // An image's set-user-ID programs are nothing for other users of this machine.
+    fs::DirBuilder::new().recursive(true).mode(0o700).create(&roots).map_err(failure)?;
     let _ = sweep_directories(&roots);
     let place = OwnDirectory::create(&roots, "run").map_err(failure)?;
     let root = place.path().join("root");
