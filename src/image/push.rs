@@ -194,10 +194,18 @@ impl Push<'_> {
         }
     }
 
-    /// What the registry shows under the tag.
+    /// What the registry shows under the tag: the manifest, for its sizes, and the digest that everyone is told.
     async fn shown(&self) -> Result<Result<Shown, Refusal>, Failure> {
         let session = Session::reading(self.reference, self.credentials.as_ref(), self.access)?;
-        Ok(session.show(self.reference).await)
+        Ok(match session.show(self.reference).await {
+            Ok(Shown::Image(read, manifest)) => match session.digest(self.reference, self.access).await {
+                Ok(said) if said == read => Ok(Shown::Image(read, manifest)),
+                Ok(said) => Err(Refusal::Own(format!("it shows `{said}` by `HEAD` and `{read}` by `GET`"))),
+                Err(refusal) if refusal.is_gate() => Ok(Shown::Gated),
+                Err(refusal) => Err(refusal),
+            },
+            other => other,
+        })
     }
 
     fn mismatch(&self, shows: &str, pushed: &Digest) -> Diagnosis {

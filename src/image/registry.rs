@@ -1,5 +1,6 @@
-//! Registries: what they say of a pushed image, the push of blobs ([`upload`]) and their pull ([`download`]).
+//! Registries: what they say of a pushed image ([`confirm`]), the push of blobs ([`upload`]) and their pull ([`download`]).
 
+mod confirm;
 pub(super) mod download;
 mod location;
 mod login;

@@ -2,6 +2,7 @@
 
 use std::time::{Duration, Instant};
 
+use oci_client::secrets::RegistryAuth;
 use reqwest::{Method, RequestBuilder, Response, StatusCode, header};
 use serde_json::Value;
 use tokio::sync::Mutex;
@@ -226,6 +227,16 @@ impl Session {
             self.granted(&mut login, &service).await?;
         }
         Ok(login.value.clone())
+    }
+
+    /// The login as `oci-client` takes it.
+    pub(super) async fn shown_login(&self) -> RegistryAuth {
+        let login = self.login.lock().await;
+        match (login.value.as_deref().and_then(|value| value.strip_prefix("Bearer ")), &self.account) {
+            (Some(token), _) => RegistryAuth::Bearer(token.to_owned()),
+            (None, Some((name, password))) => RegistryAuth::Basic(name.clone(), password.clone()),
+            (None, None) => RegistryAuth::Anonymous,
+        }
     }
 
     /// Gets what a challenge asks for; false where there is nothing to get. An empty challenge is Harbor's way to say that
