@@ -10,7 +10,7 @@ use tokio_util::sync::CancellationToken;
 use super::args::{Cli, DoctorFlags, FormatKind};
 use super::{base_images, setup};
 use crate::catalog::Catalog;
-use crate::config::Config;
+use crate::config::{BackendKind, Config, RunnerKind};
 use crate::environment;
 use crate::harbor::Preflight;
 use crate::image::docker::DockerBackend;
@@ -35,7 +35,9 @@ struct Finding {
 pub(super) async fn doctor(cli: &Cli, flags: &DoctorFlags) -> Result<ExitCode, Failure> {
     let config = setup::config(cli)?;
     let catalog = setup::catalog(cli, &config)?;
-    let mut findings = vec![engine().await];
+    let without_engine =
+        config.build.runner == Some(RunnerKind::Host) && config.build.image_backend == Some(BackendKind::Assembler);
+    let mut findings = vec![engine(!without_engine).await];
     findings.push(tool("git", &["--version"], true, "install Git: it fetches sources").await);
     for definition in catalog.toolchains.values().map(|toolchain| &toolchain.definition) {
         findings.extend(installed(definition).await);
@@ -123,12 +125,12 @@ fn pushable(found: &Preflight) -> String {
     format!("can be pushed{room}{version}")
 }
 
-async fn engine() -> Finding {
+async fn engine(needed: bool) -> Finding {
     let checked = DockerBackend::new(None).check().await;
     Finding {
         what: "Docker Engine".into(),
         there: checked.is_ok(),
-        needed: true,
+        needed,
         detail: checked.as_ref().err().map_or("answers".into(), |failure| failure.message.clone()),
         hint: checked.err().map(|failure| failure.hint),
     }

@@ -14,6 +14,7 @@ use crate::image::assembler::{AssemblerBackend, MediaTypes};
 use crate::image::docker::DockerBackend;
 use crate::image::{Backend, RegistryAccess};
 use crate::model::failure::{Failure, FailureCode};
+use crate::model::request::RequestedSource;
 use crate::pipeline::Services;
 use crate::runner::Runner;
 use crate::schema;
@@ -138,6 +139,26 @@ pub(super) async fn image_backend(
     }
     let engine = !layout && DockerBackend::new(None).client().await.is_ok();
     Ok(if engine { BackendKind::Docker } else { BackendKind::Assembler })
+}
+
+/// Where the commands of a build by hand run, where nobody chose: in containers if an Engine answers. Without one, a
+/// person's own directory is built by the programs of this machine; a repository may hold anyone's code and is not.
+pub(super) async fn runner(
+    cli: &Cli,
+    chosen: Option<RunnerKind>,
+    source: &RequestedSource,
+) -> Result<RunnerKind, Failure> {
+    if let Some(kind) = chosen.or(config(cli)?.build.runner) {
+        return Ok(kind);
+    }
+    let own = matches!(source, RequestedSource::Directory { .. });
+    if !own || DockerBackend::new(None).client().await.is_ok() {
+        return Ok(RunnerKind::Container);
+    }
+    if !cli.quiet {
+        anstream::eprintln!("no Docker Engine answers: commands run on this machine itself, as with `--runner host`");
+    }
+    Ok(RunnerKind::Host)
 }
 
 /// Everything that builds need, from configuration and flags.

@@ -13,7 +13,7 @@ use crate::catalog::OwnDockerfiles;
 #[derive(Debug, Clone, Default, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields, default)]
 pub struct Build {
-    /// Where commands run; a container if an Engine answers, for the command line.
+    /// Where commands run. If absent: in containers; for `slipway build DIRECTORY` by hand, on this machine itself where no Engine answers.
     pub runner: Option<RunnerKind>,
     /// What makes images. If absent: the Docker Engine; for `slipway build` by hand, Slipway itself where no Engine answers or an OCI layout is asked for.
     pub image_backend: Option<BackendKind>,

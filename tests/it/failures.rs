@@ -262,8 +262,11 @@ async fn a_request_that_makes_no_sense_is_rejected() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn an_absent_engine_may_be_there_later() {
-    let run = go_project(&Slipway::new().env("DOCKER_HOST", "unix:///nonexistent/docker.sock"), &[]).await;
-    failed(&run, "engine_unavailable", "service", 75);
+    let slipway = Slipway::new().env("DOCKER_HOST", "unix:///nonexistent/docker.sock");
+    failed(&go_project(&slipway, &["--runner", "container"]).await, "engine_unavailable", "service", 75);
+    // A repository may hold anyone's code, which is not run on the machine itself unless somebody says so.
+    let repository = format!("{}/order.git", service("SLIPWAY_TEST_GIT"));
+    failed(&slipway.build(Path::new(&repository), &[]).await, "engine_unavailable", "service", 75);
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -129,17 +129,21 @@ async fn the_catalogues_layout_is_built_on_and_a_repositorys_is_refused() {
     let catalog = directory.path().join("catalog");
     write(&catalog, "base-images/images.toml", &ours, 0o644);
     let settings = |base: &str| format!("[image]\nbase = \"{base}\"\n[runtime]\ncommand = [\"/app/run\"]\n");
-    let slipway = Slipway::new().env("SLIPWAY__CACHE__DIRECTORY", directory.path().join("cache").to_str().unwrap());
+    // Without an Engine, a person's own directory needs no flag either.
+    let slipway = Slipway::new()
+        .env("SLIPWAY__CACHE__DIRECTORY", directory.path().join("cache").to_str().unwrap())
+        .env("DOCKER_HOST", "unix:///nonexistent/docker.sock");
     let based = async |base: &str| {
         let project = Project::new("layouts", &[("output/run", "x"), ("slipway.toml", settings(base).as_str())]);
         project.commit();
         let archive = format!("type=oci,dest={}", directory.path().join("image.tar").display());
-        let args = ["--catalog", catalog.to_str().unwrap(), "--output", &archive, "--runner", "host"];
+        let args = ["--catalog", catalog.to_str().unwrap(), "--output", &archive];
         slipway.build(&project.path(), &args.map(str::to_owned)).await
     };
     let built = based("ours").await;
     assert_eq!(built.code, 0, "{}", built.text());
     assert!(built.report["dockerfile"].as_str().unwrap().contains(&format!("FROM {named}\n")), "{}", built.text());
+    assert!(built.stderr.contains("commands run on this machine itself"), "{}", built.text());
     let refused = based(&named).await;
     assert_eq!((refused.code, refused.failure_code()), (1, "plan_invalid"), "{}", refused.text());
 }
