@@ -44,7 +44,8 @@ pub enum Event {
     Log {
         /// The step.
         step: Step,
-        /// The lines.
+        /// The lines, with the colours that they were printed in: sequences that select a foreground or bold (ECMA-48,
+        /// section 8.3.117), and no other control character.
         lines: Vec<String>,
         /// How many lines before these were left out, because they came faster than they could be sent.
         #[serde(default, skip_serializing_if = "is_zero")]

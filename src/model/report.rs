@@ -44,7 +44,8 @@ pub enum BuildEvent {
     Log {
         /// The step.
         step: Step,
-        /// The line.
+        /// The line, with the colours that it was printed in: sequences that select a foreground or bold (ECMA-48, section
+        /// 8.3.117), and no other control character.
         line: String,
     },
 }

@@ -1,5 +1,7 @@
 //! Bytes of a stream into lines, and lines into harmless text.
 
+use super::style::Style;
+
 /// Bytes at the end of a stream that are kept when its middle is dropped.
 const END: usize = 16 * 1024;
 
@@ -123,8 +125,14 @@ impl Decoder {
 /// Text without anything a terminal or a reader could be fooled by: escape sequences (ECMA-48) go whole, other
 /// control characters and those that reverse the direction of text (Unicode UAX #9) go too, tabs stay.
 pub(super) fn clean(bytes: &[u8]) -> String {
+    cleaned(bytes).0
+}
+
+/// [`clean`], and the colours that the sequences asked for.
+pub(super) fn cleaned(bytes: &[u8]) -> (String, Vec<Style>) {
     let text = String::from_utf8_lossy(bytes);
     let mut result = String::with_capacity(text.len());
+    let mut styles = Vec::new();
     let mut characters = text.chars().peekable();
     while let Some(character) = characters.next() {
         match character {
@@ -135,22 +143,31 @@ pub(super) fn clean(bytes: &[u8]) -> String {
                     '\u{9d}' => Some(']'),
                     _ => characters.next_if(|next| ('\u{20}'..='\u{7e}').contains(next)),
                 };
-                skip_sequence(introducer, &mut characters);
+                let rendition = skip_sequence(introducer, &mut characters);
+                styles.extend(rendition.and_then(|parameters| Style::of(result.len(), &parameters)));
             }
             '\u{202a}'..='\u{202e}' | '\u{2066}'..='\u{2069}' => {}
             other if other.is_control() => {}
             other => result.push(other),
         }
     }
-    result
+    (result, styles)
 }
 
-fn skip_sequence(introducer: Option<char>, characters: &mut std::iter::Peekable<std::str::Chars<'_>>) {
+/// Goes behind a sequence; gives the parameters of one that sets colours.
+fn skip_sequence(
+    introducer: Option<char>,
+    characters: &mut std::iter::Peekable<std::str::Chars<'_>>,
+) -> Option<String> {
     match introducer {
         // CSI: parameters and intermediates, then one final character.
         Some('[') => {
-            while characters.next_if(|next| ('\u{20}'..='\u{3f}').contains(next)).is_some() {}
-            characters.next_if(|next| ('\u{40}'..='\u{7e}').contains(next));
+            let mut parameters = String::new();
+            while let Some(next) = characters.next_if(|next| ('\u{20}'..='\u{3f}').contains(next)) {
+                parameters.push(next);
+            }
+            let last = characters.next_if(|next| ('\u{40}'..='\u{7e}').contains(next));
+            return (last == Some('m')).then_some(parameters);
         }
         // Strings (OSC, DCS, SOS, PM, APC) end with BEL or ST; one that does not end hides nothing.
         Some(']' | 'P' | 'X' | '^' | '_') => {
@@ -163,7 +180,7 @@ fn skip_sequence(introducer: Option<char>, characters: &mut std::iter::Peekable<
                 };
                 if ended {
                     *characters = ahead;
-                    return;
+                    return None;
                 }
             }
         }
@@ -174,6 +191,7 @@ fn skip_sequence(introducer: Option<char>, characters: &mut std::iter::Peekable<
         }
         _ => {}
     }
+    None
 }
 
 #[cfg(test)]

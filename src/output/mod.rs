@@ -3,6 +3,7 @@
 mod cause;
 mod decode;
 mod redact;
+mod style;
 mod window;
 
 use std::collections::VecDeque;
@@ -32,6 +33,9 @@ pub struct Line {
     pub stream: Stream,
     /// Without the end of line.
     pub text: String,
+    /// The text with the colours that it was printed in: sequences that select a foreground or bold (ECMA-48, section
+    /// 8.3.117), and no other control character. The text alone where a secret was replaced in it.
+    pub coloured: String,
     /// Whether these are Slipway's words about the command, not the command's own.
     pub note: bool,
 }
@@ -124,7 +128,8 @@ impl Output {
     pub fn note(&mut self, text: &str) {
         let text = self.redactor.redact(text);
         self.tail.push(&text);
-        (self.sink)(Line { step: self.step, stream: Stream::Stderr, text, note: true });
+        let coloured = text.clone();
+        (self.sink)(Line { step: self.step, stream: Stream::Stderr, text, coloured, note: true });
     }
 
     /// Bytes received since [`Output::begin`].
@@ -149,14 +154,15 @@ impl Output {
 
     fn keep(&mut self, stream: Stream, line: &decode::RawLine) {
         // Cleaned first: an escape sequence inside a secret would hide it from the redactor.
-        let text = Text { text: decode::clean(&line.bytes), dropped: line.dropped };
+        let (text, styles) = decode::cleaned(&line.bytes);
+        let text = Text { text, styles, dropped: line.dropped };
         for text in self.windows[stream as usize].push(&self.redactor, text) {
             self.emit(stream, text);
         }
     }
 
     fn emit(&mut self, stream: Stream, line: Text) {
-        let Text { mut text, dropped } = line;
+        let Text { mut text, mut styles, dropped } = line;
         let length = text.len();
         if dropped > 0 || length > LINE_LIMIT {
             // Where bytes are missing, the end may be the first part of a secret.
@@ -165,10 +171,12 @@ impl Output {
             let dropped = dropped + (length - text.len()) as u64;
             // Writing to a string cannot fail.
             let _ = write!(text, " … [{dropped} bytes of this line dropped]");
+            styles.clear();
         }
-        self.kept += text.len() as u64 + 1;
+        let coloured = style::coloured(&text, &styles);
+        self.kept += coloured.len() as u64 + 1;
         self.tail.push(&text);
-        (self.sink)(Line { step: self.step, stream, text, note: false });
+        (self.sink)(Line { step: self.step, stream, text, coloured, note: false });
     }
 }
 
@@ -198,6 +206,20 @@ mod tests {
             }
         });
         assert_eq!(lines, ["pass ***!"]);
+    }
+
+    #[test]
+    fn colours_are_kept_beside_the_text_but_not_where_a_secret_was() {
+        let lines = Arc::new(Mutex::new(Vec::new()));
+        let sink = Arc::clone(&lines);
+        let redactor = Arc::new(Redactor::new(["hunter2secret"]));
+        let mut output = Output::new(redactor, move |line| sink.lock().unwrap().push((line.text, line.coloured)));
+        output.begin(Step::Compile, 1000);
+        let printed = "\x1b[1;31mERROR\x1b[m \x1b[2Kat\n\x1b[32mhunter2\x1b[31msecret ok\n";
+        output.feed(Stream::Stdout, printed.as_bytes());
+        output.finish();
+        let expected = [("ERROR at", "\x1b[1;31mERROR\x1b[m at"), ("*** ok", "*** ok")];
+        assert_eq!(*lines.lock().unwrap(), expected.map(|(text, coloured)| (text.to_owned(), coloured.to_owned())));
     }
 
     #[test]

@@ -1,11 +1,14 @@
 //! Secrets that a line break cuts: lines are held back while their end may be the beginning of one.
 
 use super::redact::{Redactor, SHORTEST, masked};
+use super::style::Style;
 
 /// A line without its end, and how many bytes of it were dropped.
-#[derive(Debug, PartialEq, Eq)]
+#[derive(Debug, Default, PartialEq, Eq)]
 pub(super) struct Text {
     pub(super) text: String,
+    /// The colours of the text, as long as it is what was printed.
+    pub(super) styles: Vec<Style>,
     pub(super) dropped: u64,
 }
 
@@ -48,7 +51,9 @@ impl Window {
         {
             let line = self.held.remove(0);
             let end = at + line.text.len();
-            ready.push(Text { text: masked(&joined, at..end, &hits), dropped: line.dropped });
+            let text = masked(&joined, at..end, &hits);
+            let styles = if text == line.text { line.styles } else { Vec::new() };
+            ready.push(Text { text, styles, dropped: line.dropped });
             at = end;
         }
         let start = joined[..at].char_indices().rev().nth(SHORTEST - 2).map_or(0, |(start, _)| start);
@@ -69,7 +74,7 @@ mod tests {
         let (redactor, mut window) = (Redactor::new([SECRET]), Window::default());
         let mut texts = Vec::new();
         for line in lines {
-            texts.extend(window.push(&redactor, Text { text: (*line).to_owned(), dropped: 0 }));
+            texts.extend(window.push(&redactor, Text { text: (*line).to_owned(), ..Text::default() }));
         }
         texts.extend(window.finish(&redactor));
         texts.into_iter().map(|line| line.text).collect()
@@ -98,7 +103,7 @@ mod tests {
     #[test]
     fn a_line_waits_only_while_it_has_to() {
         let (redactor, mut window) = (Redactor::new([SECRET]), Window::default());
-        let mut push = |text: &str| window.push(&redactor, Text { text: text.to_owned(), dropped: 0 }).len();
+        let mut push = |text: &str| window.push(&redactor, Text { text: text.to_owned(), ..Text::default() }).len();
         assert_eq!(push("some text with a h"), 1);
         assert_eq!(push("some text with a hunter2"), 0);
         assert_eq!(push("and on it goes"), 2);

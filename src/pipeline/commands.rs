@@ -155,7 +155,7 @@ async fn stream(
         while let Some(line) = lines.recv().await {
             said.tail.push(&line.text);
             said.cause.see(&line.text);
-            log(&line.text);
+            log(&line.coloured);
         }
         said
     };

@@ -120,7 +120,11 @@ async fn a_build_is_watched_and_everything_done_by_keyboard() {
     let server = site.start().await;
     let place = site.state.path();
     let wait = |name: &str| format!("while ! [ -e {} ]; do sleep 0.1; done\n", place.join(name).display());
-    let script = format!("echo 'first <b>line</b>'\n{}echo second line\n{}", wait("more"), wait("end"));
+    let script = format!(
+        "echo 'first <b>line</b>'\n{}printf '\\033[1;31msecond\\033[0m line\\n'\n{}",
+        wait("more"),
+        wait("end")
+    );
     let repository = Repository::script(&script);
     site.application(&server, &repository, json!({})).await;
     let answer = server.hook(&push(&repository, "main", "watched"), "one").await;
@@ -138,8 +142,10 @@ async fn a_build_is_watched_and_everything_done_by_keyboard() {
     std::fs::write(place.join("more"), "").unwrap();
     browser.until(&line("second line")).await;
     let shown = "return { elements: document.querySelectorAll('#log b').length, steps: [...document.querySelectorAll('#log summary')].some((one) => one.textContent === 'compile'),
-        numbered: [...document.querySelectorAll('#log .line')].every((one, at) => one.id === 'L' + (at + 1)) }";
-    assert_eq!(browser.run(shown).await, json!({ "elements": 0, "steps": true, "numbered": true }));
+        numbered: [...document.querySelectorAll('#log .line')].every((one, at) => one.id === 'L' + (at + 1)),
+        red: document.querySelector('#log .b.c1')?.textContent }";
+    let expected = json!({ "elements": 0, "steps": true, "numbered": true, "red": "second" });
+    assert_eq!(browser.run(shown).await, expected);
     // The page says by itself how it ended.
     std::fs::write(place.join("end"), "").unwrap();
     browser.until("document.querySelector('#state')?.textContent === 'succeeded'").await;
