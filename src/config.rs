@@ -24,7 +24,7 @@ pub use amqp::{Amqp, Lanes, WorkerConfig};
 pub use build::{BackendKind, Build, MediaTypesKind, RunnerKind, StartCheck};
 pub use limits::LimitsConfig;
 pub use mirrors::{Deploy, Mirror, Mirrors, Private};
-pub use operations::{Logs, Probes};
+pub use operations::{Logs, Probes, Traces};
 pub use registry::{CopyConfig, LabelKind, ProjectsConfig, Registry, RegistryKind};
 pub use scan::ScanConfig;
 pub use server::{Database, GitLab, HarborHooks, ServerConfig};
@@ -55,6 +55,8 @@ pub struct Config {
     pub logs: Logs,
     /// The worker's own port.
     pub probes: Probes,
+    /// Where worker and server tell what they did when.
+    pub traces: Traces,
     /// Defaults by toolchain: `[defaults.maven]`.
     pub defaults: BTreeMap<String, ToolchainSettings>,
     /// The broker that messages come from.

@@ -63,7 +63,8 @@
 //! # What is deliberately absent
 //!
 //! - **`RUN` in generated Dockerfiles.** Whatever needs to run, runs in the sandbox, where secrets and mirrors may be.
-//! - **A fallback to the host.** Where commands run is chosen; a missing Engine is a failure, not an occasion.
+//! - **A fallback to the host for others' code.** Worker and server run commands where they were told to; a missing Engine is a
+//!   failure, not an occasion. Only a person's own directory, built by hand, is built by the machine itself without one.
 //! - **A plug-in interface.** Ecosystems are data; a manifest format that is new is a function.
 //! - **Traits with one implementation.** A seam is made when its second side exists.
 //! - **Guesses by file name** of what only an artifact tells: its main class is read from it.
@@ -108,6 +109,7 @@ pub mod harbor;
 pub mod image;
 pub mod probes;
 pub mod report;
+pub mod traces;
 pub mod trust;
 pub mod workspace;
 

@@ -46,7 +46,7 @@ pub fn main() -> ExitCode {
         clap_complete::generate(*shell, &mut Cli::command(), "slipway", &mut std::io::stdout());
         return ExitCode::SUCCESS;
     }
-    setup::logging(&cli);
+    let _traces = setup::logging(&cli);
     // The only provider of cryptography in the program; a second installation is harmless.
     let _ = rustls::crypto::ring::default_provider().install_default();
     let runtime = match tokio::runtime::Builder::new_multi_thread().enable_all().build() {

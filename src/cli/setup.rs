@@ -5,6 +5,9 @@ use std::process::ExitCode;
 use std::sync::Arc;
 
 use tokio_util::sync::CancellationToken;
+use tracing_subscriber::layer::SubscriberExt as _;
+use tracing_subscriber::util::SubscriberInitExt as _;
+use tracing_subscriber::{EnvFilter, Layer as _};
 
 use super::args::{Cli, LogFormat, SchemaOf, Verb};
 use crate::catalog::{self, Catalog, Operator, OwnDockerfiles};
@@ -18,10 +21,11 @@ use crate::model::request::RequestedSource;
 use crate::pipeline::Services;
 use crate::runner::Runner;
 use crate::schema;
+use crate::traces::{self, Traces};
 use crate::trust::Trust;
 
-/// Structured logs to stderr, as loud as the flags say.
-pub(super) fn logging(cli: &Cli) {
+/// Structured logs to stderr, as loud as the flags say; and traces, as long as what comes back is held.
+pub(super) fn logging(cli: &Cli) -> Option<Traces> {
     let worker = match &cli.verb {
         Verb::Worker(flags) | Verb::Server(flags) => Some(flags.log_format),
         _ => None,
@@ -34,12 +38,28 @@ pub(super) fn logging(cli: &Cli) {
         (false, 2) => "slipway=debug,info",
         _ => "trace",
     };
-    let filter = tracing_subscriber::EnvFilter::new(level);
-    let lines = tracing_subscriber::fmt().with_env_filter(filter).with_writer(std::io::stderr).with_target(false);
-    match worker {
-        Some(LogFormat::Json) => lines.json().flatten_event(true).with_current_span(true).with_span_list(false).init(),
-        _ => lines.init(),
+    let filter = EnvFilter::new(format!("{level},{}=off", traces::TARGET));
+    let lines = tracing_subscriber::fmt::layer().with_writer(std::io::stderr).with_target(false);
+    let lines = match worker {
+        Some(LogFormat::Json) => {
+            lines.json().flatten_event(true).with_current_span(true).with_span_list(false).with_filter(filter).boxed()
+        }
+        _ => lines.with_filter(filter).boxed(),
+    };
+    // What is wrong with the configuration is said by whoever needs it.
+    let config = worker.and_then(|_| config(cli).ok());
+    let endpoint = config.as_ref().and_then(|config| config.traces.endpoint.as_deref());
+    let bundle = config.as_ref().and_then(ca_bundle).and_then(|path| std::fs::read(path).ok());
+    let (layer, traces, trouble) = match endpoint.map(|endpoint| traces::layer(endpoint, bundle.as_deref())) {
+        None => (None, None, None),
+        Some(Ok((layer, sent))) => (Some(layer), Some(sent), None),
+        Some(Err(why)) => (None, None, Some(why)),
+    };
+    tracing_subscriber::registry().with(layer).with(lines).init();
+    if let Some(why) = trouble {
+        tracing::warn!(why, "`traces.endpoint` gets no traces");
     }
+    traces
 }
 
 /// Cancels on Ctrl-C and SIGTERM; a second Ctrl-C ends the program at once.

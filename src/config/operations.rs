@@ -1,4 +1,4 @@
-//! The sections of whoever keeps workers running: `[logs]` and `[probes]`.
+//! The sections of whoever keeps workers running: `[logs]`, `[probes]` and `[traces]`.
 
 use std::net::SocketAddr;
 use std::path::PathBuf;
@@ -45,6 +45,14 @@ impl Default for Probes {
     fn default() -> Self {
         Self { listen: Some(([127, 0, 0, 1], 9464).into()) }
     }
+}
+
+/// `[traces]`: requests, builds and their steps as spans, for an OpenTelemetry collector.
+#[derive(Debug, Clone, Default, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields, default)]
+pub struct Traces {
+    /// The collector that worker and server send to, by OTLP over HTTP: `http://collector:4318`. Nothing is sent if absent. Takes a program that was built with the feature `otlp`.
+    pub endpoint: Option<String>,
 }
 
 /// An address, or an empty text.

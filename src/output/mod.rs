@@ -16,7 +16,7 @@ use crate::model::failure::Step;
 pub use cause::Cause;
 use decode::Decoder;
 pub use redact::Redactor;
-use window::{Text, Window};
+use window::{Printed, Window};
 
 /// Bytes of one line that are kept; the rest of a longer line is dropped and counted.
 pub const LINE_LIMIT: usize = 8 * 1024;
@@ -155,14 +155,14 @@ impl Output {
     fn keep(&mut self, stream: Stream, line: &decode::RawLine) {
         // Cleaned first: an escape sequence inside a secret would hide it from the redactor.
         let (text, styles) = decode::cleaned(&line.bytes);
-        let text = Text { text, styles, dropped: line.dropped };
+        let text = Printed { text, styles, dropped: line.dropped };
         for text in self.windows[stream as usize].push(&self.redactor, text) {
             self.emit(stream, text);
         }
     }
 
-    fn emit(&mut self, stream: Stream, line: Text) {
-        let Text { mut text, mut styles, dropped } = line;
+    fn emit(&mut self, stream: Stream, line: Printed) {
+        let Printed { mut text, mut styles, dropped } = line;
         let length = text.len();
         if dropped > 0 || length > LINE_LIMIT {
             // Where bytes are missing, the end may be the first part of a secret.

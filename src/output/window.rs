@@ -5,7 +5,7 @@ use super::style::Style;
 
 /// A line without its end, and how many bytes of it were dropped.
 #[derive(Debug, Default, PartialEq, Eq)]
-pub(super) struct Text {
+pub(super) struct Printed {
     pub(super) text: String,
     /// The colours of the text, as long as it is what was printed.
     pub(super) styles: Vec<Style>,
@@ -20,12 +20,12 @@ pub(super) struct Text {
 pub(super) struct Window {
     /// The last characters that went out: too few to wait for, but a secret may have begun there.
     gone: String,
-    held: Vec<Text>,
+    held: Vec<Printed>,
 }
 
 impl Window {
     /// Takes a line and gives those that may go out, redacted.
-    pub(super) fn push(&mut self, redactor: &Redactor, line: Text) -> Vec<Text> {
+    pub(super) fn push(&mut self, redactor: &Redactor, line: Printed) -> Vec<Printed> {
         let gap = line.dropped > 0;
         self.held.push(line);
         // Nothing goes on behind a gap.
@@ -33,13 +33,13 @@ impl Window {
     }
 
     /// Gives what is left, redacted.
-    pub(super) fn finish(&mut self, redactor: &Redactor) -> Vec<Text> {
+    pub(super) fn finish(&mut self, redactor: &Redactor) -> Vec<Printed> {
         let lines = self.release(redactor, true);
         self.gone.clear();
         lines
     }
 
-    fn release(&mut self, redactor: &Redactor, all: bool) -> Vec<Text> {
+    fn release(&mut self, redactor: &Redactor, all: bool) -> Vec<Printed> {
         let mut joined = std::mem::take(&mut self.gone);
         let mut at = joined.len();
         self.held.iter().for_each(|line| joined.push_str(&line.text));
@@ -53,7 +53,7 @@ impl Window {
             let end = at + line.text.len();
             let text = masked(&joined, at..end, &hits);
             let styles = if text == line.text { line.styles } else { Vec::new() };
-            ready.push(Text { text, styles, dropped: line.dropped });
+            ready.push(Printed { text, styles, dropped: line.dropped });
             at = end;
         }
         let start = joined[..at].char_indices().rev().nth(SHORTEST - 2).map_or(0, |(start, _)| start);
@@ -74,7 +74,7 @@ mod tests {
         let (redactor, mut window) = (Redactor::new([SECRET]), Window::default());
         let mut texts = Vec::new();
         for line in lines {
-            texts.extend(window.push(&redactor, Text { text: (*line).to_owned(), ..Text::default() }));
+            texts.extend(window.push(&redactor, Printed { text: (*line).to_owned(), ..Printed::default() }));
         }
         texts.extend(window.finish(&redactor));
         texts.into_iter().map(|line| line.text).collect()
@@ -103,7 +103,8 @@ mod tests {
     #[test]
     fn a_line_waits_only_while_it_has_to() {
         let (redactor, mut window) = (Redactor::new([SECRET]), Window::default());
-        let mut push = |text: &str| window.push(&redactor, Text { text: text.to_owned(), ..Text::default() }).len();
+        let mut push =
+            |text: &str| window.push(&redactor, Printed { text: text.to_owned(), ..Printed::default() }).len();
         assert_eq!(push("some text with a h"), 1);
         assert_eq!(push("some text with a hunter2"), 0);
         assert_eq!(push("and on it goes"), 2);

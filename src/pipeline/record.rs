@@ -2,6 +2,8 @@
 
 use std::time::Instant;
 
+use tracing::Instrument as _;
+
 use super::EventSink;
 use crate::image::{BuiltImage, PublishedImage};
 use crate::model::failure::{Failure, Step, Warning};
@@ -11,6 +13,7 @@ use crate::model::report::{
 };
 use crate::model::request::BuildRequest;
 use crate::model::scan::ReportedScan;
+use crate::traces;
 
 /// The build's record.
 pub(super) struct Record<'a> {
@@ -58,7 +61,11 @@ impl<'a> Record<'a> {
     ) -> Result<T, Failure> {
         (self.events)(BuildEvent::StepStarted { step });
         let started = Instant::now();
-        let result = work.await.map_err(|failure| failure.in_step(step));
+        let span = tracing::info_span!(target: traces::TARGET, "step", otel.name = step.name());
+        let result = work.instrument(span.clone()).await.map_err(|failure| failure.in_step(step));
+        if let Err(failure) = &result {
+            traces::failed(&span, failure.code.name());
+        }
         let outcome = result.as_ref().err().map_or(Outcome::Succeeded, Outcome::of);
         let duration_ms = u64::try_from(started.elapsed().as_millis()).unwrap_or(u64::MAX);
         let report = StepReport { step, outcome, duration_ms, cached: result.as_ref().is_ok_and(cached) };
@@ -156,6 +163,9 @@ impl<'a> Record<'a> {
 
     /// The report.
     pub(super) fn end(self, failure: Option<Failure>) -> BuildReport {
+        if let Some(failure) = &failure {
+            traces::failed(&tracing::Span::current(), failure.code.name());
+        }
         self.report.ended(failure, crate::clock::now())
     }
 }

@@ -33,6 +33,7 @@ use crate::config::Config;
 use crate::message::Lane;
 use crate::model::failure::Failure;
 use crate::pipeline::Services;
+use crate::traces;
 use builds::Builds;
 use gate::Gate;
 use reports::Reports;
@@ -140,6 +141,7 @@ impl Worker {
         } else {
             let id = message.message_id.as_deref().unwrap_or_default();
             let span = tracing::info_span!("build", build_id = id.chars().take(64).collect::<String>());
+            traces::follow(&span, message.headers.get(traces::HEADER).map(String::as_str));
             jobs.spawn(async move { intake::take(&worker, message).await }.instrument(span));
         }
     }

@@ -25,7 +25,9 @@ impl Session {
         let (registry, repository) = (reference.registry().to_owned(), reference.repository().to_owned());
         let asked = oci_client::Reference::with_tag(registry, repository, tag.to_owned());
         let client = Client::try_from(configuration(reference, access)).map_err(|error| refusal(&error))?;
-        let said = client.fetch_manifest_digest(&asked, &self.shown_login().await).await;
+        let login = self.shown_login().await;
+        // Its future is large, and this one is a part of a build's.
+        let said = Box::pin(client.fetch_manifest_digest(&asked, &login)).await;
         let said = said.map_err(|error| refusal(&error))?;
         said.parse().map_err(|_| Refusal::Own(format!("`{}` is no digest", said.escape_debug())))
     }

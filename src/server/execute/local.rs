@@ -14,6 +14,7 @@ use crate::model::failure::{Failure, FailureCode};
 use crate::model::report::{BuildEvent, BuildReport, Outcome};
 use crate::model::request::BuildRequest;
 use crate::pipeline;
+use crate::traces;
 use crate::worker::Going;
 use crate::worker::attempt::{attempt, cancelled};
 use crate::worker::verdict::{Verdict, verdict};
@@ -68,6 +69,7 @@ async fn slot(shared: Arc<Shared>, lane: Lane) {
         match shared.store.claim(lane.name(), &shared.name).await {
             Ok(Some(build)) => {
                 let span = tracing::info_span!("build", build_id = build.id);
+                traces::follow(&span, Some(&build.traceparent));
                 take(&shared, &build).instrument(span).await;
             }
             Ok(None) => {

@@ -17,6 +17,7 @@ use crate::message::event::Event;
 use crate::message::{CancelMessage, EventMessage, VERSION};
 use crate::model::failure::Failure;
 use crate::model::report::BuildReport;
+use crate::traces;
 
 /// How often the database is asked for what is not sent.
 const LOOK: Duration = Duration::from_secs(5);
@@ -98,12 +99,14 @@ async fn sent(shared: &Shared, publisher: &Publisher, names: &Names) -> Result<(
 }
 
 fn request(build: &Build, names: &Names) -> Outgoing {
+    let trace = Some(build.traceparent.clone()).filter(|value| !value.is_empty()).into_iter();
     Outgoing {
         exchange: names.requests(),
         key: build.lane.clone(),
         body: build.message.clone().into_bytes(),
         message_id: build.id.clone(),
         kind: Some("build".to_owned()),
+        headers: trace.map(|value| (traces::HEADER.to_owned(), value)).collect(),
         ..Outgoing::default()
     }
 }

@@ -8,7 +8,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use axum::Router;
-use axum::extract::{Request, State};
+use axum::extract::{MatchedPath, Request, State};
 use axum::http::{HeaderValue, StatusCode, header};
 use axum::middleware::{Next, from_fn_with_state};
 use axum::response::{IntoResponse as _, Response};
@@ -20,9 +20,11 @@ use hyper_util::service::TowerToHyperService;
 use tokio::net::TcpListener;
 use tokio::sync::Semaphore;
 use tokio_util::sync::CancellationToken;
+use tracing::Instrument as _;
 
 use super::{Shared, api, gitlab, harbor, pages};
 use crate::model::failure::{Failure, FailureCode};
+use crate::traces;
 use problem::Problem;
 
 /// How long the head of a request may take.
@@ -155,7 +157,10 @@ fn routes(shared: &Arc<Shared>) -> Router {
 async fn guard(State(shared): State<Arc<Shared>>, request: Request, next: Next) -> Response {
     let mut response = match client(&request) {
         Some(address) if !shared.limiter.takes(address) => Problem::too_many().into_response(),
-        _ => next.run(request).await,
+        _ => {
+            let span = span(&request);
+            next.run(request).instrument(span).await
+        }
     };
     if response.status() == StatusCode::METHOD_NOT_ALLOWED && response.headers().get(header::CONTENT_TYPE).is_none() {
         let allow = response.headers().get(header::ALLOW).cloned();
@@ -172,6 +177,18 @@ async fn guard(State(shared): State<Arc<Shared>>, request: Request, next: Next) 
     }
     headers.entry(header::CACHE_CONTROL).or_insert(HeaderValue::from_static("no-store"));
     response
+}
+
+/// What a trace shows of a request that changes something.
+fn span(request: &Request) -> tracing::Span {
+    if request.method().is_safe() {
+        return tracing::Span::none();
+    }
+    let route = request.extensions().get::<MatchedPath>().map_or("", MatchedPath::as_str);
+    let name = format!("{} {route}", request.method());
+    let span = tracing::info_span!(target: traces::TARGET, "request", otel.name = name, otel.kind = "server");
+    traces::follow(&span, request.headers().get(traces::HEADER).and_then(|value| value.to_str().ok()));
+    span
 }
 
 /// Who asks. A proxy on this machine says whom it speaks for; nobody else is believed.

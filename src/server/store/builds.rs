@@ -8,6 +8,7 @@ use super::{Change, Store, failed, number, text};
 use crate::message::BuildMessage;
 use crate::model::failure::{Failure, FailureCode};
 use crate::model::report::BuildReport;
+use crate::traces;
 
 /// A build, from being asked for to its end.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
@@ -45,6 +46,8 @@ pub(in crate::server) struct Build {
     pub(in crate::server) failure: String,
     /// Why it is no longer wanted; present as soon as somebody said so.
     pub(in crate::server) cancel: Option<String>,
+    /// Where in a trace it was asked for; empty for nowhere.
+    pub(in crate::server) traceparent: String,
 }
 
 /// Where GitLab is told of a build.
@@ -91,6 +94,7 @@ impl Build {
             cause: cause.to_owned(),
             who: who.to_owned(),
             attempt: 1,
+            traceparent: traces::position().unwrap_or_default(),
             ..Self::default()
         })
     }
@@ -131,6 +135,7 @@ impl Build {
             size: number(row, "size"),
             failure: text(row, "failure"),
             cancel: row.try_get::<Option<String>, _>("cancel").unwrap_or_default(),
+            traceparent: text(row, "traceparent"),
         }
     }
 
@@ -138,8 +143,8 @@ impl Build {
     pub(in crate::server) async fn insert(&self, change: &mut Change) -> Result<bool, Failure> {
         let sql = "INSERT INTO builds (id, created_ms, product_line, application, state, lane, message, body_hash, revision, \
              commit_id, cause, who, title, gitlab, attempt, deaths, not_before_ms, sent, step, worker, started_ms, \
-             finished_ms, size, failure) \
-             VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15, 0, 0, 0, '', '', 0, 0, 0, '') \
+             finished_ms, size, failure, traceparent) \
+             VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15, 0, 0, 0, '', '', 0, 0, 0, '', $16) \
              ON CONFLICT (id) DO NOTHING";
         let query = sqlx::query(sql)
             .bind(&self.id)
@@ -156,7 +161,8 @@ impl Build {
             .bind(&self.who)
             .bind(&self.title)
             .bind(&self.gitlab)
-            .bind(self.attempt);
+            .bind(self.attempt)
+            .bind(&self.traceparent);
         let done = query.execute(&mut **change).await.map_err(|error| failed(&error))?;
         Ok(done.rows_affected() == 1)
     }

@@ -27,6 +27,7 @@ use crate::model::failure::{Failure, FailureCode};
 const MIGRATIONS: &[(&str, &str)] = &[
     ("history", include_str!("migrations/0001_history.sql")),
     ("registry", include_str!("migrations/0002_registry.sql")),
+    ("traces", include_str!("migrations/0003_traces.sql")),
 ];
 
 /// How long a connection is waited for, and one writer for another.

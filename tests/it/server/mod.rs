@@ -18,3 +18,5 @@ mod reach;
 mod scope;
 mod site;
 mod survival;
+#[cfg(feature = "otlp")]
+mod traces;
