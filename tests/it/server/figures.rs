@@ -1,16 +1,25 @@
-//! Figures of a server alone, on loopback: `cargo test --release --test it -- --ignored figures --nocapture` prints them.
+//! Figures of a server alone, on loopback, printed by
+//! `SLIPWAY_TEST_PROGRAM=target/release/slipway cargo test --features otlp --test it -- --ignored figures --nocapture`.
 
 use std::time::{Duration, Instant};
 
+use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
 use serde_json::json;
 use sqlx::{AssertSqlSafe, Connection as _, Executor as _, SqliteConnection};
+use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
+use tokio::net::TcpStream;
 
-use super::site::{SECRET, Site, push};
+use super::browser::Browser;
+use super::pages::log_in;
+use super::site::{SECRET, Server, Site, push};
 use crate::support::fleet::Repository;
 use crate::support::slipway::PRODUCT_LINE;
 
 /// Builds in a long history.
 const HISTORY: u32 = 1_000_000;
+
+/// Viewers of one build.
+const VIEWERS: usize = 1000;
 
 /// A server that builds nothing.
 async fn site() -> Site {
@@ -90,6 +99,114 @@ async fn a_long_history_is_listed_as_fast_as_a_short_one() {
         // Without its index, each of these looks at every row.
         assert!(p50 < Duration::from_millis(200), "{query} takes {p50:?}");
     }
+}
+
+/// About a thousand lines a second for fifteen seconds, each with the time of its hundred in nanoseconds.
+const FAST: &str = "echo begun $(date +%s%N)\nn=0\nwhile [ $n -lt 150 ]; do seq -f \"at $(date +%s%N) line %g\" 100; sleep 0.1; n=$((n+1)); done\necho ended $(date +%s%N)\n";
+
+#[tokio::test(flavor = "multi_thread")]
+#[ignore = "long: a thousand viewers of a fast log"]
+async fn a_thousand_viewers_see_a_fast_log_at_once() {
+    let files = getrlimit(Resource::Nofile);
+    setrlimit(Resource::Nofile, Rlimit { current: files.maximum, maximum: files.maximum }).unwrap();
+    let site = Site::new(&[("SERVER__REQUESTS_PER_SECOND", "1000000")]).await;
+    let server = site.start().await;
+    let alone = built(&site, &server, 0).await;
+    let watched = built(&site, &server, VIEWERS).await;
+    let mut lags = watched.lags;
+    println!(
+        "{VIEWERS} viewers of 15 000 lines: lag p50 {:?}, p99 {:?}, worst {:?}; the build took {:?}, {:?} without them",
+        percentile(&mut lags, 50),
+        percentile(&mut lags, 99),
+        percentile(&mut lags, 100),
+        watched.took,
+        alone.took,
+    );
+}
+
+/// How a fast build went.
+struct Fast {
+    /// From its first line to its last.
+    took: Duration,
+    lags: Vec<Duration>,
+}
+
+/// Builds what prints fast, with so many viewers; each has to see its end.
+async fn built(site: &Site, server: &Server, viewers: usize) -> Fast {
+    let begin = site.state.path().join(format!("begin-{viewers}"));
+    let repository = Repository::script(&format!("while ! [ -e {} ]; do sleep 0.1; done\n{FAST}", begin.display()));
+    site.application(server, &repository, json!({})).await;
+    let answer = server.hook(&push(&repository, "main", "fast"), &repository.commit).await;
+    let id = answer.json()["builds"][0].as_str().unwrap().to_owned();
+    site.until(server, &id, "running").await;
+    let mut watching = tokio::task::JoinSet::new();
+    for _ in 0..viewers {
+        let mut stream = TcpStream::connect(server.url.trim_start_matches("http://")).await.unwrap();
+        let head = format!(
+            "GET /api/v1/builds/{id}/events HTTP/1.1\r\nHost: x\r\nAuthorization: Bearer {}\r\n\r\n",
+            site.token()
+        );
+        stream.write_all(head.as_bytes()).await.unwrap();
+        watching.spawn(watch(stream));
+    }
+    std::fs::write(&begin, "").unwrap();
+    site.until(server, &id, "succeeded").await;
+    let lags = watching.join_all().await.concat();
+    let log = site.ask(server, "GET", &format!("/api/v1/builds/{id}/log"), None).await.text;
+    let time = |word: &str| {
+        let said = log.split(word).nth(1).and_then(|rest| rest.split_whitespace().next());
+        Duration::from_nanos(said.unwrap().parse().unwrap())
+    };
+    Fast { took: time("ended ").checked_sub(time("begun ")).unwrap(), lags }
+}
+
+/// Reads events to the last one; how old the oldest line was in what came at once.
+async fn watch(mut stream: TcpStream) -> Vec<Duration> {
+    let (mut lags, mut buffer, mut end) = (Vec::new(), vec![0; 256 << 10], Vec::new());
+    loop {
+        let read = stream.read(&mut buffer).await.unwrap();
+        let now = slipway::clock::since_epoch();
+        let new = &buffer[..read];
+        assert!(read > 0, "the events end early, with {:?}", String::from_utf8_lossy(&end));
+        if let Some(at) = new.windows(3).position(|three| three == b"at ")
+            && let Some(text) = new.get(at + 3..at + 22)
+            && let Some(printed) = std::str::from_utf8(text).ok().and_then(|text| text.parse().ok())
+        {
+            lags.push(now.saturating_sub(Duration::from_nanos(printed)));
+        }
+        end.extend_from_slice(&new[read.saturating_sub(200)..]);
+        if end.windows(10).any(|ten| ten == b"event: end") {
+            return lags;
+        }
+        end.drain(..end.len().saturating_sub(200));
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+#[ignore = "long: a browser shows a hundred thousand lines"]
+async fn a_long_log_is_painted_soon() {
+    let site = Site::new(&[]).await;
+    let server = site.start().await;
+    let repository =
+        Repository::script("seq -f 'line %g of the log, about as long as those of a compiler are' 100000\n");
+    site.application(&server, &repository, json!({})).await;
+    let answer = server.hook(&push(&repository, "main", "long"), "one").await;
+    let id = answer.json()["builds"][0].as_str().unwrap().to_owned();
+    site.until(&server, &id, "succeeded").await;
+    let browser = Browser::start().await;
+    log_in(&browser, &site, &server).await;
+    browser.go(&format!("{}/builds/{id}", server.url)).await;
+    browser.until("performance.getEntriesByName('first-contentful-paint').length").await;
+    let shown =
+        "[...document.querySelectorAll('#log .line')].some((one) => one.textContent.includes('line 100000 of'))";
+    browser.until(shown).await;
+    let first = "return performance.getEntriesByName('first-contentful-paint')[0].startTime";
+    let loaded = "return performance.getEntriesByType('navigation')[0].loadEventEnd";
+    println!(
+        "a log of 100 000 lines: first paint after {} ms, loaded after {} ms",
+        browser.run(first).await,
+        browser.run(loaded).await
+    );
 }
 
 fn database(site: &Site) -> String {

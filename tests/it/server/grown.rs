@@ -188,6 +188,43 @@ async fn a_report_that_comes_while_the_database_is_away_is_written_later() {
     assert_eq!((&report["outcome"], &report["attempt"]), (&json!("succeeded"), &json!(1)), "{report:#}");
 }
 
+#[tokio::test(flavor = "multi_thread")]
+#[ignore = "long: the database is away for a minute"]
+async fn a_database_that_is_away_for_a_minute_loses_nothing() {
+    let (fleet, database) = (Fleet::new(&[]).await, Database::new().await);
+    let (site, _broker, to_database) = site(&fleet, &database).await;
+    let server = site.start().await;
+    let _worker = fleet.worker().await;
+    let go = site.state.path().join("go");
+    let running = Repository::script(&format!("while ! [ -e {} ]; do sleep 0.1; done\n", go.display()));
+    let later = Repository::script("true\n");
+    for repository in [&running, &later] {
+        site.application(&server, repository, json!({})).await;
+    }
+    let id = id_of(&server.hook(&push(&running, "main", "runs meanwhile"), "one").await);
+    site.gitlab.until(&running.commit, "running").await;
+    to_database.shut();
+    std::fs::write(&go, "").unwrap();
+    let mut seconds = tokio::time::interval(Duration::from_secs(1));
+    for _ in 0..60 {
+        seconds.tick().await;
+        // Whatever is not kept is not promised, and the server is alive and says that it is not ready.
+        assert_eq!(server.hook(&push(&later, "main", "later"), "three").await.status, 503);
+        assert_eq!(server.ask("GET", "/readyz", None, None).await.status, 503);
+        assert_eq!(server.ask("GET", "/livez", None, None).await.status, 200);
+    }
+    to_database.open();
+    let taken = until_taken(&server, &push(&later, "main", "later")).await;
+    for (id, repository) in [(&id, &running), (&taken, &later)] {
+        site.until(&server, id, "succeeded").await;
+        site.gitlab.until(&repository.commit, "success").await;
+        let report = site.ask(&server, "GET", &format!("/api/v1/builds/{id}/report"), None).await.json();
+        assert_eq!(report["attempt"], 1, "{report:#}");
+    }
+    let list = site.ask(&server, "GET", "/api/v1/builds", None).await.json();
+    assert_eq!(list["builds"].as_array().unwrap().len(), 2, "{list:#}");
+}
+
 /// Sends a delivery as often as GitLab would, until it is taken.
 async fn until_taken(server: &Server, payload: &serde_json::Value) -> String {
     for _ in 0..100 {

@@ -13,7 +13,7 @@ use crate::support::slipway::PRODUCT_LINE;
 const SCREENS: [(&str, u32, u32); 2] = [("desk", 1280, 900), ("phone", 390, 844)];
 
 /// Logs in as people do.
-async fn log_in(browser: &Browser, site: &Site, server: &Server) {
+pub(super) async fn log_in(browser: &Browser, site: &Site, server: &Server) {
     browser.go(&format!("{}/login", server.url)).await;
     let token = json!(site.token());
     browser

@@ -103,7 +103,10 @@ impl Slipway {
 
     /// The program with a command line, not yet started.
     pub(crate) fn command(&self, args: &[String]) -> tokio::process::Command {
-        let mut command = tokio::process::Command::new(env!("CARGO_BIN_EXE_slipway"));
+        // Figures are those of a release, which tests are not.
+        let program =
+            std::env::var("SLIPWAY_TEST_PROGRAM").unwrap_or_else(|_| env!("CARGO_BIN_EXE_slipway").to_owned());
+        let mut command = tokio::process::Command::new(program);
         command.arg("--config").arg(self.config()).args(args);
         command.envs(self.env.iter().map(|(name, value)| (name, value))).env("NO_COLOR", "1");
         command.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped()).kill_on_drop(true);
