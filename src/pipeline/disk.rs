@@ -12,8 +12,11 @@ use crate::workspace::usage;
 /// How often a workspace is measured, at most.
 const INTERVAL: Duration = Duration::from_secs(1);
 
-/// Measuring takes at most this part of the time.
+/// Measuring takes at most this part of the time,
 const SHARE: u32 = 20;
+
+/// unless that would leave a build unwatched for longer: on a busy machine even a small workspace may once take seconds.
+const LONGEST: Duration = Duration::from_secs(10);
 
 /// Waits until a directory takes more than it may; the failure then says so.
 pub(super) async fn exceeded(directory: &Path, limit: u64) -> Failure {
@@ -24,7 +27,7 @@ pub(super) async fn exceeded(directory: &Path, limit: u64) -> Failure {
             Ok(_) => {}
             Err(failure) => return failure,
         }
-        tokio::time::sleep(INTERVAL.max(began.elapsed() * SHARE)).await;
+        tokio::time::sleep((began.elapsed() * SHARE).clamp(INTERVAL, LONGEST)).await;
     }
 }
 
