@@ -25,7 +25,7 @@ pub use build::{BackendKind, Build, MediaTypesKind, RunnerKind, StartCheck};
 pub use limits::LimitsConfig;
 pub use mirrors::{Deploy, Mirror, Mirrors, Private};
 pub use operations::{Logs, Probes, Traces};
-pub use registry::{CopyConfig, LabelKind, ProjectsConfig, Registry, RegistryKind};
+pub use registry::{ClientCertificate, CopyConfig, LabelKind, ProjectsConfig, Registry, RegistryKind};
 pub use scan::ScanConfig;
 pub use server::{Database, GitLab, HarborHooks, ServerConfig};
 use units::durations;

@@ -2,6 +2,7 @@
 
 use std::time::Duration;
 
+pub use crate::config::ClientCertificate;
 use crate::model::failure::{Failure, FailureCode};
 
 /// How long a registry may take to accept a connection, and between two pieces of an answer.
@@ -10,26 +11,55 @@ pub const TIMEOUT: Duration = Duration::from_secs(30);
 /// How Slipway names itself.
 pub const USER_AGENT: &str = concat!("slipway/", env!("CARGO_PKG_VERSION"));
 
-/// A client that trusts these certificates (PEM) beside the system's. A login must follow nobody elsewhere, and Harbor
-/// takes a client that keeps its cookies for a browser.
+/// A client that trusts these certificates (PEM) beside the system's, and shows this one where it is asked for one. A
+/// login must follow nobody elsewhere, and Harbor takes a client that keeps its cookies for a browser.
 ///
 /// # Errors
 /// `configuration_invalid` where the certificates cannot be read.
-pub fn client(ca_bundle: Option<&[u8]>) -> Result<reqwest::Client, Failure> {
+pub fn client(ca_bundle: Option<&[u8]>, shown: Option<&ClientCertificate>) -> Result<reqwest::Client, Failure> {
+    builder(ca_bundle, shown)?.timeout(TIMEOUT).build().map_err(|error| unusable(&error))
+}
+
+/// What [`client`] is made of, without a limit for the whole of an exchange.
+///
+/// # Errors
+/// As [`client`].
+pub fn builder(ca_bundle: Option<&[u8]>, shown: Option<&ClientCertificate>) -> Result<reqwest::ClientBuilder, Failure> {
     install_tls();
-    let invalid = |error: reqwest::Error| {
-        Failure::new(FailureCode::ConfigurationInvalid, format!("The certificates cannot be used: {error}."))
-            .hint("Correct `network.ca_bundle`.")
-    };
     let mut builder = reqwest::Client::builder()
         .connect_timeout(TIMEOUT)
-        .timeout(TIMEOUT)
         .user_agent(USER_AGENT)
         .redirect(reqwest::redirect::Policy::none());
     if let Some(bundle) = ca_bundle {
-        builder = builder.tls_certs_merge(certificates(bundle).map_err(invalid)?);
+        builder = builder.tls_certs_merge(certificates(bundle).map_err(|error| unusable(&error))?);
     }
-    builder.build().map_err(invalid)
+    if let Some(shown) = shown {
+        builder = builder.identity(identity(shown)?);
+    }
+    Ok(builder)
+}
+
+/// What says that the certificates of a client are of no use.
+pub fn unusable(error: &dyn std::fmt::Display) -> Failure {
+    Failure::new(FailureCode::ConfigurationInvalid, format!("The certificates cannot be used: {error}."))
+        .hint("Correct `network.ca_bundle`; and `registry.client_certificates`, where the key has to be that of the certificate.")
+}
+
+fn identity(shown: &ClientCertificate) -> Result<reqwest::Identity, Failure> {
+    let (certificate, key) = (shown.certificate.display(), shown.key.display());
+    let invalid = |message: String| {
+        Failure::new(FailureCode::ConfigurationInvalid, message).hint("Correct `registry.client_certificates`.")
+    };
+    let mut text = Vec::new();
+    for file in [&shown.certificate, &shown.key] {
+        let unreadable = |error| invalid(format!("`{}` cannot be read: {error}.", file.display()));
+        text.extend(std::fs::read(file).map_err(unreadable)?);
+        text.push(b'\n');
+    }
+    // The error's own text might show what it stumbled over.
+    reqwest::Identity::from_pem(&text).map_err(|_| {
+        invalid(format!("`{certificate}` and `{key}` hold no certificate and its private key in PEM, unencrypted."))
+    })
 }
 
 /// The certificates of a PEM bundle; what else it holds, such as a key, is nobody's business.
@@ -75,7 +105,7 @@ mod tests {
             format!("{key}# first\n{one}\n# second\n{one}-----BEGIN CERTIFICATE-----\nAA").as_bytes(),
         );
         assert_eq!(texts, [one.trim_end(), one.trim_end()]);
-        assert!(client(Some(key.as_bytes())).is_ok());
-        assert!(client(Some(one.as_bytes())).is_err());
+        assert!(client(Some(key.as_bytes()), None).is_ok());
+        assert!(client(Some(one.as_bytes()), None).is_err());
     }
 }

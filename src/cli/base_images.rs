@@ -10,7 +10,7 @@ use super::setup;
 use crate::base_images::{self, Credentials, Images, Lock, Maker, Options, State};
 use crate::config::{BackendKind, Config};
 use crate::environment;
-use crate::harbor::{Client, Gate};
+use crate::harbor::Gate;
 use crate::image::docker::DockerBackend;
 use crate::model::failure::{Failure, FailureCode};
 use crate::model::image_reference::ImageReference;
@@ -107,7 +107,7 @@ async fn gated(
                 format!("the registry did not say what `{name}` is there: {error}"),
             )
         })?;
-        let client = Client::new(&access.base(&image), account.clone(), access.ca_bundle.as_deref())?;
+        let client = access.harbor_as(&image, account.clone())?;
         let scan = gate.scanned(&client, &image).await?;
         match gate.judged(&scan, &image.to_string()) {
             Ok(warning) => warning.iter().for_each(|warning| anstream::eprintln!("{name}: {}", warning.message)),

@@ -101,7 +101,7 @@ async fn client(config: &Config, place: &RobotWhere) -> Result<Client, Failure> 
     let reference = ImageReference::new(host, "library/x", None, None)
         .map_err(|error| unusable(&format!("`registry.host`: {error}"), "write `host` or `host:port`"))?;
     let access = setup::registry_access(config);
-    Client::new(&access.base(&reference), Some(account), access.ca_bundle.as_deref())
+    access.harbor_as(&reference, Some(account))
 }
 
 /// 40 letters and digits: more than 200 bits, and what Harbor demands (8 to 128, upper, lower and digits).

@@ -218,7 +218,10 @@ pub(super) fn assembler(config: &Config, cache: &std::path::Path) -> AssemblerBa
         Some(MediaTypesKind::Docker) => MediaTypes::Docker,
         Some(MediaTypesKind::Oci) | None => MediaTypes::Oci,
     };
-    AssemblerBackend::new(cache.join("images"), bundle).base_images(cache.join("base-images")).media_types(types)
+    AssemblerBackend::new(cache.join("images"), bundle)
+        .client_certificates(config.registry.client_certificates.clone())
+        .base_images(cache.join("base-images"))
+        .media_types(types)
 }
 
 /// Containers, after those of a worker that died were taken away.
@@ -250,7 +253,8 @@ pub(super) fn planning(cli: &Cli) -> Result<Services, Failure> {
 /// How a registry is reached, without an account.
 pub(super) fn registry_access(config: &Config) -> RegistryAccess {
     let ca_bundle = config.network.ca_bundle.as_ref().and_then(|path| std::fs::read(path).ok());
-    RegistryAccess { ca_bundle, ..RegistryAccess::default() }
+    let client_certificates = config.registry.client_certificates.clone();
+    RegistryAccess { ca_bundle, client_certificates, ..RegistryAccess::default() }
 }
 
 /// Prints the JSON schema of a format.

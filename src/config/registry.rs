@@ -35,12 +35,26 @@ pub struct Registry {
     /// Registries that every pushed image is copied to, each by itself.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub copies: Vec<CopyConfig>,
+    /// What is shown to registries that ask for a client certificate, by host and port.
+    #[serde(skip_serializing_if = "BTreeMap::is_empty")]
+    pub client_certificates: BTreeMap<String, ClientCertificate>,
     /// Public Ed25519 keys (PEM), one of which has to have signed a bundle that is imported; anybody's is taken without.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub bundle_keys: Vec<PathBuf>,
     /// Whether Harbor's scan of an image is awaited, and what it may find.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub scan: Option<ScanConfig>,
+}
+
+/// `[registry.client_certificates."harbor.example.com"]`: who Slipway is to a registry that demands mutual TLS. Both files
+/// are read anew for each connection's client, so that they may be renewed while it runs.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct ClientCertificate {
+    /// PEM file with the certificate, and those between it and its authority.
+    pub certificate: PathBuf,
+    /// PEM file with its private key, which is not encrypted.
+    pub key: PathBuf,
 }
 
 /// `[[registry.copies]]`: a further registry, such as a site's own.

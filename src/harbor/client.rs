@@ -59,13 +59,10 @@ impl Reply {
 }
 
 impl Client {
-    /// The Harbor at `base` (`https://harbor.example.com`), spoken to as this account, with these certificates (PEM)
-    /// trusted beside the system's.
-    ///
-    /// # Errors
-    /// `configuration_invalid` where the certificates cannot be read.
-    pub fn new(base: &str, account: Option<Account>, ca_bundle: Option<&[u8]>) -> Result<Self, Failure> {
-        Ok(Self { http: http::client(ca_bundle)?, base: base.to_owned(), account, request_id: None })
+    /// The Harbor at `base` (`https://harbor.example.com`), asked by this client and as this account.
+    #[must_use]
+    pub fn new(http: reqwest::Client, base: &str, account: Option<Account>) -> Self {
+        Self { http, base: base.to_owned(), account, request_id: None }
     }
 
     /// With the id that Harbor writes to its own logs (`X-Request-Id`): the build's.

@@ -100,7 +100,7 @@ impl<'a> Probe<'a> {
             Some(Credentials::IdentityToken(_)) | None => None,
         };
         let harbor = access.harbor(reference, known)?;
-        let http = http::client(access.ca_bundle.as_deref())?;
+        let http = access.http(reference)?;
         Ok(Self { http, base: access.base(reference), reference, credentials, said, harbor })
     }
 

@@ -26,6 +26,7 @@ use std::path::{Path, PathBuf};
 use tokio_util::sync::CancellationToken;
 
 use crate::harbor;
+use crate::http::{self, ClientCertificate};
 use crate::model::failure::Failure;
 use crate::model::image_reference::{DiffId, Digest, ImageReference};
 use crate::secrets::Account;
@@ -228,7 +229,7 @@ pub struct PublishedLayer {
 }
 
 /// How a registry is reached.
-#[derive(Debug, Clone, Default)]
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct RegistryAccess {
     /// The operator's account; without one, Docker's own `config.json` and helpers are asked.
     pub credentials: Option<Credentials>,
@@ -236,6 +237,8 @@ pub struct RegistryAccess {
     pub plain_http: bool,
     /// Certificates (PEM) trusted beside the system's.
     pub ca_bundle: Option<Vec<u8>>,
+    /// What is shown to registries that ask for a client certificate, by host and port.
+    pub client_certificates: BTreeMap<String, ClientCertificate>,
     /// The id that the registry writes to its own logs (`X-Request-Id`): the build's.
     pub request_id: Option<String>,
 }
@@ -266,7 +269,29 @@ impl RegistryAccess {
             }
             Some(Credentials::IdentityToken(_)) | None => None,
         };
-        let client = harbor::Client::new(&self.base(reference), account, self.ca_bundle.as_deref())?;
+        self.harbor_as(reference, account)
+    }
+
+    /// The same API, spoken to as another account than images are pushed with.
+    ///
+    /// # Errors
+    /// `configuration_invalid` where certificates cannot be read.
+    pub(crate) fn harbor_as(
+        &self,
+        reference: &ImageReference,
+        account: Option<Account>,
+    ) -> Result<harbor::Client, Failure> {
+        let client = harbor::Client::new(self.http(reference)?, &self.base(reference), account);
         Ok(client.for_request(self.request_id.as_deref().unwrap_or_default()))
+    }
+
+    /// A client for the registry's short answers.
+    fn http(&self, reference: &ImageReference) -> Result<reqwest::Client, Failure> {
+        http::client(self.ca_bundle.as_deref(), self.shown_to(reference))
+    }
+
+    /// The certificate that is shown to the registry, if any.
+    fn shown_to(&self, reference: &ImageReference) -> Option<&ClientCertificate> {
+        self.client_certificates.get(reference.registry())
     }
 }

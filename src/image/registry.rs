@@ -15,7 +15,7 @@ use reqwest::StatusCode;
 pub(super) use self::location::secured;
 use self::session::{Refusal, Session};
 use super::RegistryAccess;
-use crate::http::{TIMEOUT, USER_AGENT, install_tls};
+use crate::http::{TIMEOUT, USER_AGENT};
 use crate::model::image_reference::{Digest, ImageReference};
 
 /// Content with its size, as a manifest names it.

@@ -99,7 +99,7 @@ async fn access(services: &Services, request: &BuildRequest, wanted: &CopyConfig
         })?),
         None => None,
     };
-    let access = RegistryAccess { credentials, ca_bundle, ..RegistryAccess::default() };
+    let access = RegistryAccess { ca_bundle, ..services.access_as(credentials) };
     Ok(access.for_request(request.id.as_str()))
 }
 

@@ -79,7 +79,7 @@ pub(super) async fn create(
     };
     let account = crate::secrets::account(&services.config, &wanted.credentials, reference.registry(), project).await?;
     let access = services.registry_access(project).await?;
-    let client = Client::new(&access.base(reference), Some(account), access.ca_bundle.as_deref())?.for_request(id);
+    let client = access.harbor_as(reference, Some(account))?.for_request(id);
     let new = NewProject {
         name: project.to_owned(),
         public: wanted.public,
@@ -186,9 +186,7 @@ impl Services {
         let mut access = self.registry_access(project).await;
         if self.config.registry.host.as_deref() != Some(reference.registry()) {
             let found = self.pull_credentials(&[reference.to_string()], project).await?;
-            let ca_bundle = self.config.network.ca_bundle.as_ref().and_then(|path| std::fs::read(path).ok());
-            let credentials = found.into_values().next();
-            access = Ok(RegistryAccess { credentials, ca_bundle, ..RegistryAccess::default() });
+            access = Ok(self.access_as(found.into_values().next()));
         }
         access
     }

@@ -173,8 +173,14 @@ impl Services {
             }
             None => None,
         };
+        Ok(self.access_as(credentials))
+    }
+
+    /// How registries are reached, with this account.
+    pub(super) fn access_as(&self, credentials: Option<Credentials>) -> RegistryAccess {
         let ca_bundle = self.config.network.ca_bundle.as_ref().and_then(|path| std::fs::read(path).ok());
-        Ok(RegistryAccess { credentials, ca_bundle, ..RegistryAccess::default() })
+        let client_certificates = self.config.registry.client_certificates.clone();
+        RegistryAccess { credentials, ca_bundle, client_certificates, ..RegistryAccess::default() }
     }
 }
 

@@ -57,6 +57,7 @@ use super::docker::run;
 use super::registry::Descriptor;
 use super::{BuildSpec, BuiltImage, ImageBackend, LogSink, Maker, PublishedImage, RegistryAccess};
 use crate::dockerfile::parse::parse;
+use crate::http::ClientCertificate;
 use crate::model::failure::{Failure, FailureCode, Step};
 use crate::model::image_reference::ImageReference;
 use crate::model::layout_reference::LayoutReference;
@@ -104,6 +105,12 @@ impl AssemblerBackend {
         let access = RegistryAccess { ca_bundle, ..RegistryAccess::default() };
         let own = directory.join("none");
         Self { store: Store::new(directory), access, own, runs: false, types: MediaTypes::default() }
+    }
+
+    /// With what registries of base images are shown that ask for a client certificate.
+    #[must_use]
+    pub fn client_certificates(self, shown: BTreeMap<String, ClientCertificate>) -> Self {
+        Self { access: RegistryAccess { client_certificates: shown, ..self.access }, ..self }
     }
 
     /// With the base images of an OCI image layout, for names that no registry has (`slipway/debian`).

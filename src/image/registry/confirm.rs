@@ -22,6 +22,11 @@ impl Session {
         access: &RegistryAccess,
     ) -> Result<Digest, Refusal> {
         let tag = reference.tag().map_or("latest", |tag| tag.as_str());
+        if access.shown_to(reference).is_some() {
+            // It has no client certificates.
+            let said = self.digest_of(tag).await?;
+            return said.ok_or_else(|| Refusal::Own(format!("the registry names no digest of `{reference}`")));
+        }
         let (registry, repository) = (reference.registry().to_owned(), reference.repository().to_owned());
         let asked = oci_client::Reference::with_tag(registry, repository, tag.to_owned());
         let client = Client::try_from(configuration(reference, access)).map_err(|error| refusal(&error))?;

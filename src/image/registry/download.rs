@@ -38,8 +38,14 @@ pub(super) fn digest_in(answer: &Response) -> Option<Digest> {
 impl Session {
     /// The digest that a tag stands for at this moment; none where the registry does not say it.
     pub(in crate::image) async fn digest_of(&self, tag: &str) -> Result<Option<Digest>, Refusal> {
-        let answer = self.get(Method::HEAD, &format!("manifests/{tag}"), Some((ACCEPT, KINDS))).await?;
-        Ok(digest_in(&answer))
+        match self.get(Method::HEAD, &format!("manifests/{tag}"), Some((ACCEPT, KINDS))).await {
+            Ok(answer) => Ok(digest_in(&answer)),
+            // Why it is a bad request, only the answer to a `GET` says.
+            Err(refusal) if refusal.status() == Some(StatusCode::BAD_REQUEST) => {
+                self.manifest(tag).await.map(|found| Some(found.digest))
+            }
+            Err(refusal) => Err(refusal),
+        }
     }
 
     /// The manifest that a tag or digest names; `None` where there is none.

@@ -10,7 +10,7 @@ use url::Url;
 
 use super::location::{self, Location};
 use super::login::{Granted, Login, TokenService};
-use super::{TIMEOUT, USER_AGENT, install_tls, speaks_plain_http};
+use super::{TIMEOUT, speaks_plain_http};
 use crate::http;
 use crate::image::RegistryAccess;
 use crate::image::answers::{body, starts_with_word, words_of};
@@ -74,6 +74,8 @@ impl Refusal {
 /// One repository, and the account for it.
 pub(in crate::image) struct Session {
     http: reqwest::Client,
+    /// For other hosts that it sends to; they are shown no client certificate.
+    elsewhere: reqwest::Client,
     pub(super) base: Url,
     pub(super) repository: String,
     account: Option<(String, String)>,
@@ -115,21 +117,20 @@ impl Session {
         access: &RegistryAccess,
         scopes: Vec<String>,
     ) -> Result<Self, Failure> {
-        install_tls();
         let invalid = |why: &dyn std::fmt::Display| {
             let message = format!("The client of the registry `{}` cannot be made: {why}.", reference.registry());
-            Failure::new(FailureCode::ConfigurationInvalid, message).hint("Correct `network.ca_bundle`.")
+            Failure::new(FailureCode::ConfigurationInvalid, message)
         };
         // The proxies are the environment's, as for everything else. Cookies stay off: Harbor takes one for a browser.
-        let mut builder = reqwest::Client::builder()
-            .connect_timeout(TIMEOUT)
-            .read_timeout(TIMEOUT * 4)
-            .user_agent(USER_AGENT)
-            .redirect(reqwest::redirect::Policy::none());
-        if let Some(bundle) = &access.ca_bundle {
-            let certificates = http::certificates(bundle).map_err(|error| invalid(&error))?;
-            builder = builder.tls_certs_merge(certificates);
-        }
+        let client = |shown| {
+            let builder = http::builder(access.ca_bundle.as_deref(), shown)?.read_timeout(TIMEOUT * 4);
+            builder.build().map_err(|error| http::unusable(&error))
+        };
+        let elsewhere = client(None)?;
+        let http = match access.shown_to(reference) {
+            Some(shown) => client(Some(shown))?,
+            None => elsewhere.clone(),
+        };
         let scheme = if speaks_plain_http(reference, access) { "http" } else { "https" };
         // The registry of this name is at another.
         let host = if reference.registry() == "docker.io" { "registry-1.docker.io" } else { reference.registry() };
@@ -141,7 +142,8 @@ impl Session {
             Some(Credentials::IdentityToken(_)) | None => None,
         };
         Ok(Self {
-            http: builder.build().map_err(|error| invalid(&error))?,
+            http,
+            elsewhere,
             base,
             repository: reference.repository().to_owned(),
             account,
@@ -198,7 +200,8 @@ impl Session {
         let mut renewed = false;
         loop {
             let used = if to.own { self.authorization().await? } else { None };
-            let mut builder = self.http.request(method.clone(), to.url.clone());
+            let client = if to.own { &self.http } else { &self.elsewhere };
+            let mut builder = client.request(method.clone(), to.url.clone());
             if let Some(value) = &used {
                 builder = builder.header(header::AUTHORIZATION, value);
             }
@@ -275,7 +278,8 @@ impl Session {
                 query.append_pair("scope", scope);
             }
         }
-        let mut request = self.http.get(url);
+        let own = url.origin() == self.base.origin();
+        let mut request = if own { &self.http } else { &self.elsewhere }.get(url);
         if let Some((name, password)) = &self.account {
             request = request.basic_auth(name, Some(password));
         }
@@ -317,6 +321,10 @@ async fn refusal(response: Response) -> Refusal {
     let code = answer["errors"][0]["code"].as_str().map(|code| code.to_lowercase().replace('_', " "));
     let words = match code {
         Some(code) => format!("{code}: {}", words_of(&body)),
+        // nginx, where TLS ends at one; others break the connection off.
+        None if String::from_utf8_lossy(&body).contains("SSL certificate was sent") => {
+            "unauthorized: the registry asks for a client certificate, see `registry.client_certificates`".to_owned()
+        }
         None if status.is_server_error() => format!("received unexpected HTTP status: {status}"),
         None => format!("error parsing HTTP {} response", status.as_u16()),
     };

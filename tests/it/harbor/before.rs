@@ -3,6 +3,7 @@
 use std::time::Instant;
 
 use slipway::harbor::{Client, NewProject, Preflight, Wanted};
+use slipway::http;
 use slipway::model::failure::FailureCode as Code;
 use slipway::secrets::Account;
 
@@ -12,7 +13,7 @@ use crate::support::harbor::Harbor;
 
 pub(super) fn client(harbor: &Harbor, (username, password): &(String, String)) -> Client {
     let account = Account { username: username.clone(), password: password.clone() };
-    Client::new(&harbor.url(""), Some(account), None).unwrap()
+    Client::new(http::client(None, None).unwrap(), &harbor.url(""), Some(account))
 }
 
 async fn look(harbor: &Harbor, account: &(String, String), project: &str, tags: &[&str]) -> Preflight {
@@ -105,7 +106,7 @@ async fn a_registry_that_is_no_harbor_is_left_alone() {
     let base = format!("http://{}", listener.local_addr().unwrap());
     let router = axum::Router::new().fallback(async || axum::http::StatusCode::NOT_FOUND);
     tokio::spawn(async move { axum::serve(listener, router).await });
-    let client = Client::new(&base, None, None).unwrap();
+    let client = Client::new(http::client(None, None).unwrap(), &base, None);
     let wanted = Wanted { project: "trade", name: "order", tags: &[], commit: None };
     assert_eq!(client.preflight(wanted).await, None);
 }

@@ -1,4 +1,4 @@
-//! 2.2: TLS ends at a proxy in front of Harbor.
+//! 2.2: TLS ends at a proxy in front of Harbor, which may demand a certificate of its clients.
 
 use std::path::Path;
 use std::process::{Child, Command};
@@ -10,6 +10,7 @@ use crate::services::service;
 use crate::support::harbor::Harbor;
 use crate::support::private::certificate;
 use crate::support::probe::until;
+use crate::support::slipway::Slipway;
 
 /// An nginx that ends TLS; it ends with the value.
 struct Proxy {
@@ -21,10 +22,20 @@ struct Proxy {
 impl Proxy {
     /// Tells Harbor the host that was asked, and not that TLS was spoken.
     async fn start(harbor: &Harbor) -> Self {
+        Self::with(harbor, "").await
+    }
+
+    /// One that demands a certificate of its own authority, such as `client.pem`.
+    async fn demanding(harbor: &Harbor) -> Self {
+        Self::with(harbor, "ssl_client_certificate ca.pem; ssl_verify_client on;").await
+    }
+
+    async fn with(harbor: &Harbor, more: &str) -> Self {
         let directory = tempfile::tempdir().unwrap();
         let bridge = service("SLIPWAY_TEST_BRIDGE");
         certificate(directory.path(), bridge);
-        leaf(directory.path(), bridge);
+        leaf(directory.path(), bridge, "leaf");
+        leaf(directory.path(), bridge, "client");
         let port = std::net::TcpListener::bind((bridge, 0)).unwrap().local_addr().unwrap().port();
         let address = format!("{bridge}:{port}");
         let d = directory.path().display();
@@ -32,7 +43,7 @@ impl Proxy {
             "pid {d}/pid; daemon off; error_log stderr crit; worker_processes 1; events {{}}\n\
              http {{ access_log off; client_max_body_size 0; client_body_temp_path {d}/b; proxy_temp_path {d}/p;\n\
              fastcgi_temp_path {d}/f; uwsgi_temp_path {d}/u; scgi_temp_path {d}/s;\n\
-             server {{ listen {address} ssl; ssl_certificate {d}/leaf.pem; ssl_certificate_key {d}/leaf.key;\n\
+             server {{ listen {address} ssl; ssl_certificate {d}/leaf.pem; ssl_certificate_key {d}/leaf.key; {more}\n\
              location / {{ proxy_pass http://{}; proxy_set_header Host $http_host; }} }} }}\n",
             harbor.host()
         );
@@ -50,11 +61,13 @@ impl Proxy {
 }
 
 /// A certificate for an address, by the authority that is in the directory.
-fn leaf(directory: &Path, address: &str) {
+fn leaf(directory: &Path, address: &str, name: &str) {
     std::fs::write(directory.join("extensions"), format!("subjectAltName=IP:{address}\n")).unwrap();
     for line in [
-        "req -newkey rsa:2048 -nodes -subj /CN=harbor -keyout leaf.key -out leaf.csr",
-        "x509 -req -in leaf.csr -CA ca.pem -CAkey key.pem -CAcreateserial -days 2 -extfile extensions -out leaf.pem",
+        format!("req -newkey rsa:2048 -nodes -subj /CN={name} -keyout {name}.key -out {name}.csr"),
+        format!(
+            "x509 -req -in {name}.csr -CA ca.pem -CAkey key.pem -CAcreateserial -days 2 -extfile extensions -out {name}.pem"
+        ),
     ] {
         let made = Command::new("openssl").args(line.split(' ')).current_dir(directory).output().unwrap();
         assert!(made.status.success(), "{}", String::from_utf8_lossy(&made.stderr));
@@ -63,7 +76,8 @@ fn leaf(directory: &Path, address: &str) {
 
 impl Drop for Proxy {
     fn drop(&mut self) {
-        let _ = self.process.kill();
+        // SIGTERM lets the master end its workers.
+        let _ = Command::new("kill").arg(self.process.id().to_string()).status();
         let _ = self.process.wait();
     }
 }
@@ -82,4 +96,49 @@ async fn case_2_2_a_proxy_that_does_not_tell_of_tls() {
     let failure =
         image.push_to(format!("{}/trade/order:2", proxy.address).parse().unwrap(), &access).await.unwrap_err();
     assert_eq!(failure.code, slipway::model::failure::FailureCode::RegistryUnauthorized, "{failure}");
+}
+
+/// A Harbor behind a proxy that demands a certificate: base image, push, Harbor's API and promotion show it, and nothing
+/// passes without one.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_registry_that_demands_a_client_certificate_gets_it() {
+    let (harbor, robot) = trade();
+    build("assembler", 64).await.push(&harbor, &robot, &["trade/base:1"]).await.unwrap();
+    let proxy = Proxy::demanding(&harbor).await;
+    let (directory, host) = (proxy.directory.path(), &proxy.address);
+    let source = directory.join("source");
+    std::fs::create_dir_all(&source).unwrap();
+    std::fs::write(source.join("Dockerfile"), format!("FROM {host}/trade/base:1\nCOPY Dockerfile /\n")).unwrap();
+    let d = directory.display();
+    let configured = |shown: &str| {
+        let slipway = Slipway::new();
+        slipway.replace_config(&format!(
+            "[registry]\nhost = {host:?}\ncredentials = \"robot\"\n{shown}\n\
+             [credentials.robot]\nusername = {:?}\npassword = {{ env = \"ROBOT\" }}\nhosts = [{host:?}]\n\
+             [network]\nca_bundle = \"{d}/ca.pem\"\n[cache]\ndirectory = \"{d}/cache-{}\"\n\
+             [build]\nown_dockerfiles = true\nimage_backend = \"assembler\"\nstart_check = {{ enabled = false }}\n",
+            robot.0,
+            shown.len()
+        ));
+        slipway.env("ROBOT", &robot.1)
+    };
+    let line = format!("build {} --push --format json --product-line trade --name order --tag 1", source.display());
+    let args = |line: &str| line.split(' ').map(str::to_owned).collect::<Vec<_>>();
+    let shown =
+        format!("[registry.client_certificates.{host:?}]\ncertificate = \"{d}/client.pem\"\nkey = \"{d}/client.key\"");
+    let slipway = configured(&shown);
+    let run = slipway.run(&args(&line)).await;
+    assert_eq!(run.report["outcome"], "succeeded", "{}", run.text());
+    let promoted = slipway.run(&args("images promote trade/order:1 trade/order:2 --format json")).await;
+    assert_eq!(promoted.code, 0, "{}", promoted.text());
+    let tags = harbor.state().repository("trade/order").unwrap().tags.clone();
+    assert!(tags["1"] == tags["2"] && run.report["image"]["digest"] == tags["1"].as_str(), "{tags:?}");
+    assert!(harbor.requests().iter().any(|request| request.contains("/api/v2.0/")), "Harbor's API was asked");
+
+    let without = configured("").run(&args(&line)).await;
+    assert_eq!(without.failure_code(), "base_image_missing", "{}", without.text());
+    let message = without.failure()["message"].as_str().unwrap();
+    assert!(message.contains("`registry.client_certificates`"), "{}", without.text());
+    let unreadable = configured(&shown.replace("client.key", "leaf.csr")).run(&args(&line)).await;
+    assert_eq!(unreadable.failure_code(), "configuration_invalid", "{}", unreadable.text());
 }
