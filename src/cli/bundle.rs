@@ -2,6 +2,7 @@
 
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
+use std::sync::Arc;
 
 use serde_json::json;
 use tokio_util::sync::CancellationToken;
@@ -9,7 +10,6 @@ use tokio_util::sync::CancellationToken;
 use super::args::{BundleVerb, Cli, FormatKind};
 use super::images::named;
 use super::setup;
-use crate::image::transfer::Place;
 use crate::image::transfer::bundle::{self, Inventory, SigningKey, TrustedKey};
 use crate::model::failure::{Failure, FailureCode};
 use crate::model::image_reference::ImageReference;
@@ -27,9 +27,13 @@ async fn act(cli: &Cli, verb: &BundleVerb) -> Result<ExitCode, Failure> {
     match verb {
         BundleVerb::Export { images, output, inventory, sign, format } => {
             let known = inventory.as_deref().map(Inventory::read).transpose()?;
-            let key = sign.as_deref().map(SigningKey::read).transpose()?;
-            let places = places(&services, images).await?;
-            let done = bundle::export(&places, known.as_ref(), key, output, &say).await?;
+            let key = sign.as_deref().map(SigningKey::read).transpose()?.map(Arc::new);
+            let images = references(&services, images)?;
+            let done = services
+                .with_accounts(&images, async |places| {
+                    bundle::export(places, known.as_ref(), key.clone(), output, &say).await
+                })
+                .await?;
             if format.format != FormatKind::Text {
                 return setup::print_json(&json!({ "version": 1, "bundle": done }));
             }
@@ -45,13 +49,13 @@ async fn act(cli: &Cli, verb: &BundleVerb) -> Result<ExitCode, Failure> {
         BundleVerb::Import { file, registry, inventory, key, format } => {
             let keys = keys(&services, key)?;
             let targets = targets(&services, file, &keys, registry.as_deref()).await?;
-            let mut places = Vec::new();
-            for target in targets {
-                services.project_for(&target).await?;
-                places.push(services.place(target).await?);
+            for target in &targets {
+                services.project_for(target).await?;
             }
             let mut known = inventory.as_deref().map_or_else(|| Ok(Inventory::default()), Inventory::read_or_new)?;
-            let done = bundle::import(file, &keys, &places, &mut known, &say).await?;
+            let done = services
+                .with_accounts(&targets, async |places| bundle::import(file, &keys, places, &mut known, &say).await)
+                .await?;
             if let Some(path) = inventory {
                 known.write(path)?;
             }
@@ -70,7 +74,8 @@ async fn act(cli: &Cli, verb: &BundleVerb) -> Result<ExitCode, Failure> {
             anstream::println!("{}: {entries} entries are whole", file.display());
         }
         BundleVerb::Inventory { images, output } => {
-            let inventory = Inventory::of(&places(&services, images).await?).await?;
+            let images = references(&services, images)?;
+            let inventory = services.with_accounts(&images, Inventory::of).await?;
             inventory.write(output)?;
             anstream::println!("{}: {} blobs", output.display(), inventory.blobs());
         }
@@ -78,12 +83,8 @@ async fn act(cli: &Cli, verb: &BundleVerb) -> Result<ExitCode, Failure> {
     Ok(ExitCode::SUCCESS)
 }
 
-async fn places(services: &Services, images: &[String]) -> Result<Vec<Place>, Failure> {
-    let mut places = Vec::new();
-    for image in images {
-        places.push(services.place(named(&services.config, image)?).await?);
-    }
-    Ok(places)
+fn references(services: &Services, images: &[String]) -> Result<Vec<ImageReference>, Failure> {
+    images.iter().map(|image| named(&services.config, image)).collect()
 }
 
 /// Whose bundles are taken: those that are named, else the operator's; anybody's where there is none.

@@ -48,8 +48,12 @@ async fn act(cli: &Cli, verb: &ImagesVerb) -> Result<ExitCode, Failure> {
             let to = target(&services.config, &from, to)?;
             services.project_for(&to).await?;
             let say = |line: &str| anstream::eprintln!("{line}");
-            let (from, to) = (services.place(from).await?, services.place(to).await?);
-            let copied = transfer::copy(&from, &to, &say).await?;
+            let images = [from, to];
+            let copied = services.with_accounts(&images, async |places| {
+                let [from, to] = places else { return Err(Failure::new(FailureCode::Internal, "two places are two")) };
+                transfer::copy(from, to, &say).await
+            });
+            let copied = copied.await?;
             if format.format != FormatKind::Text {
                 return setup::print_json(&json!({ "version": 1, "image": copied }));
             }

@@ -134,6 +134,38 @@ impl Services {
         Place::new(reference, access).await
     }
 
+    /// Does what `act` does with these images, and again where an account was changed while that went on and its registry
+    /// no longer takes the old one: secrets are read anew, and what was brought is not brought again.
+    ///
+    /// # Errors
+    /// Those of `act`, and of [`Services::place`].
+    pub async fn with_accounts<T>(
+        &self,
+        images: &[ImageReference],
+        mut act: impl AsyncFnMut(&[Place]) -> Result<T, Failure>,
+    ) -> Result<T, Failure> {
+        let mut places = self.places(images).await?;
+        loop {
+            let failure = match act(&places).await {
+                Err(failure) if failure.code == FailureCode::RegistryUnauthorized => failure,
+                done => return done,
+            };
+            let now = self.places(images).await?;
+            if now == places {
+                return Err(failure);
+            }
+            places = now;
+        }
+    }
+
+    async fn places(&self, images: &[ImageReference]) -> Result<Vec<Place>, Failure> {
+        let mut places = Vec::new();
+        for image in images {
+            places.push(self.place(image.clone()).await?);
+        }
+        Ok(places)
+    }
+
     /// The images of a repository, as Harbor's API shows them.
     ///
     /// # Errors

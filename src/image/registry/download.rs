@@ -3,15 +3,20 @@
 
 use reqwest::header::{ACCEPT, CONTENT_TYPE, HeaderName, RANGE};
 use reqwest::{Method, Response, StatusCode};
+use serde_json::Value;
 use sha2::{Digest as _, Sha256};
 
 use super::Descriptor;
-use super::location;
+use super::IMAGE_INDEX;
+use super::location::{self, Location};
 use super::session::{Refusal, Session, lost};
 use crate::model::image_reference::Digest;
 
 /// The longest manifest; registries take no longer ones (distribution specification, "Pushing Manifests").
 const LONGEST_MANIFEST: usize = 4 << 20;
+
+/// The most pages of a list that are read.
+const PAGES: usize = 50;
 
 /// How often a registry may send a request elsewhere.
 const REDIRECTS: usize = 5;
@@ -33,6 +38,18 @@ pub(in crate::image) struct FoundManifest {
 pub(super) fn digest_in(answer: &Response) -> Option<Digest> {
     let said = answer.headers().get("docker-content-digest").and_then(|value| value.to_str().ok());
     said.and_then(|digest| digest.parse().ok())
+}
+
+/// The body of an answer that must not be long.
+async fn limited(answer: &mut Response, what: &str) -> Result<Vec<u8>, Refusal> {
+    let mut bytes = Vec::new();
+    while let Some(chunk) = answer.chunk().await.map_err(|error| lost(&error))? {
+        bytes.extend_from_slice(&chunk);
+        if bytes.len() > LONGEST_MANIFEST {
+            return Err(Refusal::Own(format!("{what} has more than {} MiB", LONGEST_MANIFEST >> 20)));
+        }
+    }
+    Ok(bytes)
 }
 
 impl Session {
@@ -61,19 +78,41 @@ impl Session {
         let mut answer = self.get(Method::GET, &format!("manifests/{name}"), Some((ACCEPT, KINDS))).await?;
         let kind = answer.headers().get(CONTENT_TYPE).and_then(|kind| kind.to_str().ok()).unwrap_or_default();
         let kind = kind.split(';').next().unwrap_or_default().trim().to_owned();
-        let mut bytes = Vec::new();
-        while let Some(chunk) = answer.chunk().await.map_err(|error| lost(&error))? {
-            bytes.extend_from_slice(&chunk);
-            if bytes.len() > LONGEST_MANIFEST {
-                let message = format!("the manifest `{name}` has more than {} MiB", LONGEST_MANIFEST >> 20);
-                return Err(Refusal::Own(message));
-            }
-        }
+        let bytes = limited(&mut answer, &format!("the manifest `{name}`")).await?;
         let digest = Digest::of_sha256(Sha256::digest(&bytes).into());
         if name.contains(':') && name != digest.as_str() {
             return Err(Refusal::Own(format!("the registry gave the manifest `{digest}` for `{name}`")));
         }
         Ok(FoundManifest { digest, kind, bytes })
+    }
+
+    /// The digests of the manifests that name this one as their subject (OCI distribution specification, "Listing
+    /// Referrers"); `None` where the registry keeps no such list.
+    pub(in crate::image) async fn referrers(&self, subject: &Digest) -> Result<Option<Vec<Digest>>, Refusal> {
+        let mut found = Vec::new();
+        let mut page = self.place(&format!("referrers/{subject}"))?;
+        for _ in 0..PAGES {
+            let mut answer = match self.get_at(Method::GET, page.clone(), Some((ACCEPT, IMAGE_INDEX))).await {
+                Ok(answer) => answer,
+                // Registries that were made before the list was, and know no such path.
+                Err(refusal)
+                    if matches!(refusal.status().map(|status| status.as_u16()), Some(400 | 404 | 405 | 501)) =>
+                {
+                    return Ok(None);
+                }
+                Err(refusal) => return Err(refusal),
+            };
+            let next = location::next(&answer, &page.url);
+            let bytes = limited(&mut answer, "the list of referrers").await?;
+            let index: Value = serde_json::from_slice(&bytes).unwrap_or_default();
+            let Some(manifests) = index["manifests"].as_array() else { return Ok(None) };
+            found.extend(manifests.iter().filter_map(|manifest| manifest["digest"].as_str()?.parse().ok()));
+            match next {
+                Some(next) => page = next,
+                None => return Ok(Some(found)),
+            }
+        }
+        Err(Refusal::Own(format!("the list of what refers to `{subject}` has more than {PAGES} pages")))
     }
 
     /// A blob, to be read and checked by the caller.
@@ -96,7 +135,15 @@ impl Session {
 
     /// Asks, wherever the registry sends the question.
     async fn get(&self, method: Method, path: &str, header: Option<(HeaderName, &str)>) -> Result<Response, Refusal> {
-        let mut place = self.place(path)?;
+        self.get_at(method, self.place(path)?, header).await
+    }
+
+    async fn get_at(
+        &self,
+        method: Method,
+        mut place: Location,
+        header: Option<(HeaderName, &str)>,
+    ) -> Result<Response, Refusal> {
         for _ in 0..=REDIRECTS {
             let answer = self
                 .exchange(method.clone(), &place, |request| async {

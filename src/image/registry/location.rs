@@ -3,7 +3,7 @@
 use std::net::IpAddr;
 
 use reqwest::Response;
-use reqwest::header::LOCATION;
+use reqwest::header::{LINK, LOCATION};
 use url::{Host, Url};
 
 use super::session::Refusal;
@@ -25,6 +25,14 @@ pub(super) fn of(response: &Response, asked: &Url) -> Result<Location, Refusal> 
     let named = response.headers().get(LOCATION).and_then(|value| value.to_str().ok());
     let named = named.ok_or_else(|| Refusal::Own("the registry names no place to go on at".to_owned()))?;
     resolve(named, asked).map_err(Refusal::Own)
+}
+
+/// The next page of a list, where an answer names one of the same registry (RFC 8288: `<URL>; rel="next"`).
+pub(super) fn next(response: &Response, asked: &Url) -> Option<Location> {
+    let link = response.headers().get(LINK)?.to_str().ok()?;
+    let next = link.split(',').find(|one| one.contains("rel=\"next\"") || one.contains("rel=next"))?;
+    let named = next.split_once('<')?.1.split_once('>')?.0;
+    resolve(named, asked).ok().filter(|next| next.own && next.url != *asked)
 }
 
 fn resolve(named: &str, asked: &Url) -> Result<Location, String> {

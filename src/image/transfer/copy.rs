@@ -5,7 +5,7 @@ use schemars::JsonSchema;
 use serde::Serialize;
 
 use super::tree::Tree;
-use super::{PARALLEL, Place};
+use super::{PARALLEL, Place, referrers};
 use crate::image::LogSink;
 use crate::image::registry::Descriptor;
 use crate::image::registry::session::{Refusal, Session};
@@ -26,6 +26,10 @@ pub struct Copied {
     pub sent: u64,
     /// Bytes that the registry took from another of its repositories.
     pub mounted: u64,
+    /// Signatures, attestations and other referrers that were copied with it.
+    pub referrers: usize,
+    /// Referrers that were not copied, since the registry keeps no list of them.
+    pub referrers_left: usize,
 }
 
 /// Copies an image, by its digest where it has one, to a tag.
@@ -46,6 +50,8 @@ pub async fn copy(from: &Place, to: &Place, log: LogSink<'_>) -> Result<Copied, 
         size: tree.size(),
         sent: 0,
         mounted: 0,
+        referrers: 0,
+        referrers_left: 0,
     };
     let neighbours = from.reference.registry() == to.reference.registry();
     let sources: Vec<String> = if neighbours { vec![from.reference.repository().to_owned()] } else { Vec::new() };
@@ -53,31 +59,48 @@ pub async fn copy(from: &Place, to: &Place, log: LogSink<'_>) -> Result<Copied, 
     // A tag that is fixed takes not even its own image again.
     if to.names(&target, &top.digest).await.unwrap_or(false) {
         log(&format!("{}: already there", to.reference));
-        return Ok(copied);
+    } else {
+        copied.enter(bring(&source, (&target, to), &tree, &sources, log).await?);
+        put(&target, &tree, to.tag(), to).await?;
+        log(&format!("{}: {} bytes sent, {} mounted", to.reference, copied.sent, copied.mounted));
     }
-    let brought = bring(&source, &target, &tree, &sources, log).await;
-    for (size, brought) in match brought {
-        Ok(brought) => brought,
+    let lacking = match referrers::lacking(&tree, &target).await {
+        Ok((lacking, left)) => {
+            copied.referrers_left = left;
+            lacking
+        }
         Err(refusal) => return Err(to.refused(&refusal).await),
-    } {
-        match brought {
-            Brought::There => {}
-            Brought::Mounted => copied.mounted += size,
-            Brought::Sent => copied.sent += size,
+    };
+    for referrer in lacking {
+        copied.enter(bring(&source, (&target, to), &referrer.tree, &sources, log).await?);
+        put(&target, &referrer.tree, referrer.name(), to).await?;
+        copied.referrers += 1;
+    }
+    if copied.referrers_left > 0 {
+        log(&referrers::left(to, copied.referrers_left));
+    }
+    Ok(copied)
+}
+
+impl Copied {
+    fn enter(&mut self, all: Vec<(u64, Brought)>) {
+        for (size, brought) in all {
+            match brought {
+                Brought::There => {}
+                Brought::Mounted => self.mounted += size,
+                Brought::Sent => self.sent += size,
+            }
         }
     }
-    put(&target, &tree, to).await?;
-    log(&format!("{}: {} bytes sent, {} mounted", to.reference, copied.sent, copied.mounted));
-    Ok(copied)
 }
 
 async fn bring(
     source: &Session,
-    target: &Session,
+    (target, to): (&Session, &Place),
     tree: &Tree,
     sources: &[String],
     log: LogSink<'_>,
-) -> Result<Vec<(u64, Brought)>, Refusal> {
+) -> Result<Vec<(u64, Brought)>, Failure> {
     let one = |blob: Descriptor| async move {
         let brought = target.bring(&blob, sources, Content::Registry(source)).await?;
         if brought == Brought::Sent {
@@ -89,13 +112,16 @@ async fn bring(
     for blob in tree.descriptors() {
         bringing.push(one(blob));
     }
-    stream::iter(bringing).buffer_unordered(PARALLEL).try_collect().await
+    match stream::iter(bringing).buffer_unordered(PARALLEL).try_collect().await {
+        Ok(brought) => Ok(brought),
+        Err(refusal) => Err(to.refused(&refusal).await),
+    }
 }
 
-/// Puts the manifests: those that an index names by digest, the image's own by tag.
-pub(super) async fn put(target: &Session, tree: &Tree, to: &Place) -> Result<(), Failure> {
+/// Puts the manifests: those that an index names by digest, the last under its name, a tag or a digest.
+pub(super) async fn put(target: &Session, tree: &Tree, last: &str, to: &Place) -> Result<(), Failure> {
     for (index, manifest) in tree.manifests.iter().enumerate() {
-        let name = if index + 1 == tree.manifests.len() { to.tag() } else { manifest.digest.as_str() };
+        let name = if index + 1 == tree.manifests.len() { last } else { manifest.digest.as_str() };
         if let Err(refusal) = target.put_manifest(name, &manifest.kind, &manifest.bytes).await {
             return Err(to.refused(&refusal).await);
         }

@@ -3,6 +3,7 @@
 pub mod bundle;
 
 mod copy;
+mod referrers;
 mod tree;
 
 use reqwest::StatusCode;
@@ -21,7 +22,7 @@ pub use copy::{Copied, copy};
 const PARALLEL: usize = 4;
 
 /// An image in a registry, and how it is reached.
-#[derive(Debug, Clone)]
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Place {
     reference: ImageReference,
     access: RegistryAccess,

@@ -5,6 +5,7 @@ use std::collections::BTreeMap;
 use serde_json::Value;
 
 use super::Place;
+use super::referrers::{self, Referrer};
 use crate::image::registry::Descriptor;
 use crate::image::registry::download::FoundManifest;
 use crate::image::registry::session::Session;
@@ -24,13 +25,21 @@ pub(super) struct Tree {
     pub(super) manifests: Vec<FoundManifest>,
     /// Configurations and layers, by digest; a layer that lies elsewhere for good (`urls`) is none.
     pub(super) blobs: BTreeMap<Digest, u64>,
+    /// What refers to it; of a referrer itself, none are looked for.
+    pub(super) referrers: Vec<Referrer>,
 }
 
 impl Tree {
-    /// Asks a registry for all of an image's manifests.
+    /// Asks a registry for all of an image's manifests, and for what refers to it.
     pub(super) async fn of(place: &Place, session: &Session) -> Result<Self, Failure> {
         let top = found(place, session, place.name()).await?.ok_or_else(|| place.missing())?;
-        let mut tree = Self { manifests: Vec::new(), blobs: BTreeMap::new() };
+        let referrers = referrers::of(place, session, &top.digest).await?;
+        Ok(Self { referrers, ..Self::below(place, session, top).await? })
+    }
+
+    /// Asks a registry for what a manifest names.
+    pub(super) async fn below(place: &Place, session: &Session, top: FoundManifest) -> Result<Self, Failure> {
+        let mut tree = Self { manifests: Vec::new(), blobs: BTreeMap::new(), referrers: Vec::new() };
         let mut waiting = vec![(top, 0)];
         while let Some((manifest, depth)) = waiting.pop() {
             if depth > DEPTH || tree.manifests.len() + waiting.len() > MANIFESTS {
@@ -75,6 +84,11 @@ impl Tree {
         self.manifests.last()
     }
 
+    /// It and what refers to it.
+    pub(super) fn all(&self) -> impl Iterator<Item = &Self> + Clone {
+        std::iter::once(self).chain(self.referrers.iter().map(|referrer| &referrer.tree))
+    }
+
     /// The bytes of all blobs.
     pub(super) fn size(&self) -> u64 {
         self.blobs.values().sum()
@@ -85,7 +99,7 @@ impl Tree {
     }
 }
 
-async fn found(place: &Place, session: &Session, name: &str) -> Result<Option<FoundManifest>, Failure> {
+pub(super) async fn found(place: &Place, session: &Session, name: &str) -> Result<Option<FoundManifest>, Failure> {
     match session.find_manifest(name).await {
         Ok(found) => Ok(found),
         Err(refusal) => Err(place.withheld(&refusal).await),

@@ -9,6 +9,7 @@ mod gated;
 mod large;
 mod pushes;
 mod recorded;
+mod referrers;
 mod refused;
 mod replay;
 mod robots;

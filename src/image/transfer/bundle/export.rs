@@ -2,17 +2,22 @@
 
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 
 use schemars::JsonSchema;
 use serde::Serialize;
 use serde_json::json;
 
 use super::archive::Writer;
-use super::{BundledImage, BundledManifest, CONTENTS, Contents, Inventory, LeftOut, SigningKey, blob_path, unwritable};
+use super::{
+    BundledImage, BundledManifest, BundledReferrer, CONTENTS, Contents, Inventory, LeftOut, SigningKey, blob_path,
+    unwritable,
+};
 use crate::image::LogSink;
 use crate::image::registry::Descriptor;
+use crate::image::registry::download::FoundManifest;
 use crate::image::registry::session::{Refusal, Session, lost};
-use crate::image::transfer::{Place, tree::Tree};
+use crate::image::transfer::{Place, referrers::Referrer, tree::Tree};
 use crate::model::failure::{Failure, FailureCode};
 use crate::model::image_reference::Digest;
 use crate::work::blocking;
@@ -49,7 +54,7 @@ pub struct Exported {
 pub async fn export(
     places: &[Place],
     known: Option<&Inventory>,
-    key: Option<SigningKey>,
+    key: Option<Arc<SigningKey>>,
     to: &Path,
     log: LogSink<'_>,
 ) -> Result<Exported, Failure> {
@@ -84,7 +89,7 @@ pub async fn export(
     }
     let (path, file) = (partial.clone(), to.to_owned());
     let size = blocking(move || {
-        let ended = writer.end(key.as_ref()).and_then(|size| std::fs::rename(&path, &file).map(|()| size));
+        let ended = writer.end(key.as_deref()).and_then(|size| std::fs::rename(&path, &file).map(|()| size));
         ended.map_err(|error| unwritable(&file, &error))
     })
     .await?;
@@ -107,7 +112,7 @@ fn arranged<'a>(images: &'a [Image<'a>], known: Option<&Inventory>) -> Result<(D
     let mut left_out: BTreeMap<Digest, LeftOut> = BTreeMap::new();
     let mut manifests = BTreeMap::new();
     for image in images {
-        for (digest, size) in &image.tree.blobs {
+        for (digest, size) in image.tree.all().flat_map(|tree| &tree.blobs) {
             match known.and_then(|known| known.held(digest)).filter(|held| held.size == *size) {
                 Some(held) => {
                     let repository = held.repository.clone();
@@ -118,7 +123,7 @@ fn arranged<'a>(images: &'a [Image<'a>], known: Option<&Inventory>) -> Result<(D
                 }
             }
         }
-        for manifest in &image.tree.manifests {
+        for manifest in image.tree.all().flat_map(|tree| &tree.manifests) {
             manifests.insert(blob_path(&manifest.digest), manifest.bytes.clone());
         }
     }
@@ -143,16 +148,24 @@ fn arranged<'a>(images: &'a [Image<'a>], known: Option<&Inventory>) -> Result<(D
 
 fn bundled(image: &Image<'_>) -> Result<BundledImage, Failure> {
     let top = image.tree.top().ok_or_else(|| image.place.missing())?;
-    let manifest = |found: &crate::image::registry::download::FoundManifest| BundledManifest {
-        digest: found.digest.clone(),
-        media_type: found.kind.clone(),
-    };
     Ok(BundledImage {
         reference: image.place.reference().clone(),
         digest: top.digest.clone(),
-        manifests: image.tree.manifests.iter().map(manifest).collect(),
+        manifests: manifests(&image.tree),
         blobs: image.tree.blobs.keys().cloned().collect(),
+        referrers: image.tree.referrers.iter().map(referrer).collect(),
     })
+}
+
+fn referrer(found: &Referrer) -> BundledReferrer {
+    let (tag, blobs) = (found.tag.clone(), found.tree.blobs.keys().cloned().collect());
+    BundledReferrer { tag, manifests: manifests(&found.tree), blobs }
+}
+
+fn manifests(tree: &Tree) -> Vec<BundledManifest> {
+    let manifest =
+        |found: &FoundManifest| BundledManifest { digest: found.digest.clone(), media_type: found.kind.clone() };
+    tree.manifests.iter().map(manifest).collect()
 }
 
 /// The layout's entry (OCI image layout specification, "index.json file").

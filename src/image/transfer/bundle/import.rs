@@ -8,12 +8,13 @@ use schemars::JsonSchema;
 use serde::Serialize;
 
 use super::archive::{Reader, Span};
-use super::{BundledImage, Inventory, LeftOut, TrustedKey, blob_path, unusable};
+use super::{BundledImage, BundledManifest, Inventory, LeftOut, TrustedKey, blob_path, unusable};
 use crate::image::LogSink;
 use crate::image::registry::Descriptor;
 use crate::image::registry::download::FoundManifest;
 use crate::image::registry::session::Session;
 use crate::image::registry::upload::{Brought, Content};
+use crate::image::transfer::referrers::{self, Referrer};
 use crate::image::transfer::tree::Tree;
 use crate::image::transfer::{PARALLEL, Place, copy};
 use crate::model::failure::{Failure, FailureCode};
@@ -31,6 +32,10 @@ pub struct Imported {
     pub mounted: u64,
     /// Bytes that were there.
     pub there: u64,
+    /// Signatures, attestations and other referrers that were brought with the images.
+    pub referrers: usize,
+    /// Referrers that were not brought, since the registry keeps no list of them.
+    pub referrers_left: usize,
 }
 
 /// What the images of a bundle are called where they come from; with keys, one of them has to have signed it.
@@ -64,7 +69,7 @@ pub async fn import(
     }
     for (image, place) in bundled.images.iter().zip(places) {
         one(&bundled, bundle, image, place, &homes, &mut imported, log).await?;
-        let blobs = image.tree.blobs.iter().map(|(digest, size)| (digest.clone(), *size));
+        let blobs = image.tree.all().flat_map(|tree| &tree.blobs).map(|(digest, size)| (digest.clone(), *size));
         for (digest, _) in blobs.clone() {
             homes.insert(digest, place.reference().repository().to_owned());
         }
@@ -92,29 +97,45 @@ impl Bundle {
         let contents = reader.contents.clone();
         let mut bundle = Self { images: Vec::new(), left_out: contents.left_out, spans: BTreeMap::new() };
         for image in contents.images {
-            let tree = bundle.tree(path, &mut reader, &image)?;
+            let tree = bundle.image(path, &mut reader, &image)?;
             bundle.images.push(Image { digest: image.digest, tree });
         }
         Ok(bundle)
     }
 
-    fn tree(&mut self, path: &Path, reader: &mut Reader, image: &BundledImage) -> Result<Tree, Failure> {
-        let mut tree = Tree { manifests: Vec::new(), blobs: BTreeMap::new() };
-        for manifest in &image.manifests {
+    fn image(&mut self, path: &Path, reader: &mut Reader, image: &BundledImage) -> Result<Tree, Failure> {
+        let mut tree = self.tree(path, reader, &image.manifests, &image.blobs)?;
+        if tree.top().is_none_or(|top| top.digest != image.digest) {
+            return Err(unusable(path, format!("`{}` has no manifest in it", image.reference)));
+        }
+        for referrer in &image.referrers {
+            let found = self.tree(path, reader, &referrer.manifests, &referrer.blobs)?;
+            tree.referrers.push(Referrer { tag: referrer.tag.clone(), tree: found });
+        }
+        Ok(tree)
+    }
+
+    fn tree(
+        &mut self,
+        path: &Path,
+        reader: &mut Reader,
+        manifests: &[BundledManifest],
+        blobs: &[Digest],
+    ) -> Result<Tree, Failure> {
+        let mut tree = Tree { manifests: Vec::new(), blobs: BTreeMap::new(), referrers: Vec::new() };
+        for manifest in manifests {
             let bytes = reader.manifest(path, &manifest.digest)?;
             let (digest, kind) = (manifest.digest.clone(), manifest.media_type.clone());
             tree.manifests.push(FoundManifest { digest, kind, bytes });
         }
-        if tree.top().is_none_or(|top| top.digest != image.digest) {
-            return Err(unusable(path, format!("`{}` has no manifest in it", image.reference)));
-        }
-        for digest in &image.blobs {
+        for digest in blobs {
             let span = reader.span(&blob_path(digest));
             let size = match span {
                 Some(span) => span.size,
-                None => self.left_out(digest).map(|left_out| left_out.size).ok_or_else(|| {
-                    unusable(path, format!("the blob `{digest}` of `{}` is missing", image.reference))
-                })?,
+                None => self
+                    .left_out(digest)
+                    .map(|left_out| left_out.size)
+                    .ok_or_else(|| unusable(path, format!("the blob `{digest}` is missing")))?,
             };
             if let Some(span) = span {
                 self.spans.insert(digest.clone(), span);
@@ -139,7 +160,8 @@ async fn one(
     log: LogSink<'_>,
 ) -> Result<(), Failure> {
     let own = place.reference().repository();
-    let mut sources: Vec<String> = image.tree.blobs.keys().filter_map(|blob| homes.get(blob)).cloned().collect();
+    let blobs = image.tree.all().flat_map(|tree| tree.blobs.keys());
+    let mut sources: Vec<String> = blobs.filter_map(|blob| homes.get(blob)).cloned().collect();
     sources.sort();
     sources.dedup();
     sources.retain(|source| source != own);
@@ -148,23 +170,53 @@ async fn one(
     if place.names(&target, &image.digest).await.unwrap_or(false) {
         log(&format!("{}: already there", place.reference()));
         imported.there += image.tree.size();
-        return Ok(());
+    } else {
+        imported.enter(tree(bundle, file, place, &target, homes, &image.tree).await?);
+        copy::put(&target, &image.tree, place.tag(), place).await?;
+        log(&format!("{}: imported", place.reference()));
     }
-    let mut bringing = Vec::new();
-    for blob in image.tree.descriptors() {
-        bringing.push(brought(bundle, file, place, &target, homes.get(&blob.digest), blob));
+    let (lacking, left) = match referrers::lacking(&image.tree, &target).await {
+        Ok(found) => found,
+        Err(refusal) => return Err(place.refused(&refusal).await),
+    };
+    for referrer in lacking {
+        imported.enter(tree(bundle, file, place, &target, homes, &referrer.tree).await?);
+        copy::put(&target, &referrer.tree, referrer.name(), place).await?;
+        imported.referrers += 1;
     }
-    let all: Vec<(u64, Brought)> = stream::iter(bringing).buffer_unordered(PARALLEL).try_collect().await?;
-    for (size, brought) in all {
-        match brought {
-            Brought::There => imported.there += size,
-            Brought::Mounted => imported.mounted += size,
-            Brought::Sent => imported.sent += size,
+    if left > 0 {
+        imported.referrers_left += left;
+        log(&referrers::left(place, left));
+    }
+    Ok(())
+}
+
+impl Imported {
+    fn enter(&mut self, all: Vec<(u64, Brought)>) {
+        for (size, brought) in all {
+            match brought {
+                Brought::There => self.there += size,
+                Brought::Mounted => self.mounted += size,
+                Brought::Sent => self.sent += size,
+            }
         }
     }
-    copy::put(&target, &image.tree, place).await?;
-    log(&format!("{}: imported", place.reference()));
-    Ok(())
+}
+
+/// Brings the blobs of an image or of a referrer.
+async fn tree(
+    bundle: &Bundle,
+    file: &Path,
+    place: &Place,
+    target: &Session,
+    homes: &BTreeMap<Digest, String>,
+    tree: &Tree,
+) -> Result<Vec<(u64, Brought)>, Failure> {
+    let mut bringing = Vec::new();
+    for blob in tree.descriptors() {
+        bringing.push(brought(bundle, file, place, target, homes.get(&blob.digest), blob));
+    }
+    stream::iter(bringing).buffer_unordered(PARALLEL).try_collect().await
 }
 
 async fn brought(

@@ -66,7 +66,7 @@ impl Inventory {
         let mut inventory = Self { version: 1, ..Self::default() };
         for place in places {
             let tree = Tree::of(place, &place.reading()?).await?;
-            let blobs = tree.blobs.iter().map(|(digest, size)| (digest.clone(), *size));
+            let blobs = tree.all().flat_map(|tree| &tree.blobs).map(|(digest, size)| (digest.clone(), *size));
             let top = tree.top().ok_or_else(|| place.missing())?;
             inventory.enter(place.reference(), top.digest.clone(), blobs);
         }

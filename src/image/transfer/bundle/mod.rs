@@ -52,6 +52,22 @@ struct BundledImage {
     manifests: Vec<BundledManifest>,
     /// Digests of its configurations and layers.
     blobs: Vec<Digest>,
+    /// What refers to it.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    referrers: Vec<BundledReferrer>,
+}
+
+/// A signature, attestation or bill of materials of a bundle.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+struct BundledReferrer {
+    /// The tag that it is found by, where its manifest does not say what it refers to.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    tag: Option<String>,
+    /// Its manifests, lowest first.
+    manifests: Vec<BundledManifest>,
+    /// Digests of what they name.
+    blobs: Vec<Digest>,
 }
 
 /// A manifest of a bundle.

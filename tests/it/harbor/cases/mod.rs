@@ -25,7 +25,7 @@ fn trade() -> (Harbor, (String, String)) {
 }
 
 /// Lets something happen at the first request whose line has all of these words.
-fn at_first(
+pub(super) fn at_first(
     harbor: &Harbor,
     words: &'static [&'static str],
     mut happens: impl FnMut(&mut State) -> Option<Instead> + Send + 'static,
