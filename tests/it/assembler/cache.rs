@@ -4,6 +4,7 @@ use std::process::{Command, Stdio};
 use std::time::Duration;
 
 use serde_json::Value;
+use sha2::Digest as _;
 use slipway::image::assembler::AssemblerBackend;
 use slipway::image::{BuildContext, BuildSpec, ContextKind, ImageBackend as _};
 use tokio_util::sync::CancellationToken;
@@ -108,4 +109,57 @@ async fn one_changed_file_moves_one_layer_and_equal_content_moves_none() {
     assert_eq!(built.iter().map(|image| image.cached).collect::<Vec<_>>(), [false, true, false]);
     assert_eq!(built[0].layers[0], built[2].layers[0]);
     assert_ne!(built[0].layers[1], built[2].layers[1]);
+}
+
+/// Everything in the cache was used last three hours ago, which is long enough to go.
+fn grown_old(cache: &std::path::Path) {
+    let then = std::time::SystemTime::now() - Duration::from_hours(3);
+    for kind in ["blobs/sha256", "layers", "recipes", "trees", "blocks", "bases"] {
+        for file in std::fs::read_dir(cache.join("images").join(kind)).into_iter().flatten() {
+            let path = file.unwrap().path();
+            std::fs::File::options().write(true).open(path).unwrap().set_modified(then).unwrap();
+        }
+    }
+}
+
+/// Two programs: one builds, the other takes away all that is old, beginning at the same moment; what the build looks at it
+/// keeps or makes anew.
+#[test]
+fn builds_and_the_collection_of_garbage_do_not_disturb_each_other() {
+    let directory = tempfile::tempdir().unwrap();
+    let source = directory.path().join("source");
+    std::fs::create_dir(&source).unwrap();
+    large(&source, 4);
+    let cache = directory.path().join("cache");
+    let config = directory.path().join("config.toml");
+    std::fs::write(&config, format!("[cache]\ndirectory = {:?}\n[build]\nown_dockerfiles = true\n", cache.display()))
+        .unwrap();
+    let archive = directory.path().join("image.tar");
+    let output = format!("type=oci,dest={}", archive.display());
+    let path = source.display().to_string();
+    let build =
+        ["build", &path, "--name", "swept", "--toolchain", "dockerfile", "--runner", "host", "--output", &output];
+    let mut removed = 0;
+    let mut archives = std::collections::BTreeSet::new();
+    for round in 0_u64..30 {
+        grown_old(&cache);
+        let collecting = || {
+            // The moments at which the two meet differ from round to round.
+            std::thread::sleep(Duration::from_millis(round * 3));
+            slipway(&config, &["cache", "gc", "--age", "1h", "--format", "json"]).output().unwrap()
+        };
+        let (built, collected) = std::thread::scope(|scope| {
+            let collecting = scope.spawn(collecting);
+            (slipway(&config, &build).output().unwrap(), collecting.join().unwrap())
+        });
+        assert!(built.status.success(), "round {round}: {}", String::from_utf8_lossy(&built.stderr));
+        assert!(collected.status.success(), "round {round}: {}", String::from_utf8_lossy(&collected.stderr));
+        let collected: Value = serde_json::from_slice(&collected.stdout).unwrap();
+        removed += collected["files"].as_u64().unwrap();
+        archives.insert(hex::encode(sha2::Sha256::digest(std::fs::read(&archive).unwrap())));
+    }
+    assert!(removed > 0, "nothing was ever taken away");
+    assert_eq!(archives.len(), 1, "the image changed");
+    let verified = slipway(&config, &["cache", "verify"]).output().unwrap();
+    assert!(verified.status.success(), "{}", String::from_utf8_lossy(&verified.stdout));
 }

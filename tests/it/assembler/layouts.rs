@@ -147,3 +147,32 @@ async fn the_catalogues_layout_is_built_on_and_a_repositorys_is_refused() {
     let refused = based(&named).await;
     assert_eq!((refused.code, refused.failure_code()), (1, "plan_invalid"), "{}", refused.text());
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn images_check_reads_a_layout_whole() {
+    let directory = tempfile::tempdir().unwrap();
+    let root = directory.path();
+    let (layouts, _) = layout(root, "1").await;
+    let slipway = Slipway::new();
+    let check = async |name: &str| {
+        let named = format!("oci:{}:{name}", layouts.display());
+        slipway.run(&["images", "check", &named, "--format", "json"].map(str::to_owned)).await
+    };
+    let whole = check("1").await;
+    assert_eq!(whole.code, 0, "{}", whole.text());
+    let index: serde_json::Value = serde_json::from_slice(&std::fs::read(layouts.join("index.json")).unwrap()).unwrap();
+    let image = &whole.report["image"];
+    assert_eq!(image["digest"], index["manifests"][0]["digest"]);
+    assert!(image["layers"].as_array().unwrap().len() == 2 && image["entries"].as_u64() > Some(2), "{}", whole.text());
+    let missing = check("2").await;
+    assert!(missing.code != 0 && missing.stderr.contains("base_image_missing"), "{}", missing.text());
+    // One byte of a layer is another.
+    let blobs = std::fs::read_dir(layouts.join("blobs/sha256")).unwrap().map(|blob| blob.unwrap().path());
+    let layer = blobs.max_by_key(|blob| std::fs::metadata(blob).unwrap().len()).unwrap();
+    let mut bytes = std::fs::read(&layer).unwrap();
+    let middle = bytes.len() / 2;
+    bytes[middle] ^= 1;
+    std::fs::write(&layer, bytes).unwrap();
+    let damaged = check("1").await;
+    assert!(damaged.code != 0 && damaged.stderr.contains("digest_mismatch"), "{}", damaged.text());
+}
