@@ -29,7 +29,7 @@ pub use registry::{ClientCertificate, CopyConfig, LabelKind, ProjectsConfig, Reg
 pub use scan::ScanConfig;
 pub use server::{Database, GitLab, HarborHooks, ServerConfig};
 use units::durations;
-pub use units::{duration, size, some_size};
+pub use units::{duration, size, some_duration, some_size};
 
 /// The whole configuration.
 #[derive(Debug, Clone, Default, Serialize, Deserialize, JsonSchema)]

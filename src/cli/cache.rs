@@ -13,8 +13,9 @@ use crate::model::failure::{Failure, FailureCode};
 /// Does what the verb says.
 pub(super) async fn cache(cli: &Cli, verb: &CacheVerb) -> Result<ExitCode, Failure> {
     let config = setup::config(cli)?;
-    let directory = config.cache.directory.clone().unwrap_or_else(environment::cache_directory).join("images");
-    let (cache, verb) = (Cache::new(directory.clone()), verb.clone());
+    let directory = config.cache.directory.clone().unwrap_or_else(environment::cache_directory);
+    let cache = Cache::new(directory.join("images")).base_images(directory.join("base-images"));
+    let verb = verb.clone();
     let done = tokio::task::spawn_blocking(move || act(&cache, &verb)).await;
     let done = done.map_err(|error| Failure::new(FailureCode::Internal, error.to_string()))?;
     done.map_err(|error| {

@@ -3,6 +3,7 @@
 use std::path::PathBuf;
 use std::process::ExitCode;
 use std::sync::Arc;
+use std::time::Duration;
 
 use tokio_util::sync::CancellationToken;
 use tracing_subscriber::layer::SubscriberExt as _;
@@ -211,6 +212,9 @@ pub(super) async fn services(
     Ok(Services { config, catalog, runner, backend, cache, trust })
 }
 
+/// How long a base image's tag keeps its digest, where the operator says nothing: builds of one push start together.
+const BASE_TAGS: Duration = Duration::from_secs(10);
+
 /// Slipway itself as what makes images: its blobs are in the cache, and the base images that it made.
 pub(super) fn assembler(config: &Config, cache: &std::path::Path) -> AssemblerBackend {
     let bundle = ca_bundle(config).and_then(|path| std::fs::read(path).ok());
@@ -222,6 +226,7 @@ pub(super) fn assembler(config: &Config, cache: &std::path::Path) -> AssemblerBa
         .client_certificates(config.registry.client_certificates.clone())
         .base_images(cache.join("base-images"))
         .media_types(types)
+        .base_tags(config.build.base_tags.unwrap_or(BASE_TAGS))
 }
 
 /// Containers, after those of a worker that died were taken away.

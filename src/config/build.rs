@@ -28,6 +28,10 @@ pub struct Build {
     /// The images that own Dockerfiles may use, after `mirrors.images`, as patterns in which `*` stands for any text; all if absent.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub own_dockerfile_bases: Option<Vec<String>>,
+    /// How long a base image's tag keeps the digest that its registry gave, without being asked for again, where Slipway makes the image: `10s` if absent, `0s` to ask each time.
+    #[serde(with = "super::some_duration", skip_serializing_if = "Option::is_none")]
+    #[schemars(with = "Option<String>")]
+    pub base_tags: Option<Duration>,
     /// Whether built images are started once before anyone gets them.
     pub start_check: StartCheck,
 }

@@ -104,6 +104,31 @@ pub mod size {
     }
 }
 
+/// Durations that may be absent.
+pub mod some_duration {
+    use std::time::Duration;
+
+    use serde::{Deserialize, Deserializer, Serializer, de::Error};
+
+    pub(in crate::config) fn deserialize<'de, D: Deserializer<'de>>(
+        deserializer: D,
+    ) -> Result<Option<Duration>, D::Error> {
+        let text = Option::<String>::deserialize(deserializer)?;
+        text.map(|text| super::duration::parse(&text)).transpose().map_err(D::Error::custom)
+    }
+
+    #[allow(clippy::ref_option, reason = "serde's signature")]
+    pub(in crate::config) fn serialize<S: Serializer>(
+        duration: &Option<Duration>,
+        serializer: S,
+    ) -> Result<S::Ok, S::Error> {
+        match duration {
+            Some(duration) => serializer.serialize_str(&super::duration::text(*duration)),
+            None => serializer.serialize_none(),
+        }
+    }
+}
+
 /// Sizes that may be left out.
 pub mod some_size {
     use serde::{Deserialize, Deserializer, Serializer, de::Error};

@@ -63,10 +63,11 @@ impl AssemblerBackend {
     pub async fn name(&self, name: &str, further: &str) -> Result<(), Failure> {
         let (directory, name, further) = (self.own.clone(), name.to_owned(), further.to_owned());
         blocking(move || {
-            let named = |entry: &&Value| entry["annotations"][NAME] == name.as_str();
+            let meant = |entry: &&Value| entry["annotations"][NAME] == name.as_str();
             let missing = || io::Error::other(format!("there is no `{name}`"));
-            let renamed =
-                change(&directory, &further, |entries| entries.iter().find(named).cloned().ok_or_else(missing));
+            let renamed = lock(&directory).and_then(|_lock| {
+                named(&directory, &further, |entries| entries.iter().find(meant).cloned().ok_or_else(missing))
+            });
             renamed.map_err(|error| {
                 let message = format!("`{}`: {error}", directory.join("index.json").display());
                 Failure::new(FailureCode::BaseImageMissing, message)
@@ -106,6 +107,8 @@ impl AssemblerBackend {
 fn put(store: &Store, image: &Assembled, directory: &Path, name: &str) -> io::Result<()> {
     let blobs = directory.join("blobs/sha256");
     fs::create_dir_all(&blobs)?;
+    // What has no name yet must not be taken for what has none any more.
+    let _lock = lock(directory)?;
     for blob in image.layers.iter().map(|layer| &layer.blob).chain([&image.config, &image.manifest]) {
         bring(store, blob, &blobs)?;
     }
@@ -115,7 +118,7 @@ fn put(store: &Store, image: &Assembled, directory: &Path, name: &str) -> io::Re
         "size": image.manifest.size,
         "platform": { "architecture": super::remote::architecture(), "os": "linux" },
     });
-    change(directory, name, |_| Ok(entry))
+    named(directory, name, |_| Ok(entry))
 }
 
 /// A blob never changes, so both may have the same file.
@@ -134,21 +137,34 @@ fn bring(store: &Store, blob: &Descriptor, blobs: &Path) -> io::Result<()> {
     file.persist(&to).map(drop).map_err(|error| error.error)
 }
 
-/// Gives a name to an entry, chosen among those that there are, in the index; one process at a time.
-fn change(directory: &Path, name: &str, entry: impl FnOnce(&[Value]) -> io::Result<Value>) -> io::Result<()> {
+/// Keeps everybody else from changing the layout.
+pub(super) fn lock(directory: &Path) -> io::Result<fs::File> {
     let lock = fs::File::options().create(true).truncate(false).write(true).open(directory.join(".lock"))?;
-    lock.lock()?;
-    let path = directory.join("index.json");
-    let index: Value = match fs::read(&path) {
+    lock.lock().map(|()| lock)
+}
+
+/// What the index names.
+pub(super) fn entries(directory: &Path) -> io::Result<Vec<Value>> {
+    let index: Value = match fs::read(directory.join("index.json")) {
         Ok(bytes) => serde_json::from_slice(&bytes)?,
         Err(error) if error.kind() == io::ErrorKind::NotFound => Value::Null,
         Err(error) => return Err(error),
     };
-    let mut entries = index["manifests"].as_array().cloned().unwrap_or_default();
+    Ok(index["manifests"].as_array().cloned().unwrap_or_default())
+}
+
+/// Gives a name to an entry, chosen among those that there are, in the index; to be done under its lock.
+fn named(directory: &Path, name: &str, entry: impl FnOnce(&[Value]) -> io::Result<Value>) -> io::Result<()> {
+    let mut entries = entries(directory)?;
     let mut entry = entry(&entries)?;
     entry["annotations"][NAME] = json!(name);
     entries.retain(|known| known["annotations"][NAME] != name);
     entries.push(entry);
+    replace(directory, &entries)
+}
+
+/// Lets the index name these and nothing else.
+pub(super) fn replace(directory: &Path, entries: &[Value]) -> io::Result<()> {
     let index = json!({
         "schemaVersion": 2,
         "mediaType": IMAGE_INDEX,

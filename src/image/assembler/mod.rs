@@ -21,6 +21,7 @@ mod layout;
 mod load;
 mod name;
 mod node;
+mod outdated;
 mod pool;
 mod publish;
 mod recipe;
@@ -38,6 +39,7 @@ mod upkeep;
 
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
+use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
 use tokio_util::sync::CancellationToken;
@@ -74,6 +76,8 @@ pub struct AssemblerBackend {
     /// Whether it carries out `RUN`, as root of this machine.
     runs: bool,
     types: MediaTypes,
+    /// How long a base image's tag keeps its digest without being asked for again.
+    tags: Duration,
 }
 
 /// A finished image in the store.
@@ -104,7 +108,14 @@ impl AssemblerBackend {
     pub fn new(directory: PathBuf, ca_bundle: Option<Vec<u8>>) -> Self {
         let access = RegistryAccess { ca_bundle, ..RegistryAccess::default() };
         let own = directory.join("none");
-        Self { store: Store::new(directory), access, own, runs: false, types: MediaTypes::default() }
+        Self {
+            store: Store::new(directory),
+            access,
+            own,
+            runs: false,
+            types: MediaTypes::default(),
+            tags: Duration::ZERO,
+        }
     }
 
     /// With what registries of base images are shown that ask for a client certificate.
@@ -123,6 +134,12 @@ impl AssemblerBackend {
     #[must_use]
     pub fn media_types(self, types: MediaTypes) -> Self {
         Self { types, ..self }
+    }
+
+    /// With tags of base images that are asked for again only after so long.
+    #[must_use]
+    pub fn base_tags(self, tags: Duration) -> Self {
+        Self { tags, ..self }
     }
 
     /// One that carries out `RUN`: as root, with this machine's network, in a root file system of its own but in no
@@ -165,7 +182,7 @@ impl AssemblerBackend {
         for line in &lines {
             log(line);
         }
-        let cache = Cache::new(self.store.directory().to_owned());
+        let cache = Cache::new(self.store.directory().to_owned()).base_images(self.own.clone());
         // Nobody waits for it.
         drop(tokio::task::spawn_blocking(move || cache.collect_if_due()));
         Ok(built(&self.store, &image, cached))
@@ -186,7 +203,8 @@ impl AssemblerBackend {
             return self.of_this_machine(named, name).await;
         }
         let account = spec.credentials.get(reference.registry());
-        Remote::new(&reference, account, &self.access)?.pull(&self.store, log).await
+        let tags = if spec.no_cache { Duration::ZERO } else { self.tags };
+        Remote::new(&reference, account, &self.access, tags)?.pull(&self.store, log).await
     }
 
     /// A layout of the operator's: a repository names no path of this machine.

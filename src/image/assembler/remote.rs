@@ -1,12 +1,15 @@
 //! Registries that base images come from.
 
 use std::path::Path;
+use std::time::Duration;
 
 use futures_util::{StreamExt as _, TryStreamExt as _, stream};
 use serde_json::Value;
+use sha2::{Digest as _, Sha256};
 
 use super::base::{self, Base, Listed, PulledManifest};
 use super::store::{Store, unwritable};
+use crate::clock;
 use crate::harbor;
 use crate::image::credentials::Credentials;
 use crate::image::push::{ATTEMPTS, LONGEST_PAUSE, backoff};
@@ -24,6 +27,10 @@ pub(super) struct Remote<'a> {
     session: Session,
     reference: &'a ImageReference,
     harbor: harbor::Client,
+    /// The name of the account, who alone is told from memory what a tag stands for.
+    account: String,
+    /// How long a tag keeps its digest without being asked for again.
+    tags: Duration,
 }
 
 impl<'a> Remote<'a> {
@@ -31,9 +38,14 @@ impl<'a> Remote<'a> {
         reference: &'a ImageReference,
         credentials: Option<&Credentials>,
         access: &RegistryAccess,
+        tags: Duration,
     ) -> Result<Self, Failure> {
         let harbor = access.harbor(reference, credentials)?;
-        Ok(Self { session: Session::reading(reference, credentials, access)?, reference, harbor })
+        let account = match credentials {
+            Some(Credentials::Password { username, .. }) => username.clone(),
+            Some(Credentials::IdentityToken(_)) | None => String::new(),
+        };
+        Ok(Self { session: Session::reading(reference, credentials, access)?, reference, harbor, account, tags })
     }
 
     /// Fetches an image. What the store has is not fetched again; one that is named by its digest is not even asked for.
@@ -47,7 +59,7 @@ impl<'a> Remote<'a> {
         }
         let digest = match self.reference.digest() {
             Some(digest) => digest.clone(),
-            None => self.tagged().await?,
+            None => self.remembered(store).await?,
         };
         if let Some(base) = known(&digest) {
             return Ok(base);
@@ -71,6 +83,22 @@ impl<'a> Remote<'a> {
 
     fn key(&self, digest: &Digest) -> String {
         format!("{}-{}", digest.hex(), self.reference.registry().replace(':', "_"))
+    }
+
+    /// The digest that the tag stands for, or stood for a moment ago.
+    async fn remembered(&self, store: &Store) -> Result<Digest, Failure> {
+        if self.tags.is_zero() {
+            return self.tagged().await;
+        }
+        let key = hex::encode(Sha256::digest(format!("{}\n{}", self.reference, self.account)));
+        let now = clock::since_epoch();
+        let life = |at: &Duration| now.checked_sub(*at).is_some_and(|age| age < self.tags);
+        if let Some((digest, _)) = store.recall::<(Digest, Duration)>("tags", &key).filter(|(_, at)| life(at)) {
+            return Ok(digest);
+        }
+        let digest = self.tagged().await?;
+        store.note("tags", &key, &(&digest, now));
+        Ok(digest)
     }
 
     /// The digest that the tag stands for.

@@ -50,13 +50,23 @@ pub struct Holding {
 
 /// The cache of assembled images in a directory.
 #[derive(Debug, Clone)]
-pub struct Cache(Store);
+pub struct Cache {
+    store: Store,
+    /// The layout of the base images that were made here without an Engine.
+    own: Option<PathBuf>,
+}
 
 impl Cache {
     /// The cache in this directory, which need not be there.
     #[must_use]
     pub fn new(directory: PathBuf) -> Self {
-        Self(Store::new(directory))
+        Self { store: Store::new(directory), own: None }
+    }
+
+    /// With the base images of a layout, of which old ones go as well.
+    #[must_use]
+    pub fn base_images(self, own: PathBuf) -> Self {
+        Self { own: Some(own), ..self }
     }
 
     /// What there is, by kind. Blocks.
@@ -66,7 +76,7 @@ impl Cache {
     pub fn list(&self) -> io::Result<Vec<Holding>> {
         let mut holdings = Vec::new();
         for kind in self.kinds()? {
-            let files = files(&self.0.directory().join(&kind))?;
+            let files = files(&self.store.directory().join(&kind))?;
             let bytes = files.iter().map(|file| file.size).sum();
             let kind = if kind == BLOBS { "blobs".to_owned() } else { kind };
             holdings.push(Holding { kind, files: files.len() as u64, bytes });
@@ -81,7 +91,7 @@ impl Cache {
     /// Of reading or removing.
     pub fn verify(&self) -> io::Result<Vec<String>> {
         let mut damaged = Vec::new();
-        for blob in files(&self.0.directory().join(BLOBS))?.iter().filter(|file| !file.unfinished()) {
+        for blob in files(&self.store.directory().join(BLOBS))?.iter().filter(|file| !file.unfinished()) {
             let read = fs::File::open(&blob.path).and_then(hash_of);
             match read {
                 Err(error) if error.kind() == io::ErrorKind::NotFound => {}
@@ -112,7 +122,7 @@ impl Cache {
         };
         for kind in self.kinds()? {
             let mut kept = Vec::new();
-            for file in files(&self.0.directory().join(&kind))? {
+            for file in files(&self.store.directory().join(&kind))? {
                 let age = now.saturating_sub(file.used);
                 if age > limits.age || (file.unfinished() && age > UNFINISHED) {
                     remove(&file);
@@ -132,12 +142,16 @@ impl Cache {
                 }
             }
         }
-        Ok((gone, freed))
+        let (old, bytes) = match &self.own {
+            Some(own) => super::outdated::collect(own, limits.age.max(IN_USE))?,
+            None => (0, 0),
+        };
+        Ok((gone + old, freed + bytes))
     }
 
     /// Collects if nobody did for a day. Blocks.
     pub(super) fn collect_if_due(&self) {
-        let mark = self.0.directory().join("collected");
+        let mark = self.store.directory().join("collected");
         let now = clock::since_epoch();
         if used(&mark).is_ok_and(|last| now.saturating_sub(last) < INTERVAL) {
             return;
@@ -149,7 +163,7 @@ impl Cache {
 
     fn kinds(&self) -> io::Result<Vec<String>> {
         let mut kinds: Vec<String> = Vec::new();
-        for entry in missing_is_empty(fs::read_dir(self.0.directory()))?.into_iter().flatten() {
+        for entry in missing_is_empty(fs::read_dir(self.store.directory()))?.into_iter().flatten() {
             let entry = entry?;
             let name = entry.file_name().to_string_lossy().into_owned();
             // Others are root file systems in which a command runs.
