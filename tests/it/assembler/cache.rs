@@ -148,11 +148,11 @@ fn builds_and_the_collection_of_garbage_do_not_disturb_each_other() {
             std::thread::sleep(Duration::from_millis(round * 3));
             slipway(&config, &["cache", "gc", "--age", "1h", "--format", "json"]).output().unwrap()
         };
-        let (built, collected) = std::thread::scope(|scope| {
+        let (image, collected) = std::thread::scope(|scope| {
             let collecting = scope.spawn(collecting);
             (slipway(&config, &build).output().unwrap(), collecting.join().unwrap())
         });
-        assert!(built.status.success(), "round {round}: {}", String::from_utf8_lossy(&built.stderr));
+        assert!(image.status.success(), "round {round}: {}", String::from_utf8_lossy(&image.stderr));
         assert!(collected.status.success(), "round {round}: {}", String::from_utf8_lossy(&collected.stderr));
         let collected: Value = serde_json::from_slice(&collected.stdout).unwrap();
         removed += collected["files"].as_u64().unwrap();

@@ -135,7 +135,7 @@ fn plain(registry: &str, cache: &Path) -> Slipway {
 
 /// Runs the program; gives the most memory that it held, and how long it took.
 ///
-/// That is its own memory (`RssAnon`, proc_pid_status(5)): pages of the program's file, of which a debug build has
+/// That is its own memory (`RssAnon` of `proc_pid_status(5)`): pages of the program's file, of which a debug build has
 /// hundreds of megabytes, are the kernel's to drop.
 async fn measured(slipway: &Slipway, line: &str) -> (u64, Duration) {
     let words: Vec<String> = line.split(' ').map(str::to_owned).collect();

@@ -52,7 +52,7 @@ pub(super) async fn build(way: &'static str, bytes: usize) -> Built {
     let tag: ImageReference = format!("localhost/slipway-harbor/{}:1", uuid::Uuid::now_v7().simple()).parse().unwrap();
     let mut spec = BuildSpec::new(context, "FROM scratch\nCOPY layer-application/ /\nCMD [\"/app/x\"]\n");
     spec.references.push(tag.clone());
-    let image = backend.build(&spec, &|_| {}, &CancellationToken::new()).await.unwrap();
+    let image = Box::pin(backend.build(&spec, &|_| {}, &CancellationToken::new())).await.unwrap();
     Built { backend, image, way, tags: Mutex::new(vec![tag]), _directory: directory }
 }
 
@@ -66,7 +66,8 @@ impl Built {
     ) -> Result<PublishedImage, Failure> {
         let references: Vec<ImageReference> = names.iter().map(|name| harbor.reference(name)).collect();
         self.tags.lock().unwrap().extend(references.clone());
-        self.backend.push(&self.image, &references, &access(account), &|_| {}, &CancellationToken::new()).await
+        Box::pin(self.backend.push(&self.image, &references, &access(account), &|_| {}, &CancellationToken::new()))
+            .await
     }
 
     /// Pushes to any registry.
@@ -75,7 +76,7 @@ impl Built {
         reference: ImageReference,
         access: &RegistryAccess,
     ) -> Result<PublishedImage, Failure> {
-        self.backend.push(&self.image, &[reference], access, &|_| {}, &CancellationToken::new()).await
+        Box::pin(self.backend.push(&self.image, &[reference], access, &|_| {}, &CancellationToken::new())).await
     }
 }
 
