@@ -7,6 +7,8 @@ use bollard::Docker;
 
 use super::engine::{Engine, Found, there};
 use super::own::Own;
+use super::push::by_engine;
+use crate::image::RegistryAccess;
 use crate::image::assembler::AssemblerBackend;
 use crate::model::failure::Failure;
 
@@ -87,6 +89,20 @@ impl Maker {
         match &self.0 {
             Kind::Engine(engine) => engine.tag(reference, repository, tag).await,
             Kind::Own(own) => own.tag(reference, repository, tag).await,
+        }
+    }
+
+    /// Gives a registry an image under these tags of a repository; gives its `repository@digest` there.
+    pub(super) async fn push(
+        &self,
+        reference: &str,
+        repository: &str,
+        tags: [&str; 2],
+        access: &RegistryAccess,
+    ) -> Result<Option<String>, Failure> {
+        match &self.0 {
+            Kind::Engine(engine) => by_engine(engine, reference, repository, tags, access).await,
+            Kind::Own(own) => own.push(reference, repository, tags, access).await.map(Some),
         }
     }
 

@@ -31,7 +31,7 @@ pub use definition::{Image, Images, Origin, Probe, Root, RootOrigin};
 pub use list::{Listed, State, list};
 pub use lock::{Lock, Locked};
 pub use maker::Maker;
-pub use push::{Credentials, push};
+pub use push::push;
 
 /// The repository that every base image of ours is in: `slipway/NAME`.
 pub const REPOSITORY: &str = "slipway";

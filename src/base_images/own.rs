@@ -9,7 +9,7 @@ use super::INPUTS_LABEL;
 use super::engine::Found;
 use super::maker::{Build, label};
 use crate::image::assembler::AssemblerBackend;
-use crate::image::{BuildContext, BuildSpec, BuiltImage, ContextKind, ImageBackend as _, credentials};
+use crate::image::{BuildContext, BuildSpec, BuiltImage, ContextKind, ImageBackend as _, RegistryAccess, credentials};
 use crate::model::failure::{Failure, FailureCode};
 use crate::model::image_reference::ImageReference;
 use crate::work::blocking;
@@ -59,6 +59,29 @@ impl Own {
         }
         let built = self.assembled(&spec, &|_| ()).await?;
         self.0.keep(&built, reference).await
+    }
+
+    /// The image of one without further instructions is pushed as any other.
+    pub(super) async fn push(
+        &self,
+        reference: &str,
+        repository: &str,
+        tags: [&str; 2],
+        access: &RegistryAccess,
+    ) -> Result<String, Failure> {
+        let directory = scratch()?;
+        let spec = BuildSpec::new(context(&directory, "Dockerfile".to_owned()), format!("FROM {reference}\n"));
+        let built = self.assembled(&spec, &|_| ()).await?;
+        let mut references: Vec<ImageReference> = Vec::new();
+        for tag in tags {
+            let named = format!("{repository}:{tag}");
+            let invalid =
+                |error| Failure::new(FailureCode::ConfigurationInvalid, format!("`{named}` names no image: {error}"));
+            references.push(named.parse().map_err(invalid)?);
+        }
+        references.dedup();
+        let done = self.0.push(&built, &references, access, &|_| {}, &CancellationToken::new()).await?;
+        Ok(format!("{repository}@{}", done.digest))
     }
 
     pub(super) async fn tag(&self, reference: &str, repository: &str, tag: &str) -> Result<(), Failure> {

@@ -9,23 +9,11 @@ use super::build::locked;
 use super::definition::Images;
 use super::engine::Engine;
 use super::lock::Lock;
+use super::maker::Maker;
 use super::reference;
+use crate::image::RegistryAccess;
+use crate::image::credentials::Credentials;
 use crate::model::failure::{Failure, FailureCode};
-
-/// An account at the registry.
-#[derive(Clone, PartialEq, Eq)]
-pub struct Credentials {
-    /// Its name, which a log may show.
-    pub username: String,
-    /// Its password, which nothing shows.
-    pub password: String,
-}
-
-impl std::fmt::Debug for Credentials {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.debug_struct("Credentials").field("username", &self.username).finish_non_exhaustive()
-    }
-}
 
 /// Pushes the named images (all that are not internal, when none is named) to `prefix/NAME`
 /// (`harbor.example.com/slipway`), each as `latest` and with its pinned tag. The lock that comes back
@@ -38,12 +26,11 @@ impl std::fmt::Debug for Credentials {
 pub async fn push(
     images: &Images,
     names: &[String],
-    engine: &Docker,
+    maker: &Maker,
     prefix: &str,
-    credentials: Option<&Credentials>,
+    access: &RegistryAccess,
     progress: impl Fn(&str),
 ) -> Result<Lock, Failure> {
-    let engine = Engine::new(&base64url(engine.clone()));
     let order = images.in_order(names)?;
     let asked = |name: &String| {
         if names.is_empty() {
@@ -54,19 +41,36 @@ pub async fn push(
     };
     let mut lock = Lock::new();
     for name in order.into_iter().filter(asked) {
-        let repository = format!("{}/{name}", prefix.trim_end_matches('/'));
-        let mut image = locked(&name, engine.get(&reference(&name)).await?);
-        let pinned = image.reference.rsplit_once(':').map_or("latest", |(_, tag)| tag).to_owned();
-        for tag in [pinned.as_str(), "latest"] {
-            engine.tag(&reference(&name), &repository, tag).await?;
-            push_one(&engine, &repository, tag, credentials).await?;
+        // Without an Engine only those are made that applications run on.
+        if names.is_empty() && !maker.is_engine() && maker.find(&reference(&name)).await?.is_none() {
+            progress(&format!("{name}: not built here, and not pushed"));
+            continue;
         }
-        let found = engine.get(&format!("{repository}:latest")).await?;
-        image.digest = found.digests.into_iter().find(|digest| digest.starts_with(&format!("{repository}@")));
+        let repository = format!("{}/{name}", prefix.trim_end_matches('/'));
+        let mut image = locked(&name, maker.get(&reference(&name)).await?);
+        let pinned = image.reference.rsplit_once(':').map_or("latest", |(_, tag)| tag).to_owned();
+        image.digest = maker.push(&reference(&name), &repository, [&pinned, "latest"], access).await?;
         progress(&format!("{name}: pushed as `{}`", image.digest.as_deref().unwrap_or(&repository)));
         lock.images.insert(name, image);
     }
     Ok(lock)
+}
+
+/// Lets the Engine push an image under these tags; gives its `repository@digest` there.
+pub(super) async fn by_engine(
+    engine: &Engine,
+    from: &str,
+    repository: &str,
+    tags: [&str; 2],
+    access: &RegistryAccess,
+) -> Result<Option<String>, Failure> {
+    let engine = Engine::new(&base64url(engine.docker().clone()));
+    for tag in tags {
+        engine.tag(from, repository, tag).await?;
+        push_one(&engine, repository, tag, access.credentials.as_ref()).await?;
+    }
+    let found = engine.get(&format!("{repository}:latest")).await?;
+    Ok(found.digests.into_iter().find(|digest| digest.starts_with(&format!("{repository}@"))))
 }
 
 async fn push_one(
@@ -76,12 +80,8 @@ async fn push_one(
     credentials: Option<&Credentials>,
 ) -> Result<(), Failure> {
     // The Engine wants a header even where nobody logs in.
-    let account = credentials.map_or_else(DockerCredentials::default, |account| DockerCredentials {
-        username: Some(account.username.clone()),
-        password: Some(account.password.clone()),
-        serveraddress: repository.split('/').next().map(str::to_owned),
-        ..DockerCredentials::default()
-    });
+    let server = repository.split('/').next().unwrap_or_default();
+    let account = credentials.map_or_else(DockerCredentials::default, |account| account.for_engine(server));
     let options = PushImageOptions { tag: Some(tag.to_owned()), ..PushImageOptions::default() };
     let stream = engine.docker().push_image(repository, Some(options), Some(account));
     stream
@@ -102,16 +102,4 @@ fn base64url(docker: Docker) -> Docker {
         }
         request
     })
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn a_password_is_never_shown() {
-        let credentials = Credentials { username: "robot".into(), password: "hunter2".into() };
-        let shown = format!("{credentials:?}");
-        assert!(shown.contains("robot") && !shown.contains("hunter2"), "{shown}");
-    }
 }

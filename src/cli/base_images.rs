@@ -7,10 +7,12 @@ use tokio_util::sync::CancellationToken;
 
 use super::args::{BaseImagesVerb, Cli};
 use super::setup;
-use crate::base_images::{self, Credentials, Images, Lock, Maker, Options, State};
+use crate::base_images::{self, Images, Lock, Maker, Options, State};
 use crate::config::{BackendKind, Config};
 use crate::environment;
 use crate::harbor::Gate;
+use crate::image::RegistryAccess;
+use crate::image::credentials::Credentials;
 use crate::image::docker::DockerBackend;
 use crate::model::failure::{Failure, FailureCode};
 use crate::model::image_reference::ImageReference;
@@ -45,11 +47,7 @@ async fn act(cli: &Cli, verb: &BaseImagesVerb) -> Result<ExitCode, Failure> {
             }
         }
         BaseImagesVerb::Build { names, image_backend } => {
-            let maker = match (image_backend, engine) {
-                (Some(BackendKind::Docker), engine) => Maker::engine(&engine?),
-                (Some(BackendKind::Assembler), _) | (_, Err(_)) => own(&config),
-                (_, Ok(engine)) => Maker::engine(&engine),
-            };
+            let maker = maker(&config, *image_backend, engine)?;
             if !maker.is_engine() {
                 say("without a Docker Engine: as root, into an OCI image layout of Slipway's own");
             }
@@ -63,21 +61,22 @@ async fn act(cli: &Cli, verb: &BaseImagesVerb) -> Result<ExitCode, Failure> {
                 return Ok(ExitCode::FAILURE);
             }
         }
-        BaseImagesVerb::Push { names } => {
+        BaseImagesVerb::Push { names, image_backend } => {
             let host = config.registry.host.as_deref().ok_or_else(|| {
                 Failure::new(FailureCode::ConfigurationInvalid, "there is no registry to push to")
                     .hint("set `registry.host` in the configuration")
             })?;
-            let credentials = match &config.registry.credentials {
-                Some(name) => {
-                    let account = crate::secrets::account(&config, name, host, base_images::REPOSITORY).await?;
-                    Some(Credentials { username: account.username, password: account.password })
-                }
+            let account = match &config.registry.credentials {
+                Some(name) => Some(crate::secrets::account(&config, name, host, base_images::REPOSITORY).await?),
                 None => None,
             };
+            let credentials =
+                account.as_ref().map(|account| Credentials::password(&account.username, &account.password));
+            let access = RegistryAccess { credentials, ..setup::registry_access(&config) };
             let prefix = format!("{host}/{}", base_images::REPOSITORY);
-            let pushed = base_images::push(&images, names, &engine?, &prefix, credentials.as_ref(), say).await?;
-            let (accepted, refused) = gated(&config, credentials, pushed).await?;
+            let maker = maker(&config, *image_backend, engine)?;
+            let pushed = base_images::push(&images, names, &maker, &prefix, &access, say).await?;
+            let (accepted, refused) = gated(&config, account, pushed).await?;
             remember(&config, accepted)?;
             if let Some(refused) = refused {
                 return Err(refused);
@@ -90,12 +89,11 @@ async fn act(cli: &Cli, verb: &BaseImagesVerb) -> Result<ExitCode, Failure> {
 /// Those pushed images that the operator's gate lets builds start from, and why one is not among them.
 async fn gated(
     config: &Config,
-    credentials: Option<Credentials>,
+    account: Option<Account>,
     mut pushed: Lock,
 ) -> Result<(Lock, Option<Failure>), Failure> {
     let Some(wanted) = config.registry.scan.as_ref().filter(|scan| scan.base_images) else { return Ok((pushed, None)) };
     let gate = Gate { wanted, product_line: base_images::REPOSITORY };
-    let account = credentials.map(|known| Account { username: known.username, password: known.password });
     let access = setup::registry_access(config);
     let mut refused = None;
     for (name, digest) in
@@ -119,6 +117,19 @@ async fn gated(
         }
     }
     Ok((pushed, refused))
+}
+
+/// Whoever was chosen; else the Engine where one answers, and Slipway itself where none does.
+fn maker(
+    config: &Config,
+    chosen: Option<BackendKind>,
+    engine: Result<bollard::Docker, Failure>,
+) -> Result<Maker, Failure> {
+    Ok(match (chosen, engine) {
+        (Some(BackendKind::Docker), engine) => Maker::engine(&engine?),
+        (Some(BackendKind::Assembler), _) | (_, Err(_)) => own(config),
+        (_, Ok(engine)) => Maker::engine(&engine),
+    })
 }
 
 /// Slipway itself as the maker of base images.

@@ -50,7 +50,7 @@ impl Credentials {
     }
 
     /// In the form that the Engine takes.
-    pub(super) fn for_engine(&self, registry: &str) -> bollard::auth::DockerCredentials {
+    pub(crate) fn for_engine(&self, registry: &str) -> bollard::auth::DockerCredentials {
         let mut engine =
             bollard::auth::DockerCredentials { serveraddress: Some(registry.to_owned()), ..Default::default() };
         match self {

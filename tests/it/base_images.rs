@@ -1,8 +1,9 @@
 //! Base images in the registry: pushed with an account, pinned by digest; and made without an Engine.
 
-use slipway::base_images::{Credentials, Host, Images, Maker, Options, build, push, reference};
+use slipway::base_images::{Host, Images, Maker, Options, build, push, reference};
 use slipway::image::assembler::AssemblerBackend;
-use slipway::image::{BuildContext, BuildSpec, ContextKind, ImageBackend as _};
+use slipway::image::credentials::Credentials;
+use slipway::image::{BuildContext, BuildSpec, ContextKind, ImageBackend as _, RegistryAccess};
 use slipway::model::failure::FailureCode;
 use slipway::model::image_reference::ImageReference;
 use tokio_util::sync::CancellationToken;
@@ -10,25 +11,31 @@ use tokio_util::sync::CancellationToken;
 use crate::assembler::images::{Images as Loaded, differences, docker};
 use crate::services::service;
 
+/// A catalogue of one image, which needs no command.
+fn one(name: &str) -> Images {
+    let toml = format!("version = 1\n[images.{name}]\nfolder = 'f'");
+    let files = [("images.toml", toml.as_str()), ("f/Dockerfile", "FROM scratch\nCOPY f/Dockerfile /\n")];
+    Images::parse(files.into_iter().map(|(path, text)| (path.to_owned(), text.into())).collect()).unwrap()
+}
+
+fn access(password: &str) -> RegistryAccess {
+    let account = Credentials::password(service("SLIPWAY_TEST_USER"), password);
+    RegistryAccess { credentials: Some(account), ..RegistryAccess::default() }
+}
+
 #[tokio::test]
 async fn a_pushed_image_is_pinned_by_its_digest_and_a_wrong_password_is_refused() {
     let docker = bollard::Docker::connect_with_local_defaults().unwrap().negotiate_version().await.unwrap();
+    let maker = Maker::engine(&docker);
     let cache = tempfile::tempdir().unwrap();
     let name = format!("test-{}", uuid::Uuid::now_v7().simple());
-    let toml = format!("version = 1\n[images.{name}]\nfolder = 'f'");
-    let files = [("images.toml", toml.as_str()), ("f/Dockerfile", "FROM scratch\nCOPY f/Dockerfile /\n")];
-    let images = Images::parse(files.into_iter().map(|(path, text)| (path.to_owned(), text.into())).collect()).unwrap();
+    let images = one(&name);
     let options = Options { host: Host { ca_bundle: None, ..Host::default() }, ..Options::default() };
-    let built = build(&images, &[], &Maker::engine(&docker), cache.path(), &options, |_| ()).await.unwrap();
+    let built = build(&images, &[], &maker, cache.path(), &options, |_| ()).await.unwrap();
 
     let prefix = format!("{}/base-images", service("SLIPWAY_TEST_REGISTRY"));
-    let account = |password: &str| Credentials {
-        username: service("SLIPWAY_TEST_USER").to_owned(),
-        password: password.to_owned(),
-    };
-    let refused = push(&images, &[], &docker, &prefix, Some(&account("wrong")), |_| ()).await;
-    let account = account(service("SLIPWAY_TEST_PASSWORD"));
-    let pushed = push(&images, &[], &docker, &prefix, Some(&account), |_| ()).await;
+    let refused = push(&images, &[], &maker, &prefix, &access("wrong"), |_| ()).await;
+    let pushed = push(&images, &[], &maker, &prefix, &access(service("SLIPWAY_TEST_PASSWORD")), |_| ()).await;
 
     let (_, tag) = built.images[&name].reference.rsplit_once(':').unwrap();
     let repository = format!("{prefix}/{name}");
@@ -43,6 +50,37 @@ async fn a_pushed_image_is_pinned_by_its_digest_and_a_wrong_password_is_refused(
     assert_eq!(refused.unwrap_err().code, FailureCode::RegistryRefused);
     let digest = pushed.unwrap().images[&name].digest.clone().unwrap();
     assert!(digest.starts_with(&format!("{repository}@sha256:")), "{digest}");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn without_an_engine_an_image_is_pushed_and_is_a_base_by_its_digest() {
+    let directory = tempfile::tempdir().unwrap();
+    let assembler = |store: &str| AssemblerBackend::new(directory.path().join(store), None);
+    let maker = Maker::own(assembler("images").base_images(directory.path().join("base-images")));
+    let name = format!("test-{}", uuid::Uuid::now_v7().simple());
+    let images = one(&name);
+    let prefix = format!("{}/base-images", service("SLIPWAY_TEST_REGISTRY"));
+    let access = access(service("SLIPWAY_TEST_PASSWORD"));
+    // What is not built is said where all are meant, and refused where it is named.
+    let none = push(&images, &[], &maker, &prefix, &access, |line: &str| assert!(line.contains("not built"), "{line}"));
+    assert!(none.await.unwrap().images.is_empty());
+    let missing = push(&images, std::slice::from_ref(&name), &maker, &prefix, &access, |_| ()).await.unwrap_err();
+    assert_eq!(missing.code, FailureCode::BaseImageMissing, "{missing}");
+
+    let mut lock = build(&images, &[], &maker, directory.path(), &Options::default(), |_| ()).await.unwrap();
+    lock.merge(push(&images, &[], &maker, &prefix, &access, |_| ()).await.unwrap());
+    let digest = lock.images[&name].digest.clone().unwrap();
+    assert!(digest.starts_with(&format!("{prefix}/{name}@sha256:")), "{digest}");
+    // A machine that has nothing of it starts from it.
+    let context = BuildContext {
+        root: tempfile::tempdir_in(directory.path()).unwrap().keep(),
+        kind: ContextKind::Repository { dockerfile: "Dockerfile".into() },
+    };
+    let mut spec = BuildSpec::new(context, format!("FROM {digest}\n"));
+    let registry = service("SLIPWAY_TEST_REGISTRY").to_owned();
+    spec.credentials.insert(registry, access.credentials.clone().unwrap());
+    let built = assembler("elsewhere").build(&spec, &|_| {}, &CancellationToken::new()).await.unwrap();
+    assert_eq!(built.layers.len(), 1);
 }
 
 /// Files that come, go, change and are replaced, accounts, links, capabilities of a mode, stages, and a user.

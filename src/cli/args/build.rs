@@ -169,5 +169,8 @@ pub(in crate::cli) enum BaseImagesVerb {
     Push {
         /// Their names
         names: Vec<String>,
+        /// Who made and keeps them: the Engine if it answers, else Slipway itself
+        #[arg(long, value_name = "docker|assembler|auto", value_parser = image_backend)]
+        image_backend: Option<BackendKind>,
     },
 }
