@@ -25,7 +25,7 @@ pub(super) async fn base_images(
     verb: &BaseImagesVerb,
     cancel: &CancellationToken,
 ) -> Result<ExitCode, Failure> {
-    unless_cancelled(cancel, act(cli, verb)).await
+    unless_cancelled(cancel, Box::pin(act(cli, verb))).await
 }
 
 async fn act(cli: &Cli, verb: &BaseImagesVerb) -> Result<ExitCode, Failure> {
