@@ -6,6 +6,7 @@ use std::time::Duration;
 use tokio::task::JoinSet;
 use tracing::Instrument as _;
 
+use super::super::logs::Live;
 use super::super::store::builds::{Build, Filter};
 use super::super::store::{milliseconds, now};
 use super::super::{Shared, ask};
@@ -186,12 +187,15 @@ async fn run(shared: &Arc<Shared>, request: &BuildRequest, running: &crate::work
     };
     let report = attempt(&services, request, running, &events).await;
     if let Some(failure) = &report.failure {
-        live.line(
-            failure.step.map_or("slipway", |step| step.name()),
-            &format!("error[{}]: {}", failure.code.name(), failure.message),
-        );
+        last_line(&live, failure);
     }
     report
+}
+
+/// Ends the log of a build that failed with the reason.
+pub(super) fn last_line(live: &Arc<Live>, failure: &Failure) {
+    let step = failure.step.map_or("slipway", |step| step.name());
+    live.line(step, &format!("error[{}]: {}", failure.code.name(), failure.message));
 }
 
 /// The line that ends a step.

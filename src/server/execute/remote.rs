@@ -9,7 +9,7 @@ use tokio::task::JoinSet;
 
 use super::super::store::builds::Build;
 use super::super::{Shared, ask};
-use super::local::ended_line;
+use super::local::{ended_line, last_line};
 use crate::amqp::follow::Follower;
 use crate::amqp::names::Names;
 use crate::amqp::{Broker, Incoming, Outgoing, Publisher};
@@ -206,6 +206,9 @@ async fn report(shared: &Arc<Shared>, heard: &Heard, body: &[u8]) -> Result<(), 
     // Where its events are heard, the last lines are on their way.
     if build.id.parse().is_ok_and(|id| shared.logs.is_live(&id)) {
         let _ = tokio::time::timeout(LAST_LINES, heard.last_event(&build.id)).await;
+    }
+    if let (Some(failure), Ok(id), false) = (&report.failure, build.id.parse(), build.is_over()) {
+        last_line(&shared.logs.live(&id), failure);
     }
     ask::finish(shared, &build, &report).await.map(drop)
 }

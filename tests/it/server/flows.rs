@@ -1,17 +1,26 @@
-//! From a webhook to an image and back to GitLab.
+//! From a webhook to an image and back to GitLab, by both shapes of the server.
 
 use std::time::Duration;
 
 use serde_json::{Value, json};
 
-use super::site::{Site, push};
+use super::shapes::{Place, in_both_shapes};
+use super::site::push;
 use crate::services::service;
 use crate::support::fleet::Repository;
 use crate::support::slipway::PRODUCT_LINE;
 
-#[tokio::test(flavor = "multi_thread")]
-async fn a_push_becomes_an_image_and_gitlab_hears_of_it() {
-    let site = Site::new(&[]).await;
+in_both_shapes!(
+    a_push_becomes_an_image_and_gitlab_hears_of_it,
+    a_failing_build_says_where_and_is_built_again_on_request,
+    a_build_is_followed_live_and_cancelled,
+    a_merge_request_gets_one_comment_that_is_kept_up_to_date,
+    a_lost_webhook_is_made_up_for,
+    messages_are_built_planned_and_refused,
+    applications_are_applied_shown_and_brought_back,
+);
+
+async fn a_push_becomes_an_image_and_gitlab_hears_of_it(site: Place) {
     let server = site.start().await;
     let repository = Repository::new(&[("build.sh", "echo building \"$((20 + 22))\"\n")]);
     site.application(&server, &repository, json!({ "kind": "service" })).await;
@@ -56,9 +65,7 @@ async fn a_push_becomes_an_image_and_gitlab_hears_of_it() {
     assert_eq!(list.json()["builds"].as_array().unwrap().len(), 1);
 }
 
-#[tokio::test(flavor = "multi_thread")]
-async fn a_failing_build_says_where_and_is_built_again_on_request() {
-    let site = Site::new(&[]).await;
+async fn a_failing_build_says_where_and_is_built_again_on_request(site: Place) {
     // GitLab is away for the first two words.
     site.gitlab.away(2);
     let server = site.start().await;
@@ -70,6 +77,8 @@ async fn a_failing_build_says_where_and_is_built_again_on_request() {
     assert!(status["description"].as_str().unwrap().starts_with("compile: "), "{status:#}");
     let build = site.until(&server, &id, "failed").await;
     assert_eq!((&build["failure"], &build["step"]), (&json!("compile_failed"), &json!("compile")));
+    let log = site.ask(&server, "GET", &format!("/api/v1/builds/{id}/log"), None).await.text;
+    assert!(log.lines().last().unwrap().contains(" compile error[compile_failed]: "), "{log}");
     let again = site.ask(&server, "POST", &format!("/api/v1/builds/{id}/retry"), None).await;
     assert_eq!(again.status, 201, "{again:?}");
     let again = again.json();
@@ -77,9 +86,7 @@ async fn a_failing_build_says_where_and_is_built_again_on_request() {
     site.until(&server, again["id"].as_str().unwrap(), "failed").await;
 }
 
-#[tokio::test(flavor = "multi_thread")]
-async fn a_build_is_followed_live_and_cancelled() {
-    let site = Site::new(&[]).await;
+async fn a_build_is_followed_live_and_cancelled(site: Place) {
     let server = site.start().await;
     let repository = Repository::script("echo first; echo second; while :; do echo tick; sleep 0.2; done\n");
     site.application(&server, &repository, json!({})).await;
@@ -126,9 +133,7 @@ async fn read_until(stream: &mut reqwest::Response, words: &str) -> String {
     text
 }
 
-#[tokio::test(flavor = "multi_thread")]
-async fn a_merge_request_gets_one_comment_that_is_kept_up_to_date() {
-    let site = Site::new(&[]).await;
+async fn a_merge_request_gets_one_comment_that_is_kept_up_to_date(site: Place) {
     let server = site.start().await;
     let repository = Repository::script("true\n");
     site.application(&server, &repository, json!({})).await;
@@ -160,10 +165,8 @@ async fn a_merge_request_gets_one_comment_that_is_kept_up_to_date() {
     }
 }
 
-#[tokio::test(flavor = "multi_thread")]
-async fn a_lost_webhook_is_made_up_for() {
-    let site = Site::new(&[("SERVER__GITLAB__RECONCILE", "1s")]).await;
-    let server = site.start().await;
+async fn a_lost_webhook_is_made_up_for(site: Place) {
+    let server = site.start_with(&[("SERVER__GITLAB__RECONCILE", "1s")]).await;
     let repository = Repository::script("true\n");
     site.application(&server, &repository, json!({})).await;
     let branch = |name: &str, at: &str| json!({ "name": name, "commit": { "id": repository.commit, "message": "lost", "created_at": at } });
@@ -183,9 +186,7 @@ async fn a_lost_webhook_is_made_up_for() {
     assert_eq!(builds, [(&json!("main"), &json!("reconciler"))], "{list:#}");
 }
 
-#[tokio::test(flavor = "multi_thread")]
-async fn messages_are_built_planned_and_refused() {
-    let site = Site::new(&[]).await;
+async fn messages_are_built_planned_and_refused(site: Place) {
     let server = site.start().await;
     let repository = Repository::script("true\n");
     let mut message = repository.message(json!({}));
@@ -208,9 +209,7 @@ async fn messages_are_built_planned_and_refused() {
     assert_eq!((unchanged.status, unchanged.text.as_str()), (304, ""));
 }
 
-#[tokio::test(flavor = "multi_thread")]
-async fn applications_are_applied_shown_and_brought_back() {
-    let site = Site::new(&[]).await;
+async fn applications_are_applied_shown_and_brought_back(site: Place) {
     let server = site.start().await;
     let file = site.state.path().join("applications.toml");
     let text = |jvm: &str| {

@@ -16,6 +16,7 @@ mod markup;
 mod pages;
 mod reach;
 mod scope;
+mod shapes;
 mod site;
 mod survival;
 #[cfg(feature = "otlp")]

@@ -150,11 +150,23 @@ impl Fleet {
         worker
     }
 
+    /// Starts a worker with another configuration and further settings, and waits until it takes builds.
+    pub(crate) async fn worker_as(&self, slipway: &Slipway, settings: &[(&str, &str)]) -> Worker {
+        let worker = self.start_as(slipway, settings);
+        worker.says("takes builds").await;
+        worker
+    }
+
     /// Starts a worker.
     pub(crate) fn start(&self) -> Worker {
+        self.start_as(&self.slipway, &[])
+    }
+
+    fn start_as(&self, slipway: &Slipway, settings: &[(&str, &str)]) -> Worker {
         let log = self.state.path().join(format!("worker-{}.log", uuid::Uuid::now_v7().simple()));
         let file = std::fs::File::create(&log).unwrap();
-        let mut command = self.slipway.command(&["worker".to_owned()]);
+        let mut command = slipway.command(&["worker".to_owned()]);
+        command.envs(settings.iter().map(|(key, value)| (format!("SLIPWAY__{key}"), value)));
         let child = command.stdout(Stdio::null()).stderr(file).kill_on_drop(true).spawn().unwrap();
         Worker { child, log }
     }
