@@ -59,7 +59,7 @@ fn a_build_says_too_much() {
 #[ignore = "long: one more fault on real parts"]
 fn a_build_fills_the_disk() {
     case("disk-hog", 74, async |case| {
-        let report = built(case, "head -c 209715200 /dev/zero >zeros; sleep 30; cp payload /output/").await;
+        let report = built(case, "head -c 104857600 /dev/zero >zeros; sleep 30; cp payload /output/").await;
         assert_eq!(report["failure"]["code"], "output_limit", "{report:#}");
         assert_eq!(report["failure"]["blame"], "project", "{report:#}");
     });
