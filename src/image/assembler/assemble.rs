@@ -96,7 +96,9 @@ impl Work<'_> {
                         contents,
                         (&self.spec.context.root, self.stop),
                     )?,
-                    Some(Change::Directory { line, path }) => copy::directory(*line, path, &mut built.tree)?,
+                    Some(Change::Directory { line, path, owner }) => {
+                        copy::directory(*line, path, owner.as_deref(), &mut built.tree)?
+                    }
                     None => Items::new(),
                 };
                 built.steps.push((instruction, items));

@@ -25,10 +25,13 @@ pub(super) struct Base {
     pub(super) home: Option<String>,
 }
 
+/// What a tree of the notes is made by: newer rules read no older ones.
+const FORM: &str = "2";
+
 impl Base {
     /// The merged file system, from the store's notes or from the layers, whose digests are checked on the way.
     pub(super) fn tree(&self, store: &Store) -> Result<Tree, Failure> {
-        let mut key = Sha256::new();
+        let mut key = Sha256::new_with_prefix(FORM);
         self.layers.iter().for_each(|layer| key.update(layer.diff_id.0.as_str()));
         let key = hex::encode(key.finalize());
         if let Some(tree) = store.recall("trees", &key) {

@@ -46,13 +46,15 @@ pub(super) fn copy(copy: &Copy, from: &Tree, contents: &mut Contents, tree: &mut
     Ok(writing.items)
 }
 
-/// Makes a directory where it is missing, with its parents, and returns the entries of its layer.
+/// Makes a directory where it is missing, with its parents, and returns the entries of its layer. What is made belongs to
+/// the `USER` so far.
 ///
 /// # Errors
-/// `image_failed` with the line, where something else stands in the way.
-pub(super) fn directory(line: u32, path: &str, tree: &mut Tree) -> Result<Items, Failure> {
+/// `image_failed` with the line, where something else stands in the way and for a user that the image does not have.
+pub(super) fn directory(line: u32, path: &str, owner: Option<&str>, tree: &mut Tree) -> Result<Items, Failure> {
     let copy = Copy { line, ..Copy::default() };
-    let mut writing = Writing { copy: &copy, owner: None, tree, items: Items::new(), links: HashMap::new() };
+    let owner = owner.map(|owner| tree.owner(owner)).transpose().map_err(|why| failed(line, &why.0))?;
+    let mut writing = Writing { copy: &copy, owner, tree, items: Items::new(), links: HashMap::new() };
     let resolved = writing.tree.resolve(path.as_bytes()).and_then(|path| {
         // What is there takes no layer.
         if writing.tree.is_directory(&path) { Ok(()) } else { writing.parents(&path) }
@@ -118,8 +120,8 @@ impl Writing<'_> {
             (node.attributes.uid, node.attributes.gid) = (uid, gid);
         }
         if let Some(mode) = self.copy.mode.filter(|_| !matches!(node.kind, Kind::Link(_))) {
-            // The bits beyond the permissions stay off a file, as the Engine has it.
-            node.attributes.mode = if node.is_directory() { mode } else { mode & 0o777 };
+            // The bits beyond the permissions stay off, as the Engine has it.
+            node.attributes.mode = mode & 0o777;
         }
         self.write(path, node);
         Ok(())

@@ -53,10 +53,20 @@ impl Tree {
                 _ => {}
             }
             if let Some(node) = self.node_of(&mut entry, &Name::default(), Place::Layer(index, None))? {
+                self.found(&path.parent());
                 self.put(path, node);
             }
         }
         Ok(())
+    }
+
+    /// A directory that has something in it is there, also where no layer names it: as the Engine makes it.
+    fn found(&mut self, directory: &Name) {
+        for path in directory.ancestry() {
+            if self.get(&path).is_none() {
+                self.nodes.insert(path, Node::directory(Attributes::USUAL));
+            }
+        }
     }
 
     /// An archive's entry as a node, its bytes in that place; none for what is no part of a file system. A hard link
@@ -310,6 +320,17 @@ mod tests {
         assert_eq!(tree.get(&"var/run".into()), None);
         assert!(tree.is_directory(&"var".into()));
         assert!(tree.owner("app").is_err());
+    }
+
+    #[test]
+    fn directories_that_no_entry_names_are_there() {
+        let mut layer = tar::Builder::new(Vec::new());
+        let mut header = tar::Header::new_gnu();
+        header.set_size(0);
+        layer.append_data(&mut header, "a/b/c", std::io::empty()).unwrap();
+        let mut tree = Tree::default();
+        tree.apply(layer.into_inner().unwrap().as_slice(), 1).unwrap();
+        assert!(tree.is_directory(&"a/b".into()) && tree.children(&"a".into()).len() == 1);
     }
 
     #[test]

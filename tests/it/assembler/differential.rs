@@ -23,7 +23,8 @@ const BASES: u64 = 6;
 
 #[tokio::test(flavor = "multi_thread")]
 async fn generated_cases_are_the_same_by_both() {
-    run(1..31, 0).await;
+    // Those behind the first thirty differed once.
+    run((1..31).chain([1003, 1007, 1013, 1084, 1204, 1254]), 0).await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -33,7 +34,7 @@ async fn many_generated_cases_are_the_same_by_both() {
 }
 
 /// Builds the cases of the seeds by both backends; each feature must be in so many.
-async fn run(seeds: std::ops::Range<u64>, least: usize) {
+async fn run(seeds: impl Iterator<Item = u64> + Clone, least: usize) {
     let directory = tempfile::tempdir().unwrap();
     let run = unique();
     let mut images = Images::default();

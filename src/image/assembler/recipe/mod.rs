@@ -26,6 +26,8 @@ pub(super) enum Change {
     Directory {
         line: u32,
         path: String,
+        /// Whose it becomes: the `USER` so far.
+        owner: Option<String>,
     },
     Run(Run),
 }
@@ -147,7 +149,8 @@ impl State {
             Instruction::Workdir(path) => {
                 let path = join(self.workdir(), &word(self, path)?);
                 self.config["WorkingDir"] = json!(path);
-                return Ok(Some(Change::Directory { line, path }));
+                let owner = self.config["User"].as_str().filter(|user| !user.is_empty()).map(str::to_owned);
+                return Ok(Some(Change::Directory { line, path, owner }));
             }
             Instruction::Cmd(command) => {
                 let command = self.command(command);
@@ -265,7 +268,7 @@ mod tests {
                 "StopSignal": "SIGINT",
             })
         );
-        let directory = Change::Directory { line: 4, path: "/srv/app".into() };
+        let directory = Change::Directory { line: 4, path: "/srv/app".into(), owner: None };
         assert!(recipe.steps.iter().any(|(_, change)| change.as_ref() == Some(&directory)));
     }
 
