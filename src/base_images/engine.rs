@@ -12,6 +12,7 @@ use futures_util::{StreamExt as _, TryStreamExt as _};
 
 use super::maker::{Build, label};
 use super::{INPUTS_LABEL, inputs};
+use crate::image::messages;
 use crate::model::failure::{Failure, FailureCode};
 
 /// A build's last lines that a failure shows.
@@ -87,8 +88,7 @@ impl Engine {
             ..CreateImageOptions::default()
         };
         let body = bollard::body_try_stream(tokio_util::io::ReaderStream::with_capacity(file, 256 << 10));
-        self.0
-            .create_image(Some(options), Some(body), None)
+        messages(self.0.create_image(Some(options), Some(body), None))
             .try_for_each(|_| async { Ok(()) })
             .await
             .map_err(|error| failed(&format!("importing `{repository}`"), &error))
@@ -97,7 +97,8 @@ impl Engine {
     /// Pulls an image.
     pub(super) async fn pull(&self, reference: &str) -> Result<(), Failure> {
         let options = CreateImageOptions { from_image: Some(reference.to_owned()), ..CreateImageOptions::default() };
-        self.0.create_image(Some(options), None, None).try_for_each(|_| async { Ok(()) }).await.map_err(|error| {
+        let pulled = messages(self.0.create_image(Some(options), None, None)).try_for_each(|_| async { Ok(()) }).await;
+        pulled.map_err(|error| {
             let message = format!("`{reference}` cannot be pulled: {error}");
             Failure::new(FailureCode::BaseImageMissing, message)
                 .hint("Correct `reference` in `base-images/images.toml`, or give the Engine access to the registry.")
@@ -126,7 +127,8 @@ impl Engine {
             session: Some(format!("slipway-{}", uuid::Uuid::now_v7())),
             ..BuildImageOptions::default()
         };
-        let mut stream = self.0.build_image(options, None, Some(bollard::body_full(build.context.into())));
+        let context = bollard::body_full(build.context.into());
+        let mut stream = Box::pin(messages(self.0.build_image(options, None, Some(context))));
         let mut log = Log::default();
         let mut done = false;
         while let Some(item) = stream.next().await {

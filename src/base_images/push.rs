@@ -1,6 +1,5 @@
 //! `base-images push`: copies the images into the organisation's registry and pins their digests.
 
-use bollard::Docker;
 use bollard::auth::DockerCredentials;
 use bollard::query_parameters::PushImageOptions;
 use futures_util::TryStreamExt as _;
@@ -11,8 +10,8 @@ use super::engine::Engine;
 use super::lock::Lock;
 use super::maker::Maker;
 use super::reference;
-use crate::image::RegistryAccess;
 use crate::image::credentials::Credentials;
+use crate::image::{RegistryAccess, messages, url_safe_credentials};
 use crate::model::failure::{Failure, FailureCode};
 
 /// Pushes the named images (all that are not internal, when none is named) to `prefix/NAME`
@@ -64,7 +63,7 @@ pub(super) async fn by_engine(
     tags: [&str; 2],
     access: &RegistryAccess,
 ) -> Result<Option<String>, Failure> {
-    let engine = Engine::new(&base64url(engine.docker().clone()));
+    let engine = Engine::new(&engine.docker().clone().with_request_modifier(url_safe_credentials));
     for tag in tags {
         engine.tag(from, repository, tag).await?;
         push_one(&engine, repository, tag, access.credentials.as_ref()).await?;
@@ -84,22 +83,8 @@ async fn push_one(
     let account = credentials.map_or_else(DockerCredentials::default, |account| account.for_engine(server));
     let options = PushImageOptions { tag: Some(tag.to_owned()), ..PushImageOptions::default() };
     let stream = engine.docker().push_image(repository, Some(options), Some(account));
-    stream
+    messages(stream)
         .try_for_each(|_| async { Ok(()) })
         .await
         .map_err(|error| Failure::new(FailureCode::RegistryRefused, format!("pushing `{repository}:{tag}`: {error}")))
-}
-
-/// The Engine reads the credentials' header as base64url, the client writes base64: where the two
-/// differ, the Engine would silently see no credentials.
-fn base64url(docker: Docker) -> Docker {
-    docker.with_request_modifier(|mut request| {
-        if let Some(value) = request.headers_mut().get_mut("x-registry-auth")
-            && let Some(fixed) =
-                value.to_str().ok().and_then(|text| text.replace('+', "-").replace('/', "_").parse().ok())
-        {
-            *value = fixed;
-        }
-        request
-    })
 }

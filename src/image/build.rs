@@ -77,7 +77,7 @@ async fn pull_if_missing(docker: &Docker, spec: &BuildSpec, base: &str, log: &mu
             options = options.tag("latest");
         }
     }
-    let mut pull = docker.create_image(Some(options.build()), None, credentials);
+    let mut pull = engine::messages(docker.create_image(Some(options.build()), None, credentials));
     while let Some(message) = pull.next().await {
         if let Err(error) = message {
             let what = format!("The base image `{base}` is not on this machine and cannot be pulled");
@@ -136,11 +136,8 @@ async fn run(docker: &Docker, spec: &BuildSpec, mut log: BuildLog<'_>) -> Result
         .iter()
         .map(|(registry, credentials)| (registry.clone(), credentials.for_engine(registry)))
         .collect();
-    let mut messages = docker.build_image(
-        options(spec),
-        Some(credentials),
-        Some(bollard::body_try_stream(tar_stream::stream(chunks))),
-    );
+    let context = bollard::body_try_stream(tar_stream::stream(chunks));
+    let mut messages = Box::pin(engine::messages(docker.build_image(options(spec), Some(credentials), Some(context))));
     let mut id = None;
     let mut fault = None;
     while let Some(message) = messages.next().await {

@@ -4,6 +4,7 @@ use std::time::Duration;
 
 use bollard::errors::Error;
 use bollard::{BollardRequest, Docker};
+use futures_util::{Stream, StreamExt as _, future};
 use tokio::sync::OnceCell;
 
 use crate::model::failure::{Failure, FailureCode};
@@ -81,6 +82,20 @@ pub(super) async fn failure_of(docker: &Docker, error: &Error, code: FailureCode
     }
 }
 
+/// A stream of the Engine's messages, without an error that is none.
+///
+/// A line ends with CR LF. Where the last line's end comes in a chunk of its own, bollard's decoder
+/// takes the CR for the beginning of a line that was cut off, although the Engine ended the stream
+/// in order; a line that truly is cut off is no JSON, and whoever reads the messages misses its own.
+pub(crate) fn messages<T>(stream: impl Stream<Item = Result<T, Error>>) -> impl Stream<Item = Result<T, Error>> {
+    stream.filter(|message| future::ready(!matches!(message, Err(error) if is_end(error))))
+}
+
+/// What tokio-util's `Decoder::decode_eof` says where bytes are left.
+fn is_end(error: &Error) -> bool {
+    matches!(error, Error::IOError { err } if err.to_string() == "bytes remaining on stream")
+}
+
 /// The Engine went away while it worked.
 pub(super) fn died(what: &str, why: &str) -> Failure {
     let message = format!("{what}: the Docker Engine stopped answering: {}.", tidy(why));
@@ -107,7 +122,7 @@ fn shutting_down(text: &str) -> bool {
 
 /// bollard encodes credentials in standard base64, the Engine reads base64url and silently
 /// takes what it cannot read for "no credentials".
-pub(super) fn url_safe_credentials(mut request: BollardRequest) -> BollardRequest {
+pub(crate) fn url_safe_credentials(mut request: BollardRequest) -> BollardRequest {
     for name in ["x-registry-auth", "x-registry-config"] {
         let Some(value) = request.headers().get(name).and_then(|value| value.to_str().ok()) else { continue };
         let safe = value.replace('+', "-").replace('/', "_");
@@ -135,6 +150,15 @@ mod tests {
     async fn an_unknown_scheme_is_no_panic() {
         let failure = Engine::new(Some("gopher://x".into())).docker().await.unwrap_err();
         assert_eq!(failure.code, FailureCode::EngineUnavailable);
+    }
+
+    #[tokio::test]
+    async fn the_end_of_a_line_by_itself_is_no_error() {
+        let remaining = || Error::IOError { err: std::io::Error::other("bytes remaining on stream") };
+        let reset = || Error::IOError { err: std::io::ErrorKind::ConnectionReset.into() };
+        let stream = futures_util::stream::iter([Ok(1), Err(reset()), Ok(2), Err(remaining())]);
+        let got: Vec<Result<i32, Error>> = messages(stream).collect().await;
+        assert!(matches!(got[..], [Ok(1), Err(_), Ok(2)]), "{got:?}");
     }
 
     #[test]

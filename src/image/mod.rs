@@ -32,6 +32,7 @@ use crate::model::image_reference::{DiffId, Digest, ImageReference};
 use crate::secrets::Account;
 pub use backend::Backend;
 use credentials::Credentials;
+pub(crate) use engine::{messages, url_safe_credentials};
 
 /// Takes the lines of a build or push as they come, without line ends.
 pub type LogSink<'a> = &'a (dyn Fn(&str) + Send + Sync);

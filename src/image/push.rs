@@ -137,7 +137,8 @@ impl Push<'_> {
         let client = pushing_client(self.docker, &self.reference.name());
         let options = CreateImageOptionsBuilder::new().tag(tag).build();
         // The header must be there even when there is nobody to log in as.
-        let mut messages = client.create_image(Some(options), None, Some(credentials.unwrap_or_default()));
+        let pushed = client.create_image(Some(options), None, Some(credentials.unwrap_or_default()));
+        let mut messages = engine::messages(pushed);
         let mut digest = None;
         let mut reused = BTreeSet::new();
         (self.log)(&format!("pushing {}", self.reference));

@@ -7,7 +7,7 @@ use futures_util::StreamExt as _;
 use sha2::{Digest as _, Sha256};
 
 use super::{Assembled, AssemblerBackend, archive};
-use crate::image::engine::{Engine, failure_of};
+use crate::image::engine::{Engine, failure_of, messages};
 use crate::image::{BuiltImage, tar_stream};
 use crate::model::failure::{Failure, FailureCode};
 use crate::model::image_reference::{Digest, ImageReference};
@@ -67,7 +67,8 @@ impl AssemblerBackend {
             written
         });
         let options = ImportImageOptionsBuilder::new().quiet(true).build();
-        let mut messages = docker.import_image(options, bollard::body_try_stream(tar_stream::stream(chunks)), None);
+        let body = bollard::body_try_stream(tar_stream::stream(chunks));
+        let mut messages = Box::pin(messages(docker.import_image(options, body, None)));
         let mut outcome = Ok(());
         while let Some(message) = messages.next().await {
             outcome = outcome.and(message.map(drop));
