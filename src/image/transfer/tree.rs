@@ -25,7 +25,7 @@ pub(super) struct Tree {
     pub(super) manifests: Vec<FoundManifest>,
     /// Configurations and layers, by digest; a layer that lies elsewhere for good (`urls`) is none.
     pub(super) blobs: BTreeMap<Digest, u64>,
-    /// What refers to it; of a referrer itself, none are looked for.
+    /// What refers to it; a referrer itself has none here.
     pub(super) referrers: Vec<Referrer>,
 }
 
@@ -33,8 +33,8 @@ impl Tree {
     /// Asks a registry for all of an image's manifests, and for what refers to it.
     pub(super) async fn of(place: &Place, session: &Session) -> Result<Self, Failure> {
         let top = found(place, session, place.name()).await?.ok_or_else(|| place.missing())?;
-        let referrers = referrers::of(place, session, &top.digest).await?;
-        Ok(Self { referrers, ..Self::below(place, session, top).await? })
+        let image = Self::below(place, session, top).await?;
+        Ok(Self { referrers: referrers::of(place, session, &image).await?, ..image })
     }
 
     /// Asks a registry for what a manifest names.

@@ -10,6 +10,7 @@ use super::cases::at_first;
 use crate::support::harbor::{ADMIN, Harbor};
 use crate::support::slipway::{Run, Slipway};
 
+const INDEX: &str = "application/vnd.oci.image.index.v1+json";
 const MANIFEST: &str = "application/vnd.oci.image.manifest.v1+json";
 
 /// Gives Harbor a blob; returns its descriptor.
@@ -55,6 +56,13 @@ async fn signed(harbor: &Harbor, name: &str) -> (String, [String; 3]) {
     (image, [bill, signature, attestation])
 }
 
+/// How long a manifest is.
+async fn size_of(harbor: &Harbor, repository: &str, digest: &str) -> usize {
+    let place = harbor.url(&format!("/v2/{repository}/manifests/{digest}"));
+    let got = reqwest::Client::new().get(place).basic_auth(ADMIN.0, Some(ADMIN.1)).header("accept", MANIFEST);
+    got.send().await.unwrap().bytes().await.unwrap().len()
+}
+
 fn all_there(harbor: &Harbor, repository: &str, image: &str, referrers: &[String]) -> bool {
     let state = harbor.state();
     let there = state.repository(repository).unwrap();
@@ -85,6 +93,40 @@ async fn promotions_take_referrers_along() {
     assert_eq!(counts(&again, "image"), (1, 0), "{}", again.text());
     assert!(harbor.state().repository("live/order").unwrap().artifacts.contains_key(&later));
     assert_eq!(counts(&run(&slipway, line).await, "image"), (0, 0));
+}
+
+/// What refers to one platform of an index, and what refers to a referrer, travels too.
+#[tokio::test(flavor = "multi_thread")]
+async fn referrers_of_platforms_and_of_referrers_are_carried() {
+    let (near, here) = site(&["trade"]);
+    let (far, there) = site(&[]);
+    let (platform, [bill, ..]) = signed(&near, "trade/order:amd64").await;
+    let of_bill =
+        artifact(&near, "trade/order", Some(&format!("{}.sig", bill.replace(':', "-"))), None, "of bill").await;
+    let index = json!({ "schemaVersion": 2, "mediaType": INDEX, "manifests": [{
+        "mediaType": MANIFEST, "digest": platform, "size": size_of(&near, "trade/order", &platform).await,
+        "platform": { "os": "linux", "architecture": "amd64" },
+    }] });
+    let place = near.url("/v2/trade/order/manifests/1");
+    let put = reqwest::Client::new().put(place).basic_auth(ADMIN.0, Some(ADMIN.1)).header("content-type", INDEX);
+    assert_eq!(put.body(index.to_string()).send().await.unwrap().status(), 201);
+
+    let line = "images promote trade/order:1 trade/moved --format json";
+    let promoted = run(&here, line).await;
+    assert_eq!(promoted.code, 0, "{}", promoted.text());
+    assert_eq!(counts(&promoted, "image"), (4, 0), "{}", promoted.text());
+    let directory = tempfile::tempdir().unwrap();
+    let bundle = directory.path().join("all.tar").display().to_string();
+    assert_eq!(run(&here, &format!("bundle export trade/order:1 -o {bundle}")).await.code, 0);
+    let line = format!("bundle import {bundle} --format json");
+    let import = run(&there, &line).await;
+    assert_eq!(counts(&import, "import"), (4, 0), "{}", import.text());
+    for (harbor, repository) in [(&near, "trade/moved"), (&far, "trade/order")] {
+        let state = harbor.state();
+        let artifacts = &state.repository(repository).unwrap().artifacts;
+        assert!(artifacts.contains_key(&platform) && artifacts.contains_key(&bill) && artifacts.contains_key(&of_bill));
+    }
+    assert_eq!(counts(&run(&there, &line).await, "import"), (0, 0));
 }
 
 /// A registry without a list of referrers takes those with tags, and people are told of the others.

@@ -153,13 +153,17 @@ fn bundled(image: &Image<'_>) -> Result<BundledImage, Failure> {
         digest: top.digest.clone(),
         manifests: manifests(&image.tree),
         blobs: image.tree.blobs.keys().cloned().collect(),
-        referrers: image.tree.referrers.iter().map(referrer).collect(),
+        referrers: image.tree.referrers.iter().map(|found| referrer(found, &top.digest)).collect(),
     })
 }
 
-fn referrer(found: &Referrer) -> BundledReferrer {
-    let (tag, blobs) = (found.tag.clone(), found.tree.blobs.keys().cloned().collect());
-    BundledReferrer { tag, manifests: manifests(&found.tree), blobs }
+fn referrer(found: &Referrer, image: &Digest) -> BundledReferrer {
+    BundledReferrer {
+        subject: Some(&found.subject).filter(|subject| *subject != image).cloned(),
+        tag: found.tag.clone(),
+        manifests: manifests(&found.tree),
+        blobs: found.tree.blobs.keys().cloned().collect(),
+    }
 }
 
 fn manifests(tree: &Tree) -> Vec<BundledManifest> {

@@ -110,7 +110,8 @@ impl Bundle {
         }
         for referrer in &image.referrers {
             let found = self.tree(path, reader, &referrer.manifests, &referrer.blobs)?;
-            tree.referrers.push(Referrer { tag: referrer.tag.clone(), tree: found });
+            let subject = referrer.subject.as_ref().unwrap_or(&image.digest).clone();
+            tree.referrers.push(Referrer { subject, tag: referrer.tag.clone(), tree: found });
         }
         Ok(tree)
     }

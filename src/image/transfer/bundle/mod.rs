@@ -61,6 +61,9 @@ struct BundledImage {
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 struct BundledReferrer {
+    /// The manifest that it refers to, where that is not the image's own but one that its index names.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    subject: Option<Digest>,
     /// The tag that it is found by, where its manifest does not say what it refers to.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     tag: Option<String>,
