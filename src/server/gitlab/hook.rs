@@ -13,7 +13,6 @@ use super::super::http::problem::Problem;
 use super::super::http::{body, json_text};
 use super::super::store::applications::Stored;
 use super::super::store::builds::Build;
-use super::super::store::commit;
 use super::super::store::deliveries::{self, Answered};
 use super::super::{Shared, ask, hash};
 use super::decide::decide;
@@ -60,19 +59,28 @@ pub(in crate::server) async fn receive(
     let status = if builds.is_empty() { StatusCode::OK } else { StatusCode::ACCEPTED };
     let text = serde_json::to_string(&answer).unwrap_or_default();
     let answered = Answered { body_hash: hash(&raw), status: status.as_u16(), answer: text };
-    let mut change = shared.store.change().await?;
-    if !deliveries::answer(&mut change, &key, &answered).await? {
+    if !written(&shared, &key, &answered, &builds).await? {
         // The same delivery came twice at once, and the other was faster.
-        drop(change);
         let answered = shared.store.answered(&key).await?.unwrap_or(answered);
         return repeated(&answered, &raw);
     }
-    for build in &builds {
-        ask::ask(&shared, &mut change, build).await?;
-    }
-    commit(change).await?;
     ask::asked(&shared, &builds);
     Ok(json_text(status, answered.answer))
+}
+
+/// Writes the answer with what it speaks of; says whether its key was free.
+async fn written(shared: &Arc<Shared>, key: &str, answered: &Answered, builds: &[Build]) -> Result<bool, Failure> {
+    let (own, key, answered, builds) = (shared.clone(), key.to_owned(), answered.clone(), builds.to_vec());
+    let write = shared.store.together(move |change| {
+        Box::pin(async move {
+            let free = deliveries::answer(change, &key, &answered).await?;
+            for build in builds.iter().filter(|_| free) {
+                ask::ask(&own, change, build).await?;
+            }
+            Ok(free)
+        })
+    });
+    write.await
 }
 
 /// The applications that whoever sent this may have built.

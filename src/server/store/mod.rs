@@ -10,6 +10,7 @@ pub(super) mod deliveries;
 pub(super) mod outbox;
 pub(super) mod queue;
 pub(super) mod registry;
+mod together;
 pub(super) mod tokens;
 
 use std::borrow::Cow;
@@ -22,6 +23,7 @@ use sqlx::{Any, AnyPool, Executor as _, Row as _, SqlSafeStr as _, SqlStr, Trans
 
 use crate::config::Config;
 use crate::model::failure::{Failure, FailureCode};
+use together::Together;
 
 /// Forms of the history, oldest first. They are only added to.
 const MIGRATIONS: &[(&str, &str)] = &[
@@ -39,6 +41,7 @@ pub(super) struct Store {
     read: AnyPool,
     write: AnyPool,
     begin: &'static str,
+    together: Together,
 }
 
 /// A change, all of it or nothing.
@@ -85,13 +88,18 @@ impl Store {
         };
         let failed = |error: sqlx::Error| unusable(&format!("`{}` cannot be used: {error}", path.display()));
         let write = options(1).connect(&url).await.map_err(failed)?;
-        Ok(Self { read: options(4).connect(&url).await.map_err(failed)?, write, begin: "BEGIN IMMEDIATE" })
+        let read = options(4).connect(&url).await.map_err(failed)?;
+        Ok(Self::of(read, write, "BEGIN IMMEDIATE"))
     }
 
     async fn server(url: &str) -> Result<Self, Failure> {
         let options = AnyPoolOptions::new().max_connections(10).acquire_timeout(PATIENCE);
         let pool = options.connect(url).await.map_err(|error| unusable(&format!("cannot be used: {error}")))?;
-        Ok(Self { read: pool.clone(), write: pool, begin: "BEGIN" })
+        Ok(Self::of(pool.clone(), pool, "BEGIN"))
+    }
+
+    fn of(read: AnyPool, write: AnyPool, begin: &'static str) -> Self {
+        Self { together: Together::start(write.clone(), begin), read, write, begin }
     }
 
     /// Asks a database server whether it answers; nothing in it is changed.
@@ -128,6 +136,10 @@ pub(super) async fn commit(change: Change) -> Result<(), Failure> {
 /// The failure of a statement; the database may be back later.
 pub(super) fn failed(error: &sqlx::Error) -> Failure {
     tracing::error!(%error, "the database does not do what it should");
+    silent()
+}
+
+fn silent() -> Failure {
     Failure::new(FailureCode::Internal, "the database did not answer")
         .hint("try again; if it stays, look at the server's log")
 }
