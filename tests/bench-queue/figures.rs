@@ -1,10 +1,10 @@
-//! A figure beside what is wanted of it.
+//! A figure beside what is wanted of it, as a row of a table.
 
 use std::fmt;
 
 /// A figure.
 #[derive(Clone)]
-pub(super) struct Figure {
+pub(crate) struct Figure {
     name: &'static str,
     value: f64,
     wanted: f64,
@@ -14,12 +14,12 @@ pub(super) struct Figure {
 
 impl Figure {
     /// One that should be no more than that.
-    pub(super) fn most(name: &'static str, value: f64, wanted: f64, unit: &'static str) -> Self {
+    pub(crate) fn most(name: &'static str, value: f64, wanted: f64, unit: &'static str) -> Self {
         Self { name, value, wanted, unit, at_least: false }
     }
 
     /// One that should be no less than that.
-    pub(super) fn least(name: &'static str, value: f64, wanted: f64, unit: &'static str) -> Self {
+    pub(crate) fn least(name: &'static str, value: f64, wanted: f64, unit: &'static str) -> Self {
         Self { name, value, wanted, unit, at_least: true }
     }
 }
@@ -34,7 +34,7 @@ impl fmt::Display for Figure {
 }
 
 /// The value below which that part of all values lies.
-pub(super) fn percentile(values: &mut [f64], part: f64) -> f64 {
+pub(crate) fn percentile(values: &mut [f64], part: f64) -> f64 {
     values.sort_by(f64::total_cmp);
     let last = values.len() - 1;
     #[allow(clippy::cast_possible_truncation, clippy::cast_sign_loss, clippy::cast_precision_loss, reason = "small")]

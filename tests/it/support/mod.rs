@@ -2,6 +2,8 @@
 
 pub(crate) mod case;
 pub(crate) mod container;
+#[path = "../../bench-queue/figures.rs"]
+pub(crate) mod figures;
 pub(crate) mod fleet;
 pub(crate) mod harbor;
 pub(crate) mod image;
