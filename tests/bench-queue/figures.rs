@@ -19,6 +19,7 @@ impl Figure {
     }
 
     /// One that should be no less than that.
+    #[allow(dead_code, reason = "each of the programs that print figures uses what it needs")]
     pub(crate) fn least(name: &'static str, value: f64, wanted: f64, unit: &'static str) -> Self {
         Self { name, value, wanted, unit, at_least: true }
     }

@@ -17,20 +17,29 @@ use crate::server::store::time;
 /// Builds that the charts show.
 const SHOWN: i64 = 40;
 
+/// Builds whose success is one figure.
+const TEN: usize = 10;
+
 /// Notices of the registry that are shown.
 const NOTICES: i64 = 20;
 
 pub(super) async fn all(State(shared): State<Arc<Shared>>, Viewer(who): Viewer) -> Result<Response, Refused> {
+    let rows = rows(&shared, &who.product_line).await?;
+    page(&who, "applications.html", "Applications", json!({ "applications": rows }))
+}
+
+/// The applications of a product line (`*` for all), each with its last build.
+pub(super) async fn rows(shared: &Shared, product_line: &str) -> Result<Vec<Value>, Refused> {
     let mut rows = Vec::new();
-    for stored in shared.store.applications(&who.product_line).await? {
-        let last = builds(&shared, &stored.product_line, &stored.name, 1).await?;
+    for stored in shared.store.applications(product_line).await? {
+        let last = builds(shared, &stored.product_line, &stored.name, 1).await?;
         rows.push(json!({
             "product_line": stored.product_line, "name": stored.name, "version": stored.version,
             "repository": application_of(&stored).map(|application| application.repository.to_string()).unwrap_or_default(),
-            "last": overview::rows(&shared, &last),
+            "last": overview::rows(shared, &last),
         }));
     }
-    page(&who, "applications.html", "Applications", json!({ "applications": rows }))
+    Ok(rows)
 }
 
 pub(super) async fn application(
@@ -59,6 +68,7 @@ pub(super) async fn application(
         "charts": [
             chart("Duration", &over, |build| build.finished_ms - build.started_ms, words::duration),
             chart("Size", &over, |build| build.size, words::size),
+            success(&over),
         ],
         "registry": registry,
         "success": if over.is_empty() { String::new() } else { format!("{succeeded} of {}", over.len()) },
@@ -75,9 +85,25 @@ async fn builds(shared: &Shared, product_line: &str, name: &str, limit: i64) -> 
     Ok(shared.store.builds(&Filter { product_line, application, limit, ..Filter::default() }).await?)
 }
 
-/// A bar for each build, in a drawing of 400 by 60.
+/// Of the builds up to each, ten at most, how many succeeded.
+fn success(builds: &[&Build]) -> Value {
+    let percent = |index: usize| {
+        let ten = &builds[(index + 1).saturating_sub(TEN)..=index];
+        let succeeded = ten.iter().filter(|build| build.state == "succeeded").count();
+        i64::try_from(succeeded * 100 / ten.len()).unwrap_or_default()
+    };
+    let values: Vec<i64> = (0..builds.len()).map(percent).collect();
+    drawn("Success of ten builds", builds, &values, |percent| format!("{percent} %"))
+}
+
+/// A bar for each build, of its value.
 fn chart(title: &str, builds: &[&Build], value: impl Fn(&Build) -> i64, words: impl Fn(i64) -> String) -> Value {
     let values: Vec<i64> = builds.iter().map(|build| value(build).max(0)).collect();
+    drawn(title, builds, &values, words)
+}
+
+/// Bars in a drawing of 400 by 60.
+fn drawn(title: &str, builds: &[&Build], values: &[i64], words: impl Fn(i64) -> String) -> Value {
     let most = values.iter().copied().max().unwrap_or_default().max(1);
     let bar = |(index, (build, value)): (usize, (&&Build, &i64))| {
         let height = (value * 58 / most).max(1);
@@ -86,7 +112,7 @@ fn chart(title: &str, builds: &[&Build], value: impl Fn(&Build) -> i64, words: i
             "words": format!("{} ({})", words(*value), words::state(&build.state)),
         })
     };
-    let bars: Vec<Value> = builds.iter().zip(&values).enumerate().map(bar).collect();
+    let bars: Vec<Value> = builds.iter().zip(values).enumerate().map(bar).collect();
     let last = values.last().copied().unwrap_or_default();
     json!({ "title": title, "bars": bars, "last": words(last), "most": words(if values.is_empty() { 0 } else { most }) })
 }

@@ -6,7 +6,7 @@ use axum::extract::{Path, State};
 use axum::response::Response;
 use serde_json::{Value, json};
 
-use super::{Refused, Viewer, overview, page, words};
+use super::{Refused, Viewer, overview, page, steps, words};
 use crate::message::BuildMessage;
 use crate::model::origin::OriginKind;
 use crate::model::report::BuildReport;
@@ -14,6 +14,7 @@ use crate::model::source::RepositoryUrl;
 use crate::server::Shared;
 use crate::server::api::builds_seen as seen;
 use crate::server::store::builds::{Build, Filter};
+use crate::server::store::now;
 
 /// What is shown of a log at first; the rest is a link away.
 const LAST: u64 = 48 << 10;
@@ -37,7 +38,7 @@ pub(super) async fn build(
         "commit_url": web.as_ref().filter(|_| !build.commit.is_empty()).map(|web| format!("{web}/-/commit/{}", build.commit)).unwrap_or_default(),
         "log": log.text.as_ref(), "log_from": log.start, "log_line": line, "log_to": log.end(),
         "log_to_line": line + log.text.matches('\n').count() as u64,
-        "failure": null, "steps": [], "decisions": [], "warnings": [], "dockerfile": "", "layers": [], "references": [],
+        "failure": null, "steps": steps::running(&build.steps, now()), "decisions": [], "warnings": [], "dockerfile": "", "layers": [], "references": [],
         "digest": "", "base": "", "compared": [], "library": "",
     });
     if let Some(report) = &report {
@@ -49,18 +50,7 @@ pub(super) async fn build(
 }
 
 fn describe(values: &mut Value, report: &BuildReport, web: Option<&str>, commit: &str) {
-    let all = report.steps.iter().map(|step| step.duration_ms).sum::<u64>().max(1);
-    let mut at = 0;
-    let step = |step: &crate::model::report::StepReport| {
-        // In hundredths of the whole, for the drawing.
-        let (x, width) = (at * 100 / all, (step.duration_ms * 100 / all).max(1));
-        at += step.duration_ms;
-        json!({
-            "step": step.step.name(), "outcome": step.outcome.name(), "cached": step.cached, "x": x, "width": width,
-            "duration": words::duration(i64::try_from(step.duration_ms).unwrap_or(i64::MAX).max(1)),
-        })
-    };
-    values["steps"] = report.steps.iter().map(step).collect();
+    values["steps"] = steps::ended(report);
     let link = |path: &str, line: Option<u32>| {
         let place = web.filter(|_| !commit.is_empty() && !path.is_empty());
         let line = line.map(|line| format!("#L{line}")).unwrap_or_default();

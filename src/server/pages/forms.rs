@@ -17,8 +17,8 @@ use crate::server::api::{
 use crate::server::http::body;
 use crate::server::http::problem::Problem;
 
-/// The most bytes of a form: names and a token.
-const LARGEST: usize = 16 << 10;
+/// The most bytes of a form, which may hold an application.
+const LARGEST: usize = 64 << 10;
 
 /// What every form says.
 #[derive(Debug, Default, Deserialize)]
@@ -31,12 +31,14 @@ pub(super) struct Said {
     next: String,
     /// What is built.
     revision: String,
-    /// What is brought back.
-    version: String,
+    /// What is brought back, or what is changed.
+    pub(super) version: String,
+    /// An application.
+    pub(super) text: String,
 }
 
 /// What a form says, read no longer and no further than any other body.
-pub(super) struct Form(Said);
+pub(super) struct Form(pub(super) Said);
 
 impl FromRequest<Arc<Shared>> for Form {
     type Rejection = Response;
@@ -146,7 +148,7 @@ pub(super) async fn restore(
     Ok(see(&format!("/applications/{}/{}", stored.product_line, stored.name)))
 }
 
-fn may(who: &Who, headers: &HeaderMap, said: &Said, role: Role, product_line: &str) -> Result<(), Problem> {
+pub(super) fn may(who: &Who, headers: &HeaderMap, said: &Said, role: Role, product_line: &str) -> Result<(), Problem> {
     login::must_be_ours(who, headers, &said.csrf)?;
     who.must_in(role, product_line)
 }

@@ -3,9 +3,13 @@
 mod application;
 mod assets;
 mod build;
+mod edit;
 mod forms;
 mod overview;
+mod product_line;
+mod steps;
 mod words;
+mod workers;
 
 use std::sync::{Arc, LazyLock};
 
@@ -64,7 +68,12 @@ pub(super) fn routes() -> Router<Arc<Shared>> {
         .route("/builds/{id}", get(build::build))
         .route("/builds/{id}/cancel", post(forms::cancel))
         .route("/builds/{id}/retry", post(forms::retry))
+        .route("/workers", get(workers::workers))
+        .route("/product-lines/{name}", get(product_line::product_line))
         .route("/applications", get(application::all))
+        .route("/applications/new", get(edit::new).post(edit::make))
+        .route("/applications/{product_line}/{name}/edit", get(edit::edit).post(edit::change))
+        .route("/applications/{product_line}/{name}/remove", post(edit::remove))
         .route("/applications/{product_line}/{name}", get(application::application))
         .route("/applications/{product_line}/{name}/build", post(forms::build))
         .route("/applications/{product_line}/{name}/restore", post(forms::restore))

@@ -10,7 +10,7 @@ use serde_json::{Value, json};
 use super::{Refused, Viewer, page, words};
 use crate::server::Shared;
 use crate::server::api::view::BuildView;
-use crate::server::store::builds::{Build, Filter};
+use crate::server::store::builds::{Build, Filter, SEARCHED};
 
 /// Builds on one page.
 const PAGE: i64 = 30;
@@ -53,6 +53,7 @@ pub(super) async fn overview(
     let values = json!({
         "current": rows(&shared, &current),
         "builds": rows(&shared, &found),
+        "searched": SEARCHED,
         "next": next.unwrap_or_default(),
         "search": asked.search, "state": asked.state, "product_line": asked.product_line,
         "states": ["queued", "running", "succeeded", "failed", "timed_out", "cancelled", "rejected"],

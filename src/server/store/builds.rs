@@ -38,6 +38,8 @@ pub(in crate::server) struct Build {
     pub(in crate::server) deaths: i64,
     pub(in crate::server) not_before_ms: i64,
     pub(in crate::server) step: String,
+    /// The steps of this attempt that have begun: a line for each, of its name and its time in milliseconds.
+    pub(in crate::server) steps: String,
     pub(in crate::server) worker: String,
     pub(in crate::server) started_ms: i64,
     pub(in crate::server) finished_ms: i64,
@@ -60,6 +62,9 @@ pub(in crate::server) struct Place {
     pub(in crate::server) merge_request: Option<(u64, u64)>,
 }
 
+/// How far back a text is looked for; no index helps with that.
+pub(in crate::server) const SEARCHED: i64 = 20_000;
+
 /// Which builds are wanted; empty texts are no condition.
 #[derive(Debug, Clone, Default)]
 pub(in crate::server) struct Filter {
@@ -68,7 +73,7 @@ pub(in crate::server) struct Filter {
     pub(in crate::server) state: String,
     pub(in crate::server) commit: String,
     pub(in crate::server) revision: String,
-    /// Part of an application's name, a revision or a commit.
+    /// The beginning of a commit; or a part of a name, a title, a revision or an id, among the newest [`SEARCHED`].
     pub(in crate::server) search: String,
     /// Older than this one.
     pub(in crate::server) before: Option<(i64, String)>,
@@ -129,6 +134,7 @@ impl Build {
             deaths: number(row, "deaths"),
             not_before_ms: number(row, "not_before_ms"),
             step: text(row, "step"),
+            steps: text(row, "steps"),
             worker: text(row, "worker"),
             started_ms: number(row, "started_ms"),
             finished_ms: number(row, "finished_ms"),
@@ -197,8 +203,18 @@ impl Store {
         equal("state", &filter.state);
         equal("commit_id", &filter.commit);
         equal("revision", &filter.revision);
-        if !filter.search.is_empty() {
-            values.push(format!("%{}%", escaped(&filter.search.to_lowercase())));
+        let search = filter.search.to_lowercase();
+        if is_commit(&search) {
+            // `g` follows every digit.
+            values.extend([search.clone(), format!("{search}g")]);
+            conditions.push(format!("commit_id >= ${} AND commit_id < ${}", values.len() - 1, values.len()));
+        } else if !search.is_empty() {
+            let newest = conditions.join(" AND ");
+            conditions.push(format!(
+                "created_ms >= COALESCE((SELECT created_ms FROM builds WHERE {newest} \
+                 ORDER BY created_ms DESC, id DESC LIMIT 1 OFFSET {SEARCHED}), 0)"
+            ));
+            values.push(format!("%{}%", escaped(&search)));
             let at = values.len();
             let like = |column: &str| format!("lower({column}) LIKE ${at} ESCAPE '!'");
             let columns = ["application", "product_line", "revision", "commit_id", "id", "title"].map(like);
@@ -221,6 +237,12 @@ impl Store {
         let rows = query.fetch_all(&self.read).await.map_err(|error| failed(&error))?;
         Ok(rows.iter().map(Build::read).collect())
     }
+}
+
+/// Whether a text is the beginning of a commit's id and hardly anything else.
+fn is_commit(text: &str) -> bool {
+    let hex = (8..=64).contains(&text.len()) && text.bytes().all(|byte| byte.is_ascii_hexdigit());
+    hex && text.bytes().any(|byte| byte.is_ascii_digit())
 }
 
 /// For `LIKE`, whose signs mean themselves then.
@@ -263,6 +285,14 @@ mod tests {
         let search = |text: &str| Filter { search: text.to_owned(), limit: 9, ..Filter::default() };
         assert_eq!(ids(search("R_WEB")).await.len(), 3);
         assert_eq!(ids(search("o%b")).await.len(), 0);
+        let mut change = store.change().await.unwrap();
+        let commit_id = "0123abcd".repeat(5);
+        Build { commit: commit_id.clone(), ..build("d", 5) }.insert(&mut change).await.unwrap();
+        commit(change).await.unwrap();
+        assert_eq!(ids(search("0123ABCD0")).await, ["d"]);
+        assert_eq!(ids(search(&commit_id)).await, ["d"]);
+        assert_eq!(ids(search("0123abcd1")).await.len(), 0);
+        assert_eq!(ids(search("3abcd")).await, ["d"]);
         assert_eq!(store.build("b").await.unwrap(), Some(build("b", 20)).map(|b| Build { attempt: 0, ..b }));
     }
 }

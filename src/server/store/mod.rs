@@ -12,6 +12,7 @@ pub(super) mod queue;
 pub(super) mod registry;
 mod together;
 pub(super) mod tokens;
+pub(super) mod workers;
 
 use std::borrow::Cow;
 use std::path::Path;
@@ -30,6 +31,7 @@ const MIGRATIONS: &[(&str, &str)] = &[
     ("history", include_str!("migrations/0001_history.sql")),
     ("registry", include_str!("migrations/0002_registry.sql")),
     ("traces", include_str!("migrations/0003_traces.sql")),
+    ("lists", include_str!("migrations/0004_lists.sql")),
 ];
 
 /// How long a connection is waited for, and one writer for another.

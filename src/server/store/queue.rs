@@ -11,7 +11,7 @@ impl Store {
     /// Takes the oldest build of a lane whose time has come.
     pub(in crate::server) async fn claim(&self, lane: &str, worker: &str) -> Result<Option<Build>, Failure> {
         let mut change = self.change().await?;
-        let sql = "UPDATE builds SET state = 'running', worker = $1, started_ms = $2, step = '' WHERE id = \
+        let sql = "UPDATE builds SET state = 'running', worker = $1, started_ms = $2, step = '', steps = '' WHERE id = \
              (SELECT id FROM builds WHERE state = 'queued' AND lane = $3 AND not_before_ms <= $2 \
              ORDER BY created_ms, id LIMIT 1) AND state = 'queued' RETURNING *";
         let row: Option<AnyRow> = sqlx::query(sql)
@@ -54,12 +54,14 @@ impl Store {
         query.execute(&self.write).await.map(drop).map_err(|error| failed(&error))
     }
 
-    /// The step that a build is in; a worker elsewhere also makes it run.
+    /// The step that a build is in, empty where an attempt begins; a worker elsewhere also makes it run.
     pub(in crate::server) async fn step(&self, id: &str, step: &str, worker: &str) -> Result<(), Failure> {
         let sql = "UPDATE builds SET step = $2, state = 'running', worker = CASE WHEN $3 = '' THEN worker ELSE $3 END, \
-             started_ms = CASE WHEN started_ms = 0 THEN $4 ELSE started_ms END \
+             started_ms = CASE WHEN started_ms = 0 THEN $4 ELSE started_ms END, \
+             steps = CASE WHEN $2 = '' THEN '' ELSE steps || $5 END \
              WHERE id = $1 AND state IN ('queued', 'running')";
-        let query = sqlx::query(sql).bind(id).bind(step).bind(worker).bind(now());
+        let begun = format!("{step} {}\n", now());
+        let query = sqlx::query(sql).bind(id).bind(step).bind(worker).bind(now()).bind(begun);
         query.execute(&self.write).await.map(drop).map_err(|error| failed(&error))
     }
 
@@ -151,6 +153,14 @@ mod tests {
         assert_eq!(store.revive().await.unwrap(), 2);
         let again = store.claim("bulk", "w").await.unwrap().unwrap();
         assert_eq!((again.id.as_str(), again.deaths), ("early", 1));
+        for step in ["checkout", "compile"] {
+            store.step("early", step, "").await.unwrap();
+        }
+        let steps = store.build("early").await.unwrap().unwrap().steps;
+        let names: Vec<&str> = steps.lines().filter_map(|line| Some(line.split_once(' ')?.0)).collect();
+        assert_eq!(names, ["checkout", "compile"]);
+        store.step("early", "", "other").await.unwrap();
+        assert_eq!(store.build("early").await.unwrap().unwrap().steps, "");
         store.retry("early", 2, now() + 60_000).await.unwrap();
         assert_eq!(store.claim("bulk", "w").await.unwrap().unwrap().id, "late");
         assert!(store.next_time().await.unwrap().is_some_and(|at| at > now()));

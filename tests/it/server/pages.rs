@@ -68,6 +68,10 @@ async fn all_pages(site: &Site, server: &Server) -> (Vec<Repository>, Vec<(&'sta
         ("build-failed", format!("/builds/{}", ids[1])),
         ("build-running", format!("/builds/{}", ids[2])),
         ("applications", "/applications".to_owned()),
+        ("application-new", "/applications/new".to_owned()),
+        ("application-change", format!("/applications/{PRODUCT_LINE}/{}/edit", text.name)),
+        ("product-line", format!("/product-lines/{PRODUCT_LINE}")),
+        ("workers", "/workers".to_owned()),
         ("application", format!("/applications/{PRODUCT_LINE}/{}", text.name)),
         ("nothing", "/no/such/page".to_owned()),
         ("login", "/login".to_owned()),
@@ -139,8 +143,14 @@ async fn a_build_is_watched_and_everything_done_by_keyboard() {
     };
     browser.until(&line("first <b>line</b>")).await;
     assert_eq!(browser.run(&format!("return {}", line("second line"))).await, json!(false));
+    // While it runs, its steps are drawn, and the page follows without being loaded again.
+    let steps =
+        "[...document.querySelectorAll('#steps .state')].map((one) => one.textContent + ' ' + one.classList[1]).join()";
+    browser.until(&format!("({steps}).endsWith('compile running')")).await;
+    browser.run("window.kept = true").await;
     std::fs::write(place.join("more"), "").unwrap();
     browser.until(&line("second line")).await;
+    assert_eq!(browser.run("return window.kept").await, json!(true));
     let shown = "return { elements: document.querySelectorAll('#log b').length, steps: [...document.querySelectorAll('#log summary')].some((one) => one.textContent === 'compile'),
         numbered: [...document.querySelectorAll('#log .line')].every((one, at) => one.id === 'L' + (at + 1)),
         red: document.querySelector('#log .b.c1')?.textContent }";
@@ -160,4 +170,85 @@ async fn a_build_is_watched_and_everything_done_by_keyboard() {
     browser.go(&format!("{}/", server.url)).await;
     assert_eq!(browser.run("return document.documentElement.dataset.theme").await, theme);
     assert!(["dark", "light"].map(|one| json!(one)).contains(&theme), "{theme}");
+}
+
+/// Fills the text of a form, and sends it.
+async fn save(browser: &Browser, text: &str) {
+    let text = json!(text);
+    browser
+        .run(&format!(
+            "document.querySelector('#text').value = {text}; document.querySelector('main form button').click()"
+        ))
+        .await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn applications_are_made_changed_and_removed_on_the_page() {
+    let site = Site::new(&[]).await;
+    let server = site.start().await;
+    let browser = Browser::start().await;
+    log_in(&browser, &site, &server).await;
+    let heading = |text: &str| format!("document.querySelector('h1')?.textContent === '{text}'");
+    let path = format!("/applications/{PRODUCT_LINE}/order");
+    browser.go(&format!("{}/applications/new", server.url)).await;
+    let text =
+        format!("product_line = '{PRODUCT_LINE}'\nname = 'order'\nrepository = 'https://g.example/trade/order.git'\n");
+    // What is wrong is said with its line, and nothing that was written is lost.
+    save(&browser, &format!("{text}kindd = 'library'\n")).await;
+    browser.until("document.querySelector('[role=alert]')?.textContent.includes('kindd')").await;
+    assert_eq!(browser.run("return document.querySelector('#text').value.includes('kindd')").await, json!(true));
+    assert_eq!(site.ask(&server, "GET", &format!("/api/v1{path}"), None).await.status, 404);
+    save(&browser, &text).await;
+    browser.until(&heading(&format!("{PRODUCT_LINE}/order"))).await;
+    let stored = site.ask(&server, "GET", &format!("/api/v1{path}"), None).await.json();
+    assert_eq!(stored["application"]["repository"], "https://g.example/trade/order.git");
+    browser.go(&format!("{}/applications/new", server.url)).await;
+    save(&browser, &text).await;
+    browser.until("document.querySelector('[role=alert]')?.textContent.includes('there is an application')").await;
+    // Changed from a version that is no longer the newest.
+    browser.go(&format!("{}{path}/edit", server.url)).await;
+    let mut application = stored["application"].clone();
+    application["directory"] = json!("by-another");
+    assert_eq!(site.ask(&server, "PUT", &format!("/api/v1{path}"), Some(&application)).await.status, 200);
+    save(&browser, &format!("{text}directory = 'mine'\n")).await;
+    browser.until("document.querySelector('[role=alert]')?.textContent.includes('meanwhile')").await;
+    browser.go(&format!("{}{path}/edit", server.url)).await;
+    save(&browser, &format!("{text}directory = 'mine'\n")).await;
+    browser.until(&heading(&format!("{PRODUCT_LINE}/order"))).await;
+    let stored = site.ask(&server, "GET", &format!("/api/v1{path}"), None).await.json();
+    assert_eq!((&stored["application"]["directory"], &stored["version"]), (&json!("mine"), &json!(3)));
+    browser.run("document.querySelector('form[action$=\"/remove\"] button').click()").await;
+    browser.until(&heading("Applications")).await;
+    assert_eq!(site.ask(&server, "GET", &format!("/api/v1{path}"), None).await.status, 404);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn the_beginning_of_a_long_log_is_found() {
+    let site = Site::new(&[]).await;
+    let server = site.start().await;
+    let repository = Repository::script("seq -f 'line %g of the log' 20000\n");
+    site.application(&server, &repository, json!({})).await;
+    let answer = server.hook(&push(&repository, "main", "long"), "one").await;
+    let id = answer.json()["builds"][0].as_str().unwrap().to_owned();
+    site.until(&server, &id, "succeeded").await;
+    let log = site.ask(&server, "GET", &format!("/api/v1/builds/{id}/log"), None).await.text;
+    let browser = Browser::start().await;
+    log_in(&browser, &site, &server).await;
+    browser.go(&format!("{}/builds/{id}", server.url)).await;
+    browser.until("document.querySelector('#earlier:not([hidden])')").await;
+    let first = "Number(document.querySelector('#log .line').id.slice(1))";
+    let before = browser.run(&format!("return {first}")).await.as_u64().unwrap();
+    assert!(before > 10_000, "{before}");
+    browser.run("document.querySelector('#earlier').click()").await;
+    browser.until(&format!("{first} < {before}")).await;
+    // A link to a line leads there, however far up it is; every number is that of its line.
+    browser.go("about:blank").await;
+    browser.go(&format!("{}/builds/{id}#L100", server.url)).await;
+    browser.until("document.querySelector('#earlier').hidden").await;
+    let said: Vec<&str> = log.lines().collect();
+    for number in [1, 100, 5000, 15_000, said.len()] {
+        let shown = browser.run(&format!("return document.querySelector('#L{number}').textContent")).await;
+        let words = said[number - 1].splitn(3, ' ').nth(2).unwrap();
+        assert_eq!(shown.as_str().unwrap(), format!("{number}{words}"));
+    }
 }

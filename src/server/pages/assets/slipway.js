@@ -17,6 +17,34 @@ document.addEventListener("keydown", (event) => {
   if (event.key === "/" && !typing) { event.preventDefault(); document.getElementById("search")?.focus(); }
 });
 
+// Times as clocks here show them; the page has them in UTC.
+const local = (root) => {
+  for (const one of root.querySelectorAll("time")) {
+    const at = new Date(one.dateTime);
+    if (!Number.isNaN(at.getTime())) [one.textContent, one.title] = [at.toLocaleString(), one.dateTime];
+  }
+};
+local(document);
+
+// What changes while somebody looks on is taken out of a new copy of the page.
+const live = [...document.querySelectorAll("[data-live]")].map((one) => one.id);
+let refreshed = 0;
+const refresh = async () => {
+  refreshed = Date.now();
+  const answer = await fetch(location.href).catch(() => null);
+  if (!answer?.ok || answer.redirected) return;
+  const fresh = new DOMParser().parseFromString(await answer.text(), "text/html");
+  local(fresh);
+  for (const id of live) {
+    const [now, then] = [document.getElementById(id), fresh.getElementById(id)];
+    // Nobody loses what they are at.
+    if (!now || !then || now.outerHTML === then.outerHTML || now.contains(document.activeElement)) continue;
+    now.replaceWith(document.adoptNode(then));
+  }
+};
+const over = document.getElementById("log")?.dataset.over === "true";
+if (live.length && !over) setInterval(() => { if (!document.hidden && Date.now() - refreshed > 4000) refresh(); }, 5000);
+
 // The log: one line each with its number, colours as terminals show them, folded by step.
 const log = document.getElementById("log");
 if (log) {
@@ -42,12 +70,10 @@ if (log) {
       }
     }
   };
-  const add = (text) => {
-    const follows = log.scrollHeight - log.scrollTop - log.clientHeight < 60;
+  const lines = (text) => text.split("\n").map((line) => /^(\S+) (\S+) (.*)$/s.exec(line)).filter((match) => match);
+  const rows = (matches) => {
     const all = document.createDocumentFragment();
-    for (const line of text.split("\n")) {
-      const match = /^(\S+) (\S+) (.*)$/s.exec(line);
-      if (!match) continue;
+    for (const match of matches) {
       number += 1;
       if (match[2] !== step || !box) {
         step = match[2];
@@ -69,13 +95,47 @@ if (log) {
       coloured(row, match[3]);
       box.append(row);
     }
-    log.append(all);
+    return all;
+  };
+  const add = (text) => {
+    const follows = log.scrollHeight - log.scrollTop - log.clientHeight < 60;
+    const before = step;
+    log.append(rows(lines(text)));
+    if (step !== before && before) refresh();
     if (follows && !location.hash) log.scrollTop = log.scrollHeight;
   };
   const first = log.textContent;
   log.textContent = "";
   add(first);
-  if (location.hash) document.getElementById(location.hash.slice(1))?.scrollIntoView();
+  // What came before: a piece at a time, until somebody has seen enough.
+  const earlier = document.getElementById("earlier");
+  let begin = Number(log.dataset.begin), top = Number(log.dataset.line);
+  const back = async () => {
+    const from = Math.max(0, begin - (256 << 10));
+    const answer = await fetch("/api/v1/builds/" + log.dataset.build + "/log", { headers: { range: "bytes=" + from + "-" + (begin - 1) } });
+    if (answer.status !== 206) return false;
+    const bytes = new Uint8Array(await answer.arrayBuffer());
+    // A piece begins where a line does.
+    const cut = from === 0 ? 0 : bytes.indexOf(10) + 1;
+    const matches = lines(new TextDecoder().decode(bytes.subarray(cut)));
+    const height = log.scrollHeight, kept = [number, step, box];
+    begin = from + cut;
+    top -= matches.length;
+    [number, step, box] = [top, "", null];
+    log.prepend(rows(matches));
+    [number, step, box] = kept;
+    log.scrollTop += log.scrollHeight - height;
+    earlier.hidden = begin === 0;
+    return matches.length > 0;
+  };
+  earlier.hidden = begin === 0;
+  earlier.addEventListener("click", back);
+  const seek = async () => {
+    const wanted = Number(/^#L(\d+)$/.exec(location.hash)?.[1]);
+    for (let pieces = 0; wanted && wanted <= top && begin > 0 && pieces < 40; pieces += 1) if (!await back()) break;
+    if (wanted) document.getElementById("L" + wanted)?.scrollIntoView();
+  };
+  seek();
   if (log.dataset.over !== "true") {
     const source = new EventSource("/api/v1/builds/" + log.dataset.build + "/events?from=" + log.dataset.from);
     source.addEventListener("log", (event) => add(event.data.slice(event.data.indexOf("\n") + 1)));
