@@ -24,6 +24,7 @@ mod submit;
 mod worker;
 
 use std::process::ExitCode;
+use std::time::Duration;
 
 use clap::{CommandFactory, Parser};
 use tokio_util::sync::CancellationToken;
@@ -37,6 +38,9 @@ const USAGE: u8 = 2;
 const TEMPORARY: u8 = 75;
 /// Exit code of a cancelled build, as shells give it for Ctrl-C.
 const CANCELLED: u8 = 130;
+
+/// How long work that blocks may go on after the end.
+const LAST: Duration = Duration::from_secs(5);
 
 /// Runs the program: parses the arguments, does what they say, gives the exit code.
 #[must_use]
@@ -56,7 +60,7 @@ pub fn main() -> ExitCode {
             return ExitCode::from(TEMPORARY);
         }
     };
-    runtime.block_on(async {
+    let code = runtime.block_on(async {
         let cancel = CancellationToken::new();
         // Worker and server have their own way to go.
         let listens = !matches!(cli.verb, Verb::Worker(_) | Verb::Server(_));
@@ -70,7 +74,10 @@ pub fn main() -> ExitCode {
                 exit_code(&failure)
             }
         }
-    })
+    });
+    // What still blocks a thread is not waited for: it leaves nothing that a killed program would not leave.
+    runtime.shutdown_timeout(LAST);
+    code
 }
 
 async fn dispatch(cli: &Cli, cancel: &CancellationToken) -> Result<ExitCode, Failure> {

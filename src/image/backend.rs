@@ -7,7 +7,7 @@ use tokio_util::sync::CancellationToken;
 use super::assembler::AssemblerBackend;
 use super::docker::{DockerBackend, run};
 use super::{BuildSpec, BuiltImage, ImageBackend, LogSink, Maker, PublishedImage, RegistryAccess};
-use crate::model::failure::{Failure, Step};
+use crate::model::failure::{Failure, FailureCode, Step};
 use crate::model::image_reference::ImageReference;
 
 /// What makes images.
@@ -43,8 +43,14 @@ impl ImageBackend for Backend {
             Self::Docker(backend) => backend.build(spec, log, cancel).await,
             Self::Assembler(backend) => Box::pin(backend.build(spec, log, cancel)).await,
             Self::Automatic(engine, assembler) if AssemblerBackend::takes(spec) => {
-                let built = Box::pin(assembler.build(spec, log, cancel)).await?;
-                if spec.local { give(engine, assembler, spec, built, log, cancel).await } else { Ok(built) }
+                match Box::pin(assembler.build(spec, log, cancel)).await {
+                    Ok(built) if spec.local => give(engine, assembler, spec, built, log, cancel).await,
+                    // Some of what it cannot do is seen only in the files and the base.
+                    Err(failure) if failure.code == FailureCode::DockerfileUnsupported => {
+                        instead(engine, spec, failure, log, cancel).await
+                    }
+                    built => built,
+                }
             }
             Self::Automatic(engine, _) => engine.build(spec, log, cancel).await,
         }
@@ -86,6 +92,21 @@ impl ImageBackend for Backend {
             }
         }
     }
+}
+
+/// Builds by the Engine what cannot be assembled, where an Engine answers.
+async fn instead(
+    engine: &DockerBackend,
+    spec: &BuildSpec,
+    failure: Failure,
+    log: LogSink<'_>,
+    cancel: &CancellationToken,
+) -> Result<BuiltImage, Failure> {
+    if engine.check().await.is_err() {
+        return Err(failure);
+    }
+    log(&format!("{} The Docker Engine builds the image.", failure.message));
+    engine.build(spec, log, cancel).await
 }
 
 /// Gives the Engine what was assembled, where an Engine answers.

@@ -5,13 +5,14 @@ use std::io::{self, Write};
 use std::path::Path;
 
 use serde_json::json;
+use sha2::{Digest as _, Sha256};
 
 use super::Assembled;
 use super::store::Store;
 use crate::image::context::ENTRY_TIME;
 use crate::image::registry::{Descriptor, IMAGE_INDEX};
 use crate::model::failure::{Failure, FailureCode};
-use crate::model::image_reference::ImageReference;
+use crate::model::image_reference::{Digest, ImageReference};
 
 /// Writes the archive beside its destination and renames it, so that nobody sees a part of it. Blocks.
 ///
@@ -44,6 +45,20 @@ pub(super) fn save(
     })
 }
 
+/// A blob on its way, with the hash of what was read of it.
+struct Hashed {
+    file: File,
+    hash: Sha256,
+}
+
+impl io::Read for Hashed {
+    fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
+        let read = self.file.read(buffer)?;
+        self.hash.update(&buffer[..read]);
+        Ok(read)
+    }
+}
+
 /// Writes the archive without the `held` lowest layers, which whoever gets it has. Blocks.
 ///
 /// # Errors
@@ -66,8 +81,13 @@ pub(super) fn write(
     blobs.sort_by_key(|blob| blob.digest.hex());
     blobs.dedup_by_key(|blob| blob.digest.hex());
     for blob in blobs {
-        let file = File::open(store.path(&blob.digest))?;
-        archive.append_data(&mut header(blob.size, 0o644), name(blob), file)?;
+        let mut file = Hashed { file: File::open(store.path(&blob.digest))?, hash: Sha256::new() };
+        archive.append_data(&mut header(blob.size, 0o644), name(blob), &mut file)?;
+        let found = Digest::of_sha256(file.hash.finalize().into());
+        if found != blob.digest {
+            let why = format!("the cache has another content for `{}`; `slipway cache verify` removes it", blob.digest);
+            return Err(io::Error::new(io::ErrorKind::InvalidData, why));
+        }
     }
     let tags: Vec<String> = references
         .iter()

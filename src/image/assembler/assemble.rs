@@ -1,6 +1,7 @@
 //! From a Dockerfile to layers, configuration and manifest. Blocks.
 
 use std::collections::BTreeMap;
+use std::io::Read as _;
 
 use serde_json::{Value, json};
 use sha2::{Digest as _, Sha256};
@@ -11,14 +12,18 @@ use super::contents::Contents;
 use super::document::{CREATED, MediaTypes, configuration, history_of, json_bytes, manifest};
 use super::layer::{self, Items, Layer};
 use super::name::Name;
+use super::node::{Kind, Node};
 use super::recipe::{self, Change, Copy, Given, failed};
 use super::scan::scan;
 use super::stages::{Origin, Stages};
 use super::store::Store;
-use super::tree::Tree;
+use super::tree::{ACCOUNTS, Tree};
 use super::{Assembled, copy, run};
 use crate::image::{BuildSpec, ContextKind};
 use crate::model::failure::Failure;
+
+/// Counts the ways in which the same Dockerfile became an image: what an older Slipway remembers may be another image.
+const RULES: &str = "3";
 
 /// What an image is made of.
 pub(super) struct Work<'a> {
@@ -60,9 +65,11 @@ impl Work<'_> {
 
     /// Everything that the image is made of.
     fn key(&self, context: &Tree) -> String {
-        let mut hash = Sha256::new();
+        let mut hash = Sha256::new_with_prefix(RULES);
         let spec = self.spec;
-        let said = json!([spec.dockerfile, spec.build_args, spec.target, spec.labels, self.bases, self.types]);
+        let generated = matches!(spec.context.kind, ContextKind::Generated { .. });
+        let said =
+            json!([spec.dockerfile, spec.build_args, spec.target, spec.labels, generated, self.bases, self.types]);
         hash.update(said.to_string());
         hash.update(layer::key(context.below(&Name::default())));
         hex::encode(hash.finalize())
@@ -101,6 +108,7 @@ impl Work<'_> {
                     }
                     None => Items::new(),
                 };
+                accounts(&mut built.tree, &items, contents)?;
                 built.steps.push((instruction, items));
             }
             built.config = recipe.config;
@@ -162,7 +170,7 @@ impl Work<'_> {
                 }
                 entry["empty_layer"] = json!(true);
             } else {
-                let (made, known) = layer::make(self.store, &items, contents)?;
+                let (made, known) = layer::make(self.store, &items, contents, self.stop)?;
                 cached &= known;
                 let how = if known { "known" } else { "made" };
                 log.push(format!("{instruction}: {how}, {} entries, {} bytes", items.len(), made.blob.size));
@@ -176,4 +184,17 @@ impl Work<'_> {
         let size = layers.iter().map(|layer| layer.blob.size).sum();
         Ok((Assembled { layers, config, manifest, home: base.home, size, types: self.types }, log, cached))
     }
+}
+
+/// Whoever is named from now on is looked for in the accounts as an instruction left them.
+fn accounts(tree: &mut Tree, items: &Items, contents: &Contents) -> Result<(), Failure> {
+    for (path, text) in [("etc/passwd", &mut tree.passwd), ("etc/group", &mut tree.group)] {
+        if let Some(Node { kind: Kind::File(file), .. }) = items.get(&Name::from(path)) {
+            let mut bytes = Vec::new();
+            let taken = contents.reader(file)?.take(ACCOUNTS).read_to_end(&mut bytes);
+            taken.map_err(|error| failed(1, &format!("`/{path}` cannot be read: {error}")))?;
+            *text = String::from_utf8_lossy(&bytes).into_owned();
+        }
+    }
+    Ok(())
 }

@@ -5,6 +5,7 @@ use std::io::{self, Write as _};
 
 use serde::{Deserialize, Serialize};
 use sha2::{Digest as _, Sha256};
+use tokio_util::sync::CancellationToken;
 
 use super::blocks::{COMPRESSOR, Compressor};
 use super::contents::Contents;
@@ -15,6 +16,7 @@ use super::tar_entry;
 use crate::image::registry::Descriptor;
 use crate::model::failure::Failure;
 use crate::model::image_reference::{DiffId, Digest};
+use crate::work;
 
 /// Blocks of layers from this size on are remembered.
 const LARGE: u64 = 8 << 20;
@@ -33,20 +35,25 @@ pub(super) type Items = BTreeMap<Name, Node>;
 /// time make it once.
 ///
 /// # Errors
-/// `disk_full`, or `internal` when the store cannot be written; what reading the files says.
-pub(super) fn make(store: &Store, items: &Items, contents: &Contents) -> Result<(Layer, bool), Failure> {
+/// `disk_full`, or `internal` when the store cannot be written; what reading the files says; `cancelled`.
+pub(super) fn make(
+    store: &Store,
+    items: &Items,
+    contents: &Contents,
+    stop: &CancellationToken,
+) -> Result<(Layer, bool), Failure> {
     let key = key(items.iter());
     let known = || store.recall::<Layer>("layers", &key).filter(|known| store.has(&known.blob));
     if let Some(known) = known() {
         return Ok((known, true));
     }
-    let _lease = store.lease(&key)?;
+    let _lease = store.lease(&key, stop)?;
     if let Some(known) = known() {
         return Ok((known, true));
     }
     let size: u64 = items.values().map(size_of).sum();
     let mut out = Compressor::new(store, size >= LARGE)?;
-    write(items, contents, &mut out)?;
+    write(items, contents, &mut out, stop)?;
     let layer = out.finish()?;
     store.note("layers", &key, &layer);
     Ok((layer, false))
@@ -59,10 +66,13 @@ fn size_of(node: &Node) -> u64 {
     }
 }
 
-fn write(items: &Items, contents: &Contents, out: &mut Compressor) -> Result<(), Failure> {
+fn write(items: &Items, contents: &Contents, out: &mut Compressor, stop: &CancellationToken) -> Result<(), Failure> {
     let failed = |error: io::Error| unwritable(std::path::Path::new("a layer"), &error);
     let mut files: HashMap<u64, &Name> = HashMap::new();
     for (path, node) in items {
+        if stop.is_cancelled() {
+            return Err(work::cancelled());
+        }
         let linked = linked(&mut files, path, node);
         out.border(&path.0, size_of(node)).map_err(failed)?;
         tar_entry::header(out, path, node, linked).map_err(failed)?;

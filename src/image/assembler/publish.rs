@@ -64,6 +64,12 @@ impl AssemblerBackend {
     }
 }
 
+/// Whether a manifest may have been refused for what it names.
+fn is_of_content(refusal: &Refusal) -> bool {
+    let status = refusal.status().map(|status| status.as_u16());
+    matches!(status, Some(400 | 404 | 422)) || refusal.to_string().contains("blob unknown")
+}
+
 /// The repository of the base, where the registry may have its layers.
 fn home(image: &Assembled, reference: &ImageReference) -> Vec<String> {
     let home = image.home.as_deref().and_then(|home| home.split_once('/'));
@@ -92,8 +98,8 @@ impl Push<'_> {
             let trust = attempt == 1;
             let refusal = match self.once(trust).await {
                 Ok(confirmed) => return self.confirmed(confirmed).await,
-                Err(refusal) if trust && refusal.to_string().contains("blob unknown") => {
-                    // What was there is gone: the registry cleans up.
+                Err(refusal) if trust && is_of_content(&refusal) => {
+                    // What was there may be gone: registries clean up, and each says so in its own words.
                     attempt += 1;
                     continue;
                 }

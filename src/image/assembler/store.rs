@@ -1,18 +1,25 @@
 //! The blobs of images on disk: content-addressed, appearing whole or not at all.
 
+use std::fs::TryLockError;
 use std::io::{self, Read, Write};
 use std::path::{Path, PathBuf};
+use std::time::Duration;
 
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 use sha2::{Digest as _, Sha256};
+use tokio_util::sync::CancellationToken;
 
 use crate::image::registry::Descriptor;
 use crate::model::failure::{Failure, FailureCode};
 use crate::model::image_reference::{Digest, ImageReference};
+use crate::work;
 
 /// The largest manifest, configuration or note that is read into memory.
 const DOCUMENT_LIMIT: u64 = 32 << 20;
+
+/// How often a lease that somebody else has is tried.
+const LOOK: Duration = Duration::from_millis(10);
 
 /// No block is longer than this, compressed.
 const LONGEST_BLOCK: usize = 2 << 20;
@@ -58,15 +65,24 @@ impl Store {
     }
 
     /// Waits until nobody else makes what this key names, in this process or another, and keeps them off.
-    pub(super) fn lease(&self, key: &str) -> Result<std::fs::File, Failure> {
+    ///
+    /// # Errors
+    /// `disk_full`, `internal`; `cancelled` when it is no longer wanted.
+    pub(super) fn lease(&self, key: &str, stop: &CancellationToken) -> Result<std::fs::File, Failure> {
         let directory = self.root.join("leases");
         let path = directory.join(key);
-        let locked = std::fs::create_dir_all(&directory).and_then(|()| {
-            let file = std::fs::File::options().create(true).truncate(false).write(true).open(&path)?;
-            file.lock()?;
-            Ok(file)
-        });
-        locked.map_err(|error| unwritable(&path, &error))
+        let opened = std::fs::create_dir_all(&directory)
+            .and_then(|()| std::fs::File::options().create(true).truncate(false).write(true).open(&path));
+        let file = opened.map_err(|error| unwritable(&path, &error))?;
+        while !stop.is_cancelled() {
+            match file.try_lock() {
+                Ok(()) => return Ok(file),
+                // Nothing tells of a lock's end and of a cancellation at once.
+                Err(TryLockError::WouldBlock) => std::thread::sleep(LOOK),
+                Err(TryLockError::Error(error)) => return Err(unwritable(&path, &error)),
+            }
+        }
+        Err(work::cancelled())
     }
 
     /// A compressed block of some layer, with its hash, if it is still there and whole.

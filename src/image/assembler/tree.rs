@@ -12,7 +12,7 @@ use super::node::{Attributes, File, Kind, Node, Place};
 const LINKS: usize = 40;
 
 /// `/etc/passwd` and `/etc/group` are no longer than this.
-const ACCOUNTS: u64 = 1 << 20;
+pub(super) const ACCOUNTS: u64 = 1 << 20;
 
 /// The longest extended attributes that are kept, as for Linux.
 const XATTR: usize = 64 << 10;
@@ -21,7 +21,7 @@ const XATTR: usize = 64 << 10;
 #[derive(Debug, Clone, Default, Serialize, Deserialize)]
 pub(super) struct Tree {
     nodes: BTreeMap<Name, Node>,
-    /// `/etc/passwd` and `/etc/group` as the base has them.
+    /// `/etc/passwd` and `/etc/group` as they are by now.
     pub(super) passwd: String,
     pub(super) group: String,
     inodes: u64,
@@ -228,13 +228,13 @@ impl Tree {
         };
         let number = |text: &str| text.parse::<u32>().ok().map(u64::from);
         let uid = number(user).or_else(|| named(&self.passwd, user, 2));
-        let uid = uid.ok_or_else(|| Unusable(format!("the base image has no user `{user}`")))?;
+        let uid = uid.ok_or_else(|| Unusable(format!("the image has no user `{user}`")))?;
         let gid = match group {
             Some(group) => number(group).or_else(|| named(&self.group, group, 2)),
             None if number(user).is_some() => Some(uid),
             None => named(&self.passwd, user, 3),
         };
-        Ok((uid, gid.ok_or_else(|| Unusable(format!("the base image has no group `{}`", group.unwrap_or(user))))?))
+        Ok((uid, gid.ok_or_else(|| Unusable(format!("the image has no group `{}`", group.unwrap_or(user))))?))
     }
 }
 

@@ -5,6 +5,7 @@ use std::io::{self, Read};
 
 use super::contents::Contents;
 use super::copy::Writing;
+use super::guard::Guarded;
 use super::name::Name;
 use super::node::{Attributes, File, Kind, Node, Place};
 use super::recipe::{failed, unsupported};
@@ -43,7 +44,11 @@ pub(super) fn unpack(
         contents.read(file, &mut |bytes| io::Write::write_all(&mut own, bytes))?;
         io::Seek::rewind(&mut own).map_err(broken)?;
         let own = io::BufReader::with_capacity(1 << 17, own);
-        Ok(if gzip { Box::new(flate2::bufread::MultiGzDecoder::new(own).take(LIMIT)) } else { Box::new(own) })
+        Ok(if gzip {
+            Box::new(Guarded::new(flate2::bufread::MultiGzDecoder::new(own), LIMIT))
+        } else {
+            Box::new(Guarded::new(own, LIMIT))
+        })
     };
     let first = tar::Archive::new(open()?)
         .entries()

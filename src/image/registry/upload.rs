@@ -49,7 +49,8 @@ impl Session {
     /// Whether the repository has the blob.
     pub(in crate::image) async fn has(&self, blob: &Descriptor) -> Result<bool, Refusal> {
         let place = self.place(&format!("blobs/{}", blob.digest))?;
-        match self.send(Method::HEAD, &place, |request| async { Ok(request) }).await {
+        // Who sends elsewhere for the bytes has them: registries whose storage is asked directly answer so.
+        match self.exchange(Method::HEAD, &place, |request| async { Ok(request) }).await {
             Ok(_) => Ok(true),
             Err(refusal) if refusal.status() == Some(StatusCode::NOT_FOUND) => Ok(false),
             Err(refusal) => Err(refusal),

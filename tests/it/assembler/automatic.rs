@@ -88,6 +88,25 @@ async fn what_needs_the_engine_is_built_by_it() {
     assert_eq!((made.as_str(), run.failure()), ("built\n", &Value::Null));
 }
 
+/// What no look at the instructions tells: how an archive is compressed.
+#[tokio::test(flavor = "multi_thread")]
+async fn what_turns_out_to_need_the_engine_is_built_by_it_too() {
+    let directory = tempfile::tempdir().unwrap();
+    let name = application(&directory);
+    let text = "FROM slipway/debian\nUSER 0\nADD things.tar.xz /things/\nCMD [\"sleep\", \"60\"]\n";
+    let project = Project::new("automatic", &[("Dockerfile", text), ("packed/one", "one\n")]);
+    let mut tar = std::process::Command::new("tar");
+    assert!(tar.args(["-cJf", "things.tar.xz", "packed"]).current_dir(project.path()).status().unwrap().success());
+    project.commit();
+    let run = build(&Slipway::new(), &project, &name, &[]).await;
+    let images = Images(vec![reference(&run)]);
+    let found = docker(&["run", "--rm", "--network", "none", &images.0[0], "cat", "/things/packed/one"]);
+    assert_eq!(found, "one\n");
+    // Without the Engine, it is said what is missing.
+    let alone = Slipway::new().build(&project.path(), &["--image-backend", "assembler"].map(str::to_owned)).await;
+    assert_eq!(alone.failure_code(), "dockerfile_unsupported", "{}", alone.text());
+}
+
 /// The digest of the configuration of an image that was not pushed.
 fn digest(run: &Run) -> String {
     run.report["image"]["digest"].as_str().unwrap().to_owned()

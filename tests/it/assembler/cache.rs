@@ -163,3 +163,65 @@ fn builds_and_the_collection_of_garbage_do_not_disturb_each_other() {
     let verified = slipway(&config, &["cache", "verify"]).output().unwrap();
     assert!(verified.status.success(), "{}", String::from_utf8_lossy(&verified.stdout));
 }
+
+/// Somebody else makes the layer and does not get on; whoever waits for it can still be stopped.
+#[test]
+fn a_build_that_waits_for_another_ends_when_it_is_told_to() {
+    let directory = tempfile::tempdir().unwrap();
+    let source = directory.path().join("source");
+    std::fs::create_dir(&source).unwrap();
+    large(&source, 1);
+    let cache = directory.path().join("cache");
+    let config = directory.path().join("config.toml");
+    std::fs::write(&config, format!("[cache]\ndirectory = {:?}\n[build]\nown_dockerfiles = true\n", cache.display()))
+        .unwrap();
+    let path = source.display().to_string();
+    let archive = format!("type=oci,dest={}", directory.path().join("image.tar").display());
+    let flags =
+        ["build", &path, "--name", "waits", "--toolchain", "dockerfile", "--runner", "host", "--output", &archive];
+    assert!(slipway(&config, &flags).stdout(Stdio::null()).stderr(Stdio::null()).status().unwrap().success());
+    // The layer is made anew, under the lease of before, which this process holds.
+    let leases: Vec<_> =
+        std::fs::read_dir(cache.join("images/leases")).unwrap().map(|one| one.unwrap().path()).collect();
+    let held: Vec<_> = leases.iter().map(|path| std::fs::File::options().write(true).open(path).unwrap()).collect();
+    held.iter().for_each(|file| file.lock().unwrap());
+    for kind in ["layers", "recipes"] {
+        std::fs::remove_dir_all(cache.join("images").join(kind)).unwrap();
+    }
+    let mut child = slipway(&config, &flags).stdout(Stdio::null()).stderr(Stdio::null()).spawn().unwrap();
+    // It waits as soon as it has the lease's file open.
+    let opened = || {
+        let files = std::fs::read_dir(format!("/proc/{}/fd", child.id())).into_iter().flatten();
+        files.filter_map(|file| std::fs::read_link(file.ok()?.path()).ok()).any(|file| leases.contains(&file))
+    };
+    while !opened() {
+        std::thread::yield_now();
+    }
+    let began = std::time::Instant::now();
+    let pid = rustix::process::Pid::from_child(&child);
+    rustix::process::kill_process(pid, rustix::process::Signal::INT).unwrap();
+    assert_eq!(child.wait().unwrap().code(), Some(130));
+    assert!(began.elapsed() < Duration::from_secs(4), "{:?}", began.elapsed());
+}
+
+/// What a cache has lost or changed meanwhile is not given away as an image.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_damaged_blob_becomes_no_archive() {
+    let directory = tempfile::tempdir().unwrap();
+    let source = directory.path().join("source");
+    std::fs::create_dir(&source).unwrap();
+    let spec = large(&source, 1);
+    let cache = directory.path().join("images");
+    let assembler = AssemblerBackend::new(cache.clone(), None);
+    let cancel = CancellationToken::new();
+    let built = assembler.build(&spec, &|_| {}, &cancel).await.unwrap();
+    let blobs = std::fs::read_dir(cache.join("blobs/sha256")).unwrap().map(|one| one.unwrap().path());
+    let layer = blobs.max_by_key(|path| path.metadata().unwrap().len()).unwrap();
+    let mut bytes = std::fs::read(&layer).unwrap();
+    bytes[1000] ^= 1;
+    std::fs::write(&layer, bytes).unwrap();
+    let archive = directory.path().join("image.tar");
+    let reference = "localhost/slipway-test/damaged:1".parse().unwrap();
+    let failure = assembler.save(&built, &[reference], &archive, &cancel).await.unwrap_err();
+    assert!(failure.message.contains("cache verify") && !archive.exists(), "{failure}");
+}

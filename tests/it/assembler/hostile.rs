@@ -296,3 +296,47 @@ async fn what_cannot_be_pushed_whole_has_no_manifest() {
     let failure = backend.push(&built, &reference(&lying), &access, &|_| {}, &cancel).await.unwrap_err();
     assert_eq!(failure.code, FailureCode::DigestMismatch, "{failure}");
 }
+
+/// Storage that is asked directly answers `HEAD` by sending elsewhere; a registry that cleaned up refuses a manifest for
+/// what it names, in words of its own.
+#[tokio::test(flavor = "multi_thread")]
+async fn what_a_registry_has_elsewhere_is_there_and_what_it_lost_is_sent_again() {
+    let directory = tempfile::tempdir().unwrap();
+    let backend = AssemblerBackend::new(directory.path().join("images"), None);
+    let cancel = CancellationToken::new();
+    let spec = spec(&directory.path().join("context"), "scratch");
+    let built = backend.build(&spec, &|_| {}, &cancel).await.unwrap();
+    let blobs = std::fs::read_dir(directory.path().join("images/blobs/sha256")).unwrap();
+    let manifest = blobs
+        .map(|blob| std::fs::read(blob.unwrap().path()).unwrap())
+        .find(|bytes| serde_json::from_slice::<Value>(bytes).is_ok_and(|value| value["layers"].is_array()));
+    let manifest = digest(&manifest.unwrap());
+    // What was there is gone, until somebody asks for it.
+    let gone = Arc::new(std::sync::atomic::AtomicBool::new(false));
+    let (lost, order) = (Arc::clone(&gone), std::sync::atomic::Ordering::SeqCst);
+    let registry = Registry::start(move |request| match request.split(' ').next() {
+        Some("HEAD") if request.contains("/blobs/") => {
+            lost.store(false, order);
+            Answer::Full(307, "Location: http://storage.example/bucket\r\n".into(), Vec::new())
+        }
+        Some("HEAD" | "GET") => Answer::Full(404, String::new(), Vec::new()),
+        Some("PUT") if lost.load(order) => {
+            let words = json!({ "errors": [{ "code": "MANIFEST_INVALID", "message": "no such layer" }] });
+            Answer::Full(400, String::new(), words.to_string().into_bytes())
+        }
+        Some("PUT") => Answer::Full(201, format!("Docker-Content-Digest: {manifest}\r\n"), Vec::new()),
+        _ => Answer::Reset,
+    })
+    .await;
+    let access = RegistryAccess::default();
+    for tag in ["1", "2"] {
+        let reference = format!("{}/push/image:{tag}", registry.address).parse().unwrap();
+        let pushed = backend.push(&built, &[reference], &access, &|_| {}, &cancel).await;
+        assert!(pushed.is_ok_and(|image| image.layers.iter().all(|layer| layer.reused)), "{tag}");
+        gone.store(true, order);
+    }
+    let asked = registry.asked.lock().unwrap().clone();
+    let refused = asked.iter().filter(|request| request.starts_with("PUT ")).count();
+    assert_eq!(refused, 3, "the second push was refused once: {asked:?}");
+    assert!(asked.iter().all(|request| !request.starts_with("POST")), "{asked:?}");
+}

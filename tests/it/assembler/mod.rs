@@ -64,6 +64,11 @@ const CASES: &[Case] = &[
         generated: false,
     },
     Case {
+        name: "accounts that are replaced before they are named",
+        instructions: "COPY accounts/passwd accounts/group /etc/\nCOPY --chown=later:crew plain /srv/later\nCOPY --chown=later dir/ /srv/own/",
+        generated: false,
+    },
+    Case {
         name: "settings",
         instructions: "ARG V=1\nENV V2=${V:-none} OLD=new\nARG OLD=hidden\nLABEL v=$V o=$OLD\nEXPOSE 53/udp 9000-9002\nSTOPSIGNAL SIGINT\nSHELL [\"/bin/x\",\"-e\"]\nCMD echo \"$V2\"\nENTRYPOINT [\"/e\"]\nUSER app:staff\nHEALTHCHECK NONE",
         generated: false,
@@ -125,6 +130,8 @@ fn context(directory: &Path, generated: bool) -> BuildContext {
     write(directory, "dir/new\nline", "n", 0o644);
     symlink("a/b", directory.join("dir/link")).unwrap();
     write(directory, "secret.pem", "ignored", 0o644);
+    write(directory, "accounts/passwd", "root:x:0:0::/:\nlater:x:3001:3002::/:\n", 0o644);
+    write(directory, "accounts/group", "root:x:0:\ncrew:x:3003:\n", 0o644);
     write(directory, ".dockerignore", "*.pem\n", 0o644);
     BuildContext { root: directory.to_owned(), kind: ContextKind::Repository { dockerfile: "Dockerfile".into() } }
 }

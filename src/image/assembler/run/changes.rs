@@ -78,11 +78,6 @@ pub(super) fn apply(
             items.entry(parent).or_insert_with(|| node.clone());
         }
     }
-    for (path, text) in [("etc/passwd", &mut tree.passwd), ("etc/group", &mut tree.group)] {
-        if items.contains_key(&Name::from(path)) {
-            *text = String::from_utf8_lossy(&fs::read(root.join(path))?).into_owned();
-        }
-    }
     Ok(items)
 }
 
