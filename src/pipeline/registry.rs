@@ -10,7 +10,7 @@ use crate::image::credentials::Credentials;
 use crate::image::transfer::Place;
 use crate::model::failure::{Failure, FailureCode, Warning};
 use crate::model::image_reference::ImageReference;
-use crate::model::names::ProductLine;
+use crate::model::names::{ApplicationName, ProductLine};
 use crate::model::plan::Plan;
 use crate::model::request::BuildRequest;
 
@@ -96,32 +96,37 @@ fn project_of(reference: &ImageReference) -> &str {
 
 /// A warning where the next image may not fit.
 fn room(found: &Preflight, project: &str) -> Vec<Warning> {
-    let (Some(left), Some(last)) = (found.left, found.last) else { return Vec::new() };
-    if left >= last {
-        return Vec::new();
-    }
-    let message = format!(
-        "The project `{project}` has room for {} MB, and the last image has {} MB.",
-        left / 1_000_000,
-        last / 1_000_000
-    );
+    let Some(left) = found.left else { return Vec::new() };
+    let last = match found.last {
+        Some(last) if left < last => format!("the last image has {} MB", last / 1_000_000),
+        None if left == 0 => "what it holds cannot be seen".to_owned(),
+        _ => return Vec::new(),
+    };
+    let message = format!("The project `{project}` has room for {} MB, and {last}.", left / 1_000_000);
     vec![Warning::new("registry_quota_low", message, "Raise the project's quota in Harbor before it is used up.")]
 }
 
 impl Services {
-    /// What a push of the product line would meet; `None` where the registry is no Harbor, or does not answer.
+    /// What a push of an application would meet, or without a name one of any application of the product line; `None` where
+    /// the registry is no Harbor, or does not answer.
     ///
     /// # Errors
     /// `configuration_invalid` where the credentials cannot be had.
-    pub async fn look_at_registry(&self, product_line: &ProductLine) -> Result<Option<Preflight>, Failure> {
+    pub async fn look_at_registry(
+        &self,
+        product_line: &ProductLine,
+        name: Option<&ApplicationName>,
+        tags: &[String],
+    ) -> Result<Option<Preflight>, Failure> {
         let registry =
             self.config.registry.host.as_deref().filter(|_| self.config.registry.kind != Some(RegistryKind::Plain));
         let Some(host) = registry else { return Ok(None) };
         // Rights are a project's: any name does.
-        let reference = ImageReference::new(host, &format!("{product_line}/doctor"), None, None)
+        let name = name.map_or("doctor", ApplicationName::as_str);
+        let reference = ImageReference::new(host, &format!("{product_line}/{name}"), None, None)
             .map_err(|error| Failure::new(FailureCode::ConfigurationInvalid, format!("`registry.host`: {error}")))?;
         let Some(client) = self.harbor(&reference, product_line.as_str()).await? else { return Ok(None) };
-        let wanted = Wanted { project: product_line.as_str(), name: "doctor", tags: &[], commit: None };
+        let wanted = Wanted { project: product_line.as_str(), name, tags, commit: None };
         Ok(client.preflight(wanted).await)
     }
 
@@ -223,7 +228,7 @@ impl Services {
         access
     }
 
-    /// The registry's API, with the account that images are pushed with; `None` for an account that it cannot know.
+    /// The registry's API, with the account that images are pushed with, or none; `None` for an account that it cannot know.
     pub(super) async fn harbor(
         &self,
         reference: &ImageReference,
@@ -235,8 +240,8 @@ impl Services {
             None => crate::image::credentials::of_docker(reference.registry()).await?,
         };
         match known {
-            Some(known @ Credentials::Password { .. }) => access.harbor(reference, Some(&known)).map(Some),
-            _ => Ok(None),
+            Some(Credentials::IdentityToken(_)) => Ok(None),
+            known => access.harbor(reference, known.as_ref()).map(Some),
         }
     }
 }

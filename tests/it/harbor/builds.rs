@@ -1,9 +1,12 @@
 //! Builds by the program: what cannot be pushed is not compiled.
 
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 use serde_json::Value;
 
+use super::before::READER;
+use super::refused::release_rule;
+use super::ways::build;
 use crate::support::harbor::Harbor;
 use crate::support::slipway::{PRODUCT_LINE, Run, Slipway};
 
@@ -21,9 +24,18 @@ pub(super) fn config(harbor: &Harbor, (username, password): &(String, String), m
     slipway
 }
 
+fn project() -> PathBuf {
+    Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/fixtures/projects/go-main-below-cmd")
+}
+
+/// What the doctor says of the test's product line.
+async fn doctor(slipway: &Slipway, more: &str) -> Value {
+    let line = format!("doctor --format json --product-line {PRODUCT_LINE} {more}");
+    slipway.run(&line.split_whitespace().map(str::to_owned).collect::<Vec<_>>()).await.report
+}
+
 pub(super) async fn push(slipway: &Slipway, tag: &str) -> Run {
-    let project = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/fixtures/projects/go-main-below-cmd");
-    slipway.build(&project, &["--push", "--name", "order", "--tag", tag].map(str::to_owned)).await
+    slipway.build(&project(), &["--push", "--name", "order", "--tag", tag].map(str::to_owned)).await
 }
 
 fn steps(run: &Run) -> Vec<&str> {
@@ -44,6 +56,44 @@ async fn what_cannot_be_pushed_is_not_compiled() {
         assert_eq!(steps(&run), ["checkout", "plan"]);
         assert!(!run.stderr.contains(&account.1));
     }
+}
+
+/// Neither a full project nor an account that is not there costs ten minutes of Maven; the doctor says the same.
+#[tokio::test(flavor = "multi_thread")]
+async fn what_has_no_room_or_no_account_is_not_compiled() {
+    let harbor = Harbor::start();
+    harbor.project(PRODUCT_LINE);
+    harbor.state().projects.get_mut(PRODUCT_LINE).unwrap().limit = Some(0);
+    let robot = harbor.robot(PRODUCT_LINE, "push", READER);
+    let full = config(&harbor, &robot, "");
+    let nobody = Slipway::new();
+    nobody.replace_config(&format!("[registry]\nhost = {:?}\n", harbor.host()));
+    for (slipway, code) in [(&full, "registry_quota_exceeded"), (&nobody, "registry_unauthorized")] {
+        let run = push(slipway, "1").await;
+        assert_eq!((run.failure_code(), steps(&run)), (code, vec!["checkout", "plan"]), "{}", run.text());
+        let line = finding(&doctor(slipway, "").await);
+        assert_eq!((&line["there"], &line["detail"]), (&false.into(), &run.failure()["message"]), "{line}");
+    }
+}
+
+/// The doctor of an application sees its last image and the tags that a rule fixes.
+#[tokio::test(flavor = "multi_thread")]
+async fn the_doctor_of_an_application_sees_its_last_image_and_fixed_tags() {
+    let harbor = Harbor::start();
+    harbor.project(PRODUCT_LINE);
+    harbor.state().projects.get_mut(PRODUCT_LINE).unwrap().immutable.push(release_rule());
+    let robot = harbor.robot(PRODUCT_LINE, "push", READER);
+    let name = format!("{PRODUCT_LINE}/order:rel-1");
+    build("assembler", 2_000_000).await.push(&harbor, &robot, &[&name]).await.unwrap();
+    let slipway = config(&harbor, &robot, "");
+    let what = format!("images of {PRODUCT_LINE}/order");
+    let line = |report: &Value| report.as_array().unwrap().iter().find(|one| one["what"] == what).unwrap().clone();
+    let good = line(&doctor(&slipway, "--name order --tag 2").await);
+    assert_eq!(good["there"], true, "{good}");
+    assert!(good["detail"].as_str().unwrap().contains("the last image has 2 MB"), "{good}");
+    let fixed = line(&doctor(&slipway, "--name order --tag 2 --tag rel-1").await);
+    assert_eq!(fixed["there"], false, "{fixed}");
+    assert!(fixed["detail"].as_str().unwrap().contains("holds the tag `rel-1`"), "{fixed}");
 }
 
 #[tokio::test(flavor = "multi_thread")]
