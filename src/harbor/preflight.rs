@@ -71,9 +71,12 @@ impl Client {
         Some(found)
     }
 
-    /// Whether this is a Harbor that answers.
-    pub async fn is_harbor(&self) -> bool {
-        self.get("/api/v2.0/systeminfo").await.is_ok_and(|info| self.tells(&info))
+    /// Whether this is a Harbor.
+    ///
+    /// # Errors
+    /// `registry_unavailable` and the like where it does not answer: then nobody knows.
+    pub async fn is_harbor(&self) -> Result<bool, Failure> {
+        self.get("/api/v2.0/systeminfo").await.map(|info| self.tells(&info))
     }
 
     /// Whether an answer to `systeminfo` is a Harbor's. One whose database is away knows nobody; whom nobody named an account

@@ -112,7 +112,7 @@ async fn project(
 ) -> Result<(), Failure> {
     let client = access.harbor(to, access.credentials.as_ref())?;
     let project = request.product_line.as_str();
-    if !client.is_harbor().await || client.has_project(project).await? {
+    if !client.is_harbor().await? || client.has_project(project).await? {
         return Ok(());
     }
     create(services, to, project, request.id.as_str()).await

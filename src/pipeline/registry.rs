@@ -174,11 +174,12 @@ impl Services {
     /// The images of a repository, as Harbor's API shows them.
     ///
     /// # Errors
-    /// `request_invalid` where the registry is no Harbor; the `registry_…` codes.
+    /// `request_invalid` where the registry is no Harbor; the `registry_…` codes, `registry_unavailable` where it does not
+    /// answer.
     pub async fn images(&self, reference: &ImageReference) -> Result<Vec<serde_json::Value>, Failure> {
         let client = self.client_of(reference).await?;
-        if !client.is_harbor().await {
-            let message = format!("The registry `{}` is no Harbor, or does not answer.", reference.registry());
+        if !client.is_harbor().await? {
+            let message = format!("The registry `{}` is no Harbor.", reference.registry());
             return Err(
                 Failure::new(FailureCode::RequestInvalid, message).hint("only Harbor lists what its images are")
             );
@@ -194,7 +195,7 @@ impl Services {
     pub async fn project_for(&self, reference: &ImageReference) -> Result<(), Failure> {
         let client = self.client_of(reference).await?;
         let project = project_of(reference);
-        if !client.is_harbor().await {
+        if !client.is_harbor().await? {
             return Ok(());
         }
         if reference.repository().len() > LONGEST_NAME {

@@ -10,7 +10,7 @@ use super::before::client;
 use super::builds::{config, push};
 use super::ways::build;
 use crate::support::harbor::Harbor;
-use crate::support::harbor::state::Scanned;
+use crate::support::harbor::state::{Instead, Scanned};
 use crate::support::slipway::PRODUCT_LINE;
 
 pub(super) const SCANNER: &[&str] = &["repository:push", "artifact:read", "artifact-addition:read", "scan:create"];
@@ -112,6 +112,30 @@ async fn scans_are_started_awaited_and_judged() {
     for (name, state) in [("fail", ScanState::Failed), ("slow", ScanState::Unfinished)] {
         let scan = scanned(&client, name, &pushed(&harbor, &robot, name).await, rules).await;
         assert_eq!((scan.state, scan.severity), (state, None), "{name}: {scan:?}");
+    }
+}
+
+/// A Harbor that is away after the push is not taken for a registry that has no labels and no scanner.
+#[tokio::test(flavor = "multi_thread")]
+async fn an_outage_after_the_push_is_said() {
+    let harbor = Harbor::start();
+    harbor.project(PRODUCT_LINE);
+    let rights: Vec<&str> = SCANNER.iter().chain(MARKER).copied().collect();
+    let robot = harbor.robot(PRODUCT_LINE, "all", &rights);
+    let slipway = config(&harbor, &robot, "[build]\nimage_backend = \"assembler\"\n");
+    let text = std::fs::read_to_string(slipway.config()).unwrap();
+    for wanted in ["labels = [\"application\"]", "scan = { wait = \"10s\" }"] {
+        slipway.replace_config(&text.replacen("[registry]", &format!("[registry]\n{wanted}"), 1));
+        let mut there = false;
+        harbor.state().when = Some(Box::new(move |_, line, _| {
+            there |= line.starts_with("PUT") && line.contains("/manifests/");
+            (there && line.contains("/systeminfo")).then_some(Instead::Page(502))
+        }));
+        let tag = wanted.len().to_string();
+        let run = push(&slipway, &tag).await;
+        assert_eq!(run.failure_code(), "registry_unavailable", "{wanted}: {}", run.text());
+        assert_eq!((run.code, &run.failure()["retryable"]), (75, &true.into()), "{wanted}: {}", run.text());
+        assert!(harbor.state().repository(&format!("{PRODUCT_LINE}/order")).unwrap().tags.contains_key(&tag));
     }
 }
 

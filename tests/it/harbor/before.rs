@@ -131,6 +131,17 @@ async fn nobody_is_told_so_and_not_of_a_password() {
     assert_eq!(nobody.preflight(wanted).await, None, "it may be any registry");
 }
 
+/// A registry that does not answer is not one that is no Harbor.
+#[tokio::test(flavor = "multi_thread")]
+async fn an_outage_is_no_answer() {
+    let harbor = Harbor::start();
+    let admin = crate::support::harbor::ADMIN;
+    let client = client(&harbor, &(admin.0.to_owned(), admin.1.to_owned()));
+    assert!(client.is_harbor().await.unwrap());
+    harbor.state().faults.core = true;
+    assert_eq!(client.is_harbor().await.unwrap_err().code, Code::RegistryUnavailable);
+}
+
 #[tokio::test(flavor = "multi_thread")]
 async fn it_takes_five_requests() {
     let harbor = Harbor::start();

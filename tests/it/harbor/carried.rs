@@ -63,6 +63,9 @@ async fn an_image_is_promoted_by_its_digest_and_nothing_is_sent() {
     assert!(none.code != 0 && none.stderr.contains("There is no image"), "{}", none.text());
     let bad = run(&slipway, "images promote trade/order:1.4.2 Live/order").await;
     assert!(bad.code != 0 && bad.stderr.contains("lower-case"), "{}", bad.text());
+    harbor.state().faults.core = true;
+    let away = run(&slipway, "images list trade/order").await;
+    assert!(away.code == 75 && away.stderr.contains("registry_unavailable"), "{}", away.text());
 }
 
 #[tokio::test(flavor = "multi_thread")]
