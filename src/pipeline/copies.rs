@@ -5,7 +5,6 @@ use futures_util::future::join_all;
 use super::Services;
 use super::registry::create;
 use crate::config::CopyConfig;
-use crate::image::credentials::Credentials;
 use crate::image::transfer::{self, Place};
 use crate::image::{LogSink, PublishedImage, RegistryAccess};
 use crate::model::failure::{Failure, FailureCode, Warning};
@@ -21,12 +20,7 @@ pub(super) async fn copy(
     log: LogSink<'_>,
 ) -> Vec<ReportedCopy> {
     let product_line = request.product_line.as_str();
-    let wanted = services
-        .config
-        .registry
-        .copies
-        .iter()
-        .filter(|copy| copy.product_lines.iter().any(|line| line == "*" || line == product_line));
+    let wanted = services.config.registry.copies.iter().filter(|copy| copy.is_of(product_line));
     join_all(wanted.map(|copy| one(services, request, published, copy, log))).await
 }
 
@@ -66,7 +60,7 @@ async fn bring(
     copy: &mut ReportedCopy,
     log: LogSink<'_>,
 ) -> Result<(), Failure> {
-    let access = access(services, request, wanted).await?;
+    let access = services.access(&wanted.host, request.product_line.as_str()).await?.for_request(request.id.as_str());
     for reference in &published.references {
         let from = services.place(reference.with_digest(published.digest.clone())).await?;
         let to = ImageReference::new(&wanted.host, reference.repository(), reference.tag().cloned(), None)
@@ -79,28 +73,6 @@ async fn bring(
         copy.sent += done.sent;
     }
     Ok(())
-}
-
-/// The further registry, as the operator says that it is reached.
-async fn access(services: &Services, request: &BuildRequest, wanted: &CopyConfig) -> Result<RegistryAccess, Failure> {
-    let credentials = match &wanted.credentials {
-        Some(name) => {
-            let product_line = request.product_line.as_str();
-            let account = crate::secrets::account(&services.config, name, &wanted.host, product_line).await?;
-            Some(Credentials::password(account.username, account.password))
-        }
-        None => None,
-    };
-    let bundle = wanted.ca_bundle.as_ref().or(services.config.network.ca_bundle.as_ref());
-    let ca_bundle = match bundle {
-        Some(path) => Some(tokio::fs::read(path).await.map_err(|error| {
-            let message = format!("the certificates `{}` cannot be read: {error}", path.display());
-            Failure::new(FailureCode::ConfigurationInvalid, message)
-        })?),
-        None => None,
-    };
-    let access = RegistryAccess { ca_bundle, ..services.access_as(credentials) };
-    Ok(access.for_request(request.id.as_str()))
 }
 
 /// Sees to it that the project is there, where the further registry is a Harbor.

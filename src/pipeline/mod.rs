@@ -1,5 +1,6 @@
 //! The build as prose: a request in, a report out.
 
+mod access;
 mod after;
 mod bases;
 mod commands;

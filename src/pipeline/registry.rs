@@ -5,8 +5,6 @@ use std::time::Duration;
 use super::Services;
 use crate::config::RegistryKind;
 use crate::harbor::{Client, NewProject, Preflight, Wanted};
-use crate::image::RegistryAccess;
-use crate::image::credentials::Credentials;
 use crate::image::transfer::Place;
 use crate::model::failure::{Failure, FailureCode, Warning};
 use crate::model::image_reference::ImageReference;
@@ -78,7 +76,7 @@ pub(super) async fn create(
         ));
     };
     let account = crate::secrets::account(&services.config, &wanted.credentials, reference.registry(), project).await?;
-    let access = services.registry_access(project).await?;
+    let access = services.access_of_nobody(reference.registry(), project).await?;
     let client = access.harbor_as(reference, Some(account))?.for_request(id);
     let new = NewProject {
         name: project.to_owned(),
@@ -90,7 +88,7 @@ pub(super) async fn create(
     Ok(())
 }
 
-fn project_of(reference: &ImageReference) -> &str {
+pub(super) fn project_of(reference: &ImageReference) -> &str {
     reference.repository().split('/').next().unwrap_or_default()
 }
 
@@ -135,7 +133,7 @@ impl Services {
     /// # Errors
     /// `configuration_invalid` where the credentials cannot be had.
     pub async fn place(&self, reference: ImageReference) -> Result<Place, Failure> {
-        let access = self.access_to(&reference).await?;
+        let access = self.access(reference.registry(), project_of(&reference)).await?;
         Place::new(reference, access).await
     }
 
@@ -207,42 +205,5 @@ impl Services {
             return Ok(());
         }
         create(self, reference, project, "").await
-    }
-
-    async fn client_of(&self, reference: &ImageReference) -> Result<Client, Failure> {
-        let access = self.access_to(reference).await?;
-        let known = match access.credentials.clone() {
-            Some(known) => Some(known),
-            None => crate::image::credentials::of_docker(reference.registry()).await?,
-        };
-        access.harbor(reference, known.as_ref())
-    }
-
-    /// How the registry of an image is reached.
-    async fn access_to(&self, reference: &ImageReference) -> Result<RegistryAccess, Failure> {
-        let project = project_of(reference);
-        let mut access = self.registry_access(project).await;
-        if self.config.registry.host.as_deref() != Some(reference.registry()) {
-            let found = self.pull_credentials(&[reference.to_string()], project).await?;
-            access = Ok(self.access_as(found.into_values().next()));
-        }
-        access
-    }
-
-    /// The registry's API, with the account that images are pushed with, or none; `None` for an account that it cannot know.
-    pub(super) async fn harbor(
-        &self,
-        reference: &ImageReference,
-        product_line: &str,
-    ) -> Result<Option<Client>, Failure> {
-        let access = self.registry_access(product_line).await?;
-        let known = match access.credentials.clone() {
-            Some(known) => Some(known),
-            None => crate::image::credentials::of_docker(reference.registry()).await?,
-        };
-        match known {
-            Some(Credentials::IdentityToken(_)) => Ok(None),
-            known => access.harbor(reference, known.as_ref()).map(Some),
-        }
     }
 }

@@ -96,6 +96,49 @@ async fn the_doctor_of_an_application_sees_its_last_image_and_fixed_tags() {
     assert!(fixed["detail"].as_str().unwrap().contains("holds the tag `rel-1`"), "{fixed}");
 }
 
+/// One configuration serves product lines that have a project robot each.
+#[tokio::test(flavor = "multi_thread")]
+async fn each_product_line_pushes_with_its_own_robot() {
+    let harbor = Harbor::start();
+    let lines = [PRODUCT_LINE, "slipway-other"];
+    let robots = lines.map(|line| {
+        harbor.project(line);
+        harbor.robot(line, "push", &["repository:push"])
+    });
+    let host = harbor.host();
+    let own = |index: usize| {
+        let (name, variable) = [("a-line", "ROBOT_A"), ("b-line", "ROBOT_B")][index];
+        format!(
+            "[credentials.{name}]\nusername = {:?}\npassword = {{ env = {variable:?} }}\nhosts = [{host:?}]\nproduct_lines = [{:?}]\n",
+            robots[index].0, lines[index]
+        )
+    };
+    // Everybody's credentials are not taken for a push unless they are named for it.
+    let admin = format!(
+        "[credentials.a-admin]\nusername = \"admin\"\npassword = {{ env = \"NOBODY_SET_THIS\" }}\nhosts = [{host:?}]\n"
+    );
+    for named in ["", "credentials = \"a-line\"\n"] {
+        let slipway = Slipway::new();
+        slipway.replace_config(&format!(
+            "[registry]\nhost = {host:?}\n{named}{}{}{admin}[build]\nimage_backend = \"assembler\"\n",
+            own(0),
+            own(1)
+        ));
+        let slipway = slipway.env("ROBOT_A", &robots[0].1).env("ROBOT_B", &robots[1].1);
+        for line in lines {
+            let tag = format!("t{}", named.len());
+            let words = format!("build --format json --push --name order --tag {tag} --product-line {line}");
+            let mut args: Vec<String> = words.split(' ').map(str::to_owned).collect();
+            args.push(project().display().to_string());
+            let run = slipway.run(&args).await;
+            assert_eq!(run.report["outcome"], "succeeded", "{line}: {}", run.text());
+            assert!(harbor.state().repository(&format!("{line}/order")).unwrap().tags.contains_key(&tag), "{line}");
+        }
+        let none = slipway.run(&["images", "list", "slipway-third/order"].map(str::to_owned)).await;
+        assert!(none.code != 0 && !none.stderr.contains("NOBODY_SET_THIS"), "{}", none.text());
+    }
+}
+
 #[tokio::test(flavor = "multi_thread")]
 async fn a_missing_project_is_made_where_the_operator_wants_that() {
     let harbor = Harbor::start();
