@@ -1,5 +1,7 @@
 //! Copies of a pushed image in further registries: each by itself, so that one that is away delays only itself.
 
+use std::time::Duration;
+
 use futures_util::future::join_all;
 
 use super::Services;
@@ -11,17 +13,20 @@ use crate::model::failure::{Failure, FailureCode, Warning};
 use crate::model::image_reference::ImageReference;
 use crate::model::report::ReportedCopy;
 use crate::model::request::BuildRequest;
+use crate::runner::spoken;
 
-/// Copies an image to every registry that the operator names for its product line; all at once.
+/// Copies an image to every registry that the operator names for its product line; all at once, in the time that the build
+/// has left.
 pub(super) async fn copy(
     services: &Services,
     request: &BuildRequest,
     published: &PublishedImage,
+    left: Duration,
     log: LogSink<'_>,
 ) -> Vec<ReportedCopy> {
     let product_line = request.product_line.as_str();
     let wanted = services.config.registry.copies.iter().filter(|copy| copy.is_of(product_line));
-    join_all(wanted.map(|copy| one(services, request, published, copy, log))).await
+    join_all(wanted.map(|copy| one(services, request, published, copy, left, log))).await
 }
 
 async fn one(
@@ -29,6 +34,7 @@ async fn one(
     request: &BuildRequest,
     published: &PublishedImage,
     wanted: &CopyConfig,
+    left: Duration,
     log: LogSink<'_>,
 ) -> ReportedCopy {
     let mut copy = ReportedCopy { registry: wanted.host.clone(), references: Vec::new(), sent: 0, failure: None };
@@ -42,10 +48,11 @@ async fn one(
             done => done,
         }
     };
-    let done = tokio::time::timeout(wanted.timeout, Box::pin(work)).await;
+    let time = wanted.timeout.min(left);
+    let done = tokio::time::timeout(time, Box::pin(work)).await;
     let late = || {
-        let seconds = wanted.timeout.as_secs();
-        let message = format!("The registry `{}` did not take the copy within {seconds} s.", wanted.host);
+        let limit = if left < wanted.timeout { ", when the build's time was over" } else { "" };
+        let message = format!("The registry `{}` did not take the copy within {}{limit}.", wanted.host, spoken(time));
         Failure::new(FailureCode::RegistryUnavailable, message)
     };
     copy.failure = done.unwrap_or_else(|_| Err(late())).err();

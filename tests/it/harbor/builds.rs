@@ -139,6 +139,25 @@ async fn each_product_line_pushes_with_its_own_robot() {
     }
 }
 
+/// A site that takes the connection and never answers fails its copy, not the build that was pushed.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_site_that_hangs_fails_its_copy_alone() {
+    let harbor = Harbor::start();
+    harbor.project(PRODUCT_LINE);
+    let robot = harbor.robot(PRODUCT_LINE, "push", &["repository:push"]);
+    let silent = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+    let more = format!(
+        "[[registry.copies]]\nhost = {:?}\n[limits.steps]\npush = \"10s\"\n[build]\nimage_backend = \"assembler\"\n",
+        silent.local_addr().unwrap().to_string()
+    );
+    let run = push(&config(&harbor, &robot, &more), "1").await;
+    assert_eq!(run.report["outcome"], "succeeded", "{}", run.text());
+    let copy = &run.report["image"]["copies"][0];
+    assert_eq!(copy["failure"]["code"], "registry_unavailable", "{copy}");
+    assert!(copy["failure"]["message"].as_str().unwrap().contains("when the build's time was over"), "{copy}");
+    assert!(run.report["warnings"].to_string().contains("registry_copy_failed"), "{}", run.text());
+}
+
 #[tokio::test(flavor = "multi_thread")]
 async fn a_missing_project_is_made_where_the_operator_wants_that() {
     let harbor = Harbor::start();
