@@ -42,6 +42,11 @@ pub(super) async fn harbor(cli: &Cli, verb: &HarborVerb) -> Result<ExitCode, Fai
                 return Err(Failure::new(FailureCode::RequestInvalid, message)
                     .hint("use lower-case letters and digits, with single `.`, `_` or `-` between them, at most 255 with the project; Harbor adds prefix and project"));
             }
+            if place.project.is_some() && may.contains(&RobotTask::Projects) {
+                let message = "a project's robot makes no projects";
+                return Err(Failure::new(FailureCode::RequestInvalid, message)
+                    .hint("leave out `--project`, so that it is a robot of the system, or `projects` in `--may`"));
+            }
             let store = Store::open(&config, keep)?;
             let tasks: Vec<Task> = may.iter().copied().map(task).collect();
             let (robot, secret) = client(&config, place).await?.create_robot(realm(place), name, &tasks, *days).await?;
@@ -74,6 +79,7 @@ fn task(task: RobotTask) -> Task {
         RobotTask::Tag => Task::Tag,
         RobotTask::Label => Task::Label,
         RobotTask::Scan => Task::Scan,
+        RobotTask::Projects => Task::Projects,
     }
 }
 

@@ -1,9 +1,13 @@
 //! `slipway harbor robots`: made with the least rights, secrets in files, re-keyed while builds run.
 
+use std::collections::BTreeSet;
 use std::os::unix::fs::PermissionsExt as _;
 
+use serde_json::Value;
+
 use super::builds::config;
-use crate::support::harbor::{ADMIN, Harbor};
+use super::replay::Replay;
+use crate::support::harbor::{ADMIN, Harbor, PROJECT_RIGHTS, SYSTEM_RIGHTS};
 use crate::support::slipway::{Run, Slipway};
 
 /// A configuration whose account for robots is the administrator, and whose robot has a file for its secret.
@@ -76,6 +80,52 @@ async fn secrets_are_printed_only_where_that_is_asked_for() {
     assert!(bad.code != 0 && bad.stderr.contains("lower-case"), "{}", bad.text());
     let missing = robots(&slipway, "create slip --project nosuch --show-secret").await;
     assert!(missing.code != 0 && missing.stderr.contains("registry_repository_missing"), "{}", missing.text());
+}
+
+/// The Harbor for tests knows the rights that a real one lists, and no others.
+#[test]
+fn rights_are_those_of_the_record() {
+    let records = Replay::records();
+    let record = records.iter().find(|record| record["id"] == "permissions").unwrap();
+    let listed: Value = serde_json::from_str(record["response"]["body"].as_str().unwrap()).unwrap();
+    for (level, known) in [("project", PROJECT_RIGHTS), ("system", SYSTEM_RIGHTS)] {
+        let word = |entry: &Value, key: &str| entry[key].as_str().unwrap().to_owned();
+        let right = |entry: &Value| format!("{}:{}", word(entry, "resource"), word(entry, "action"));
+        let listed: BTreeSet<String> = listed[level].as_array().unwrap().iter().map(right).collect();
+        assert_eq!(listed, known.iter().map(|right| (*right).to_owned()).collect(), "{level}");
+    }
+}
+
+/// A robot of the system makes projects where that is asked for, and none changes another robot.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_robot_of_the_system_gets_what_is_asked_for() {
+    let harbor = Harbor::start();
+    harbor.project("trade");
+    let slipway = managed(&harbor);
+    let creates = |name: &str| {
+        let state = harbor.state();
+        let robot = state.robots.iter().find(|robot| robot.name == name).unwrap();
+        let permissions = robot.permissions.as_array().unwrap().iter();
+        let all = permissions.flat_map(|permission| permission["access"].as_array().unwrap());
+        all.into_iter().any(|right| right["resource"] == "project" && right["action"] == "create")
+    };
+    let reader = robots(&slipway, "create reader --may pull --show-secret").await;
+    assert_eq!((reader.code, creates("reader")), (0, false), "{}", reader.text());
+    let all = "push,pull,inspect,tag,label,scan,projects";
+    let maker = robots(&slipway, &format!("create maker --may {all} --show-secret")).await;
+    assert_eq!((maker.code, creates("maker")), (0, true), "{}", maker.text());
+    let rights = maker.report["robot"]["rights"].as_array().unwrap();
+    assert!(rights.contains(&"project:create".into()) && rights.contains(&"scan:create".into()), "{rights:?}");
+    let nonsense = robots(&slipway, "create maker --project trade --may push,projects --show-secret").await;
+    assert!(nonsense.code != 0 && nonsense.stderr.contains("leave out `--project`"), "{}", nonsense.text());
+
+    let manager = harbor.system_robot("manager", &["robot:list", "project:read"], &["robot:create", "robot:list"]);
+    let as_robot = config(&harbor, &manager, "");
+    let made = robots(&as_robot, "create third --show-secret").await;
+    assert_eq!(made.code, 0, "{}", made.text());
+    let refused = robots(&as_robot, "rotate third --show-secret").await;
+    assert!(refused.stderr.contains("registry_forbidden"), "{}", refused.text());
+    assert!(refused.stderr.contains("Harbor lets no robot change another"), "{}", refused.text());
 }
 
 /// Names of robots are one page, then a second.
