@@ -1,11 +1,12 @@
 //! `slipway harbor robots`: made with the least rights, secrets in files, re-keyed while builds run.
 
 use std::collections::BTreeSet;
-use std::os::unix::fs::PermissionsExt as _;
+use std::os::unix::fs::{MetadataExt as _, PermissionsExt as _};
 
 use serde_json::Value;
 
 use super::builds::config;
+use super::cases::at_first;
 use super::replay::Replay;
 use crate::support::harbor::{ADMIN, Harbor, PROJECT_RIGHTS, SYSTEM_RIGHTS};
 use crate::support::slipway::{Run, Slipway};
@@ -126,6 +127,50 @@ async fn a_robot_of_the_system_gets_what_is_asked_for() {
     let refused = robots(&as_robot, "rotate third --show-secret").await;
     assert!(refused.stderr.contains("registry_forbidden"), "{}", refused.text());
     assert!(refused.stderr.contains("Harbor lets no robot change another"), "{}", refused.text());
+}
+
+/// Who could read the old secret can read the new one.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_secret_that_is_replaced_keeps_owner_group_and_mode() {
+    let harbor = Harbor::start();
+    harbor.project("trade");
+    harbor.robot("trade", "slipway", &["repository:push"]);
+    let slipway = managed(&harbor);
+    let store = slipway.config().with_file_name("store");
+    std::fs::write(&store, "old").unwrap();
+    std::fs::set_permissions(&store, std::fs::Permissions::from_mode(0o640)).unwrap();
+    // As root a group of its own can be tried; else the one that it has must do.
+    let group = if std::os::unix::fs::chown(&store, None, Some(12345)).is_ok() {
+        12345
+    } else {
+        std::fs::metadata(&store).unwrap().gid()
+    };
+    let rotated = robots(&slipway, "rotate slipway --project trade --store trade").await;
+    assert_eq!(rotated.code, 0, "{}", rotated.text());
+    assert_eq!(std::fs::read_to_string(&store).unwrap(), harbor.state().robots[0].secret);
+    let now = std::fs::metadata(&store).unwrap();
+    assert_eq!((now.permissions().mode() & 0o777, now.gid()), (0o640, group));
+}
+
+/// Harbor has the new secret, and its file cannot be put in place: it is not lost.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_secret_that_cannot_be_put_in_place_is_kept_beside() {
+    let harbor = Harbor::start();
+    harbor.project("trade");
+    harbor.robot("trade", "slipway", &["repository:push"]);
+    let slipway = managed(&harbor);
+    let store = slipway.config().with_file_name("store");
+    let place = store.clone();
+    at_first(&harbor, &["PATCH", "/robots/"], move |_| {
+        std::fs::create_dir(&place).unwrap();
+        None
+    });
+    let rotated = robots(&slipway, "rotate slipway --project trade --store trade").await;
+    assert_ne!(rotated.code, 0, "{}", rotated.text());
+    let beside = std::fs::read_dir(store.parent().unwrap()).unwrap().map(|entry| entry.unwrap().path());
+    let kept = beside.filter(|path| path.display().to_string().contains(".slipway-secret-")).collect::<Vec<_>>();
+    assert_eq!(std::fs::read_to_string(&kept[0]).unwrap(), harbor.state().robots[0].secret);
+    assert!(rotated.stderr.contains(&kept[0].display().to_string()), "{}", rotated.text());
 }
 
 /// Names of robots are one page, then a second.
