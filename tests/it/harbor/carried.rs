@@ -59,8 +59,9 @@ async fn an_image_is_promoted_by_its_digest_and_nothing_is_sent() {
     let image = &listed.report["images"][0];
     assert_eq!((&image["digest"], &image["severity"]), (&digest.as_str().into(), &Value::Null), "{}", listed.text());
     assert_eq!(image["tags"].as_array().map(Vec::len), Some(2));
-    let none = run(&slipway, "images promote trade/order:nosuch live/order").await;
+    let none = run(&slipway, "images promote trade/order:nosuch fresh/order").await;
     assert!(none.code != 0 && none.stderr.contains("There is no image"), "{}", none.text());
+    assert!(!harbor.state().projects.contains_key("fresh"), "a project was made for nothing");
     let bad = run(&slipway, "images promote trade/order:1.4.2 Live/order").await;
     assert!(bad.code != 0 && bad.stderr.contains("lower-case"), "{}", bad.text());
     harbor.state().faults.core = true;
