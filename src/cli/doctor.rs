@@ -16,7 +16,6 @@ use crate::harbor::Preflight;
 use crate::image::docker::DockerBackend;
 use crate::machine::{self, Installation};
 use crate::model::failure::Failure;
-use crate::model::names::ProductLine;
 use crate::process::{Program, capture};
 use crate::toolchain::definition::{Argument, Definition};
 
@@ -71,7 +70,7 @@ pub(super) async fn doctor(cli: &Cli, flags: &DoctorFlags) -> Result<ExitCode, F
         detail: bundle.map(|path| path.display().to_string()).unwrap_or_default(),
         hint: Some("install `ca-certificates`, or set `network.ca_bundle`".into()),
     });
-    findings.extend(registry(cli, &config, flags.product_line.as_ref()).await?);
+    findings.extend(registry(cli, &config, flags).await?);
     let cache = config.cache.directory.clone().unwrap_or_else(environment::cache_directory);
     findings.push(disk(&cache, config.limits.free_disk));
     for (what, found) in crate::server::inspect(&config).await {
@@ -86,7 +85,8 @@ pub(super) async fn doctor(cli: &Cli, flags: &DoctorFlags) -> Result<ExitCode, F
 }
 
 /// Whether a registry is named, and for a product line whether its images can be pushed.
-async fn registry(cli: &Cli, config: &Config, product_line: Option<&ProductLine>) -> Result<Vec<Finding>, Failure> {
+async fn registry(cli: &Cli, config: &Config, flags: &DoctorFlags) -> Result<Vec<Finding>, Failure> {
+    let product_line = flags.product_line.as_ref();
     let named = Finding {
         what: "registry".into(),
         there: config.registry.host.is_some(),
@@ -96,13 +96,14 @@ async fn registry(cli: &Cli, config: &Config, product_line: Option<&ProductLine>
     };
     let Some(line) = product_line.filter(|_| named.there) else { return Ok(vec![named]) };
     let finding = |there: bool, detail: String, hint: Option<String>| Finding {
-        what: format!("images of {line}"),
+        what: flags.name.as_ref().map_or(format!("images of {line}"), |name| format!("images of {line}/{name}")),
         there,
         needed: true,
         detail,
         hint,
     };
-    let looked = match setup::planning(cli)?.look_at_registry(line).await {
+    let tags: Vec<String> = flags.tag.iter().map(ToString::to_string).collect();
+    let looked = match setup::planning(cli)?.look_at_registry(line, flags.name.as_ref(), &tags).await {
         Ok(Some(found)) => match found.failures.first() {
             Some(failure) => finding(false, failure.message.clone(), Some(failure.hint.clone())),
             None if found.project_missing => {
@@ -121,8 +122,9 @@ async fn registry(cli: &Cli, config: &Config, product_line: Option<&ProductLine>
 
 fn pushable(found: &Preflight) -> String {
     let room = found.left.map_or(String::new(), |left| format!(", room for {} MB", left / 1_000_000));
+    let last = found.last.map_or(String::new(), |last| format!(", the last image has {} MB", last / 1_000_000));
     let version = found.version.as_ref().map_or(String::new(), |version| format!(", Harbor {version}"));
-    format!("can be pushed{room}{version}")
+    format!("can be pushed{room}{last}{version}")
 }
 
 async fn engine(needed: bool) -> Finding {

@@ -46,6 +46,14 @@ async fn act(cli: &Cli, verb: &ImagesVerb) -> Result<ExitCode, Failure> {
         ImagesVerb::Promote { from, to, format } => {
             let from = named(&services.config, from)?;
             let to = target(&services.config, &from, to)?;
+            // No project is made for what is not there.
+            let looked = services.with_accounts(std::slice::from_ref(&from), async |places| {
+                for place in places {
+                    transfer::there(place).await?;
+                }
+                Ok(())
+            });
+            looked.await?;
             services.project_for(&to).await?;
             let say = |line: &str| anstream::eprintln!("{line}");
             let images = [from, to];

@@ -18,6 +18,7 @@ mod progress;
 mod queues;
 mod request;
 mod run;
+mod secret_store;
 mod server;
 mod setup;
 mod submit;

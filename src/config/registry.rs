@@ -18,7 +18,7 @@ pub struct Registry {
     /// Host and port; without one, images are named without a registry and cannot be pushed.
     #[serde(deserialize_with = "some_host")]
     pub host: Option<String>,
-    /// The name of the credentials for it.
+    /// The name of the credentials for it; product lines that may not use them push with those that list it and them.
     pub credentials: Option<String>,
     /// What it is, where it should not be asked.
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -80,6 +80,14 @@ pub struct CopyConfig {
     /// The product lines whose images are copied; `*` is all.
     #[serde(default = "super::everyone")]
     pub product_lines: Vec<String>,
+}
+
+impl CopyConfig {
+    /// Whether images of the product line are copied there.
+    #[must_use]
+    pub fn is_of(&self, product_line: &str) -> bool {
+        self.product_lines.iter().any(|line| line == "*" || line == product_line)
+    }
 }
 
 fn ten_minutes() -> Duration {

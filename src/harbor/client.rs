@@ -90,6 +90,11 @@ impl Client {
         self.account.as_ref().map_or("", |account| account.username.as_str())
     }
 
+    /// Whether there is an account.
+    pub(super) fn has_account(&self) -> bool {
+        self.account.is_some()
+    }
+
     /// Asks and reads; `path` begins with `/`, its parts encoded.
     ///
     /// # Errors

@@ -3,7 +3,7 @@
 use serde_json::Value;
 
 use super::client::encoded;
-use super::{Client, Reply, Rights};
+use super::{Client, Quota, Reply, Rights};
 use crate::model::failure::{Failure, FailureCode};
 
 /// What is going to be pushed.
@@ -40,7 +40,7 @@ impl Client {
     /// A registry that is away now may be back when the image is built, so that is no finding.
     pub async fn preflight(&self, wanted: Wanted<'_>) -> Option<Preflight> {
         let info = self.get("/api/v2.0/systeminfo").await.ok()?;
-        if !tells(&info) {
+        if !self.tells(&info) {
             return None;
         }
         let mut found =
@@ -48,7 +48,7 @@ impl Client {
         let repository = format!("{}/{}", wanted.project, wanted.name);
         match self.rights(&repository).await.ok()? {
             Rights::Stranger => {
-                found.failures.push(self.login_refused().await);
+                found.failures.push(self.stranger().await);
                 return Some(found);
             }
             rights if rights.include("push") => {}
@@ -61,19 +61,37 @@ impl Client {
             found.failures.push(self.failure(FailureCode::RegistryReadOnly, "is in read-only mode"));
         }
         // What follows needs more than the right to push; an account that has it not is told no more.
-        if let Ok(Some(quota)) = self.quota(wanted.project).await {
-            found.left = quota.left();
-            let again = self.of_tags(&mut found, wanted).await;
-            if let (Some(left), Some(last), false) = (found.left, found.last, again) {
-                self.judge_quota(&mut found, wanted.project, left, last);
-            }
+        let quota = self.quota(wanted.project).await.ok().flatten();
+        found.left = quota.and_then(Quota::left);
+        let again = self.of_tags(&mut found, wanted).await;
+        // Layers that are there already cost nothing, so only a full project is certain to refuse, and a new image alone.
+        if found.left == Some(0) && again == Some(false) {
+            found.failures.push(self.full(wanted.project, found.last));
         }
         Some(found)
     }
 
-    /// Whether this is a Harbor that answers.
-    pub async fn is_harbor(&self) -> bool {
-        self.get("/api/v2.0/systeminfo").await.is_ok_and(|info| tells(&info))
+    /// Whether this is a Harbor.
+    ///
+    /// # Errors
+    /// `registry_unavailable` and the like where it does not answer: then nobody knows.
+    pub async fn is_harbor(&self) -> Result<bool, Failure> {
+        self.get("/api/v2.0/systeminfo").await.map(|info| self.tells(&info))
+    }
+
+    /// Whether an answer to `systeminfo` is a Harbor's. One whose database is away knows nobody; whom nobody named an account
+    /// may be refused by any registry.
+    fn tells(&self, info: &Reply) -> bool {
+        info.body["auth_mode"].is_string() || (info.status == 401 && self.has_account())
+    }
+
+    async fn stranger(&self) -> Failure {
+        if self.has_account() || self.is_down().await {
+            return self.login_refused().await;
+        }
+        self.failure(FailureCode::RegistryUnauthorized, "takes images only from accounts, and there is none for it").hint(
+            "name credentials for it in the configuration (`registry.credentials`, or some whose `hosts` and `product_lines` list both), or run `docker login`",
+        )
     }
 
     async fn without_right(&self, found: &mut Preflight, project: &str) {
@@ -88,8 +106,8 @@ impl Client {
     }
 
     /// Which tags are fixed, and how large the last image was; gives whether an image of the same commit is there, which
-    /// takes no room when it is pushed again.
-    async fn of_tags(&self, found: &mut Preflight, wanted: Wanted<'_>) -> bool {
+    /// takes no room when it is pushed again. `None` where the account is not told.
+    async fn of_tags(&self, found: &mut Preflight, wanted: Wanted<'_>) -> Option<bool> {
         let path = format!(
             "/api/v2.0/projects/{}/repositories/{}/artifacts",
             encoded(wanted.project),
@@ -100,11 +118,12 @@ impl Client {
         let first = wanted.tags.first().map(|tag| format!("{path}/{}?{shows}", encoded(tag)));
         let newest = format!("{path}?page_size=20&sort=-push_time&{shows}");
         let mut artifacts: Vec<Value> = Vec::new();
-        if let Ok(reply) = self.get(&newest).await
-            && let Value::Array(all) = reply.body
-        {
+        let reply = self.get(&newest).await.ok()?;
+        if let Value::Array(all) = reply.body {
             found.last = all.first().and_then(|artifact| artifact["size"].as_u64());
             artifacts.extend(all);
+        } else if reply.status != 404 {
+            return None;
         }
         let known = |tag: &String| artifacts.iter().any(|artifact| fixes(artifact, tag).is_some());
         if let Some(first) = first.filter(|_| !artifacts.is_empty() && !wanted.tags.first().is_some_and(known))
@@ -127,22 +146,14 @@ impl Client {
                 found.failures.push(self.failure(FailureCode::RegistryTagImmutable, &happened));
             }
         }
-        wanted.commit.is_some() && artifacts.iter().any(|artifact| revision(artifact) == wanted.commit)
+        Some(wanted.commit.is_some() && artifacts.iter().any(|artifact| revision(artifact) == wanted.commit))
     }
 
-    fn judge_quota(&self, found: &mut Preflight, project: &str, left: u64, last: u64) {
-        // Layers that are there already cost nothing, so only a full project is certain to refuse.
-        if left == 0 {
-            let happened =
-                format!("has no room in the project `{project}`; the last image has {} MB", last / 1_000_000);
-            found.failures.push(self.failure(FailureCode::RegistryQuotaExceeded, &happened));
-        }
+    fn full(&self, project: &str, last: Option<u64>) -> Failure {
+        let last = last.map_or(String::new(), |last| format!("; the last image has {} MB", last / 1_000_000));
+        let happened = format!("has no room in the project `{project}`{last}");
+        self.failure(FailureCode::RegistryQuotaExceeded, &happened)
     }
-}
-
-/// Whether an answer to `systeminfo` is a Harbor's; one whose database is away knows nobody.
-fn tells(info: &Reply) -> bool {
-    info.status == 401 || info.body["auth_mode"].is_string()
 }
 
 /// Whether an artifact has a tag, and whether the tag is fixed to it.

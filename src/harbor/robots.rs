@@ -9,6 +9,13 @@ use super::Client;
 use super::client::encoded;
 use crate::model::failure::{Failure, FailureCode};
 
+/// Who makes and lists robots.
+const MANAGERS: &str = "use the account of an administrator, of the project's administrator, or of a system robot with `robot:create` and `robot:list`";
+
+/// Who gives a robot a new secret: there is no right to that which a robot could have.
+const PEOPLE: &str =
+    "use the account of an administrator, or of the project's administrator: Harbor lets no robot change another";
+
 /// What a robot is for; each task comes with the rights that it takes and no more.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Task {
@@ -24,10 +31,12 @@ pub enum Task {
     Label,
     /// Scans: asked for, awaited and read.
     Scan,
+    /// Making projects, which only a robot of the system may.
+    Projects,
 }
 
 impl Task {
-    /// Resource and action, as Harbor's role model names them.
+    /// Resource and action in projects, as Harbor's role model names them.
     #[must_use]
     pub fn rights(self) -> &'static [(&'static str, &'static str)] {
         match self {
@@ -43,6 +52,16 @@ impl Task {
                 ("artifact-label", "create"),
             ],
             Self::Scan => &[("artifact", "read"), ("artifact-addition", "read"), ("scan", "create")],
+            Self::Projects => &[],
+        }
+    }
+
+    /// The same on the system.
+    #[must_use]
+    pub fn system_rights(self) -> &'static [(&'static str, &'static str)] {
+        match self {
+            Self::Projects => &[("project", "create")],
+            _ => &[],
         }
     }
 }
@@ -92,7 +111,7 @@ impl Robot {
 pub enum Realm<'a> {
     /// To one project.
     Project(&'a str),
-    /// To all projects; it may also create projects.
+    /// To all projects.
     System,
 }
 
@@ -109,24 +128,15 @@ impl Client {
         tasks: &[Task],
         days: Option<u32>,
     ) -> Result<(Robot, String), Failure> {
-        let mut rights: Vec<(&str, &str)> = tasks.iter().flat_map(|task| task.rights()).copied().collect();
-        rights.sort_unstable();
-        rights.dedup();
-        let access = |rights: &[(&str, &str)]| -> Vec<Value> {
-            rights.iter().map(|(resource, action)| json!({ "resource": resource, "action": action })).collect()
-        };
-        let (level, permissions) = match realm {
-            Realm::Project(project) => {
-                ("project", json!([{ "kind": "project", "namespace": project, "access": access(&rights) }]))
-            }
-            Realm::System => (
-                "system",
-                json!([
-                    { "kind": "project", "namespace": "*", "access": access(&rights) },
-                    { "kind": "system", "namespace": "/", "access": access(&[("project", "create")]) },
-                ]),
-            ),
-        };
+        let (rights, system) = (united(tasks, Task::rights), united(tasks, Task::system_rights));
+        let level = if matches!(realm, Realm::System) { "system" } else { "project" };
+        let namespace = if let Realm::Project(project) = realm { project } else { "*" };
+        // Harbor refuses an entry without rights.
+        let permissions: Vec<Value> = [("project", namespace, &rights), ("system", "/", &system)]
+            .into_iter()
+            .filter(|(.., rights)| !rights.is_empty())
+            .map(|(kind, namespace, rights)| json!({ "kind": kind, "namespace": namespace, "access": access(rights) }))
+            .collect();
         let duration = days.map_or(-1, i64::from);
         let body = json!({ "name": name, "level": level, "duration": duration, "permissions": permissions });
         let reply = self.send(Method::POST, "/api/v2.0/robots", Some(&body)).await?;
@@ -140,13 +150,13 @@ impl Client {
                 let happened = format!("has nowhere to put the robot `{name}`: {}", reply.message());
                 return Err(self.failure(FailureCode::RegistryRepositoryMissing, &happened));
             }
-            _ => return Err(self.robots_refused(&format!("create the robot `{name}`"), &reply).await),
+            _ => return Err(self.robots_refused(&format!("create the robot `{name}`"), &reply, MANAGERS).await),
         }
         let answer = || self.failure(FailureCode::RegistryRefused, "made a robot and did not say which");
         let secret = reply.body["secret"].as_str().ok_or_else(answer)?.to_owned();
         let mut robot = Robot::of(&reply.body).ok_or_else(answer)?;
         // The answer leaves out what it was asked for.
-        robot.rights = rights.iter().map(|(resource, action)| format!("{resource}:{action}")).collect();
+        robot.rights = rights.iter().chain(&system).map(|(resource, action)| format!("{resource}:{action}")).collect();
         Ok((robot, secret))
     }
 
@@ -167,7 +177,7 @@ impl Client {
         };
         match self.pages(&format!("/api/v2.0/robots?{filter}")).await? {
             Ok(all) => Ok(all.iter().filter_map(Robot::of).collect()),
-            Err(reply) => Err(self.robots_refused("list robots", &reply).await),
+            Err(reply) => Err(self.robots_refused("list robots", &reply, MANAGERS).await),
         }
     }
 
@@ -200,35 +210,26 @@ impl Client {
         if reply.good() {
             return Ok(());
         }
-        Err(self.robots_refused(&format!("give the robot `{}` a new secret", robot.name), &reply).await)
+        Err(self.robots_refused(&format!("give the robot `{}` a new secret", robot.name), &reply, PEOPLE).await)
     }
 
-    async fn robots_refused(&self, doing: &str, reply: &super::Reply) -> Failure {
+    async fn robots_refused(&self, doing: &str, reply: &super::Reply, who: &str) -> Failure {
         let failure = self.unexpected(doing, reply).await;
-        if failure.code != FailureCode::RegistryForbidden {
-            return failure;
-        }
-        failure.hint("use the account of an administrator, of the project's administrator, or of a system robot with `robot:create`, `robot:list` and `robot:update`")
+        if failure.code == FailureCode::RegistryForbidden { failure.hint(who) } else { failure }
     }
 }
 
-#[cfg(test)]
-mod tests {
-    use super::*;
+/// The rights of several tasks, each once.
+fn united(
+    tasks: &[Task],
+    of: fn(Task) -> &'static [(&'static str, &'static str)],
+) -> Vec<(&'static str, &'static str)> {
+    let mut rights: Vec<_> = tasks.iter().flat_map(|task| of(*task)).copied().collect();
+    rights.sort_unstable();
+    rights.dedup();
+    rights
+}
 
-    #[test]
-    fn robots_are_known_by_their_own_name_and_in_full() {
-        let robot = Robot::of(&json!({
-            "id": 7, "name": "robot$trade+slipway", "expires_at": -1, "disable": false,
-            "permissions": [{ "access": [{ "resource": "repository", "action": "push" }] }],
-        }))
-        .unwrap();
-        assert!(robot.is("slipway") && robot.is("robot$trade+slipway") && !robot.is("way") && !robot.is("trade"));
-        assert_eq!((robot.enabled, robot.expires_at, robot.rights), (true, None, vec!["repository:push".to_owned()]));
-    }
-
-    #[test]
-    fn a_push_takes_no_more_than_a_push() {
-        assert_eq!(Task::Push.rights(), [("repository", "push"), ("repository", "pull")]);
-    }
+fn access(rights: &[(&str, &str)]) -> Vec<Value> {
+    rights.iter().map(|(resource, action)| json!({ "resource": resource, "action": action })).collect()
 }

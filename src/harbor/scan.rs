@@ -28,8 +28,8 @@ enum Progress {
 }
 
 impl Client {
-    /// What a scanner says of an image, judged by rules. A scan that nobody has started is started; its end is awaited this
-    /// long.
+    /// What a scanner says of an image, judged by rules. A scan that nobody has started is started, and one that failed or
+    /// was stopped once anew; its end is awaited this long.
     ///
     /// # Errors
     /// `registry_unauthorized`, `registry_unavailable`. That nobody scanned is no error, but a result without findings.
@@ -41,7 +41,7 @@ impl Client {
     ) -> Result<ReportedScan, Failure> {
         let deadline = Instant::now() + patience;
         let mut pause = FIRST_PAUSE;
-        let mut asked = false;
+        let (mut asked, mut anew) = (false, false);
         loop {
             let reply = self.get(&format!("{}?with_scan_overview=true", image.path())).await?;
             if reply.status == 401 {
@@ -62,6 +62,13 @@ impl Client {
                 Progress::Ended(word) if word == "Success" => {
                     let scanner = overview.and_then(|found| scanner(&found["scanner"]));
                     return self.findings(image, scanner, rules).await;
+                }
+                // A scanner that was away, or somebody who stopped it.
+                Progress::Ended(_) if !anew => {
+                    (anew, pause) = (true, FIRST_PAUSE);
+                    if let Some(refused) = self.start_scan(image).await? {
+                        return Ok(refused);
+                    }
                 }
                 Progress::Ended(word) => {
                     return Ok(ReportedScan::without(ScanState::Failed, format!("the scan ended with `{word}`")));

@@ -79,7 +79,7 @@ async fn client(services: &Services, request: &BuildRequest, plan: &Plan) -> Res
     let Some(first) = references.first().filter(|_| !other) else { return Ok(None) };
     let Some(client) = services.harbor(first, request.product_line.as_str()).await? else { return Ok(None) };
     let client = client.for_request(request.id.as_str());
-    Ok(client.is_harbor().await.then_some(client))
+    Ok(client.is_harbor().await?.then_some(client))
 }
 
 fn label(kind: LabelKind, request: &BuildRequest, plan: &Plan) -> Option<String> {

@@ -1,33 +1,32 @@
 //! Copies of a pushed image in further registries: each by itself, so that one that is away delays only itself.
 
+use std::time::Duration;
+
 use futures_util::future::join_all;
 
 use super::Services;
 use super::registry::create;
 use crate::config::CopyConfig;
-use crate::image::credentials::Credentials;
 use crate::image::transfer::{self, Place};
 use crate::image::{LogSink, PublishedImage, RegistryAccess};
 use crate::model::failure::{Failure, FailureCode, Warning};
 use crate::model::image_reference::ImageReference;
 use crate::model::report::ReportedCopy;
 use crate::model::request::BuildRequest;
+use crate::runner::spoken;
 
-/// Copies an image to every registry that the operator names for its product line; all at once.
+/// Copies an image to every registry that the operator names for its product line; all at once, in the time that the build
+/// has left.
 pub(super) async fn copy(
     services: &Services,
     request: &BuildRequest,
     published: &PublishedImage,
+    left: Duration,
     log: LogSink<'_>,
 ) -> Vec<ReportedCopy> {
     let product_line = request.product_line.as_str();
-    let wanted = services
-        .config
-        .registry
-        .copies
-        .iter()
-        .filter(|copy| copy.product_lines.iter().any(|line| line == "*" || line == product_line));
-    join_all(wanted.map(|copy| one(services, request, published, copy, log))).await
+    let wanted = services.config.registry.copies.iter().filter(|copy| copy.is_of(product_line));
+    join_all(wanted.map(|copy| one(services, request, published, copy, left, log))).await
 }
 
 async fn one(
@@ -35,6 +34,7 @@ async fn one(
     request: &BuildRequest,
     published: &PublishedImage,
     wanted: &CopyConfig,
+    left: Duration,
     log: LogSink<'_>,
 ) -> ReportedCopy {
     let mut copy = ReportedCopy { registry: wanted.host.clone(), references: Vec::new(), sent: 0, failure: None };
@@ -48,10 +48,11 @@ async fn one(
             done => done,
         }
     };
-    let done = tokio::time::timeout(wanted.timeout, Box::pin(work)).await;
+    let time = wanted.timeout.min(left);
+    let done = tokio::time::timeout(time, Box::pin(work)).await;
     let late = || {
-        let seconds = wanted.timeout.as_secs();
-        let message = format!("The registry `{}` did not take the copy within {seconds} s.", wanted.host);
+        let limit = if left < wanted.timeout { ", when the build's time was over" } else { "" };
+        let message = format!("The registry `{}` did not take the copy within {}{limit}.", wanted.host, spoken(time));
         Failure::new(FailureCode::RegistryUnavailable, message)
     };
     copy.failure = done.unwrap_or_else(|_| Err(late())).err();
@@ -66,7 +67,7 @@ async fn bring(
     copy: &mut ReportedCopy,
     log: LogSink<'_>,
 ) -> Result<(), Failure> {
-    let access = access(services, request, wanted).await?;
+    let access = services.access(&wanted.host, request.product_line.as_str()).await?.for_request(request.id.as_str());
     for reference in &published.references {
         let from = services.place(reference.with_digest(published.digest.clone())).await?;
         let to = ImageReference::new(&wanted.host, reference.repository(), reference.tag().cloned(), None)
@@ -81,28 +82,6 @@ async fn bring(
     Ok(())
 }
 
-/// The further registry, as the operator says that it is reached.
-async fn access(services: &Services, request: &BuildRequest, wanted: &CopyConfig) -> Result<RegistryAccess, Failure> {
-    let credentials = match &wanted.credentials {
-        Some(name) => {
-            let product_line = request.product_line.as_str();
-            let account = crate::secrets::account(&services.config, name, &wanted.host, product_line).await?;
-            Some(Credentials::password(account.username, account.password))
-        }
-        None => None,
-    };
-    let bundle = wanted.ca_bundle.as_ref().or(services.config.network.ca_bundle.as_ref());
-    let ca_bundle = match bundle {
-        Some(path) => Some(tokio::fs::read(path).await.map_err(|error| {
-            let message = format!("the certificates `{}` cannot be read: {error}", path.display());
-            Failure::new(FailureCode::ConfigurationInvalid, message)
-        })?),
-        None => None,
-    };
-    let access = RegistryAccess { ca_bundle, ..services.access_as(credentials) };
-    Ok(access.for_request(request.id.as_str()))
-}
-
 /// Sees to it that the project is there, where the further registry is a Harbor.
 async fn project(
     services: &Services,
@@ -112,7 +91,7 @@ async fn project(
 ) -> Result<(), Failure> {
     let client = access.harbor(to, access.credentials.as_ref())?;
     let project = request.product_line.as_str();
-    if !client.is_harbor().await || client.has_project(project).await? {
+    if !client.is_harbor().await? || client.has_project(project).await? {
         return Ok(());
     }
     create(services, to, project, request.id.as_str()).await

@@ -65,6 +65,17 @@ impl<'a> Deadline<'a> {
         own.filter(|own| own.end < whole.end).unwrap_or(whole)
     }
 
+    /// What is left for a step that begins now.
+    pub(super) fn left_for(&self, step: Step) -> Duration {
+        let now = Instant::now();
+        self.bound(step, now).end.saturating_duration_since(now)
+    }
+
+    /// Fires when somebody cancels the build, and not when its time is over.
+    pub(super) fn asked(&self) -> &CancellationToken {
+        self.asked
+    }
+
     /// What is left of the build's time: no container has to be kept longer.
     pub(super) fn left(&self) -> Duration {
         self.whole.saturating_sub(self.started.elapsed())
@@ -128,6 +139,8 @@ mod tests {
         assert_eq!(failure.blame, Blame::Service, "the registry took the time");
         assert!(failure.hint.contains("`limits.steps.push`"), "{}", failure.hint);
         assert!(deadline.left() > Duration::from_mins(1));
+        assert!(deadline.left_for(Step::Push) <= Duration::from_millis(1));
+        assert!(deadline.left_for(Step::Image) > Duration::from_mins(1));
         asked.cancel();
         assert_eq!(deadline.step(Step::Compile, until_stopped).await, Err(cancelled()));
     }

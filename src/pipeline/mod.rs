@@ -1,5 +1,6 @@
 //! The build as prose: a request in, a report out.
 
+mod access;
 mod after;
 mod bases;
 mod commands;
@@ -180,12 +181,12 @@ async fn after_push(
         let judged = after::gate(services, request).map(|gate| gate.judged(&scan, &image)).transpose()?;
         record.warn(judged.flatten().into_iter().collect());
     }
-    // What a gate refuses goes nowhere else.
+    // What a gate refuses goes nowhere else. The image is pushed: when the time is over, only the copies that are not done
+    // have failed.
     let log = record.log(Step::Push);
-    let copy = deadline.step(Step::Push, async |stop| {
-        unless_cancelled(&stop, async { Ok(copies::copy(services, request, published, &log).await) }).await
-    });
-    let copies = copy.await?;
+    let left = deadline.left_for(Step::Push);
+    let copy = async { Ok(copies::copy(services, request, published, left, &log).await) };
+    let copies = unless_cancelled(deadline.asked(), copy).await?;
     record.copied(copies.clone());
     record.warn(copies::judged(&services.config.registry.copies, &copies)?);
     Ok(())

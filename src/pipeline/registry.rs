@@ -5,12 +5,10 @@ use std::time::Duration;
 use super::Services;
 use crate::config::RegistryKind;
 use crate::harbor::{Client, NewProject, Preflight, Wanted};
-use crate::image::RegistryAccess;
-use crate::image::credentials::Credentials;
 use crate::image::transfer::Place;
 use crate::model::failure::{Failure, FailureCode, Warning};
 use crate::model::image_reference::ImageReference;
-use crate::model::names::ProductLine;
+use crate::model::names::{ApplicationName, ProductLine};
 use crate::model::plan::Plan;
 use crate::model::request::BuildRequest;
 
@@ -78,7 +76,7 @@ pub(super) async fn create(
         ));
     };
     let account = crate::secrets::account(&services.config, &wanted.credentials, reference.registry(), project).await?;
-    let access = services.registry_access(project).await?;
+    let access = services.access_of_nobody(reference.registry(), project).await?;
     let client = access.harbor_as(reference, Some(account))?.for_request(id);
     let new = NewProject {
         name: project.to_owned(),
@@ -90,38 +88,43 @@ pub(super) async fn create(
     Ok(())
 }
 
-fn project_of(reference: &ImageReference) -> &str {
+pub(super) fn project_of(reference: &ImageReference) -> &str {
     reference.repository().split('/').next().unwrap_or_default()
 }
 
 /// A warning where the next image may not fit.
 fn room(found: &Preflight, project: &str) -> Vec<Warning> {
-    let (Some(left), Some(last)) = (found.left, found.last) else { return Vec::new() };
-    if left >= last {
-        return Vec::new();
-    }
-    let message = format!(
-        "The project `{project}` has room for {} MB, and the last image has {} MB.",
-        left / 1_000_000,
-        last / 1_000_000
-    );
+    let Some(left) = found.left else { return Vec::new() };
+    let last = match found.last {
+        Some(last) if left < last => format!("the last image has {} MB", last / 1_000_000),
+        None if left == 0 => "what it holds cannot be seen".to_owned(),
+        _ => return Vec::new(),
+    };
+    let message = format!("The project `{project}` has room for {} MB, and {last}.", left / 1_000_000);
     vec![Warning::new("registry_quota_low", message, "Raise the project's quota in Harbor before it is used up.")]
 }
 
 impl Services {
-    /// What a push of the product line would meet; `None` where the registry is no Harbor, or does not answer.
+    /// What a push of an application would meet, or without a name one of any application of the product line; `None` where
+    /// the registry is no Harbor, or does not answer.
     ///
     /// # Errors
     /// `configuration_invalid` where the credentials cannot be had.
-    pub async fn look_at_registry(&self, product_line: &ProductLine) -> Result<Option<Preflight>, Failure> {
+    pub async fn look_at_registry(
+        &self,
+        product_line: &ProductLine,
+        name: Option<&ApplicationName>,
+        tags: &[String],
+    ) -> Result<Option<Preflight>, Failure> {
         let registry =
             self.config.registry.host.as_deref().filter(|_| self.config.registry.kind != Some(RegistryKind::Plain));
         let Some(host) = registry else { return Ok(None) };
         // Rights are a project's: any name does.
-        let reference = ImageReference::new(host, &format!("{product_line}/doctor"), None, None)
+        let name = name.map_or("doctor", ApplicationName::as_str);
+        let reference = ImageReference::new(host, &format!("{product_line}/{name}"), None, None)
             .map_err(|error| Failure::new(FailureCode::ConfigurationInvalid, format!("`registry.host`: {error}")))?;
         let Some(client) = self.harbor(&reference, product_line.as_str()).await? else { return Ok(None) };
-        let wanted = Wanted { project: product_line.as_str(), name: "doctor", tags: &[], commit: None };
+        let wanted = Wanted { project: product_line.as_str(), name, tags, commit: None };
         Ok(client.preflight(wanted).await)
     }
 
@@ -130,7 +133,7 @@ impl Services {
     /// # Errors
     /// `configuration_invalid` where the credentials cannot be had.
     pub async fn place(&self, reference: ImageReference) -> Result<Place, Failure> {
-        let access = self.access_to(&reference).await?;
+        let access = self.access(reference.registry(), project_of(&reference)).await?;
         Place::new(reference, access).await
     }
 
@@ -169,11 +172,12 @@ impl Services {
     /// The images of a repository, as Harbor's API shows them.
     ///
     /// # Errors
-    /// `request_invalid` where the registry is no Harbor; the `registry_…` codes.
+    /// `request_invalid` where the registry is no Harbor; the `registry_…` codes, `registry_unavailable` where it does not
+    /// answer.
     pub async fn images(&self, reference: &ImageReference) -> Result<Vec<serde_json::Value>, Failure> {
         let client = self.client_of(reference).await?;
-        if !client.is_harbor().await {
-            let message = format!("The registry `{}` is no Harbor, or does not answer.", reference.registry());
+        if !client.is_harbor().await? {
+            let message = format!("The registry `{}` is no Harbor.", reference.registry());
             return Err(
                 Failure::new(FailureCode::RequestInvalid, message).hint("only Harbor lists what its images are")
             );
@@ -189,7 +193,7 @@ impl Services {
     pub async fn project_for(&self, reference: &ImageReference) -> Result<(), Failure> {
         let client = self.client_of(reference).await?;
         let project = project_of(reference);
-        if !client.is_harbor().await {
+        if !client.is_harbor().await? {
             return Ok(());
         }
         if reference.repository().len() > LONGEST_NAME {
@@ -201,42 +205,5 @@ impl Services {
             return Ok(());
         }
         create(self, reference, project, "").await
-    }
-
-    async fn client_of(&self, reference: &ImageReference) -> Result<Client, Failure> {
-        let access = self.access_to(reference).await?;
-        let known = match access.credentials.clone() {
-            Some(known) => Some(known),
-            None => crate::image::credentials::of_docker(reference.registry()).await?,
-        };
-        access.harbor(reference, known.as_ref())
-    }
-
-    /// How the registry of an image is reached.
-    async fn access_to(&self, reference: &ImageReference) -> Result<RegistryAccess, Failure> {
-        let project = project_of(reference);
-        let mut access = self.registry_access(project).await;
-        if self.config.registry.host.as_deref() != Some(reference.registry()) {
-            let found = self.pull_credentials(&[reference.to_string()], project).await?;
-            access = Ok(self.access_as(found.into_values().next()));
-        }
-        access
-    }
-
-    /// The registry's API, with the account that images are pushed with; `None` for an account that it cannot know.
-    pub(super) async fn harbor(
-        &self,
-        reference: &ImageReference,
-        product_line: &str,
-    ) -> Result<Option<Client>, Failure> {
-        let access = self.registry_access(product_line).await?;
-        let known = match access.credentials.clone() {
-            Some(known) => Some(known),
-            None => crate::image::credentials::of_docker(reference.registry()).await?,
-        };
-        match known {
-            Some(known @ Credentials::Password { .. }) => access.harbor(reference, Some(&known)).map(Some),
-            _ => Ok(None),
-        }
     }
 }

@@ -1,6 +1,6 @@
 //! Everything that a build needs from this machine, made once at the start.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
@@ -8,12 +8,10 @@ use std::time::Duration;
 use super::commands::Env;
 use super::secret_files;
 use crate::catalog::Catalog;
-use crate::config::{Config, CredentialsConfig, Scope};
-use crate::image::credentials::Credentials;
-use crate::image::{Backend, RegistryAccess};
+use crate::config::{Config, Scope};
+use crate::image::Backend;
 use crate::model::command::{FileMount, Limits};
 use crate::model::failure::{Failure, FailureCode};
-use crate::model::image_reference::ImageReference;
 use crate::model::plan::Plan;
 use crate::model::request::BuildRequest;
 use crate::runner::Runner;
@@ -132,55 +130,6 @@ impl Services {
             processes: limits.processes,
             output: limits.log,
         }
-    }
-
-    /// What the images are pulled with, by registry: the operator's credentials for that host, else Docker's own.
-    pub(super) async fn pull_credentials(
-        &self,
-        images: &[String],
-        product_line: &str,
-    ) -> Result<BTreeMap<String, Credentials>, Failure> {
-        let mut found = BTreeMap::new();
-        let references = images.iter().filter_map(|image| ImageReference::familiar(image).ok());
-        let registries: BTreeSet<String> = references.map(|reference| reference.registry().to_owned()).collect();
-        for registry in registries {
-            let usable = |(_, entry): &(&String, &CredentialsConfig)| {
-                entry.hosts.contains(&registry)
-                    && entry.product_lines.iter().any(|allowed| allowed == "*" || allowed == product_line)
-            };
-            // Where several fit, the one that images are pushed with.
-            let pushing = self.config.registry.credentials.as_ref();
-            let mut fitting: Vec<_> = self.config.credentials.iter().filter(usable).map(|(name, _)| name).collect();
-            fitting.sort_by_key(|name| Some(*name) != pushing);
-            if let Some(name) = fitting.first() {
-                let account = crate::secrets::account(&self.config, name, &registry, product_line).await?;
-                found.insert(registry, Credentials::password(account.username, account.password));
-            } else if let Some(known) = crate::image::credentials::of_docker(&registry).await? {
-                found.insert(registry, known);
-            }
-        }
-        Ok(found)
-    }
-
-    /// How the registry is reached for a product line.
-    pub(super) async fn registry_access(&self, product_line: &str) -> Result<RegistryAccess, Failure> {
-        let registry = &self.config.registry;
-        let credentials = match &registry.credentials {
-            Some(name) => {
-                let host = registry.host.as_deref().unwrap_or_default();
-                let account = crate::secrets::account(&self.config, name, host, product_line).await?;
-                Some(Credentials::password(account.username, account.password))
-            }
-            None => None,
-        };
-        Ok(self.access_as(credentials))
-    }
-
-    /// How registries are reached, with this account.
-    pub(super) fn access_as(&self, credentials: Option<Credentials>) -> RegistryAccess {
-        let ca_bundle = self.config.network.ca_bundle.as_ref().and_then(|path| std::fs::read(path).ok());
-        let client_certificates = self.config.registry.client_certificates.clone();
-        RegistryAccess { credentials, ca_bundle, client_certificates, ..RegistryAccess::default() }
     }
 }
 

@@ -4,7 +4,7 @@ use clap::{Args, Subcommand};
 
 use super::Format;
 use crate::config::{BackendKind, RunnerKind};
-use crate::model::names::ProductLine;
+use crate::model::names::{ApplicationName, ProductLine, Tag};
 use crate::model::settings::Kind;
 
 /// Flags of `plan`, `build` and `run`.
@@ -95,6 +95,12 @@ pub(in crate::cli) struct DoctorFlags {
     /// Also look whether this product line's images can be pushed
     #[arg(long, value_name = "NAME")]
     pub(in crate::cli) product_line: Option<ProductLine>,
+    /// Those of this application: how large its last image is
+    #[arg(long, requires = "product_line")]
+    pub(in crate::cli) name: Option<ApplicationName>,
+    /// With this tag: whether a rule fixes it; may be given more than once
+    #[arg(long, requires = "name")]
+    pub(in crate::cli) tag: Vec<Tag>,
     #[command(flatten)]
     pub(in crate::cli) format: Format,
 }

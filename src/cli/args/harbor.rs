@@ -20,7 +20,7 @@ pub(in crate::cli) enum HarborVerb {
 pub(in crate::cli) enum RobotsVerb {
     /// Make a robot with the least rights; its secret goes into a file
     #[command(
-        after_help = "Examples:\n  slipway harbor robots create slipway --project trade --credentials harbor-admin --store harbor\n  slipway harbor robots create slipway --project trade --may push,inspect --secret-file /run/secrets/harbor"
+        after_help = "Examples:\n  slipway harbor robots create slipway --project trade --credentials harbor-admin --store harbor\n  slipway harbor robots create slipway --project trade --may push,inspect --secret-file /run/secrets/harbor\n  slipway harbor robots create slipway --may push,inspect,projects --credentials harbor-admin --store harbor"
     )]
     Create {
         /// Its name, without prefix and project
@@ -101,4 +101,6 @@ pub(in crate::cli) enum RobotTask {
     Label,
     /// Ask for scans and read them
     Scan,
+    /// Make projects (without `--project` only)
+    Projects,
 }

@@ -111,7 +111,7 @@ pub(super) enum Verb {
     Bundle(BundleVerb),
     /// Say what is there, what is missing, and what to do about it
     #[command(
-        after_help = "With a product line it also says whether its images can be pushed: the login, the project, the right to push, the\nroom that is left. Nothing is changed.\n\nExamples:\n  slipway doctor\n  slipway doctor --product-line trade"
+        after_help = "With a product line it also says whether its images can be pushed: the login, the project, the right to push, the\nroom that is left; with an application, its last image and tags that a rule fixes. Nothing is changed.\n\nExamples:\n  slipway doctor\n  slipway doctor --product-line trade\n  slipway doctor --product-line trade --name order --tag 1.4.2"
     )]
     Doctor(DoctorFlags),
     /// Print the JSON schema of a format

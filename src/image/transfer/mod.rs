@@ -29,6 +29,15 @@ pub struct Place {
     credentials: Option<Credentials>,
 }
 
+/// Sees that an image is there.
+///
+/// # Errors
+/// `base_image_missing` where it is not, the `registry_…` codes.
+pub async fn there(place: &Place) -> Result<(), Failure> {
+    let found = tree::found(place, &place.reading()?, place.name()).await?;
+    found.map(drop).ok_or_else(|| place.missing())
+}
+
 impl Place {
     /// The place of an image; without an account of the operator's, Docker's own is used.
     ///

@@ -8,9 +8,10 @@ use slipway::model::scan::{Day, Exception, ReportedScan, Rules, ScanState, Sever
 
 use super::before::client;
 use super::builds::{config, push};
+use super::cases::at_first;
 use super::ways::build;
 use crate::support::harbor::Harbor;
-use crate::support::harbor::state::Scanned;
+use crate::support::harbor::state::{Instead, Scanned};
 use crate::support::slipway::PRODUCT_LINE;
 
 pub(super) const SCANNER: &[&str] = &["repository:push", "artifact:read", "artifact-addition:read", "scan:create"];
@@ -112,6 +113,55 @@ async fn scans_are_started_awaited_and_judged() {
     for (name, state) in [("fail", ScanState::Failed), ("slow", ScanState::Unfinished)] {
         let scan = scanned(&client, name, &pushed(&harbor, &robot, name).await, rules).await;
         assert_eq!((scan.state, scan.severity), (state, None), "{name}: {scan:?}");
+    }
+}
+
+/// A scan that failed or was stopped is asked for once more: the scanner may be back.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_scan_that_failed_is_asked_for_once_anew() {
+    let harbor = Harbor::start();
+    harbor.project("trade");
+    let robot = harbor.robot("trade", "scan", SCANNER);
+    let client = client(&harbor, &robot);
+    let rules = Rules { limit: None, exceptions: &[], product_line: "trade", today: "2026-11-21" };
+    let asked = |harbor: &Harbor| harbor.requests().iter().filter(|line| line.ends_with("/scan")).count();
+    let digest = pushed(&harbor, &robot, "order").await;
+    harbor.state().findings.insert("trade/order".to_owned(), Scanned::Failed);
+    harbor.requests();
+    assert_eq!(scanned(&client, "order", &digest, rules).await.state, ScanState::Failed);
+    assert_eq!(asked(&harbor), 2);
+
+    // The same image later: what is known of it is the failure, and the scanner is back.
+    at_first(&harbor, &["POST", "/scan"], |state| {
+        state.findings.remove("trade/order");
+        None
+    });
+    let scan = scanned(&client, "order", &digest, rules).await;
+    assert_eq!((scan.state, scan.severity), (ScanState::Scanned, Some(Severity::None)), "{scan:?}");
+    assert_eq!(asked(&harbor), 1);
+}
+
+/// A Harbor that is away after the push is not taken for a registry that has no labels and no scanner.
+#[tokio::test(flavor = "multi_thread")]
+async fn an_outage_after_the_push_is_said() {
+    let harbor = Harbor::start();
+    harbor.project(PRODUCT_LINE);
+    let rights: Vec<&str> = SCANNER.iter().chain(MARKER).copied().collect();
+    let robot = harbor.robot(PRODUCT_LINE, "all", &rights);
+    let slipway = config(&harbor, &robot, "[build]\nimage_backend = \"assembler\"\n");
+    let text = std::fs::read_to_string(slipway.config()).unwrap();
+    for wanted in ["labels = [\"application\"]", "scan = { wait = \"10s\" }"] {
+        slipway.replace_config(&text.replacen("[registry]", &format!("[registry]\n{wanted}"), 1));
+        let mut there = false;
+        harbor.state().when = Some(Box::new(move |_, line, _| {
+            there |= line.starts_with("PUT") && line.contains("/manifests/");
+            (there && line.contains("/systeminfo")).then_some(Instead::Page(502))
+        }));
+        let tag = wanted.len().to_string();
+        let run = push(&slipway, &tag).await;
+        assert_eq!(run.failure_code(), "registry_unavailable", "{wanted}: {}", run.text());
+        assert_eq!((run.code, &run.failure()["retryable"]), (75, &true.into()), "{wanted}: {}", run.text());
+        assert!(harbor.state().repository(&format!("{PRODUCT_LINE}/order")).unwrap().tags.contains_key(&tag));
     }
 }
 

@@ -75,6 +75,73 @@ async fn room_and_fixed_tags_are_known_to_whom_harbor_tells_them() {
     assert_eq!(codes(&look(&harbor, &bare, "trade", &["2"]).await), []);
 }
 
+/// The first image of an application has nothing that its size could be guessed from; one that is there takes no room.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_full_project_takes_no_first_image_and_what_it_has_again() {
+    let harbor = Harbor::start();
+    harbor.project("trade");
+    let robot = harbor.robot("trade", "push", READER);
+    harbor.state().projects.get_mut("trade").unwrap().limit = Some(0);
+    let found = look(&harbor, &robot, "trade", &["1"]).await;
+    assert_eq!((codes(&found), found.last), (vec![Code::RegistryQuotaExceeded], None));
+    assert!(found.failures[0].message.contains("no room in the project `trade`"), "{}", found.failures[0]);
+    // Who cannot see what is there cannot know that it is not.
+    let blind = harbor.robot("trade", "blind", &["repository:push", "project:read", "quota:read"]);
+    let found = look(&harbor, &blind, "trade", &["1"]).await;
+    assert_eq!((codes(&found), found.left), (vec![], Some(0)));
+
+    harbor.state().projects.get_mut("trade").unwrap().limit = None;
+    build("assembler", 64).await.push(&harbor, &robot, &["trade/order:1"]).await.unwrap();
+    {
+        let mut state = harbor.state();
+        let project = state.projects.get_mut("trade").unwrap();
+        project.limit = Some(project.used());
+        for artifact in project.repositories.get_mut("order").unwrap().artifacts.values_mut() {
+            artifact.config["config"]["Labels"] = serde_json::json!({ "org.opencontainers.image.revision": "c0ffee" });
+        }
+    }
+    assert_eq!(codes(&look(&harbor, &robot, "trade", &["2"]).await), [], "it is there, of this commit");
+}
+
+/// Tags are looked at also where the room may not be seen.
+#[tokio::test(flavor = "multi_thread")]
+async fn fixed_tags_are_known_without_the_quota() {
+    let harbor = Harbor::start();
+    harbor.project("trade");
+    harbor.state().projects.get_mut("trade").unwrap().immutable.push(release_rule());
+    let robot = harbor.robot("trade", "push", &["repository:push", "artifact:list", "artifact:read"]);
+    build("assembler", 5000).await.push(&harbor, &robot, &["trade/order:rel-1"]).await.unwrap();
+    let found = look(&harbor, &robot, "trade", &["rel-1"]).await;
+    assert_eq!((codes(&found), found.left), (vec![Code::RegistryTagImmutable], None));
+    assert!(found.last.is_some_and(|last| last > 5000), "{found:?}");
+}
+
+/// Nobody pushes without an account, and Harbor's token service gives one to everybody.
+#[tokio::test(flavor = "multi_thread")]
+async fn nobody_is_told_so_and_not_of_a_password() {
+    let harbor = Harbor::start();
+    harbor.project("trade");
+    let nobody = Client::new(http::client(None, None).unwrap(), &harbor.url(""), None);
+    let wanted = Wanted { project: "trade", name: "order", tags: &[], commit: None };
+    let found = nobody.preflight(wanted).await.unwrap();
+    assert_eq!(codes(&found), [Code::RegistryUnauthorized]);
+    assert!(found.failures[0].message.contains("there is none for it"), "{}", found.failures[0]);
+    assert!(found.failures[0].hint.contains("registry.credentials"), "{}", found.failures[0].hint);
+    harbor.state().faults.database = true;
+    assert_eq!(nobody.preflight(wanted).await, None, "it may be any registry");
+}
+
+/// A registry that does not answer is not one that is no Harbor.
+#[tokio::test(flavor = "multi_thread")]
+async fn an_outage_is_no_answer() {
+    let harbor = Harbor::start();
+    let admin = crate::support::harbor::ADMIN;
+    let client = client(&harbor, &(admin.0.to_owned(), admin.1.to_owned()));
+    assert!(client.is_harbor().await.unwrap());
+    harbor.state().faults.core = true;
+    assert_eq!(client.is_harbor().await.unwrap_err().code, Code::RegistryUnavailable);
+}
+
 #[tokio::test(flavor = "multi_thread")]
 async fn it_takes_five_requests() {
     let harbor = Harbor::start();

@@ -1,9 +1,12 @@
 //! Builds by the program: what cannot be pushed is not compiled.
 
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 use serde_json::Value;
 
+use super::before::READER;
+use super::refused::release_rule;
+use super::ways::build;
 use crate::support::harbor::Harbor;
 use crate::support::slipway::{PRODUCT_LINE, Run, Slipway};
 
@@ -21,9 +24,18 @@ pub(super) fn config(harbor: &Harbor, (username, password): &(String, String), m
     slipway
 }
 
+fn project() -> PathBuf {
+    Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/fixtures/projects/go-main-below-cmd")
+}
+
+/// What the doctor says of the test's product line.
+async fn doctor(slipway: &Slipway, more: &str) -> Value {
+    let line = format!("doctor --format json --product-line {PRODUCT_LINE} {more}");
+    slipway.run(&line.split_whitespace().map(str::to_owned).collect::<Vec<_>>()).await.report
+}
+
 pub(super) async fn push(slipway: &Slipway, tag: &str) -> Run {
-    let project = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/fixtures/projects/go-main-below-cmd");
-    slipway.build(&project, &["--push", "--name", "order", "--tag", tag].map(str::to_owned)).await
+    slipway.build(&project(), &["--push", "--name", "order", "--tag", tag].map(str::to_owned)).await
 }
 
 fn steps(run: &Run) -> Vec<&str> {
@@ -44,6 +56,106 @@ async fn what_cannot_be_pushed_is_not_compiled() {
         assert_eq!(steps(&run), ["checkout", "plan"]);
         assert!(!run.stderr.contains(&account.1));
     }
+}
+
+/// Neither a full project nor an account that is not there costs ten minutes of Maven; the doctor says the same.
+#[tokio::test(flavor = "multi_thread")]
+async fn what_has_no_room_or_no_account_is_not_compiled() {
+    let harbor = Harbor::start();
+    harbor.project(PRODUCT_LINE);
+    harbor.state().projects.get_mut(PRODUCT_LINE).unwrap().limit = Some(0);
+    let robot = harbor.robot(PRODUCT_LINE, "push", READER);
+    let full = config(&harbor, &robot, "");
+    let nobody = Slipway::new();
+    nobody.replace_config(&format!("[registry]\nhost = {:?}\n", harbor.host()));
+    for (slipway, code) in [(&full, "registry_quota_exceeded"), (&nobody, "registry_unauthorized")] {
+        let run = push(slipway, "1").await;
+        assert_eq!((run.failure_code(), steps(&run)), (code, vec!["checkout", "plan"]), "{}", run.text());
+        let line = finding(&doctor(slipway, "").await);
+        assert_eq!((&line["there"], &line["detail"]), (&false.into(), &run.failure()["message"]), "{line}");
+    }
+}
+
+/// The doctor of an application sees its last image and the tags that a rule fixes.
+#[tokio::test(flavor = "multi_thread")]
+async fn the_doctor_of_an_application_sees_its_last_image_and_fixed_tags() {
+    let harbor = Harbor::start();
+    harbor.project(PRODUCT_LINE);
+    harbor.state().projects.get_mut(PRODUCT_LINE).unwrap().immutable.push(release_rule());
+    let robot = harbor.robot(PRODUCT_LINE, "push", READER);
+    let name = format!("{PRODUCT_LINE}/order:rel-1");
+    build("assembler", 2_000_000).await.push(&harbor, &robot, &[&name]).await.unwrap();
+    let slipway = config(&harbor, &robot, "");
+    let what = format!("images of {PRODUCT_LINE}/order");
+    let line = |report: &Value| report.as_array().unwrap().iter().find(|one| one["what"] == what).unwrap().clone();
+    let good = line(&doctor(&slipway, "--name order --tag 2").await);
+    assert_eq!(good["there"], true, "{good}");
+    assert!(good["detail"].as_str().unwrap().contains("the last image has 2 MB"), "{good}");
+    let fixed = line(&doctor(&slipway, "--name order --tag 2 --tag rel-1").await);
+    assert_eq!(fixed["there"], false, "{fixed}");
+    assert!(fixed["detail"].as_str().unwrap().contains("holds the tag `rel-1`"), "{fixed}");
+}
+
+/// One configuration serves product lines that have a project robot each.
+#[tokio::test(flavor = "multi_thread")]
+async fn each_product_line_pushes_with_its_own_robot() {
+    let harbor = Harbor::start();
+    let lines = [PRODUCT_LINE, "slipway-other"];
+    let robots = lines.map(|line| {
+        harbor.project(line);
+        harbor.robot(line, "push", &["repository:push"])
+    });
+    let host = harbor.host();
+    let own = |index: usize| {
+        let (name, variable) = [("a-line", "ROBOT_A"), ("b-line", "ROBOT_B")][index];
+        format!(
+            "[credentials.{name}]\nusername = {:?}\npassword = {{ env = {variable:?} }}\nhosts = [{host:?}]\nproduct_lines = [{:?}]\n",
+            robots[index].0, lines[index]
+        )
+    };
+    // Everybody's credentials are not taken for a push unless they are named for it.
+    let admin = format!(
+        "[credentials.a-admin]\nusername = \"admin\"\npassword = {{ env = \"NOBODY_SET_THIS\" }}\nhosts = [{host:?}]\n"
+    );
+    for named in ["", "credentials = \"a-line\"\n"] {
+        let slipway = Slipway::new();
+        slipway.replace_config(&format!(
+            "[registry]\nhost = {host:?}\n{named}{}{}{admin}[build]\nimage_backend = \"assembler\"\n",
+            own(0),
+            own(1)
+        ));
+        let slipway = slipway.env("ROBOT_A", &robots[0].1).env("ROBOT_B", &robots[1].1);
+        for line in lines {
+            let tag = format!("t{}", named.len());
+            let words = format!("build --format json --push --name order --tag {tag} --product-line {line}");
+            let mut args: Vec<String> = words.split(' ').map(str::to_owned).collect();
+            args.push(project().display().to_string());
+            let run = slipway.run(&args).await;
+            assert_eq!(run.report["outcome"], "succeeded", "{line}: {}", run.text());
+            assert!(harbor.state().repository(&format!("{line}/order")).unwrap().tags.contains_key(&tag), "{line}");
+        }
+        let none = slipway.run(&["images", "list", "slipway-third/order"].map(str::to_owned)).await;
+        assert!(none.code != 0 && !none.stderr.contains("NOBODY_SET_THIS"), "{}", none.text());
+    }
+}
+
+/// A site that takes the connection and never answers fails its copy, not the build that was pushed.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_site_that_hangs_fails_its_copy_alone() {
+    let harbor = Harbor::start();
+    harbor.project(PRODUCT_LINE);
+    let robot = harbor.robot(PRODUCT_LINE, "push", &["repository:push"]);
+    let silent = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+    let more = format!(
+        "[[registry.copies]]\nhost = {:?}\n[limits.steps]\npush = \"10s\"\n[build]\nimage_backend = \"assembler\"\n",
+        silent.local_addr().unwrap().to_string()
+    );
+    let run = push(&config(&harbor, &robot, &more), "1").await;
+    assert_eq!(run.report["outcome"], "succeeded", "{}", run.text());
+    let copy = &run.report["image"]["copies"][0];
+    assert_eq!(copy["failure"]["code"], "registry_unavailable", "{copy}");
+    assert!(copy["failure"]["message"].as_str().unwrap().contains("when the build's time was over"), "{copy}");
+    assert!(run.report["warnings"].to_string().contains("registry_copy_failed"), "{}", run.text());
 }
 
 #[tokio::test(flavor = "multi_thread")]

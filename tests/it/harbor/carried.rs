@@ -1,5 +1,6 @@
 //! Images that travel: from tag to tag, from registry to registry, and in bundles.
 
+use std::collections::BTreeMap;
 use std::fs;
 use std::path::Path;
 use std::process::Stdio;
@@ -9,7 +10,7 @@ use serde_json::Value;
 
 use super::builds::config;
 use super::refused::release_rule;
-use super::ways::build;
+use super::ways::{build, build_with};
 use crate::support::harbor::Harbor;
 use crate::support::slipway::{Run, Slipway};
 
@@ -59,10 +60,14 @@ async fn an_image_is_promoted_by_its_digest_and_nothing_is_sent() {
     let image = &listed.report["images"][0];
     assert_eq!((&image["digest"], &image["severity"]), (&digest.as_str().into(), &Value::Null), "{}", listed.text());
     assert_eq!(image["tags"].as_array().map(Vec::len), Some(2));
-    let none = run(&slipway, "images promote trade/order:nosuch live/order").await;
+    let none = run(&slipway, "images promote trade/order:nosuch fresh/order").await;
     assert!(none.code != 0 && none.stderr.contains("There is no image"), "{}", none.text());
+    assert!(!harbor.state().projects.contains_key("fresh"), "a project was made for nothing");
     let bad = run(&slipway, "images promote trade/order:1.4.2 Live/order").await;
     assert!(bad.code != 0 && bad.stderr.contains("lower-case"), "{}", bad.text());
+    harbor.state().faults.core = true;
+    let away = run(&slipway, "images list trade/order").await;
+    assert!(away.code == 75 && away.stderr.contains("registry_unavailable"), "{}", away.text());
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -148,6 +153,47 @@ async fn bundles_carry_what_the_far_side_lacks() {
     let (_empty, elsewhere) = site(&[]);
     let lost = run(&elsewhere, &format!("bundle import {update}")).await;
     assert!(lost.code != 0 && lost.stderr.contains("leaves out"), "{}", lost.text());
+}
+
+/// The next version of an image on the same base: its configuration and its one new layer travel, and nothing else.
+#[tokio::test(flavor = "multi_thread")]
+async fn the_next_version_brings_its_new_blobs_alone() {
+    let (near, here) = site(&["trade"]);
+    let (far, there) = site(&[]);
+    let directory = tempfile::tempdir().unwrap();
+    let at = |name: &str| directory.path().join(name).display().to_string();
+    let robot = near.system_robot("pusher", ALL, &[]);
+    for tag in ["1", "2"] {
+        let image = build_with("assembler", 50_000, Some("the same in both")).await;
+        image.push(&near, &robot, &[&format!("trade/order:{tag}")]).await.unwrap();
+    }
+    let blobs = |tag: &str| -> BTreeMap<String, u64> {
+        let state = near.state();
+        let repository = state.repository("trade/order").unwrap();
+        let manifest = &repository.artifacts[&repository.tags[tag]].manifest;
+        let all = manifest["layers"].as_array().unwrap().iter().chain([&manifest["config"]]);
+        all.map(|one| (one["digest"].as_str().unwrap().to_owned(), one["size"].as_u64().unwrap())).collect()
+    };
+    let (first, second) = (blobs("1"), blobs("2"));
+    let new: Vec<u64> =
+        second.iter().filter(|(digest, _)| !first.contains_key(*digest)).map(|(_, size)| *size).collect();
+    assert_eq!(
+        (first.len(), second.len(), new.len()),
+        (3, 3, 2),
+        "a shared layer, one of its own, and a configuration"
+    );
+
+    let (bundle, update, inventory) = (at("all.tar"), at("update.tar"), at("site.json"));
+    assert_eq!(run(&here, &format!("bundle export trade/order:1 -o {bundle}")).await.code, 0);
+    let import = run(&there, &format!("bundle import {bundle} --inventory {inventory}")).await;
+    assert_eq!(import.code, 0, "{}", import.text());
+    let line = format!("bundle export trade/order:2 -o {update} --inventory {inventory} --format json");
+    let export = run(&here, &line).await;
+    let counts = &export.report["bundle"];
+    assert_eq!((&counts["blobs"], &counts["left_out"]), (&2.into(), &1.into()), "{}", export.text());
+    let import = run(&there, &format!("bundle import {update} --format json")).await;
+    assert_eq!(import.report["import"]["sent"], new.iter().sum::<u64>(), "{}", import.text());
+    assert_eq!(digest_of(&far, "trade/order:2"), digest_of(&near, "trade/order:2"));
 }
 
 /// Broken off at every tenth, an export goes on, and the same archive comes out.

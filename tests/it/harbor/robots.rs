@@ -1,9 +1,14 @@
 //! `slipway harbor robots`: made with the least rights, secrets in files, re-keyed while builds run.
 
-use std::os::unix::fs::PermissionsExt as _;
+use std::collections::BTreeSet;
+use std::os::unix::fs::{MetadataExt as _, PermissionsExt as _};
+
+use serde_json::Value;
 
 use super::builds::config;
-use crate::support::harbor::{ADMIN, Harbor};
+use super::cases::at_first;
+use super::replay::Replay;
+use crate::support::harbor::{ADMIN, Harbor, PROJECT_RIGHTS, SYSTEM_RIGHTS};
 use crate::support::slipway::{Run, Slipway};
 
 /// A configuration whose account for robots is the administrator, and whose robot has a file for its secret.
@@ -76,6 +81,96 @@ async fn secrets_are_printed_only_where_that_is_asked_for() {
     assert!(bad.code != 0 && bad.stderr.contains("lower-case"), "{}", bad.text());
     let missing = robots(&slipway, "create slip --project nosuch --show-secret").await;
     assert!(missing.code != 0 && missing.stderr.contains("registry_repository_missing"), "{}", missing.text());
+}
+
+/// The Harbor for tests knows the rights that a real one lists, and no others.
+#[test]
+fn rights_are_those_of_the_record() {
+    let records = Replay::records();
+    let record = records.iter().find(|record| record["id"] == "permissions").unwrap();
+    let listed: Value = serde_json::from_str(record["response"]["body"].as_str().unwrap()).unwrap();
+    for (level, known) in [("project", PROJECT_RIGHTS), ("system", SYSTEM_RIGHTS)] {
+        let word = |entry: &Value, key: &str| entry[key].as_str().unwrap().to_owned();
+        let right = |entry: &Value| format!("{}:{}", word(entry, "resource"), word(entry, "action"));
+        let listed: BTreeSet<String> = listed[level].as_array().unwrap().iter().map(right).collect();
+        assert_eq!(listed, known.iter().map(|right| (*right).to_owned()).collect(), "{level}");
+    }
+}
+
+/// A robot of the system makes projects where that is asked for, and none changes another robot.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_robot_of_the_system_gets_what_is_asked_for() {
+    let harbor = Harbor::start();
+    harbor.project("trade");
+    let slipway = managed(&harbor);
+    let creates = |name: &str| {
+        let state = harbor.state();
+        let robot = state.robots.iter().find(|robot| robot.name == name).unwrap();
+        let permissions = robot.permissions.as_array().unwrap().iter();
+        let all = permissions.flat_map(|permission| permission["access"].as_array().unwrap());
+        all.into_iter().any(|right| right["resource"] == "project" && right["action"] == "create")
+    };
+    let reader = robots(&slipway, "create reader --may pull --show-secret").await;
+    assert_eq!((reader.code, creates("reader")), (0, false), "{}", reader.text());
+    let all = "push,pull,inspect,tag,label,scan,projects";
+    let maker = robots(&slipway, &format!("create maker --may {all} --show-secret")).await;
+    assert_eq!((maker.code, creates("maker")), (0, true), "{}", maker.text());
+    let rights = maker.report["robot"]["rights"].as_array().unwrap();
+    assert!(rights.contains(&"project:create".into()) && rights.contains(&"scan:create".into()), "{rights:?}");
+    let nonsense = robots(&slipway, "create maker --project trade --may push,projects --show-secret").await;
+    assert!(nonsense.code != 0 && nonsense.stderr.contains("leave out `--project`"), "{}", nonsense.text());
+
+    let manager = harbor.system_robot("manager", &["robot:list", "project:read"], &["robot:create", "robot:list"]);
+    let as_robot = config(&harbor, &manager, "");
+    let made = robots(&as_robot, "create third --show-secret").await;
+    assert_eq!(made.code, 0, "{}", made.text());
+    let refused = robots(&as_robot, "rotate third --show-secret").await;
+    assert!(refused.stderr.contains("registry_forbidden"), "{}", refused.text());
+    assert!(refused.stderr.contains("Harbor lets no robot change another"), "{}", refused.text());
+}
+
+/// Who could read the old secret can read the new one.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_secret_that_is_replaced_keeps_owner_group_and_mode() {
+    let harbor = Harbor::start();
+    harbor.project("trade");
+    harbor.robot("trade", "slipway", &["repository:push"]);
+    let slipway = managed(&harbor);
+    let store = slipway.config().with_file_name("store");
+    std::fs::write(&store, "old").unwrap();
+    std::fs::set_permissions(&store, std::fs::Permissions::from_mode(0o640)).unwrap();
+    // As root a group of its own can be tried; else the one that it has must do.
+    let group = if std::os::unix::fs::chown(&store, None, Some(12345)).is_ok() {
+        12345
+    } else {
+        std::fs::metadata(&store).unwrap().gid()
+    };
+    let rotated = robots(&slipway, "rotate slipway --project trade --store trade").await;
+    assert_eq!(rotated.code, 0, "{}", rotated.text());
+    assert_eq!(std::fs::read_to_string(&store).unwrap(), harbor.state().robots[0].secret);
+    let now = std::fs::metadata(&store).unwrap();
+    assert_eq!((now.permissions().mode() & 0o777, now.gid()), (0o640, group));
+}
+
+/// Harbor has the new secret, and its file cannot be put in place: it is not lost.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_secret_that_cannot_be_put_in_place_is_kept_beside() {
+    let harbor = Harbor::start();
+    harbor.project("trade");
+    harbor.robot("trade", "slipway", &["repository:push"]);
+    let slipway = managed(&harbor);
+    let store = slipway.config().with_file_name("store");
+    let place = store.clone();
+    at_first(&harbor, &["PATCH", "/robots/"], move |_| {
+        std::fs::create_dir(&place).unwrap();
+        None
+    });
+    let rotated = robots(&slipway, "rotate slipway --project trade --store trade").await;
+    assert_ne!(rotated.code, 0, "{}", rotated.text());
+    let beside = std::fs::read_dir(store.parent().unwrap()).unwrap().map(|entry| entry.unwrap().path());
+    let kept = beside.filter(|path| path.display().to_string().contains(".slipway-secret-")).collect::<Vec<_>>();
+    assert_eq!(std::fs::read_to_string(&kept[0]).unwrap(), harbor.state().robots[0].secret);
+    assert!(rotated.stderr.contains(&kept[0].display().to_string()), "{}", rotated.text());
 }
 
 /// Names of robots are one page, then a second.

@@ -31,6 +31,11 @@ pub(super) async fn both(bytes: usize) -> [Built; 2] {
 }
 
 pub(super) async fn build(way: &'static str, bytes: usize) -> Built {
+    build_with(way, bytes, None).await
+}
+
+/// The same, above a layer with this text.
+pub(super) async fn build_with(way: &'static str, bytes: usize, below: Option<&str>) -> Built {
     let directory = tempfile::tempdir().unwrap();
     let context = directory.path().join("context");
     fs::create_dir_all(context.join("layer-application/app")).unwrap();
@@ -44,13 +49,19 @@ pub(super) async fn build(way: &'static str, bytes: usize) -> Built {
         filling.extend(seed.to_le_bytes());
     }
     fs::write(context.join("layer-application/app/x"), filling).unwrap();
+    if let Some(text) = below {
+        fs::create_dir_all(context.join("layer-dependencies/lib")).unwrap();
+        fs::write(context.join("layer-dependencies/lib/y"), text).unwrap();
+    }
     let backend = match way {
         "docker" => Backend::Docker(DockerBackend::default()),
         _ => Backend::Assembler(AssemblerBackend::new(directory.path().join("store"), None)),
     };
     let context = BuildContext { root: context, kind: ContextKind::Generated { owned: Vec::new() } };
     let tag: ImageReference = format!("localhost/slipway-harbor/{}:1", uuid::Uuid::now_v7().simple()).parse().unwrap();
-    let mut spec = BuildSpec::new(context, "FROM scratch\nCOPY layer-application/ /\nCMD [\"/app/x\"]\n");
+    let first = if below.is_some() { "COPY layer-dependencies/ /\n" } else { "" };
+    let mut spec =
+        BuildSpec::new(context, format!("FROM scratch\n{first}COPY layer-application/ /\nCMD [\"/app/x\"]\n"));
     spec.references.push(tag.clone());
     let image = Box::pin(backend.build(&spec, &|_| {}, &CancellationToken::new())).await.unwrap();
     Built { backend, image, way, tags: Mutex::new(vec![tag]), _directory: directory }

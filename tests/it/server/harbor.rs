@@ -62,6 +62,50 @@ async fn notifications_are_shown_on_the_applications_page() {
     assert_eq!(page.text.matches("nothing found").count(), 1, "{}", page.text);
 }
 
+/// Room, retention and replication are a project's: they are shown with each application that they concern.
+#[tokio::test(flavor = "multi_thread")]
+async fn what_concerns_a_project_is_shown_with_its_applications() {
+    let site = Site::new(&[("SERVER__HARBOR__WEBHOOK_SECRETS", "[\"hook\", \"hook-next\"]")]).await;
+    let server = site.start().await;
+    let repository = Repository::script("true\n");
+    site.application(&server, &repository, json!({})).await;
+    let name = &repository.name;
+    let quota = |data: Value| json!({ "type": "QUOTA_WARNING", "occur_at": 1_795_229_572, "event_data": data });
+    for body in [
+        quota(json!({
+            "repository": { "name": "another", "namespace": PRODUCT_LINE },
+            "custom_attributes": { "Details": "85 percent are used" },
+        })),
+        quota(json!({
+            "resources": [{ "tag": "7", "resource_url": format!("harbor.example.com/{PRODUCT_LINE}/another:7") }],
+            "custom_attributes": { "Details": "90 percent are used" },
+        })),
+        quota(json!({ "custom_attributes": { "Details": "nobody knows of what" } })),
+        json!({ "type": "TAG_RETENTION", "occur_at": 1_795_229_573, "event_data": { "retention": {
+            "project_name": PRODUCT_LINE, "total": 5, "retained": 3,
+            "deleted_artifact": [{ "name_tag": format!("{name}:old-tag") }, { "name_tag": "another:other-tag" }],
+        } } }),
+        json!({ "type": "REPLICATION", "occur_at": 1_795_229_574, "event_data": { "replication": {
+            "job_status": "Success", "src_resource": { "namespace": "far" }, "dest_resource": { "namespace": PRODUCT_LINE },
+            "successful_artifact": [{ "name_tag": format!("{name}:sent-tag") }],
+        } } }),
+    ] {
+        let answer = notify(&server, Some(SECRET), body.to_string()).await;
+        assert_eq!(answer.status, 200, "{answer:?}");
+    }
+    let cookie = log_in(&site, &server).await;
+    let path = format!("{}/applications/{PRODUCT_LINE}/{name}", server.url);
+    let page = server.send(server.http.get(path).header("cookie", &cookie)).await;
+    let shown =
+        ["quota nearly used up", "85 percent are used", "90 percent are used", "old-tag", "3 of 5 stay", "sent-tag"];
+    for words in shown {
+        assert!(page.text.contains(words), "{words}: {}", page.text);
+    }
+    for words in ["other-tag", "nobody knows of what"] {
+        assert!(!page.text.contains(words), "{words}: {}", page.text);
+    }
+}
+
 #[tokio::test(flavor = "multi_thread")]
 async fn without_a_secret_nobody_is_believed() {
     let site = Site::new(&[]).await;

@@ -4,13 +4,14 @@ use std::path::Path;
 use std::process::{Child, Command};
 use std::time::Duration;
 
+use super::super::builds::{config, push};
 use super::super::ways::build;
 use super::trade;
 use crate::services::service;
 use crate::support::harbor::Harbor;
 use crate::support::private::certificate;
 use crate::support::probe::until;
-use crate::support::slipway::Slipway;
+use crate::support::slipway::{PRODUCT_LINE, Slipway};
 
 /// An nginx that ends TLS; it ends with the value.
 struct Proxy {
@@ -96,6 +97,47 @@ async fn case_2_2_a_proxy_that_does_not_tell_of_tls() {
     let failure =
         image.push_to(format!("{}/trade/order:2", proxy.address).parse().unwrap(), &access).await.unwrap_err();
     assert_eq!(failure.code, slipway::model::failure::FailureCode::RegistryUnauthorized, "{failure}");
+}
+
+/// A site whose authority only `registry.copies` knows: the build's copy makes its project there, and so do promotions and
+/// bundles, which find the account and the certificates by the host.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_site_with_an_authority_of_its_own_is_reached_by_all() {
+    let (harbor, site) = (Harbor::start(), Harbor::start());
+    harbor.project(PRODUCT_LINE);
+    let robot = harbor.robot(PRODUCT_LINE, "push", &["repository:push", "repository:pull"]);
+    let maker = site.system_robot("slipway", &["repository:push"], &["project:create"]);
+    let proxy = Proxy::start(&site).await;
+    let (d, host) = (proxy.directory.path().display(), &proxy.address);
+    let slipway = config(
+        &harbor,
+        &robot,
+        &format!(
+            "[credentials.site]\nusername = {:?}\npassword = {{ env = \"SITE\" }}\nhosts = [{host:?}]\n\
+             [[registry.copies]]\nhost = {host:?}\ncredentials = \"site\"\nca_bundle = \"{d}/ca.pem\"\nrequired = true\n\
+             [registry.projects]\ncredentials = \"site\"\n[build]\nimage_backend = \"assembler\"\n",
+            maker.0
+        ),
+    )
+    .env("SITE", &maker.1);
+    let run = push(&slipway, "1").await;
+    assert_eq!(run.report["outcome"], "succeeded", "{}", run.text());
+    let tag = |name: &str, tag: &str| site.state().repository(name).and_then(|found| found.tags.get(tag).cloned());
+    let digest = run.report["image"]["digest"].as_str().map(str::to_owned);
+    assert_eq!(tag(&format!("{PRODUCT_LINE}/order"), "1"), digest);
+
+    let args = |line: &str| line.split(' ').map(str::to_owned).collect::<Vec<_>>();
+    let line = format!("images promote {PRODUCT_LINE}/order:1 {host}/promoted/order:1");
+    let promoted = slipway.run(&args(&line)).await;
+    assert_eq!(promoted.code, 0, "{}", promoted.text());
+    assert_eq!(tag("promoted/order", "1"), digest);
+    let bundle = format!("{d}/all.tar");
+    let export = slipway.run(&args(&format!("bundle export {PRODUCT_LINE}/order:1 -o {bundle}"))).await;
+    assert_eq!(export.code, 0, "{}", export.text());
+    site.state().projects.remove(PRODUCT_LINE);
+    let import = slipway.run(&args(&format!("bundle import {bundle} --registry {host}"))).await;
+    assert_eq!(import.code, 0, "{}", import.text());
+    assert_eq!(tag(&format!("{PRODUCT_LINE}/order"), "1"), digest);
 }
 
 /// A Harbor behind a proxy that demands a certificate: base image, push, Harbor's API and promotion show it, and nothing

@@ -29,6 +29,7 @@ use slipway::image::RegistryAccess;
 use slipway::image::credentials::Credentials;
 use slipway::model::image_reference::ImageReference;
 
+pub(crate) use robots::{PROJECT_RIGHTS, SYSTEM_RIGHTS};
 use state::{Project, Robot, State};
 
 /// The administrator's password.
