@@ -5,6 +5,7 @@ mod browser;
 mod connections;
 mod contract;
 mod door;
+mod ends;
 mod figures;
 mod flows;
 mod forgery;
