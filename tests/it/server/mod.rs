@@ -13,6 +13,7 @@ mod gitlab;
 mod grown;
 mod harbor;
 mod killed;
+mod limited;
 mod markup;
 mod pages;
 mod reach;
