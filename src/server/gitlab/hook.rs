@@ -74,7 +74,7 @@ async fn take(shared: &Arc<Shared>, headers: &HeaderMap, stream: Body) -> Result
     }
     let housed = shared.room.read(stream, LARGEST).await?;
     let raw = &housed.bytes;
-    let payload: Option<Payload> = serde_json::from_slice(raw).ok();
+    let payload = Payload::read(raw);
     let path = payload.as_ref().map(|payload| payload.project.path_with_namespace.to_lowercase()).unwrap_or_default();
     let found = shared.store.of_repository(&path).await?;
     let applications = authentic(shared, headers, raw, &found).await?;

@@ -16,6 +16,7 @@ mod killed;
 mod limited;
 mod markup;
 mod pages;
+mod payloads;
 mod reach;
 mod scope;
 mod shapes;
