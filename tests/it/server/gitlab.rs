@@ -1,11 +1,12 @@
 //! A server that answers as GitLab's API documentation says, its refusals included, and remembers what it was told.
 
+use std::collections::HashMap;
 use std::net::SocketAddr;
 use std::sync::{Arc, Mutex};
 
 use axum::Router;
 use axum::body::Bytes;
-use axum::extract::{Path, State};
+use axum::extract::{Path, Query, State};
 use axum::http::{HeaderMap, StatusCode};
 use axum::routing::{get, post, put};
 use serde_json::{Value, json};
@@ -26,6 +27,16 @@ struct State_ {
     branches: Value,
     /// Takes statuses and does not get to say so.
     silent: bool,
+    /// Takes this many further comments, and whoever stands before it says 502.
+    mute: usize,
+}
+
+impl State_ {
+    fn add_note(&mut self, mut note: Value) -> Value {
+        note["id"] = json!(self.notes.len() + 100);
+        self.notes.push(note.clone());
+        note
+    }
 }
 
 /// How far a build is that has this status.
@@ -50,7 +61,7 @@ impl GitLab {
         let gitlab = Self { address, state, told: watch::Sender::new(0) };
         let routes = Router::new()
             .route("/api/v4/projects/{id}/statuses/{sha}", post(status))
-            .route("/api/v4/projects/{id}/merge_requests/{iid}/notes", post(note))
+            .route("/api/v4/projects/{id}/merge_requests/{iid}/notes", post(note).get(list_notes))
             .route("/api/v4/projects/{id}/merge_requests/{iid}/notes/{note}", put(change_note))
             .route("/api/v4/projects/{id}", get(project))
             .route("/api/v4/projects/{id}/repository/branches", get(branches))
@@ -68,6 +79,16 @@ impl GitLab {
     /// Takes what it is told and gives no answer, as when the connection breaks behind it.
     pub(super) fn silent(&self, silent: bool) {
         self.state.lock().unwrap().silent = silent;
+    }
+
+    /// Takes so many comments without saying so.
+    pub(super) fn mute(&self, times: usize) {
+        self.state.lock().unwrap().mute = times;
+    }
+
+    /// Somebody else writes a comment.
+    pub(super) fn comment(&self, body: &str) {
+        self.state.lock().unwrap().add_note(json!({ "body": body }));
     }
 
     /// Shows these branches.
@@ -173,13 +194,24 @@ async fn note(State(gitlab): State<GitLab>, headers: HeaderMap, body: Bytes) -> 
     if let Some(refusal) = refusal(&headers) {
         return refusal;
     }
-    let mut note: Value = serde_json::from_slice(&body).unwrap();
     let mut state = gitlab.state.lock().unwrap();
-    note["id"] = json!(state.notes.len() + 100);
-    state.notes.push(note.clone());
+    let note = state.add_note(serde_json::from_slice(&body).unwrap());
+    let is_mute = state.mute > 0;
+    state.mute = state.mute.saturating_sub(1);
     drop(state);
     gitlab.heard();
+    if is_mute {
+        return (StatusCode::BAD_GATEWAY, "<html>502</html>".to_owned());
+    }
     (StatusCode::CREATED, note.to_string())
+}
+
+/// A page of the comments.
+async fn list_notes(State(gitlab): State<GitLab>, Query(asked): Query<HashMap<String, String>>) -> String {
+    let number = |key: &str| asked[key].parse::<usize>().unwrap();
+    let (page, size) = (number("page"), number("per_page"));
+    let notes = gitlab.notes();
+    json!(notes.iter().skip((page - 1) * size).take(size).collect::<Vec<_>>()).to_string()
 }
 
 async fn change_note(

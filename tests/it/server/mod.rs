@@ -2,6 +2,7 @@
 
 mod access;
 mod browser;
+mod comments;
 mod connections;
 mod contract;
 mod door;
