@@ -101,6 +101,6 @@ async fn lost(
     let asked = application.message(ask::new_id(), &wanted, &day)?;
     let mut build = Build::asked(&asked, "reconciler", "slipway")?;
     build.title = message.message.lines().next().unwrap_or_default().chars().take(200).collect();
-    build.gitlab = serde_json::to_string(&Place { project, merge_request: None }).unwrap_or_default();
+    build.gitlab = serde_json::to_string(&Place { project, ..Place::default() }).unwrap_or_default();
     Ok(Some(build))
 }

@@ -1,6 +1,7 @@
 //! The server, end to end: real repositories, a real registry, the program as people start it.
 
 mod access;
+mod applications;
 mod browser;
 mod comments;
 mod connections;
