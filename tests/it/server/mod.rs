@@ -14,6 +14,7 @@ mod forgery;
 mod gitlab;
 mod grown;
 mod harbor;
+mod history;
 mod killed;
 mod limited;
 mod markup;
