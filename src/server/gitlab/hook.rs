@@ -16,7 +16,7 @@ use super::super::store::applications::Stored;
 use super::super::store::builds::Build;
 use super::super::store::deliveries::{self, Answered};
 use super::super::{Shared, ask, hash};
-use super::decide::decide;
+use super::decide::{Asked, decide};
 use super::payload::Payload;
 use super::secrets::shown;
 use crate::model::failure::Failure;
@@ -195,11 +195,16 @@ fn considered(payload: &Payload, application: &Application, day: &str) -> Result
         Ok(asked) => asked,
         Err(reason) => return Ok(Err(reason)),
     };
-    let message = application.message(ask::new_id(), &asked.wanted, day)?;
     let who = [&payload.user_username, &payload.user.username].into_iter().find(|name| !name.is_empty());
     let who =
         who.map_or_else(|| "gitlab".to_owned(), |name| format!("gitlab:{}", name.chars().take(80).collect::<String>()));
-    let mut build = Build::asked(&message, asked.cause, &who)?;
+    asked_for(application, asked, &who, day).map(Ok)
+}
+
+/// The build that is asked for, with those who hear of it.
+pub(super) fn asked_for(application: &Application, asked: Asked, who: &str, day: &str) -> Result<Build, Failure> {
+    let message = application.message(ask::new_id(), &asked.wanted, day)?;
+    let mut build = Build::asked(&message, asked.cause, who)?;
     build.title = asked.title;
     if application.notify.commit_status || application.notify.merge_request {
         let mut place = asked.place;
@@ -207,5 +212,5 @@ fn considered(payload: &Payload, application: &Application, day: &str) -> Result
         place.project = if application.notify.commit_status { place.project } else { 0 };
         build.gitlab = serde_json::to_string(&place).unwrap_or_default();
     }
-    Ok(Ok(build))
+    Ok(build)
 }

@@ -7,6 +7,7 @@ pub(super) mod applications;
 pub(super) mod audit;
 pub(super) mod builds;
 pub(super) mod deliveries;
+pub(super) mod heads;
 pub(super) mod outbox;
 pub(super) mod queue;
 pub(super) mod registry;
@@ -30,6 +31,7 @@ const MIGRATIONS: &[(&str, &str)] = &[
     ("history", include_str!("migrations/0001_history.sql")),
     ("registry", include_str!("migrations/0002_registry.sql")),
     ("traces", include_str!("migrations/0003_traces.sql")),
+    ("heads", include_str!("migrations/0005_heads.sql")),
 ];
 
 /// How long a connection is waited for, and one writer for another.

@@ -17,6 +17,7 @@ mod harbor;
 mod history;
 mod killed;
 mod limited;
+mod lost;
 mod markup;
 mod pages;
 mod payloads;
