@@ -58,14 +58,24 @@ pub struct Fetched {
     pub(super) cache: PathBuf,
 }
 
+/// What a source means now.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Meant {
+    /// The commit.
+    pub commit: CommitSha,
+    /// The reference that led to it: `refs/tags/v1.4.2`.
+    pub reference: Option<String>,
+}
+
 /// The commit that a source means now; nothing is fetched where the repository itself can say.
 ///
 /// # Errors
 /// As for [`resolve_and_fetch`].
-pub async fn commit_of(source: &Source, access: &Access, cache: &Path) -> Result<CommitSha, Failure> {
+pub async fn meant(source: &Source, access: &Access, cache: &Path) -> Result<Meant, Failure> {
     let mirror = Mirror::of(cache, &source.url, access);
     access.allow.check(&source.url, "The source")?;
-    Ok(resolve(source, access, &mirror).await?.commit)
+    let resolved = resolve(source, access, &mirror).await?;
+    Ok(Meant { commit: resolved.commit, reference: resolved.reference })
 }
 
 /// Resolves a source to one commit and brings it into its mirror, below `cache`.

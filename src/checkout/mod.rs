@@ -25,6 +25,6 @@ mod submodules;
 mod tree;
 
 pub use access::{Access, Account, AllowList, Credentials, SshIdentity};
-pub use fetched::{Checkout, Fetched, commit_of, resolve_and_fetch};
+pub use fetched::{Checkout, Fetched, Meant, meant, resolve_and_fetch};
 pub use local::{WorkingTree, origin_url};
 pub use tree::TreeReader;

@@ -7,7 +7,7 @@ use std::time::Duration;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-use super::duration;
+use super::{Network, duration};
 
 /// `[server]`
 #[derive(Debug, Clone, Serialize, Deserialize, JsonSchema)]
@@ -24,8 +24,10 @@ pub struct ServerConfig {
     #[serde(with = "duration")]
     #[schemars(with = "String")]
     pub session: Duration,
-    /// How many requests one address may make in a second, over a while; bursts may be ten times as large. A proxy on this machine is believed whom it speaks for (`X-Forwarded-For`).
+    /// How many requests one address may make in a second, over a while; bursts may be ten times as large. Webhooks that show who sends them are not counted.
     pub requests_per_second: u32,
+    /// Proxies that are believed whom they speak for (`X-Forwarded-For`), by address or network: `10.0.0.0/8`. One on this machine always is.
+    pub trusted_proxies: Vec<Network>,
     /// How many connections may be open at a time.
     pub connections: usize,
     /// What is known of GitLab.
@@ -42,6 +44,7 @@ impl Default for ServerConfig {
             directory: None,
             session: Duration::from_hours(12),
             requests_per_second: 50,
+            trusted_proxies: Vec::new(),
             connections: 4096,
             gitlab: GitLab::default(),
             harbor: HarborHooks::default(),

@@ -5,7 +5,7 @@ use std::path::Path;
 use tokio_util::sync::CancellationToken;
 
 use super::Services;
-use crate::checkout::{self, Access, AllowList, Checkout, SshIdentity, TreeReader, WorkingTree};
+use crate::checkout::{self, Access, AllowList, Checkout, Meant, SshIdentity, TreeReader, WorkingTree};
 use crate::model::failure::{Failure, FailureCode};
 use crate::model::names::CommitSha;
 use crate::model::origin::OriginKind;
@@ -47,9 +47,22 @@ pub async fn fetch(services: &Services, request: &BuildRequest) -> Result<Fetche
 /// # Errors
 /// What Git or the operator's rules say.
 pub async fn commit_of(services: &Services, request: &BuildRequest) -> Result<Option<CommitSha>, Failure> {
-    let RequestedSource::Repository(source) = &request.source else { return Ok(None) };
+    if matches!(request.source, RequestedSource::Directory { .. }) {
+        return Ok(None);
+    }
+    meant(services, request).await.map(|meant| Some(meant.commit))
+}
+
+/// The commit that a request of a repository means now, and the branch or tag that led to it.
+///
+/// # Errors
+/// What Git or the operator's rules say; `request_invalid` for a directory, which has no commits.
+pub async fn meant(services: &Services, request: &BuildRequest) -> Result<Meant, Failure> {
+    let RequestedSource::Repository(source) = &request.source else {
+        return Err(Failure::new(FailureCode::RequestInvalid, "a directory has no commits"));
+    };
     let access = access(services, request, &source.url).await?;
-    checkout::commit_of(source, &access, &services.cache.join("git")).await.map(Some)
+    checkout::meant(source, &access, &services.cache.join("git")).await
 }
 
 /// Refuses a request whose source may not be cloned, or not with its credentials; the source is not asked.

@@ -157,6 +157,7 @@ async fn write(
     body: String,
     repository: &str,
 ) -> Result<(), Failure> {
+    applications::held(change, product_line, name).await?;
     let version = applications::newest(change, product_line, name).await? + 1;
     let action = if body.is_empty() { "application.remove" } else { "application.put" };
     let stored = Stored {

@@ -4,6 +4,7 @@ use std::sync::Arc;
 
 use super::Shared;
 use super::gitlab::status;
+use super::logs::Live;
 use super::store::builds::Build;
 use super::store::{self, Change, commit};
 use crate::message::BuildMessage;
@@ -63,10 +64,24 @@ pub(super) async fn begins(shared: &Shared, build: &Build) -> Result<(), Failure
     Ok(())
 }
 
-/// The end of a build: the first one stays. The log is complete before anyone hears of it.
+/// A build that has not ended, and its log for whoever writes or follows it. A log that is taken when the build has ended
+/// already would be ended by nobody.
+pub(super) async fn live(shared: &Shared, id: &BuildId) -> Result<Option<(Build, Arc<Live>)>, Failure> {
+    let live = shared.logs.live(id);
+    // An end that is written after this look ends the log; one that was written before it is seen.
+    let build = shared.store.build(id.as_str()).await?.filter(|build| !build.is_over());
+    if build.is_none() {
+        shared.logs.end(id).await;
+    }
+    Ok(build.map(|build| (build, live)))
+}
+
+/// The end of a build: the first one stays. The log is complete before anyone hears of it, and those who follow it hear of
+/// it last: whoever looks at the build then finds it over.
 pub(super) async fn finish(shared: &Arc<Shared>, build: &Build, report: &BuildReport) -> Result<bool, Failure> {
-    if let Ok(id) = build.id.parse() {
-        shared.logs.end(&id).await;
+    let id: Option<BuildId> = build.id.parse().ok();
+    if let Some(id) = &id {
+        shared.logs.flush(id).await;
     }
     let mut change = shared.store.change().await?;
     let first = store::queue::finish(&mut change, report).await?;
@@ -76,6 +91,9 @@ pub(super) async fn finish(shared: &Arc<Shared>, build: &Build, report: &BuildRe
         super::gitlab::comment::say(shared, &mut change, build, report).await?;
     }
     commit(change).await?;
+    if let Some(id) = &id {
+        shared.logs.end(id).await;
+    }
     if first {
         tracing::info!(build_id = build.id, outcome = report.outcome.name(), "the build ended");
         shared.metrics.reported(report);

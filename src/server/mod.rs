@@ -40,11 +40,15 @@ use crate::worker::Going;
 use crate::worker::builds::Builds;
 use access::limits::Limiter;
 use gitlab::GitLab;
+use http::body::Room;
 use logs::Logs;
 use store::Store;
 
 pub use apply::{Applied, Changed, apply, ask};
 pub use inspect::inspect;
+
+/// The most bytes of webhooks that are in memory at a time.
+const ROOM: usize = 64 << 20;
 
 /// What everything in the server has at hand.
 struct Shared {
@@ -60,6 +64,8 @@ struct Shared {
     news: watch::Sender<u64>,
     gitlab: GitLab,
     limiter: Limiter,
+    /// For bodies of webhooks, which are read before it is known who sends them.
+    room: Room,
     metrics: Arc<Metrics>,
     health: Health,
     /// Its own name as a builder.
@@ -139,6 +145,7 @@ async fn start(
         work: watch::Sender::new(0),
         news: watch::Sender::new(0),
         gitlab: GitLab::new(&config)?,
+        room: Room::new(ROOM),
         limiter: Limiter::new(config.server.requests_per_second),
         metrics: Arc::new(Metrics::new()),
         health: Health::default(),

@@ -26,7 +26,16 @@ impl Limiter {
         self.takes_at(address, Instant::now())
     }
 
+    /// Whether one more would be answered; none is taken.
+    pub(in crate::server) fn has(&self, address: IpAddr) -> bool {
+        self.takes_some_at(0.0, address, Instant::now())
+    }
+
     fn takes_at(&self, address: IpAddr, now: Instant) -> bool {
+        self.takes_some_at(1.0, address, now)
+    }
+
+    fn takes_some_at(&self, some: f64, address: IpAddr, now: Instant) -> bool {
         let full = self.per_second * 10.0;
         let mut buckets = self.buckets.lock().unwrap_or_else(PoisonError::into_inner);
         if buckets.len() >= REMEMBERED && !buckets.contains_key(&address) {
@@ -42,7 +51,7 @@ impl Limiter {
         if *left < 1.0 {
             return false;
         }
-        *left -= 1.0;
+        *left -= some;
         true
     }
 }
@@ -60,6 +69,7 @@ mod tests {
         let now = Instant::now();
         assert_eq!((0..30).filter(|_| limiter.takes_at(one, now)).count(), 20);
         assert!(limiter.takes_at(other, now));
+        assert!(limiter.has(other) && !limiter.takes_some_at(0.0, one, now));
         let later = now + Duration::from_secs(1);
         assert_eq!((0..30).filter(|_| limiter.takes_at(one, later)).count(), 2);
     }

@@ -13,15 +13,15 @@ use super::super::application::{Application, Wanted};
 use super::super::apply::{Applied, Apply, apply_all, store_one};
 use super::super::http::problem::Problem;
 use super::super::http::{body, json};
-use super::super::store::applications::Stored;
-use super::super::store::builds::Build;
+use super::super::store::applications::{Stored, held};
+use super::super::store::builds::{Build, Place};
 use super::super::store::commit;
 use super::super::{Shared, ask};
-use super::create::pinned;
 use super::openapi::Endpoint;
 use super::view::{ApplicationView, BuildView};
 use super::{Path, endpoint, etag, json_body, tagged};
 use crate::message::MAX_BYTES;
+use crate::pipeline;
 
 const ONE: &str = "/api/v1/applications/{product_line}/{name}";
 
@@ -120,15 +120,15 @@ async fn put(
     if application.product_line.as_str() != product_line || application.name.as_str() != name {
         return Err(Problem::bad_request("`product_line` and `name` are those of the address"));
     }
+    let mut change = shared.store.change().await?;
     if let Some(wanted) = headers.get(header::IF_MATCH).and_then(|value| value.to_str().ok()) {
-        let now = shared.store.application(&product_line, &name).await?;
+        let now = held(&mut change, &product_line, &name).await?;
         let now = now.map(|stored| etag(&serde_json::to_string(&ApplicationView::of(&stored)).unwrap_or_default()));
         let fits = now.is_some_and(|now| wanted.trim() == "*" || wanted.split(',').any(|one| one.trim() == now));
         if !fits {
             return Err(Problem::new(412, "precondition_failed", "the application has changed meanwhile"));
         }
     }
-    let mut change = shared.store.change().await?;
     store_one(&mut change, &who.name, &application).await?;
     commit(change).await?;
     Ok(json(StatusCode::OK, &ApplicationView::of(&seen(&shared, &who, &product_line, &name).await?)))
@@ -225,11 +225,25 @@ pub(in crate::server) async fn built(
     let mut wanted = Wanted { revision, commit: None, tag: None, merge_request: None };
     let day: String = crate::clock::now().chars().take(10).collect();
     let id = ask::new_id();
-    let found = pinned(shared, application.message(id.clone(), &wanted, &day)?).await?;
-    wanted.commit.clone_from(&found.source.commit);
-    // With the commit, the application's tags can be made.
-    let message = application.message(id, &wanted, &day)?;
-    let build = Build::asked(&message, cause, who)?;
+    let request = application.message(id.clone(), &wanted, &day)?.request()?;
+    let services = shared.services.borrow().clone();
+    let meant = pipeline::source::meant(&services, &request).await?;
+    wanted.commit = Some(meant.commit);
+    let reference = meant.reference.unwrap_or_default();
+    wanted.tag = reference.strip_prefix("refs/tags/").map(str::to_owned);
+    // A branch by its own name, as a webhook calls it: the two take each other's place.
+    let short = reference.strip_prefix("refs/heads/").or(wanted.tag.as_deref());
+    wanted.revision = short.and_then(|name| name.parse().ok()).or(wanted.revision);
+    let mut message = application.message(id, &wanted, &day)?;
+    if reference.is_empty() {
+        // A commit is no branch whose newer builds take its place.
+        message.supersede = None;
+    }
+    let mut build = Build::asked(&message, cause, who)?;
+    if application.notify.commit_status {
+        let place = Place { path: application.repository_path(), ..Place::default() };
+        build.gitlab = serde_json::to_string(&place).unwrap_or_default();
+    }
     let mut change = shared.store.change().await?;
     ask::ask(shared, &mut change, &build).await?;
     commit(change).await?;

@@ -96,7 +96,7 @@ fn same(shared: &Shared, who: &Who, known: &Build, message: &BuildMessage) -> Re
 }
 
 /// The message with its commit: a branch that moves on is not built twice under one id.
-pub(in crate::server) async fn pinned(shared: &Shared, mut message: BuildMessage) -> Result<BuildMessage, Problem> {
+async fn pinned(shared: &Shared, mut message: BuildMessage) -> Result<BuildMessage, Problem> {
     let services = shared.services.borrow().clone();
     let request = message.request()?;
     if message.source.commit.is_none() {

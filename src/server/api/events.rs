@@ -15,10 +15,10 @@ use schemars::JsonSchema;
 use serde::Deserialize;
 use tokio::sync::watch;
 
-use super::super::Shared;
 use super::super::access::Who;
 use super::super::http::problem::Problem;
 use super::super::logs::{Piece, Tail};
+use super::super::{Shared, ask};
 use super::builds::seen;
 use super::{Path, Query};
 use crate::model::names::BuildId;
@@ -55,11 +55,12 @@ pub(super) async fn follow(
     let (build, id) = seen(&shared, &who, &id).await?;
     let last = headers.get("last-event-id").and_then(|value| value.to_str().ok()).unwrap_or(&from.from);
     let (offset, line) = place(last).unwrap_or_default();
-    let tail = if build.is_over() {
+    let running = if build.is_over() { None } else { ask::live(&shared, &id).await? };
+    let tail = if let Some((_, log)) = running {
+        log.follow()
+    } else {
         let end = shared.logs.size(&id).await;
         watch::Sender::new(Tail { start: end, end, text: "".into(), over: true }).subscribe()
-    } else {
-        shared.logs.live(&id).follow()
     };
     let reader = Reader { shared, id, tail, offset, line, ended: false };
     let events = Sse::new(reader.events()).keep_alive(KeepAlive::new().interval(Duration::from_secs(15)));

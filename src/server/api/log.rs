@@ -2,18 +2,22 @@
 
 use std::sync::Arc;
 
+use axum::body::Body;
 use axum::extract::State;
 use axum::http::{HeaderMap, StatusCode, header};
 use axum::response::{IntoResponse as _, Response};
+use futures_util::Stream;
 
 use super::super::Shared;
 use super::super::access::Who;
 use super::super::http::problem::Problem;
 use super::Path;
 use super::builds::seen;
+use crate::model::failure::{Failure, FailureCode};
+use crate::model::names::BuildId;
 
-/// What is sent in one answer; who wants more asks for the rest.
-const MOST: u64 = 64 << 20;
+/// What is in memory of it at a time.
+const PIECE: u64 = 256 << 10;
 
 pub(super) async fn read(
     State(shared): State<Arc<Shared>>,
@@ -30,14 +34,15 @@ pub(super) async fn read(
             let problem = Problem::new(416, "range_not_satisfiable", &format!("the log has {size} bytes"));
             return Ok(([(header::CONTENT_RANGE, format!("bytes */{size}"))], problem).into_response());
         }
-        None => (StatusCode::OK, 0, size.min(MOST)),
+        None => (StatusCode::OK, 0, size),
     };
-    let bytes = shared.logs.bytes(&id, from, to).await?;
-    let mut response = (status, bytes).into_response();
+    let name = format!("inline; filename=\"{id}.log\"");
+    let mut response = (status, Body::from_stream(pieces(shared, id, from, to))).into_response();
     let values = [
+        (header::CONTENT_LENGTH, (to - from).to_string()),
         (header::CONTENT_TYPE, "text/plain; charset=utf-8".to_owned()),
         (header::ACCEPT_RANGES, "bytes".to_owned()),
-        (header::CONTENT_DISPOSITION, format!("inline; filename=\"{id}.log\"")),
+        (header::CONTENT_DISPOSITION, name),
         (header::CONTENT_RANGE, format!("bytes {from}-{}/{size}", to.saturating_sub(1))),
     ];
     for (name, value) in values {
@@ -49,6 +54,29 @@ pub(super) async fn read(
         }
     }
     Ok(response)
+}
+
+/// A part of a log, piece by piece as they are taken; a log that is removed meanwhile breaks off.
+fn pieces(
+    shared: Arc<Shared>,
+    id: BuildId,
+    from: u64,
+    to: u64,
+) -> impl Stream<Item = Result<Vec<u8>, Failure>> + Send + 'static {
+    futures_util::stream::try_unfold(from, move |at| {
+        let (shared, id) = (Arc::clone(&shared), id.clone());
+        async move {
+            if at >= to {
+                return Ok(None);
+            }
+            let piece = shared.logs.bytes(&id, at, to.min(at + PIECE)).await?;
+            if piece.is_empty() {
+                return Err(Failure::new(FailureCode::Internal, "the log is gone"));
+            }
+            let next = at + piece.len() as u64;
+            Ok(Some((piece, next)))
+        }
+    })
 }
 
 /// The first and one past the last byte of a range; an error where there are none, nothing where it is not understood.
@@ -64,7 +92,7 @@ fn range(text: &str, size: u64) -> Option<Result<(u64, u64), ()>> {
     if from >= size || from >= to {
         return Some(Err(()));
     }
-    Some(Ok((from, to.min(from + MOST))))
+    Some(Ok((from, to)))
 }
 
 #[cfg(test)]

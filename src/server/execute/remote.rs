@@ -170,8 +170,12 @@ async fn event(shared: &Arc<Shared>, heard: &Heard, body: &[u8]) -> Result<(), F
     let Ok(message) = serde_json::from_slice::<EventMessage>(body) else { return Ok(()) };
     let Ok(id) = message.id.parse() else { return Ok(()) };
     // Builds that others asked for are none of ours.
-    let Some(build) = shared.store.build(&message.id).await?.filter(|build| !build.is_over()) else { return Ok(()) };
-    let live = shared.logs.live(&id);
+    let is_ours =
+        async || shared.store.build(&message.id).await.map(|build| build.is_some_and(|build| !build.is_over()));
+    if !shared.logs.is_live(&id) && !is_ours().await? {
+        return Ok(());
+    }
+    let Some((build, live)) = ask::live(shared, &id).await? else { return Ok(()) };
     match &message.event {
         Event::Accepted { worker } => {
             shared.store.step(&message.id, "", worker).await?;

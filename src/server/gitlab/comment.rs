@@ -33,6 +33,7 @@ pub(in crate::server) async fn say(
     let before = shared.store.builds(&filter).await?.into_iter().find(|other| other.id != build.id);
     let text = text(report, before.map(|before| before.size), &format!("{}/builds/{}", shared.url(), build.id));
     let key = format!("{project}/{number}/{}/{}", build.product_line, build.application);
+    let text = format!("{text}\n{}\n", marker(&key));
     outbox::say(change, Kind::Note, &key, &text).await
 }
 
@@ -70,6 +71,12 @@ fn mebibytes(bytes: i64) -> f64 {
     bytes as f64 / f64::from(1 << 20)
 }
 
+/// What a comment of ours is known by, which nobody sees.
+fn marker(key: &str) -> String {
+    let application = key.splitn(3, '/').nth(2).unwrap_or_default();
+    format!("<!-- slipway: {application} -->")
+}
+
 /// Tells GitLab, and gives the comment's number.
 pub(super) async fn send(client: &Client, config: &Config, word: &Untold) -> Result<i64, Refusal> {
     let mut parts = word.key.splitn(3, '/');
@@ -78,14 +85,41 @@ pub(super) async fn send(client: &Client, config: &Config, word: &Untold) -> Res
     };
     let notes = format!("/projects/{project}/merge_requests/{number}/notes");
     let body = json!({ "body": word.body });
-    if word.note > 0 {
-        let path = format!("{notes}/{}", word.note);
-        match client.call(config, Method::PUT, &path, Some(&body)).await {
-            // Somebody removed it: it is written anew.
-            Err(Refusal::Final(why)) if why.starts_with("404") => {}
-            answer => return answer.map(|_| word.note),
+    let known = match word.note {
+        // GitLab may have taken one and not got to say so; that one is brought up to date.
+        0 => written(client, config, &notes, &marker(&word.key)).await?,
+        note => vec![note],
+    };
+    for note in known {
+        match client.call(config, Method::PUT, &format!("{notes}/{note}"), Some(&body)).await {
+            // Somebody removed it, or it is somebody else's who copied ours: ours is written anew.
+            Err(Refusal::Final(why) | Refusal::Later(why)) if why.starts_with("404") || why.starts_with("403") => {}
+            answer => return answer.map(|_| note),
         }
     }
     let answer = client.call(config, Method::POST, &notes, Some(&body)).await?;
     Ok(answer.get("id").and_then(Value::as_i64).unwrap_or_default())
+}
+
+/// The most pages of comments that are looked through: ours is an early one.
+const PAGES: u32 = 20;
+
+/// The numbers of the comments that have the marker, the oldest first.
+async fn written(client: &Client, config: &Config, notes: &str, marker: &str) -> Result<Vec<i64>, Refusal> {
+    let mut found = Vec::new();
+    for page in 1..=PAGES {
+        let path = format!("{notes}?sort=asc&order_by=created_at&per_page=100&page={page}");
+        let answer = match client.call(config, Method::GET, &path, None).await {
+            // What cannot be looked through has none of ours.
+            Err(Refusal::Final(_)) => break,
+            answer => answer?,
+        };
+        let listed = answer.as_array().map(Vec::as_slice).unwrap_or_default();
+        let ours = listed.iter().filter(|note| note["body"].as_str().is_some_and(|body| body.contains(marker)));
+        found.extend(ours.filter_map(|note| note["id"].as_i64()));
+        if listed.len() < 100 {
+            break;
+        }
+    }
+    Ok(found)
 }

@@ -87,13 +87,16 @@ fn merge_request(payload: &Payload, application: &Application) -> Result<Asked, 
     let revision = format!("refs/merge-requests/{}/head", request.iid);
     let wanted = wanted(&revision, &commit.id, None, Some(request.iid))?;
     let mut asked = asked(payload, wanted, "merge_request", &format!("!{} {}", request.iid, request.title));
-    asked.place =
-        Place { project: request.source_project_id, merge_request: Some((request.target_project_id, request.iid)) };
+    asked.place = Place {
+        project: request.source_project_id,
+        merge_request: Some((request.target_project_id, request.iid)),
+        ..Place::default()
+    };
     Ok(asked)
 }
 
 fn asked(payload: &Payload, wanted: Wanted, cause: &'static str, title: &str) -> Asked {
-    let place = Place { project: payload.project.id, merge_request: None };
+    let place = Place { project: payload.project.id, ..Place::default() };
     Asked { wanted, cause, title: title.chars().take(200).collect(), place }
 }
 

@@ -2,20 +2,21 @@
 
 use std::sync::Arc;
 
-use axum::body::Bytes;
+use axum::body::Body;
 use axum::extract::{Request, State};
 use axum::http::{HeaderMap, StatusCode};
 use axum::response::Response;
 use serde::Serialize;
 
 use super::super::application::Application;
+use super::super::http::client::Client;
+use super::super::http::json_text;
 use super::super::http::problem::Problem;
-use super::super::http::{body, json_text};
 use super::super::store::applications::Stored;
 use super::super::store::builds::Build;
 use super::super::store::deliveries::{self, Answered};
 use super::super::{Shared, ask, hash};
-use super::decide::decide;
+use super::decide::{Asked, decide};
 use super::payload::Payload;
 use super::secrets::shown;
 use crate::model::failure::Failure;
@@ -45,26 +46,53 @@ pub(in crate::server) async fn receive(
     request: Request,
 ) -> Result<Response, Problem> {
     let (head, stream) = request.into_parts();
-    let raw = body::read(stream, LARGEST).await?;
-    let payload: Option<Payload> = serde_json::from_slice(&raw).ok();
+    let client = head.extensions.get::<Client>().copied();
+    let known = known(&shared, &head.headers).await;
+    if !known && client.is_some_and(|Client(address)| !shared.limiter.has(address)) {
+        return Err(Problem::too_many());
+    }
+    let taken = take(&shared, &head.headers, stream).await;
+    if let (Err(Problem { status: 401, .. }), Some(Client(address))) = (&taken, client) {
+        shared.limiter.takes(address);
+    }
+    taken
+}
+
+/// Whether a delivery shows the server's own secret token, which takes no look at its body.
+async fn known(shared: &Shared, headers: &HeaderMap) -> bool {
+    let mut secrets = Vec::new();
+    for name in &shared.config.server.gitlab.webhook_secrets {
+        secrets.extend(shared.gitlab.secrets.of(&shared.config, name, "*").await);
+    }
+    // A signature is over the body; without it, none fits.
+    shown(&secrets, headers, b"", 0).contains(&true)
+}
+
+async fn take(shared: &Arc<Shared>, headers: &HeaderMap, stream: Body) -> Result<Response, Problem> {
+    if !["x-gitlab-token", "webhook-signature"].iter().any(|name| headers.contains_key(*name)) {
+        return Err(Problem::unauthorized("there is neither a secret token nor a signature"));
+    }
+    let housed = shared.room.read(stream, LARGEST).await?;
+    let raw = &housed.bytes;
+    let payload = Payload::read(raw);
     let path = payload.as_ref().map(|payload| payload.project.path_with_namespace.to_lowercase()).unwrap_or_default();
     let found = shared.store.of_repository(&path).await?;
-    let applications = authentic(&shared, &head.headers, &raw, &found).await?;
+    let applications = authentic(shared, headers, raw, &found).await?;
     let payload = payload.ok_or_else(|| Problem::bad_request("the body is not what GitLab sends: JSON of an event"))?;
-    let key = format!("gitlab:{}", delivery_key(&head.headers, &raw));
+    let key = format!("gitlab:{}", delivery_key(headers, raw));
     if let Some(answered) = shared.store.answered(&key).await? {
-        return repeated(&answered, &raw);
+        return repeated(&answered, raw);
     }
     let (answer, builds) = consider(&payload, &applications);
     let status = if builds.is_empty() { StatusCode::OK } else { StatusCode::ACCEPTED };
     let text = serde_json::to_string(&answer).unwrap_or_default();
-    let answered = Answered { body_hash: hash(&raw), status: status.as_u16(), answer: text };
-    if !written(&shared, &key, &answered, &builds).await? {
+    let answered = Answered { body_hash: hash(raw), status: status.as_u16(), answer: text };
+    if !written(shared, &key, &answered, &builds).await? {
         // The same delivery came twice at once, and the other was faster.
         let answered = shared.store.answered(&key).await?.unwrap_or(answered);
-        return repeated(&answered, &raw);
+        return repeated(&answered, raw);
     }
-    ask::asked(&shared, &builds);
+    ask::asked(shared, &builds);
     Ok(json_text(status, answered.answer))
 }
 
@@ -87,7 +115,7 @@ async fn written(shared: &Arc<Shared>, key: &str, answered: &Answered, builds: &
 async fn authentic(
     shared: &Shared,
     headers: &HeaderMap,
-    raw: &Bytes,
+    raw: &[u8],
     found: &[Stored],
 ) -> Result<Vec<Application>, Problem> {
     let applications: Vec<Application> =
@@ -167,11 +195,16 @@ fn considered(payload: &Payload, application: &Application, day: &str) -> Result
         Ok(asked) => asked,
         Err(reason) => return Ok(Err(reason)),
     };
-    let message = application.message(ask::new_id(), &asked.wanted, day)?;
     let who = [&payload.user_username, &payload.user.username].into_iter().find(|name| !name.is_empty());
     let who =
         who.map_or_else(|| "gitlab".to_owned(), |name| format!("gitlab:{}", name.chars().take(80).collect::<String>()));
-    let mut build = Build::asked(&message, asked.cause, &who)?;
+    asked_for(application, asked, &who, day).map(Ok)
+}
+
+/// The build that is asked for, with those who hear of it.
+pub(super) fn asked_for(application: &Application, asked: Asked, who: &str, day: &str) -> Result<Build, Failure> {
+    let message = application.message(ask::new_id(), &asked.wanted, day)?;
+    let mut build = Build::asked(&message, asked.cause, who)?;
     build.title = asked.title;
     if application.notify.commit_status || application.notify.merge_request {
         let mut place = asked.place;
@@ -179,5 +212,5 @@ fn considered(payload: &Payload, application: &Application, day: &str) -> Result
         place.project = if application.notify.commit_status { place.project } else { 0 };
         build.gitlab = serde_json::to_string(&place).unwrap_or_default();
     }
-    Ok(Ok(build))
+    Ok(build)
 }

@@ -7,6 +7,7 @@ pub(super) mod hook;
 mod payload;
 pub(super) mod reconcile;
 mod secrets;
+mod shown;
 pub(super) mod status;
 
 use std::sync::Arc;

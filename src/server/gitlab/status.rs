@@ -31,6 +31,8 @@ pub(in crate::server) enum State {
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 struct Status {
     project: u64,
+    #[serde(default, skip_serializing_if = "String::is_empty")]
+    path: String,
     commit: String,
     state: State,
     name: String,
@@ -48,11 +50,12 @@ pub(in crate::server) async fn say(
     state: State,
     description: &str,
 ) -> Result<(), Failure> {
-    let Some(place) = build.place().filter(|place| place.project > 0 && !build.commit.is_empty()) else {
+    let Some(place) = build.place().filter(|place| place.wants_status() && !build.commit.is_empty()) else {
         return Ok(());
     };
     let status = Status {
         project: place.project,
+        path: place.path,
         commit: build.commit.clone(),
         state,
         name: short(&format!(
@@ -91,7 +94,12 @@ pub(super) async fn send(client: &Client, config: &Config, body: &str) -> Result
     if !status.reference.is_empty() && !status.reference.starts_with("refs/") {
         told["ref"] = json!(status.reference);
     }
-    let path = format!("/projects/{}/statuses/{}", status.project, status.commit);
+    // GitLab takes a project's path for its number, encoded.
+    let project = match status.project {
+        0 => url::form_urlencoded::byte_serialize(status.path.as_bytes()).collect(),
+        number => number.to_string(),
+    };
+    let path = format!("/projects/{project}/statuses/{}", status.commit);
     client.call(config, Method::POST, &path, Some(&told)).await.map(drop)
 }
 

@@ -11,6 +11,7 @@ use serde_json::json;
 use sha2::{Digest as _, Sha256};
 use subtle::ConstantTimeEq as _;
 
+use super::http::client::Client;
 use super::http::problem::Problem;
 use super::http::{body, json};
 use super::{Shared, hash};
@@ -22,8 +23,12 @@ const LARGEST: usize = 1 << 20;
 /// Takes a notification. It says what was, and starts nothing.
 pub(super) async fn receive(State(shared): State<Arc<Shared>>, request: Request) -> Result<Response, Problem> {
     let (head, stream) = request.into_parts();
+    if let Err(refused) = authentic(&shared, &head.headers).await {
+        let client = head.extensions.get::<Client>();
+        let limited = client.is_some_and(|Client(address)| !shared.limiter.takes(*address));
+        return Err(if limited { Problem::too_many() } else { refused });
+    }
     let raw = body::read(stream, LARGEST).await?;
-    authentic(&shared, &head.headers).await?;
     let payload: Payload = serde_json::from_slice(&raw).map_err(|_| {
         Problem::bad_request("the body is not what Harbor sends: JSON of an event, in the default format")
     })?;

@@ -1,9 +1,11 @@
 //! Connections and what holds for every request: times, sizes, headers.
 
 pub(super) mod body;
+pub(super) mod client;
+mod patience;
 pub(super) mod problem;
 
-use std::net::{IpAddr, SocketAddr};
+use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -25,6 +27,8 @@ use tracing::Instrument as _;
 use super::{Shared, api, gitlab, harbor, pages};
 use crate::model::failure::{Failure, FailureCode};
 use crate::traces;
+use client::{Client, Peer};
+use patience::{PATIENCE, Patient};
 use problem::Problem;
 
 /// How long the head of a request may take.
@@ -45,10 +49,6 @@ const GRACE: Duration = Duration::from_secs(10);
 /// Nothing of a page comes from elsewhere, and no script stands in it.
 const POLICY: &str = "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self' data:; connect-src 'self'; \
      form-action 'self'; frame-ancestors 'none'; base-uri 'none'";
-
-/// Who a request comes from.
-#[derive(Debug, Clone, Copy)]
-pub(super) struct Peer(IpAddr);
 
 /// Begins to listen.
 pub(super) async fn listen(shared: &Shared) -> Result<TcpListener, Failure> {
@@ -89,7 +89,8 @@ pub(super) async fn serve(shared: Arc<Shared>, listener: TcpListener, stop: Canc
             .header_read_timeout(HEAD)
             .max_buf_size(HEAD_BYTES)
             .max_headers(HEAD_LINES);
-        let connection = builder.serve_connection(TokioIo::new(stream), TowerToHyperService::new(service)).into_owned();
+        let stream = TokioIo::new(Patient::new(stream, PATIENCE));
+        let connection = builder.serve_connection(stream, TowerToHyperService::new(service)).into_owned();
         let connection = graceful.watch(connection);
         tokio::spawn(async move {
             if let Err(error) = connection.await {
@@ -141,10 +142,13 @@ async fn accept(
 
 fn routes(shared: &Arc<Shared>) -> Router {
     Router::new()
-        .route("/webhooks/gitlab", post(gitlab::hook::receive))
-        .route("/webhooks/harbor", post(harbor::receive))
         .merge(api::routes())
         .merge(pages::routes())
+        .layer(from_fn_with_state(Arc::clone(shared), limit))
+        // All that a GitLab sends comes from one address, and it gives up a webhook that is refused often: these count
+        // only those that they do not know.
+        .route("/webhooks/gitlab", post(gitlab::hook::receive))
+        .route("/webhooks/harbor", post(harbor::receive))
         .layer(from_fn_with_state(Arc::clone(shared), guard))
         // What machines ask is answered however many ask.
         .route("/livez", get(live))
@@ -153,15 +157,21 @@ fn routes(shared: &Arc<Shared>) -> Router {
         .with_state(Arc::clone(shared))
 }
 
+/// No address asks more than it may.
+async fn limit(State(shared): State<Arc<Shared>>, request: Request, next: Next) -> Response {
+    match request.extensions().get::<Client>() {
+        Some(Client(address)) if !shared.limiter.takes(*address) => Problem::too_many().into_response(),
+        _ => next.run(request).await,
+    }
+}
+
 /// What holds for every request.
-async fn guard(State(shared): State<Arc<Shared>>, request: Request, next: Next) -> Response {
-    let mut response = match client(&request) {
-        Some(address) if !shared.limiter.takes(address) => Problem::too_many().into_response(),
-        _ => {
-            let span = span(&request);
-            next.run(request).instrument(span).await
-        }
-    };
+async fn guard(State(shared): State<Arc<Shared>>, mut request: Request, next: Next) -> Response {
+    if let Some(client) = client::of(&request, &shared.config.server.trusted_proxies) {
+        request.extensions_mut().insert(client);
+    }
+    let span = span(&request);
+    let mut response = next.run(request).instrument(span).await;
     if response.status() == StatusCode::METHOD_NOT_ALLOWED && response.headers().get(header::CONTENT_TYPE).is_none() {
         let allow = response.headers().get(header::ALLOW).cloned();
         response = Problem::new(405, "method_not_allowed", "this address is not asked so").into_response();
@@ -189,14 +199,6 @@ fn span(request: &Request) -> tracing::Span {
     let span = tracing::info_span!(target: traces::TARGET, "request", otel.name = name, otel.kind = "server");
     traces::follow(&span, request.headers().get(traces::HEADER).and_then(|value| value.to_str().ok()));
     span
-}
-
-/// Who asks. A proxy on this machine says whom it speaks for; nobody else is believed.
-fn client(request: &Request) -> Option<IpAddr> {
-    let Peer(peer) = request.extensions().get::<Peer>().copied()?;
-    let said = request.headers().get_all("x-forwarded-for").iter().next_back().and_then(|value| value.to_str().ok());
-    let last = said.and_then(|text| text.rsplit(',').next()?.trim().parse().ok());
-    Some(last.filter(|_| peer.is_loopback()).unwrap_or(peer))
 }
 
 async fn live(State(shared): State<Arc<Shared>>) -> (StatusCode, String) {

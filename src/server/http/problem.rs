@@ -87,7 +87,7 @@ impl IntoResponse for Problem {
         };
         response.headers_mut().extend(more.map(|(name, value)| (name, HeaderValue::from_static(value))));
         // What is left of the body is not read.
-        if matches!(self.status, 408 | 413) {
+        if matches!(self.status, 408 | 413) || self.code == "busy" {
             response.headers_mut().insert(header::CONNECTION, HeaderValue::from_static("close"));
         }
         response

@@ -87,7 +87,7 @@ impl Live {
         self.flush(true).await;
     }
 
-    async fn flush(&self, over: bool) {
+    pub(super) async fn flush(&self, over: bool) {
         let _one = self.writing.lock().await;
         let text = {
             let mut pending = self.lock();

@@ -71,6 +71,14 @@ impl Logs {
         self.lock().contains_key(id.as_str())
     }
 
+    /// What was written so far is in the file, and with those who follow.
+    pub(super) async fn flush(&self, id: &BuildId) {
+        let live = self.lock().get(id.as_str()).cloned();
+        if let Some(live) = live {
+            live.flush(false).await;
+        }
+    }
+
     /// The build has ended: everybody has what there is, and goes.
     pub(super) async fn end(&self, id: &BuildId) {
         let live = self.lock().remove(id.as_str());

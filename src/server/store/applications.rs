@@ -66,6 +66,18 @@ impl Store {
     }
 }
 
+/// An application as it is, with nobody else changing it until this change is written.
+pub(in crate::server) async fn held(
+    change: &mut Change,
+    product_line: &str,
+    name: &str,
+) -> Result<Option<Stored>, Failure> {
+    // Both databases give a row that is written to the one who writes, as it was written last.
+    let sql = "UPDATE applications SET version = version WHERE product_line = $1 AND name = $2 RETURNING *";
+    let row = sqlx::query(sql).bind(product_line).bind(name).fetch_optional(&mut **change).await;
+    Ok(row.map_err(|error| failed(&error))?.as_ref().map(Stored::read))
+}
+
 /// The newest version's number; 0 where there was none.
 pub(in crate::server) async fn newest(change: &mut Change, product_line: &str, name: &str) -> Result<i64, Failure> {
     let sql =

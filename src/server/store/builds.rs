@@ -57,9 +57,19 @@ pub(in crate::server) struct Build {
 pub(in crate::server) struct Place {
     /// The project whose commit gets the status; 0 for none.
     pub(in crate::server) project: u64,
+    /// The same project by its path, where no event told its number; empty for none.
+    #[serde(default, skip_serializing_if = "String::is_empty")]
+    pub(in crate::server) path: String,
     /// The merge request that gets a comment, and its project.
     #[serde(default)]
     pub(in crate::server) merge_request: Option<(u64, u64)>,
+}
+
+impl Place {
+    /// Whether a commit gets a status.
+    pub(in crate::server) fn wants_status(&self) -> bool {
+        self.project > 0 || !self.path.is_empty()
+    }
 }
 
 /// How far back a text is looked for; no index helps with that.

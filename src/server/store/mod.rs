@@ -7,6 +7,7 @@ pub(super) mod applications;
 pub(super) mod audit;
 pub(super) mod builds;
 pub(super) mod deliveries;
+pub(super) mod heads;
 pub(super) mod outbox;
 pub(super) mod queue;
 pub(super) mod registry;
@@ -32,6 +33,7 @@ const MIGRATIONS: &[(&str, &str)] = &[
     ("registry", include_str!("migrations/0002_registry.sql")),
     ("traces", include_str!("migrations/0003_traces.sql")),
     ("lists", include_str!("migrations/0004_lists.sql")),
+    ("heads", include_str!("migrations/0005_heads.sql")),
 ];
 
 /// How long a connection is waited for, and one writer for another.

@@ -1,6 +1,9 @@
 //! Changes that come at the same time are written together: the disk is waited for once, not once for each of them
 //! (group commit). Each is still all or nothing by itself, by a savepoint of its own.
 
+use std::panic::AssertUnwindSafe;
+
+use futures_util::FutureExt as _;
 use futures_util::future::BoxFuture;
 use sqlx::{AnyPool, Executor as _};
 use tokio::sync::{mpsc, oneshot};
@@ -76,10 +79,16 @@ async fn write(
     let mut told = Vec::new();
     for member in members {
         change.execute("SAVEPOINT member").await.map_err(|error| failed(&error))?;
-        let (stays, tell) = member(&mut change).await;
+        // One that panics is one that fails: its own request hears that, and the task goes on for all others.
+        let done = AssertUnwindSafe(member(&mut change)).catch_unwind().await;
+        let stays = matches!(done, Ok((true, _)));
         let end = if stays { "RELEASE SAVEPOINT member" } else { "ROLLBACK TO SAVEPOINT member" };
         change.execute(end).await.map_err(|error| failed(&error))?;
-        told.push(tell);
+        if let Ok((_, tell)) = done {
+            told.push(tell);
+        } else {
+            tracing::error!("a change panicked and is undone; the lines before say where");
+        }
     }
     commit(change).await?;
     Ok(told)
@@ -118,6 +127,23 @@ mod tests {
         assert_eq!(bad.unwrap_err().code, FailureCode::RequestInvalid);
         assert!(store.answered("1").await.unwrap().is_some() && store.answered("3").await.unwrap().is_some());
         assert_eq!(store.answered("2").await.unwrap(), None);
+    }
+
+    #[tokio::test]
+    async fn one_that_panics_takes_no_other_with_it() {
+        let (store, _directory) = for_test().await;
+        let panics = store.together::<()>(|change| {
+            Box::pin(async move {
+                let answered = Answered { body_hash: String::new(), status: 200, answer: String::new() };
+                deliveries::answer(change, "2", &answered).await?;
+                panic!("on purpose")
+            })
+        });
+        let (one, panicked, three) = tokio::join!(noted(&store, "1", false), panics, noted(&store, "3", false));
+        assert_eq!((one.unwrap(), three.unwrap()), (true, true));
+        assert_eq!(panicked.unwrap_err().code, FailureCode::Internal);
+        assert_eq!(store.answered("2").await.unwrap(), None, "what it had written is undone");
+        assert!(noted(&store, "4", false).await.unwrap(), "the task goes on");
     }
 
     #[tokio::test]

@@ -14,7 +14,7 @@ use super::site::{SECRET, Server, Site};
 /// A slow client is cut off long before that.
 const PATIENCE: Duration = Duration::from_mins(1);
 
-async fn connect(server: &Server) -> TcpStream {
+pub(super) async fn connect(server: &Server) -> TcpStream {
     TcpStream::connect(server.url.trim_start_matches("http://")).await.unwrap()
 }
 

@@ -122,7 +122,7 @@ async fn a_build_is_followed_live_and_cancelled(site: Place) {
     assert!(status["description"].as_str().unwrap().contains("wrong branch"), "{status:#}");
 }
 
-async fn read_until(stream: &mut reqwest::Response, words: &str) -> String {
+pub(super) async fn read_until(stream: &mut reqwest::Response, words: &str) -> String {
     let mut text = String::new();
     while !text.contains(words) {
         let chunk = tokio::time::timeout(Duration::from_mins(1), stream.chunk()).await;

@@ -1,11 +1,12 @@
 //! A server that answers as GitLab's API documentation says, its refusals included, and remembers what it was told.
 
+use std::collections::{BTreeSet, HashMap};
 use std::net::SocketAddr;
 use std::sync::{Arc, Mutex};
 
 use axum::Router;
 use axum::body::Bytes;
-use axum::extract::{Path, State};
+use axum::extract::{Path, Query, State};
 use axum::http::{HeaderMap, StatusCode};
 use axum::routing::{get, post, put};
 use serde_json::{Value, json};
@@ -24,8 +25,22 @@ struct State_ {
     /// Refuses this many further statuses with 502, as a proxy before a GitLab that restarts.
     away: usize,
     branches: Value,
+    tags: Value,
+    merge_requests: Value,
+    /// How often the last of the lists was asked for.
+    looks: usize,
     /// Takes statuses and does not get to say so.
     silent: bool,
+    /// Takes this many further comments, and whoever stands before it says 502.
+    mute: usize,
+}
+
+impl State_ {
+    fn add_note(&mut self, mut note: Value) -> Value {
+        note["id"] = json!(self.notes.len() + 100);
+        self.notes.push(note.clone());
+        note
+    }
 }
 
 /// How far a build is that has this status.
@@ -46,15 +61,22 @@ impl GitLab {
     pub(super) async fn start() -> Self {
         let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
         let address = listener.local_addr().unwrap();
-        let state = Arc::new(Mutex::new(State_ { branches: json!([]), ..State_::default() }));
+        let state = Arc::new(Mutex::new(State_ {
+            branches: json!([]),
+            tags: json!([]),
+            merge_requests: json!([]),
+            ..State_::default()
+        }));
         let gitlab = Self { address, state, told: watch::Sender::new(0) };
         let routes = Router::new()
             .route("/api/v4/projects/{id}/statuses/{sha}", post(status))
-            .route("/api/v4/projects/{id}/merge_requests/{iid}/notes", post(note))
+            .route("/api/v4/projects/{id}/merge_requests/{iid}/notes", post(note).get(list_notes))
             .route("/api/v4/projects/{id}/merge_requests/{iid}/notes/{note}", put(change_note))
             .route("/api/v4/projects/{id}", get(project))
             .route("/api/v4/projects/{id}/repository/branches", get(branches))
-            .route("/api/v4/projects/{id}/repository/tags", get(async || "[]"))
+            .route("/api/v4/projects/{id}/repository/tags", get(tags))
+            .route("/api/v4/projects/{id}/merge_requests", get(merge_requests))
+            .route("/api/v4/projects/{id}/repository/commits/{sha}", get(commit))
             .with_state(gitlab.clone());
         tokio::spawn(async move { axum::serve(listener, routes).await.unwrap() });
         gitlab
@@ -70,9 +92,40 @@ impl GitLab {
         self.state.lock().unwrap().silent = silent;
     }
 
+    /// Takes so many comments without saying so.
+    pub(super) fn mute(&self, times: usize) {
+        self.state.lock().unwrap().mute = times;
+    }
+
+    /// Somebody else writes a comment.
+    pub(super) fn comment(&self, body: &str) {
+        self.state.lock().unwrap().add_note(json!({ "body": body }));
+    }
+
     /// Shows these branches.
     pub(super) fn shows(&self, branches: Value) {
         self.state.lock().unwrap().branches = branches;
+    }
+
+    /// Shows these tags and merge requests.
+    pub(super) fn shows_more(&self, tags: Value, merge_requests: Value) {
+        let mut state = self.state.lock().unwrap();
+        (state.tags, state.merge_requests) = (tags, merge_requests);
+    }
+
+    /// Waits until everything was looked at so many times more.
+    pub(super) async fn until_looked(&self, times: usize) {
+        let mut told = self.told.subscribe();
+        let wanted = self.state.lock().unwrap().looks + times;
+        let reached = told.wait_for(|_| self.state.lock().unwrap().looks >= wanted);
+        let reached = tokio::time::timeout(std::time::Duration::from_secs(90), reached).await.map(drop);
+        assert!(reached.is_ok(), "it is not looked at");
+    }
+
+    /// The names of all statuses.
+    pub(super) fn names(&self) -> BTreeSet<String> {
+        let state = self.state.lock().unwrap();
+        state.statuses.iter().map(|status| status["name"].as_str().unwrap().to_owned()).collect()
     }
 
     /// The states that a commit's status of this name went through.
@@ -173,13 +226,29 @@ async fn note(State(gitlab): State<GitLab>, headers: HeaderMap, body: Bytes) -> 
     if let Some(refusal) = refusal(&headers) {
         return refusal;
     }
-    let mut note: Value = serde_json::from_slice(&body).unwrap();
     let mut state = gitlab.state.lock().unwrap();
-    note["id"] = json!(state.notes.len() + 100);
-    state.notes.push(note.clone());
+    let note = state.add_note(serde_json::from_slice(&body).unwrap());
+    let is_mute = state.mute > 0;
+    state.mute = state.mute.saturating_sub(1);
     drop(state);
     gitlab.heard();
+    if is_mute {
+        return (StatusCode::BAD_GATEWAY, "<html>502</html>".to_owned());
+    }
     (StatusCode::CREATED, note.to_string())
+}
+
+/// Which page is asked for.
+type Asked = Query<HashMap<String, String>>;
+
+fn page(all: &[Value], Query(asked): &Asked) -> String {
+    let number = |key: &str| asked[key].parse::<usize>().unwrap();
+    let (page, size) = (number("page"), number("per_page"));
+    json!(all.iter().skip((page - 1) * size).take(size).collect::<Vec<_>>()).to_string()
+}
+
+async fn list_notes(State(gitlab): State<GitLab>, asked: Asked) -> String {
+    page(&gitlab.notes(), &asked)
 }
 
 async fn change_note(
@@ -203,6 +272,25 @@ async fn project() -> String {
     json!({ "id": 15 }).to_string()
 }
 
-async fn branches(State(gitlab): State<GitLab>) -> String {
-    gitlab.state.lock().unwrap().branches.to_string()
+async fn branches(State(gitlab): State<GitLab>, asked: Asked) -> String {
+    page(gitlab.state.lock().unwrap().branches.as_array().unwrap(), &asked)
+}
+
+async fn tags(State(gitlab): State<GitLab>, asked: Asked) -> String {
+    page(gitlab.state.lock().unwrap().tags.as_array().unwrap(), &asked)
+}
+
+async fn merge_requests(State(gitlab): State<GitLab>, asked: Asked) -> String {
+    assert_eq!(asked.0["state"], "opened");
+    let mut state = gitlab.state.lock().unwrap();
+    state.looks += 1;
+    let listed = page(state.merge_requests.as_array().unwrap(), &asked);
+    drop(state);
+    gitlab.heard();
+    listed
+}
+
+async fn commit(Path((_, sha)): Path<(String, String)>) -> String {
+    let message = if sha.starts_with("bbbb") { "wip [skip ci]" } else { "a change" };
+    json!({ "id": sha, "message": message }).to_string()
 }

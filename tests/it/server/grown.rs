@@ -12,7 +12,7 @@ use crate::support::fleet::{Fleet, Repository};
 
 /// A database of a test's own; it goes with the test.
 pub(super) struct Database {
-    name: String,
+    pub(super) name: String,
 }
 
 async fn connect() -> PgConnection {
@@ -26,6 +26,20 @@ impl Database {
         let name = format!("test_{}", uuid::Uuid::now_v7().simple());
         connect().await.execute(AssertSqlSafe(format!("CREATE DATABASE {name}"))).await.unwrap();
         Self { name }
+    }
+
+    /// Where it is, with the account.
+    pub(super) fn url(&self) -> String {
+        let (user, password) = (service("SLIPWAY_TEST_USER"), service("SLIPWAY_TEST_PASSWORD"));
+        format!("postgres://{user}:{password}@{}/{}", service("SLIPWAY_TEST_POSTGRESQL"), self.name)
+    }
+
+    /// Makes it anew.
+    pub(super) async fn empty(&mut self) {
+        let mut connection = connect().await;
+        for what in ["DROP", "CREATE"] {
+            connection.execute(AssertSqlSafe(format!("{what} DATABASE {}", self.name))).await.unwrap();
+        }
     }
 }
 

@@ -366,6 +366,13 @@ impl Repository {
         run(work, &["git", "push", "-q", "-f", self.bare.to_str().unwrap(), "HEAD:refs/heads/main"]);
         self.commit = run(work, &["git", "rev-parse", "HEAD"]);
     }
+
+    /// An annotated tag of the newest commit.
+    pub(crate) fn tag(&self, name: &str) {
+        let work = self.work.path();
+        run(work, &["git", "tag", "-a", "-m", name, name]);
+        run(work, &["git", "push", "-q", self.bare.to_str().unwrap(), name]);
+    }
 }
 
 impl Drop for Repository {

@@ -1,0 +1,102 @@
+//! Applications: built on request as by a webhook, and changed by several at once.
+
+use serde_json::{Value, json};
+
+use super::shapes::{Place, in_both_shapes};
+use super::site::push;
+use crate::support::fleet::Repository;
+use crate::support::slipway::PRODUCT_LINE;
+
+in_both_shapes!(a_tag_that_is_asked_for_is_built_as_a_tag, of_two_changes_of_one_version_one_is_made,);
+
+async fn a_tag_that_is_asked_for_is_built_as_a_tag(site: Place) {
+    let server = site.start().await;
+    let repository = Repository::new(&[("build.sh", "true\n")]);
+    repository.tag("v1.4.2");
+    let differs = json!({ "kind": "service", "tags": ["commit", "git_tag", "semantic_version"] });
+    site.application(&server, &repository, differs).await;
+    let path = format!("/api/v1/applications/{PRODUCT_LINE}/{}/builds", repository.name);
+    let short = &repository.commit[..12];
+    let built = async |revision: &str| {
+        let answer = site.ask(&server, "POST", &path, Some(&json!({ "revision": revision }))).await;
+        assert_eq!(answer.status, 201, "{answer:?}");
+        let build = answer.json();
+        let id = build["id"].as_str().unwrap().to_owned();
+        site.until(&server, &id, "succeeded").await;
+        let report = site.ask(&server, "GET", &format!("/api/v1/builds/{id}/report"), None).await.json();
+        let references = report["image"]["references"].as_array().unwrap().clone();
+        let tag = |reference: &Value| reference.as_str().unwrap().rsplit(':').next().unwrap().to_owned();
+        (build["revision"].clone(), references.iter().map(tag).collect::<Vec<_>>())
+    };
+    for revision in ["v1.4.2", "refs/tags/v1.4.2"] {
+        assert_eq!(
+            built(revision).await,
+            (json!("v1.4.2"), [short, "v1.4.2", "1.4.2", "1.4", "1"].map(str::to_owned).to_vec())
+        );
+    }
+    // GitLab hears of it, though no event told the project's number.
+    let status = site.gitlab.until(&repository.commit, "success").await;
+    assert_eq!(
+        (&status["name"], &status["ref"]),
+        (&json!(format!("slipway/{PRODUCT_LINE}/{}", repository.name)), &json!("v1.4.2"))
+    );
+    // The default branch has its name, as in a webhook; a commit has none.
+    assert_eq!(built("").await, (json!("main"), vec![short.to_owned()]));
+    assert_eq!(built("refs/heads/main").await.0, json!("main"));
+    assert_eq!(built(&repository.commit).await, (json!(repository.commit), vec![short.to_owned()]));
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn only_builds_of_a_branch_take_each_others_place() {
+    let site = super::site::Site::new(&[("WORKER__LANES", "{ interactive = 1, bulk = 0 }")]).await;
+    let server = site.start().await;
+    let go = site.state.path().join("go");
+    let repository = Repository::script(&format!("while ! [ -e {} ]; do sleep 0.05; done\n", go.display()));
+    repository.tag("v1");
+    site.application(&server, &repository, json!({})).await;
+    let path = format!("/api/v1/applications/{PRODUCT_LINE}/{}/builds", repository.name);
+    let ask = async |revision: &str| {
+        let answer = site.ask(&server, "POST", &path, Some(&json!({ "revision": revision }))).await;
+        assert_eq!(answer.status, 201, "{answer:?}");
+        answer.json()["id"].as_str().unwrap().to_owned()
+    };
+    let (tag, commit, main) = (ask("v1").await, ask(&repository.commit).await, ask("").await);
+    let (again, same) = (ask("v1").await, ask(&repository.commit).await);
+    let newer = server.hook(&push(&repository, "main", "newer"), "one").await.json();
+    std::fs::write(go, "").unwrap();
+    for id in [&tag, &commit, &again, &same, newer["builds"][0].as_str().unwrap()] {
+        site.until(&server, id, "succeeded").await;
+    }
+    // The push to the default branch made it superfluous.
+    site.until(&server, &main, "cancelled").await;
+}
+
+async fn of_two_changes_of_one_version_one_is_made(site: Place) {
+    let server = site.start().await;
+    let repository = Repository::script("true\n");
+    site.application(&server, &repository, json!({})).await;
+    let path = format!("/api/v1/applications/{PRODUCT_LINE}/{}", repository.name);
+    let seen = site.ask(&server, "GET", &path, None).await;
+    let tag = seen.header("etag").to_owned();
+    let changes = (0..8).map(|number| {
+        let mut application = seen.json()["application"].clone();
+        application["runtime"] = json!({ "ports": [8000 + number] });
+        let request = server.http.put(format!("{}{path}", server.url)).bearer_auth(site.token());
+        server.send(
+            request.header("if-match", &tag).header("content-type", "application/json").body(application.to_string()),
+        )
+    });
+    let mut statuses: Vec<_> =
+        futures_util::future::join_all(changes).await.into_iter().map(|answer| answer.status).collect();
+    statuses.sort_unstable();
+    assert_eq!(statuses, [200, 412, 412, 412, 412, 412, 412, 412]);
+    assert_eq!(site.ask(&server, "GET", &path, None).await.json()["version"], 2);
+    // Without a condition, each is made, one after the other.
+    let changes = (0..8).map(|_| {
+        let request = server.http.put(format!("{}{path}", server.url)).bearer_auth(site.token());
+        server.send(request.header("content-type", "application/json").body(seen.json()["application"].to_string()))
+    });
+    let answers = futures_util::future::join_all(changes).await;
+    assert!(answers.iter().all(|answer| answer.status == 200), "{answers:?}");
+    assert_eq!(site.ask(&server, "GET", &path, None).await.json()["version"], 10);
+}
