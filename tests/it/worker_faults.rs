@@ -105,6 +105,30 @@ async fn whoever_asks_may_have_the_answer_sent_to_a_queue_of_its_own() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn a_queue_that_refuses_its_answer_holds_up_nobody() {
+    let mut fleet = Fleet::new(&[("WORKER__LANES", "{ interactive = 1, bulk = 0 }")]).await;
+    let repository = Repository::script("true\n");
+    let worker = fleet.worker().await;
+    let full = fleet.full().await;
+    let message = repository.message(json!({}));
+    let id = message["id"].as_str().unwrap().to_owned();
+    fleet.send_raw(message.to_string().as_bytes(), properties(&id).with_reply_to(full.as_str().into())).await;
+    assert_eq!(fleet.report(&id).await["outcome"], "succeeded");
+    worker.says("a report waits in the outbox").await;
+    // While the copy waits, others go on: the request is done with, and further ones are reported.
+    for _ in 0..2 {
+        let id = fleet.send(&repository.message(json!({}))).await;
+        assert_eq!(fleet.report(&id).await["outcome"], "succeeded");
+    }
+    fleet.until_waiting("builds.interactive", 0).await;
+    // As soon as there is room, it has its copy.
+    assert!(!worker.log().contains("is given up"), "{}", worker.log());
+    let mut answers = fleet.read(&full).await;
+    assert_eq!(next(&mut answers, fleet.patience).await.data, b"first");
+    assert_eq!(json_of(&next(&mut answers, fleet.patience).await)["id"], json!(id));
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn a_changed_configuration_holds_for_the_next_build_and_a_broken_one_changes_nothing() {
     let mut fleet = Fleet::new(&[]).await;
     let (endless, short) = (Repository::script("sleep 600\n"), Repository::script("true\n"));
