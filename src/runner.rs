@@ -37,6 +37,20 @@ impl Runner {
         Ok(Self::Container(Box::new(Sandbox::new(docker, Settings { closed, ..Settings::new(scratch) })?)))
     }
 
+    /// The same Engine with another configuration; one that is away just now will be asked when a command runs.
+    ///
+    /// # Errors
+    /// As [`Runner::container`].
+    pub async fn container_again(&self, scratch: impl Into<PathBuf>, closed: Vec<String>) -> Result<Self, Failure> {
+        match self {
+            Self::Container(sandbox) => {
+                let settings = Settings { closed, ..Settings::new(scratch) };
+                Ok(Self::Container(Box::new(sandbox.again(settings)?)))
+            }
+            Self::Host(_) => Self::container(scratch, closed).await,
+        }
+    }
+
     /// This machine.
     #[must_use]
     pub fn host() -> Self {

@@ -34,6 +34,8 @@ use crate::message::Lane;
 use crate::model::failure::Failure;
 use crate::pipeline::Services;
 use crate::traces;
+pub use start::check;
+
 use builds::Builds;
 use gate::Gate;
 use reports::Reports;

@@ -140,12 +140,36 @@ async fn a_changed_configuration_holds_for_the_next_build_and_a_broken_one_chang
     worker.says("the configuration is broken, and the old one stays").await;
     let id = fleet.send(&short.message(json!({}))).await;
     assert_eq!(fleet.report(&id).await["outcome"], "succeeded");
-    std::fs::write(&path, good.replace("[limits]", "[limits]\ntimeout = \"2s\"")).unwrap();
+    // What a start would refuse is refused here as well.
+    std::fs::write(&path, good.replace("[limits]", "[limits]\ntimeout = \"29m\"")).unwrap();
+    worker.signal("HUP");
+    worker.says("such a build would begin again and again").await;
+    assert!(!worker.log().contains("the configuration was read again"), "{}", worker.log());
+    let changed = good.replace("[limits]", "[limits]\ntimeout = \"2s\"");
+    let changed = changed.replace("name = \"tester\"", "name = \"other\"");
+    std::fs::write(&path, format!("{changed}[logs]\nkeep = \"1d\"\n")).unwrap();
     worker.signal("HUP");
     worker.says("the configuration was read again").await;
+    worker.says("`logs`, `worker.name` changed since the start, which only a restart picks up").await;
     let id = fleet.send(&endless.message(json!({}))).await;
     let report = fleet.report(&id).await;
     assert_eq!((&report["outcome"], &report["failure"]["code"]), (&json!("timed_out"), &json!("timed_out")));
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn an_engine_that_is_away_keeps_no_configuration_from_being_read() {
+    let mut fleet = Fleet::undeclared(&[("BUILD__RUNNER", "container")]).await;
+    let socket = fleet.state().join("engine");
+    std::os::unix::fs::symlink("/var/run/docker.sock", &socket).unwrap();
+    fleet.slipway.set("DOCKER_HOST", &format!("unix://{}", socket.display()));
+    fleet.declare().await;
+    let worker = fleet.worker().await;
+    std::fs::remove_file(socket).unwrap();
+    let path = fleet.slipway.config();
+    let good = std::fs::read_to_string(&path).unwrap();
+    std::fs::write(&path, good.replace("[limits]", "[limits]\ntimeout = \"2s\"")).unwrap();
+    worker.signal("HUP");
+    worker.says("the configuration was read again").await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
