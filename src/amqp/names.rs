@@ -14,6 +14,12 @@ pub const REASON: &str = "slipway-reason";
 /// The header that says which lane a dead message came by.
 pub const LANE: &str = "slipway-lane";
 
+/// The header of a `supersede` message that a worker sends when it takes a build, and not the build's sender.
+pub const TAKEN: &str = "slipway-taken";
+
+/// The header of a request of which an earlier attempt may have deployed.
+pub const DEPLOYED: &str = "slipway-deployed";
+
 /// The names below one prefix.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Names {

@@ -292,6 +292,7 @@ pub(super) fn schema(of: SchemaOf) -> Result<ExitCode, Failure> {
         SchemaOf::Message => schema::message(),
         SchemaOf::Event => schema::event(),
         SchemaOf::Cancel => schema::cancel(),
+        SchemaOf::Supersede => schema::supersede(),
         SchemaOf::Api => crate::server::openapi(),
     };
     print_json(&schema)

@@ -8,10 +8,10 @@ use super::builds::Turn;
 use super::events::{Attempt, Events};
 use super::job::Job;
 use super::verdict::{Verdict, verdict};
-use crate::amqp::names::ATTEMPT;
+use crate::amqp::names::{ATTEMPT, TAKEN};
 use crate::amqp::{Error, Incoming, Outgoing};
-use crate::message::SupersedeMessage;
 use crate::message::event::Event;
+use crate::message::{SupersedeMessage, VERSION};
 use crate::model::failure::{Failure, FailureCode};
 use crate::model::report::{BuildEvent, BuildReport};
 use crate::pipeline;
@@ -71,7 +71,9 @@ async fn ended(worker: &Worker, job: &Job, turn: &Turn<'_>) -> Result<Verdict, F
     if let Some(failure) = job.reply.refusal(&worker.names) {
         return Ok(Verdict::end(refused(worker, job, failure)));
     }
-    if let Some(key) = &job.supersede {
+    if let Some(key) = &job.supersede
+        && !worker.builds.is_claimed(key, job.id())
+    {
         announce(worker, job, key).await;
     }
     if let Some(stop) = worker.builds.unwanted(job.id(), job.supersede.as_deref()) {
@@ -116,17 +118,13 @@ fn id_reused() -> Failure {
     Failure::new(FailureCode::IdReused, "another request was made under the same id before")
 }
 
-/// Tells all workers that this build has begun; they agree on the newest by the order in the stream.
+/// Tells all workers that this build has begun, where its sender has not; they agree on the newest by the order in the
+/// stream.
 async fn announce(worker: &Worker, job: &Job, key: &str) {
     let message =
-        SupersedeMessage { version: 1, id: job.request.id.clone(), key: key.to_owned(), sent_at: job.sent_at };
-    let outgoing = Outgoing {
-        key: worker.names.control(),
-        body: serde_json::to_vec(&message).unwrap_or_default(),
-        message_id: job.id().to_owned(),
-        kind: Some("supersede".to_owned()),
-        ..Outgoing::default()
-    };
+        SupersedeMessage { version: VERSION, id: job.request.id.clone(), key: key.to_owned(), sent_at: job.sent_at };
+    let mut outgoing = Outgoing::control(&worker.names, "supersede", job.id(), &message);
+    outgoing.headers.insert(TAKEN.to_owned(), "1".to_owned());
     if let Err(error) = worker.until_sent(&outgoing, &job.receipt).await {
         tracing::warn!(%error, "the other workers do not hear of the build");
     }

@@ -4,7 +4,7 @@ use sha2::{Digest as _, Sha256};
 
 use crate::amqp::names::{ATTEMPT, Names, key};
 use crate::amqp::{Incoming, Outgoing, Receipt};
-use crate::message::BuildMessage;
+use crate::message::{BuildMessage, supersede_key};
 use crate::model::failure::{Failure, FailureCode};
 use crate::model::report::BuildReport;
 use crate::model::request::BuildRequest;
@@ -50,7 +50,7 @@ impl Job {
         Ok(Self {
             hash: hash(&incoming.body),
             attempt: incoming.number(ATTEMPT).and_then(|attempt| u32::try_from(attempt).ok()).unwrap_or(1).max(1),
-            supersede: supersede.map(|key| format!("{}/{}/{key}", request.product_line, request.name)),
+            supersede: supersede.map(|key| supersede_key(&request.product_line, &request.name, &key)),
             sent_at: incoming.sent_at.unwrap_or_default(),
             deliveries: incoming.number("x-delivery-count").unwrap_or_default(),
             reply: Reply::of(&incoming),

@@ -14,10 +14,14 @@ use crate::support::slipway::{PRODUCT_LINE, Slipway};
 
 #[tokio::test(flavor = "multi_thread")]
 async fn the_publish_service_of_the_examples_gets_its_report() {
-    let fleet = Fleet::new(&[]).await;
-    let repository = Repository::script("echo hello\n");
+    let mut fleet = Fleet::new(&[("WORKER__LANES", "{ interactive = 1, bulk = 0 }")]).await;
+    let mut repository = Repository::script("echo begun\nsleep 600\n");
     let _worker = fleet.worker().await;
-    let mut request = repository.message(json!({}));
+    // An older build has the only slot, until the service says that it is no longer wanted.
+    let old = fleet.send(&repository.message(json!({ "supersede": "main" }))).await;
+    fleet.event(&old, |event| event["kind"] == "log").await;
+    repository.commit(&[("build.sh", "echo hello\n")]);
+    let mut request = repository.message(json!({ "supersede": "main" }));
     request.as_object_mut().unwrap().remove("id");
     let program = concat!(env!("CARGO_MANIFEST_DIR"), "/examples/publish-service/publish.py");
     // Debian's own Python has the package that Debian installs.
@@ -38,6 +42,7 @@ async fn the_publish_service_of_the_examples_gets_its_report() {
     assert!(output.status.success(), "{followed}");
     assert_eq!(serde_json::from_str::<Value>(&report).unwrap()["outcome"], "succeeded");
     assert!(followed.contains("log\tcompile\thello"), "{followed}");
+    assert_eq!(fleet.report(&old).await["outcome"], "cancelled");
 }
 
 #[tokio::test(flavor = "multi_thread")]

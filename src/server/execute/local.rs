@@ -154,7 +154,7 @@ async fn ended(shared: &Arc<Shared>, build: &Build) -> Result<Verdict, Failure> 
         shared.builds.cancel(&build.id, Some(reason).filter(|reason| !reason.is_empty()));
     }
     if let Some(key) = &key {
-        shared.builds.supersede(key, &build.id, u64::try_from(build.created_ms).unwrap_or_default());
+        shared.builds.supersede(key, ask::claim(build));
     }
     if let Some(stop) = shared.builds.unwanted(&build.id, key.as_deref()) {
         return refused(cancelled(&stop));
@@ -163,7 +163,7 @@ async fn ended(shared: &Arc<Shared>, build: &Build) -> Result<Verdict, Failure> 
     if build.attempt == 1 {
         shared.metrics.waited(Duration::from_millis(u64::try_from(now() - build.created_ms).unwrap_or_default()));
     }
-    let report = signed(run(shared, &request, &turn.running).await);
+    let report = signed(run(shared, &request, build.attempt > 1 || build.deaths > 0, &turn.running).await);
     let stop = turn.running.stopped();
     let delays = &shared.services.borrow().config.amqp.retry_delays;
     Ok(verdict(report, stop.as_ref(), u32::try_from(build.attempt).unwrap_or(1), delays))
