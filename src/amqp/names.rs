@@ -51,6 +51,12 @@ impl Names {
         format!("{}.builds.{}", self.prefix, lane.name())
     }
 
+    /// The lane whose queue it is.
+    #[must_use]
+    pub fn lane(&self, queue: &str) -> Option<Lane> {
+        Lane::ALL.into_iter().find(|lane| self.builds(*lane) == queue)
+    }
+
     /// The exchange of events.
     #[must_use]
     pub fn events(&self) -> String {
@@ -126,5 +132,7 @@ mod tests {
         let names = Names::new("slipway");
         assert!(names.are_ours("slipway.reports") && names.are_ours(&names.builds(Lane::Bulk)));
         assert!(!names.are_ours("slipway-publisher") && !names.are_ours("amq.gen-x"));
+        assert_eq!(names.lane(&names.builds(Lane::Bulk)), Some(Lane::Bulk));
+        assert_eq!(names.lane(&names.dying()), None);
     }
 }

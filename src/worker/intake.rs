@@ -21,15 +21,14 @@ const PAUSE: Duration = Duration::from_secs(5);
 
 /// Takes a delivery and settles it; what cannot be settled is delivered again.
 pub(super) async fn take(worker: &Worker, incoming: Incoming) {
-    let job = match Job::read(incoming) {
+    let job = match Job::read(incoming, &worker.names) {
         Ok(job) => job,
         Err((receipt, failure)) => {
             tracing::info!(error = %failure, "a message cannot be read");
             return settled(receipt.reject().await);
         }
     };
-    let slots = worker.slots(&job.original.key);
-    let Ok(_slot) = slots.acquire().await else { return };
+    let Ok(_slot) = worker.slots[&job.lane].acquire().await else { return };
     let turn = worker.builds.turn(job.id(), job.supersede.clone()).await;
     // While we waited for its turn the session broke: the message is on its way again.
     if job.receipt.is_void() {

@@ -37,3 +37,4 @@ mod worker;
 mod worker_faults;
 mod worker_flows;
 mod worker_rights;
+mod worker_signs;

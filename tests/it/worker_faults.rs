@@ -35,6 +35,56 @@ async fn a_build_that_kills_its_workers_is_set_aside() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn a_later_attempt_that_kills_its_workers_is_told_from_what_cannot_be_read() {
+    let mut fleet = Fleet::new(&[("AMQP__DELIVERY_LIMIT", "1")]).await;
+    let marker = fleet.state().join("tried").display().to_string();
+    let passes = "echo 'Could not transfer artifact: Connection refused'; exit 1";
+    let script = format!("test -e {marker} || {{ touch {marker}; {passes}; }}\necho begun\nsleep 20\n");
+    let repository = Repository::script(&script);
+    let id = fleet.send(&repository.message(json!({}))).await;
+    for _ in 0..2 {
+        let mut worker = fleet.worker().await;
+        fleet.event(&id, |event| event["attempt"] == 2 && event["kind"] == "log").await;
+        worker.child.kill().await.unwrap();
+    }
+    let _worker = fleet.worker().await;
+    let report = fleet.report(&id).await;
+    assert_eq!((&report["attempt"], &report["failure"]["code"]), (&json!(2), &json!("worker_killed")), "{report:#}");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_message_sent_straight_to_a_queue_is_like_any_other() {
+    let settings = [("WORKER__LANES", "{ interactive = 0, bulk = 1 }"), ("AMQP__DELIVERY_LIMIT", "1")];
+    let mut fleet = Fleet::new(&settings).await;
+    let queue = fleet.name("builds.bulk");
+    // It is tried again.
+    let passing = Repository::script("echo 'Could not transfer artifact: Connection refused'; exit 1\n");
+    let mut worker = fleet.worker().await;
+    let message = passing.message(json!({}));
+    let id = message["id"].as_str().unwrap();
+    fleet.publish("", &queue, message.to_string().as_bytes(), properties(id)).await;
+    assert_eq!(fleet.report(id).await["attempt"], 3);
+    worker.signal("TERM");
+    assert_eq!(worker.end().await, Some(0), "{}", worker.log());
+    // It is given back by a worker that goes, and sent anew, since it would come back too often.
+    let marker = fleet.state().join("go").display().to_string();
+    let waiting = Repository::script(&format!("echo begun\nwhile ! test -e {marker}; do sleep 0.1; done\n"));
+    let message = waiting.message(json!({}));
+    let id = message["id"].as_str().unwrap();
+    let mut worker = fleet.worker().await;
+    fleet.publish("", &queue, message.to_string().as_bytes(), properties(id)).await;
+    fleet.event(id, |event| event["kind"] == "log").await;
+    worker.signal("TERM");
+    worker.says("the worker goes").await;
+    worker.signal("TERM");
+    assert_eq!(worker.end().await, Some(0), "{}", worker.log());
+    fleet.until_waiting("builds.bulk", 1).await;
+    std::fs::write(marker, "").unwrap();
+    let _worker = fleet.worker().await;
+    assert_eq!(fleet.report(id).await["outcome"], "succeeded");
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn a_report_outlives_its_worker_and_the_build_is_not_made_again() {
     let mut fleet = Fleet::new(&[]).await;
     let place = fleet.state().display().to_string();
