@@ -144,6 +144,13 @@ fn hint(exit: Exit, code: FailureCode, lines: &[String]) -> Option<&'static str>
     }
 }
 
+/// Whether a deployment failed only because the repository has this version already. Where Maven went on no further, what
+/// comes after is not there yet.
+pub(crate) fn is_there_already(failure: &Failure) -> bool {
+    let lines = &failure.log_tail;
+    failure.code == FailureCode::DeployFailed && says(lines, RELEASED) && !says(lines, &[" SKIPPED"])
+}
+
 fn ended(program: &str, code: i32) -> String {
     match code {
         129..=192 => format!("`{program}` was ended by signal {}", code - 128),
@@ -336,6 +343,14 @@ mod tests {
         let there = hint("status: 400 Repository does not allow updating assets: releases");
         assert!(there.contains("has this version already"), "{there}");
         assert_eq!(hint("status: 409 Conflict"), there);
+        let already = |line: &str| {
+            let mut tail = Tail::default();
+            tail.push("status: 409 Conflict");
+            tail.push(line);
+            is_there_already(&failure_of(Exit::Code(1), &command(Step::Deploy), &tail))
+        };
+        assert!(already("[INFO] BUILD FAILURE"));
+        assert!(!already("[INFO] web ................ SKIPPED"), "of several modules the first was there");
         assert_ne!(hint("status: 400 Repository version policy: RELEASE does not allow version: 1-SNAPSHOT"), there);
     }
 

@@ -70,6 +70,7 @@ pub(crate) struct Running {
 #[derive(Default)]
 struct Fate {
     stop: Option<Stop>,
+    deploying: bool,
     pushing: bool,
 }
 
@@ -217,6 +218,16 @@ impl Running {
     /// The push begins.
     pub(crate) fn pushes(&self) {
         self.fate().pushing = true;
+    }
+
+    /// The deployment begins.
+    pub(crate) fn deploys(&self) {
+        self.fate().deploying = true;
+    }
+
+    /// Whether something may have been deployed.
+    pub(crate) fn may_have_deployed(&self) -> bool {
+        self.fate().deploying
     }
 
     /// Why it was stopped.

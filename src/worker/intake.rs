@@ -8,7 +8,7 @@ use super::builds::Turn;
 use super::events::{Attempt, Events};
 use super::job::Job;
 use super::verdict::{Verdict, verdict};
-use crate::amqp::names::{ATTEMPT, TAKEN};
+use crate::amqp::names::{ATTEMPT, DEPLOYED, TAKEN};
 use crate::amqp::{Error, Incoming, Outgoing};
 use crate::message::event::Event;
 use crate::message::{SupersedeMessage, VERSION};
@@ -21,7 +21,7 @@ const PAUSE: Duration = Duration::from_secs(5);
 
 /// Takes a delivery and settles it; what cannot be settled is delivered again.
 pub(super) async fn take(worker: &Worker, incoming: Incoming) {
-    let job = match Job::read(incoming, &worker.names) {
+    let mut job = match Job::read(incoming, &worker.names) {
         Ok(job) => job,
         Err((receipt, failure)) => {
             tracing::info!(error = %failure, "a message cannot be read");
@@ -38,7 +38,10 @@ pub(super) async fn take(worker: &Worker, incoming: Incoming) {
     match Box::pin(ended(worker, &job, &turn)).await {
         Ok(Verdict::Final(report)) => finish(worker, job, &report).await,
         Ok(Verdict::Repeat(json)) => repeat(worker, job, &json).await,
-        Ok(Verdict::Retry(delay, failure)) => retry(worker, job, delay, &failure).await,
+        Ok(Verdict::Retry(delay, failure)) => {
+            job.deployed |= turn.running.may_have_deployed();
+            retry(worker, job, delay, &failure).await;
+        }
         Ok(Verdict::GiveBack) => give_back(worker, job).await,
         Err(failure) => {
             tracing::error!(error = %failure, "the build goes back to the queue");
@@ -97,7 +100,7 @@ async fn build(worker: &Worker, job: &Job, turn: &Turn<'_>, events: &Events) -> 
         log.event(&event);
         events.send(Event::from_build(event, &worker.name));
     };
-    let mut report = attempt(&services, &job.request, running, &sink).await;
+    let mut report = attempt(&services, &job.request, job.deployed, running, &sink).await;
     report.log = log.finish().await.map(|path| path.display().to_string());
     signed(worker, job, report)
 }
@@ -173,6 +176,7 @@ async fn retry(worker: &Worker, job: Job, delay: Duration, failure: &Failure) {
     let mut next = job.original.clone();
     next.exchange = worker.names.retry(delay);
     next.headers.insert(ATTEMPT.to_owned(), (job.attempt + 1).to_string());
+    next.headers.extend(deployed(&job));
     let code = failure.code.name();
     tracing::warn!(attempt = job.attempt, delay_ms = delay.as_millis(), code, error = %failure, "the build is tried again");
     worker.vitals.metrics.retried();
@@ -189,9 +193,15 @@ async fn give_back(worker: &Worker, job: Job) {
     }
     let mut anew = job.original.clone();
     anew.exchange = worker.names.requests();
+    anew.headers.extend(deployed(&job));
     if worker.until_sent(&anew, &job.receipt).await.is_ok() {
         settled(job.receipt.ack().await);
     }
+}
+
+/// What the next run has to know, and the broker forgets: that it is not the first.
+fn deployed(job: &Job) -> Option<(String, String)> {
+    job.deployed.then(|| (DEPLOYED.to_owned(), "1".to_owned()))
 }
 
 /// What could not be settled is delivered again.

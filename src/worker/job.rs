@@ -3,7 +3,7 @@
 use serde_json::Value;
 use sha2::{Digest as _, Sha256};
 
-use crate::amqp::names::{ATTEMPT, Names, key};
+use crate::amqp::names::{ATTEMPT, DEPLOYED, Names, key};
 use crate::amqp::{Incoming, Outgoing, Receipt};
 use crate::message::{BuildMessage, Lane, MAX_BYTES, supersede_key};
 use crate::model::failure::{Failure, FailureCode};
@@ -26,6 +26,8 @@ pub(super) struct Job {
     pub(super) sent_at: u64,
     /// How often it was delivered before.
     pub(super) deliveries: u64,
+    /// Whether an earlier run of it may have deployed: what became of one whose worker died nobody knows.
+    pub(super) deployed: bool,
     /// The message as it came.
     pub(super) original: Outgoing,
     pub(super) reply: Reply,
@@ -60,6 +62,7 @@ impl Job {
             attempt: incoming.number(ATTEMPT).and_then(|attempt| u32::try_from(attempt).ok()).unwrap_or(1).max(1),
             supersede: supersede.map(|key| supersede_key(&request.product_line, &request.name, &key)),
             sent_at: incoming.sent_at.unwrap_or_default(),
+            deployed: deliveries > 0 || incoming.headers.contains_key(DEPLOYED),
             deliveries,
             reply: Reply::of(&incoming),
             original: Outgoing { key: lane.name().to_owned(), ..original(&incoming, &id) },

@@ -18,6 +18,7 @@ use crate::pipeline;
 use crate::traces;
 use crate::worker::Going;
 use crate::worker::attempt::{attempt, cancelled};
+use crate::worker::builds::Running;
 use crate::worker::verdict::{Verdict, verdict};
 
 /// How long the queue is left alone at most.
@@ -169,7 +170,7 @@ async fn ended(shared: &Arc<Shared>, build: &Build) -> Result<Verdict, Failure> 
     Ok(verdict(report, stop.as_ref(), u32::try_from(build.attempt).unwrap_or(1), delays))
 }
 
-async fn run(shared: &Arc<Shared>, request: &BuildRequest, running: &crate::worker::builds::Running) -> BuildReport {
+async fn run(shared: &Arc<Shared>, request: &BuildRequest, deployed: bool, running: &Running) -> BuildReport {
     let services = shared.services.borrow().clone();
     let _running = shared.metrics.running();
     let live = shared.logs.live(&request.id);
@@ -185,7 +186,7 @@ async fn run(shared: &Arc<Shared>, request: &BuildRequest, running: &crate::work
         BuildEvent::StepFinished(step) => live.line(step.step.name(), &ended_line(&step)),
         BuildEvent::Accepted { .. } => {}
     };
-    let report = attempt(&services, request, running, &events).await;
+    let report = attempt(&services, request, deployed, running, &events).await;
     if let Some(failure) = &report.failure {
         last_line(&live, failure);
     }
