@@ -126,6 +126,16 @@ async fn a_newer_push_ends_the_older_build_of_a_worker_with_one_slot() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn a_server_that_only_sends_reads_its_configuration_without_an_engine() {
+    let (fleet, database) = (Fleet::new(&[]).await, Database::new().await);
+    let (mut site, _broker, _database) = site(&fleet, &database).await;
+    site.slipway.set("DOCKER_HOST", "unix:///no/such/engine");
+    let server = site.start_with(&[("BUILD__RUNNER", "container")]).await;
+    server.signal("HUP");
+    server.says("the configuration was read again").await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn what_is_asked_while_the_broker_or_the_server_is_away_is_built() {
     let (fleet, database) = (Fleet::new(&[]).await, Database::new().await);
     let (site, to_broker, to_database) = site(&fleet, &database).await;
