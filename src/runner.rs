@@ -37,6 +37,20 @@ impl Runner {
         Ok(Self::Container(Box::new(Sandbox::new(docker, Settings { closed, ..Settings::new(scratch) })?)))
     }
 
+    /// The same Engine with another configuration; one that is away just now will be asked when a command runs.
+    ///
+    /// # Errors
+    /// As [`Runner::container`].
+    pub async fn container_again(&self, scratch: impl Into<PathBuf>, closed: Vec<String>) -> Result<Self, Failure> {
+        match self {
+            Self::Container(sandbox) => {
+                let settings = Settings { closed, ..Settings::new(scratch) };
+                Ok(Self::Container(Box::new(sandbox.again(settings)?)))
+            }
+            Self::Host(_) => Self::container(scratch, closed).await,
+        }
+    }
+
     /// This machine.
     #[must_use]
     pub fn host() -> Self {
@@ -128,6 +142,13 @@ fn hint(exit: Exit, code: FailureCode, lines: &[String]) -> Option<&'static str>
         }
         _ => None,
     }
+}
+
+/// Whether a deployment failed only because the repository has this version already. Where Maven went on no further, what
+/// comes after is not there yet.
+pub(crate) fn is_there_already(failure: &Failure) -> bool {
+    let lines = &failure.log_tail;
+    failure.code == FailureCode::DeployFailed && says(lines, RELEASED) && !says(lines, &[" SKIPPED"])
 }
 
 fn ended(program: &str, code: i32) -> String {
@@ -322,6 +343,14 @@ mod tests {
         let there = hint("status: 400 Repository does not allow updating assets: releases");
         assert!(there.contains("has this version already"), "{there}");
         assert_eq!(hint("status: 409 Conflict"), there);
+        let already = |line: &str| {
+            let mut tail = Tail::default();
+            tail.push("status: 409 Conflict");
+            tail.push(line);
+            is_there_already(&failure_of(Exit::Code(1), &command(Step::Deploy), &tail))
+        };
+        assert!(already("[INFO] BUILD FAILURE"));
+        assert!(!already("[INFO] web ................ SKIPPED"), "of several modules the first was there");
         assert_ne!(hint("status: 400 Repository version policy: RELEASE does not allow version: 1-SNAPSHOT"), there);
     }
 

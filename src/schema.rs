@@ -44,11 +44,17 @@ pub fn cancel() -> Value {
     schemars::schema_for!(crate::message::CancelMessage).to_value()
 }
 
+/// Of the messages by which a newer build takes the place of older ones.
+#[must_use]
+pub fn supersede() -> Value {
+    schemars::schema_for!(crate::message::SupersedeMessage).to_value()
+}
+
 #[cfg(test)]
 mod tests {
     #[test]
     fn what_people_write_refuses_unknown_keys() {
-        for schema in [super::settings(), super::config(), super::message(), super::cancel()] {
+        for schema in [super::settings(), super::config(), super::message(), super::cancel(), super::supersede()] {
             assert_eq!(schema["additionalProperties"], false);
         }
     }

@@ -3,6 +3,7 @@
 import json
 import os
 import sys
+import time
 import uuid
 
 import pika
@@ -21,9 +22,16 @@ def publish(url, request):
         channel.queue_bind(mine, f"{PREFIX}.{exchange}", key)
     # With confirms and `mandatory`, a message that reaches no queue is an error and not lost.
     channel.confirm_delivery()
-    properties = pika.BasicProperties(message_id=request["id"], content_type="application/json", delivery_mode=2)
+    now = int(time.time())
+    about = {"message_id": request["id"], "timestamp": now, "content_type": "application/json", "delivery_mode": 2}
+    properties = pika.BasicProperties(type="build", **about)
     lane = request.get("lane", "interactive")
     channel.basic_publish(f"{PREFIX}.requests", lane, json.dumps(request), properties, mandatory=True)
+    if request.get("supersede"):  # Older builds end now, and not only when a worker takes this one.
+        key = "/".join([*(request["application"][part] for part in ("product_line", "name")), request["supersede"]])
+        claim = {"version": 1, "id": request["id"], "key": key, "sent_at": now}
+        properties = pika.BasicProperties(type="supersede", **about)
+        channel.basic_publish("", f"{PREFIX}.control", json.dumps(claim), properties, mandatory=True)
     for delivery, about, body in channel.consume(mine, auto_ack=True):
         if about.message_id != request["id"]:
             continue

@@ -63,8 +63,19 @@ pub struct Incoming {
     pub sent_at: Option<u64>,
     /// Headers that are texts or numbers.
     pub headers: BTreeMap<String, String>,
+    /// Where it was before, and why it is there no longer.
+    pub deaths: Vec<Death>,
     /// How it is settled.
     pub receipt: Receipt,
+}
+
+/// That a queue has passed a message on.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Death {
+    /// The queue.
+    pub queue: String,
+    /// `rejected`, `expired`, `maxlen` or `delivery_limit`.
+    pub reason: String,
 }
 
 /// Settles a message, as long as the session stands in which it was delivered.
@@ -243,6 +254,7 @@ impl Consumer {
             kind: text(properties.kind()),
             sent_at: *properties.timestamp(),
             headers: properties.headers().as_ref().map(texts).unwrap_or_default(),
+            deaths: properties.headers().as_ref().map(deaths).unwrap_or_default(),
             receipt,
         };
         // Nobody reads any more: the program ends, and the broker gives the message to somebody else.
@@ -291,6 +303,17 @@ pub(super) fn texts(table: &FieldTable) -> BTreeMap<String, String> {
         _ => None,
     };
     table.inner().iter().filter_map(|(name, value)| Some((name.to_string(), text(value)?))).collect()
+}
+
+/// What the broker notes in `x-death`: an entry for each queue and reason.
+fn deaths(table: &FieldTable) -> Vec<Death> {
+    let Some(AMQPValue::FieldArray(deaths)) = table.inner().get("x-death") else { return Vec::new() };
+    let death = |value: &AMQPValue| {
+        let AMQPValue::FieldTable(table) = value else { return None };
+        let mut texts = texts(table);
+        Some(Death { queue: texts.remove("queue")?, reason: texts.remove("reason")? })
+    };
+    deaths.as_slice().iter().filter_map(death).collect()
 }
 
 impl Incoming {

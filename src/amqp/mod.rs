@@ -66,6 +66,8 @@ impl Error {
     pub fn failure(self) -> Failure {
         match self {
             Self::Configuration(failure) => failure,
+            refused if refused.is_refusal() => Failure::new(FailureCode::ConfigurationInvalid, refused.to_string())
+                .hint("check `amqp.url`, `amqp.credentials`, and the account's rights: \"Accounts at the broker\" in `docs/operating.md`"),
             other => Failure::new(FailureCode::BrokerUnavailable, other.to_string()),
         }
     }

@@ -14,6 +14,12 @@ pub const REASON: &str = "slipway-reason";
 /// The header that says which lane a dead message came by.
 pub const LANE: &str = "slipway-lane";
 
+/// The header of a `supersede` message that a worker sends when it takes a build, and not the build's sender.
+pub const TAKEN: &str = "slipway-taken";
+
+/// The header of a request of which an earlier attempt may have deployed.
+pub const DEPLOYED: &str = "slipway-deployed";
+
 /// The names below one prefix.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Names {
@@ -43,6 +49,12 @@ impl Names {
     #[must_use]
     pub fn builds(&self, lane: Lane) -> String {
         format!("{}.builds.{}", self.prefix, lane.name())
+    }
+
+    /// The lane whose queue it is.
+    #[must_use]
+    pub fn lane(&self, queue: &str) -> Option<Lane> {
+        Lane::ALL.into_iter().find(|lane| self.builds(*lane) == queue)
     }
 
     /// The exchange of events.
@@ -120,5 +132,7 @@ mod tests {
         let names = Names::new("slipway");
         assert!(names.are_ours("slipway.reports") && names.are_ours(&names.builds(Lane::Bulk)));
         assert!(!names.are_ours("slipway-publisher") && !names.are_ours("amq.gen-x"));
+        assert_eq!(names.lane(&names.builds(Lane::Bulk)), Some(Lane::Bulk));
+        assert_eq!(names.lane(&names.dying()), None);
     }
 }

@@ -5,8 +5,10 @@ use std::collections::BTreeMap;
 use lapin::options::{BasicPublishOptions, ConfirmSelectOptions};
 use lapin::types::{AMQPValue, FieldTable, LongString, ShortString};
 use lapin::{BasicProperties, Channel, Confirmation};
+use serde::Serialize;
 use tokio::sync::Mutex;
 
+use super::names::Names;
 use super::{Broker, Error, Link, timed};
 
 /// A message to send.
@@ -145,6 +147,18 @@ async fn send(channel: &Channel, message: &Outgoing, mandatory: bool) -> lapin::
 }
 
 impl Outgoing {
+    /// A message to the stream that all workers read.
+    #[must_use]
+    pub fn control(names: &Names, kind: &str, id: &str, message: &impl Serialize) -> Self {
+        Self {
+            key: names.control(),
+            body: serde_json::to_vec(message).unwrap_or_default(),
+            message_id: id.to_owned(),
+            kind: Some(kind.to_owned()),
+            ..Self::default()
+        }
+    }
+
     fn properties(&self, persistent: bool) -> BasicProperties {
         let mut headers = FieldTable::default();
         for (name, value) in &self.headers {

@@ -224,6 +224,10 @@ fn table(arguments: &Map<String, Value>) -> FieldTable {
     table
 }
 
+/// What to do about an account that may not do what it has to; workers declare what is there to see its shape.
+const RIGHTS: &str = "give it the rights that `docs/operating.md` lists under \"Accounts at the broker\": \
+                      `rabbitmqctl set_permissions`";
+
 /// A difference, or why none can be seen.
 fn finding(what: &str, name: &str, seen: Result<(), Error>) -> Result<Option<Failure>, Error> {
     match seen {
@@ -235,15 +239,20 @@ fn finding(what: &str, name: &str, seen: Result<(), Error>) -> Result<Option<Fai
     }
 }
 
-/// Whether the broker answered `NOT_FOUND` (404) or `PRECONDITION_FAILED` (406).
+/// Whether the broker answered `ACCESS_REFUSED` (403), `NOT_FOUND` (404) or `PRECONDITION_FAILED` (406).
 fn is_refusal(error: &lapin::Error) -> bool {
-    matches!(error.kind(), lapin::ErrorKind::ProtocolError(error) if matches!(error.get_id(), 404 | 406))
+    matches!(error.kind(), lapin::ErrorKind::ProtocolError(error) if matches!(error.get_id(), 403 | 404 | 406))
 }
 
 fn mismatch(what: &str, name: &str, error: Error) -> Failure {
     let Error::Broker(_, refused) = &error else { return error.failure() };
     let lapin::ErrorKind::ProtocolError(said) = refused.kind() else { return error.failure() };
     match said.get_id() {
+        403 => {
+            let message =
+                format!("the account at the broker has no right to the {what} `{name}`: {}", said.get_message());
+            Failure::new(FailureCode::ConfigurationInvalid, message).hint(RIGHTS)
+        }
         404 => Failure::new(FailureCode::ConfigurationInvalid, format!("the broker has no {what} `{name}`"))
             .hint("declare the topology: `slipway queues declare`"),
         406 => {

@@ -36,6 +36,7 @@ async fn start(cli: &Cli, flags: &BuildFlags, cancel: &CancellationToken) -> Res
         push: flags.push,
         archive: flags.output.as_deref().map(archive).transpose()?,
         no_cache: flags.no_cache,
+        deployed: false,
     };
     let layout = flags.output.as_deref().is_some_and(is_oci);
     let backend = setup::image_backend(cli, flags.common.image_backend, layout).await?;

@@ -7,20 +7,15 @@ use super::args::Cli;
 use super::setup;
 use crate::amqp::{Broker, Error, Outgoing, Publisher};
 use crate::message::{CancelMessage, VERSION};
-use crate::model::failure::{Failure, FailureCode};
+use crate::model::failure::Failure;
 use crate::model::names::BuildId;
 
 /// Tells all workers that nobody wants the build any more.
 pub(super) async fn cancel(cli: &Cli, id: &BuildId, reason: Option<&str>) -> Result<ExitCode, Failure> {
     let broker = Broker::new(Arc::new(setup::config(cli)?))?;
     let message = CancelMessage { version: VERSION, id: id.clone(), reason: reason.map(str::to_owned) };
-    let outgoing = Outgoing {
-        key: broker.names().control(),
-        body: serde_json::to_vec(&message).map_err(|error| Failure::new(FailureCode::Internal, error.to_string()))?,
-        message_id: id.to_string(),
-        kind: Some("cancel".to_owned()),
-        ..Outgoing::default()
-    };
+    message.check()?;
+    let outgoing = Outgoing::control(&broker.names(), "cancel", id.as_str(), &message);
     let publisher = Publisher::new(broker);
     let sent = publisher.publish(&outgoing).await;
     publisher.close().await;

@@ -7,7 +7,7 @@ use tokio::sync::watch;
 
 use super::args::Cli;
 use super::setup;
-use super::worker::Signals;
+use super::worker::{Role, Signals};
 use crate::model::failure::Failure;
 use crate::worker::Going;
 
@@ -16,11 +16,15 @@ pub(super) async fn server(cli: &Cli) -> Result<ExitCode, Failure> {
     let signals = Signals::new()?;
     // With a broker, workers build, and nothing is needed here that builds.
     let remote = setup::config(cli)?.amqp.url.is_some();
-    let services = if remote { setup::planning(cli)? } else { setup::services(cli, None, None).await? };
+    let (role, services) = if remote {
+        (Role::Sender, setup::planning(cli)?)
+    } else {
+        (Role::Server, setup::services(cli, None, None).await?)
+    };
     let (sender, receiver) = watch::channel(Arc::new(services));
     let going = Going::default();
     tokio::select! {
         ended = crate::server::run(receiver, going.clone()) => ended.map(|()| ExitCode::SUCCESS),
-        () = signals.attend(cli, &sender, &going) => Ok(ExitCode::SUCCESS),
+        () = signals.attend(cli, role, &sender, &going) => Ok(ExitCode::SUCCESS),
     }
 }

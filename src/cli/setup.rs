@@ -189,8 +189,32 @@ pub(super) async fn services(
     backend: Option<BackendKind>,
 ) -> Result<Services, Failure> {
     let config = config(cli)?;
+    let cache = cache(&config);
+    let runner = match runner.or(config.build.runner).unwrap_or(RunnerKind::Container) {
+        RunnerKind::Container => container(&cache, config.closed()).await?,
+        RunnerKind::Host => Runner::host(),
+    };
+    around(cli, config, runner, backend).await
+}
+
+/// The same from the configuration as it is now. What runs commands was there before, and need not answer just now.
+pub(super) async fn services_again(cli: &Cli, old: &Services) -> Result<Services, Failure> {
+    let config = config(cli)?;
+    let runner = match config.build.runner.unwrap_or(RunnerKind::Container) {
+        RunnerKind::Container => old.runner.container_again(cache(&config).join("sandbox"), config.closed()).await?,
+        RunnerKind::Host => Runner::host(),
+    };
+    around(cli, config, runner, None).await
+}
+
+fn cache(config: &Config) -> PathBuf {
+    config.cache.directory.clone().unwrap_or_else(environment::cache_directory)
+}
+
+/// Everything that builds need beside what runs their commands.
+async fn around(cli: &Cli, config: Config, runner: Runner, backend: Option<BackendKind>) -> Result<Services, Failure> {
     let catalog = Arc::new(catalog(cli, &config)?);
-    let cache = config.cache.directory.clone().unwrap_or_else(environment::cache_directory);
+    let cache = cache(&config);
     let trust = match ca_bundle(&config) {
         Some(bundle) => {
             let directory = cache.join("trust");
@@ -204,10 +228,6 @@ pub(super) async fn services(
         BackendKind::Docker => Backend::Docker(engine()),
         BackendKind::Assembler => Backend::Assembler(assembler(&config, &cache)),
         BackendKind::Auto => Backend::Automatic(engine(), assembler(&config, &cache)),
-    };
-    let runner = match runner.or(config.build.runner).unwrap_or(RunnerKind::Container) {
-        RunnerKind::Container => container(&cache, config.closed()).await?,
-        RunnerKind::Host => Runner::host(),
     };
     Ok(Services { config, catalog, runner, backend, cache, trust })
 }
@@ -244,7 +264,7 @@ async fn container(cache: &std::path::Path, closed: Vec<String>) -> Result<Runne
 pub(super) fn planning(cli: &Cli) -> Result<Services, Failure> {
     let config = config(cli)?;
     let catalog = Arc::new(catalog(cli, &config)?);
-    let cache = config.cache.directory.clone().unwrap_or_else(environment::cache_directory);
+    let cache = cache(&config);
     Ok(Services {
         config,
         catalog,
@@ -272,6 +292,7 @@ pub(super) fn schema(of: SchemaOf) -> Result<ExitCode, Failure> {
         SchemaOf::Message => schema::message(),
         SchemaOf::Event => schema::event(),
         SchemaOf::Cancel => schema::cancel(),
+        SchemaOf::Supersede => schema::supersede(),
         SchemaOf::Api => crate::server::openapi(),
     };
     print_json(&schema)

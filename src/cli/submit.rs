@@ -12,7 +12,7 @@ use super::progress::Progress;
 use super::{build, exit_code, explain, setup};
 use crate::amqp::follow::Follower;
 use crate::amqp::{Broker, Error, Outgoing, Publisher, names};
-use crate::message::{BuildMessage, EventMessage, MAX_BYTES, VERSION};
+use crate::message::{BuildMessage, EventMessage, MAX_BYTES, SupersedeMessage, VERSION};
 use crate::model::failure::{Failure, FailureCode};
 use crate::model::report::BuildReport;
 use crate::pipeline::source;
@@ -76,16 +76,25 @@ async fn pinned(cli: &Cli, mut message: BuildMessage) -> Result<BuildMessage, Fa
 }
 
 async fn publish(broker: &Broker, message: &BuildMessage) -> Result<(), Failure> {
+    let sent_at = crate::clock::since_epoch().as_secs();
     let outgoing = Outgoing {
         exchange: broker.names().requests(),
         key: message.lane.name().to_owned(),
         body: serde_json::to_vec(message).map_err(|error| Failure::new(FailureCode::Internal, error.to_string()))?,
         message_id: message.id.to_string(),
         kind: Some("build".to_owned()),
+        sent_at: Some(sent_at),
         ..Outgoing::default()
     };
     let publisher = Publisher::new(broker.clone());
     let sent = publisher.publish(&outgoing).await;
+    if let (Ok(()), Some(claim)) = (&sent, SupersedeMessage::of(message, sent_at)) {
+        let claim = Outgoing::control(&broker.names(), "supersede", message.id.as_str(), &claim);
+        // The request is on its way: older builds end when a worker takes it, if not now.
+        if let Err(error) = publisher.publish(&claim).await {
+            anstream::eprintln!("warning: older builds go on until this one begins: {error}");
+        }
+    }
     publisher.close().await;
     sent.map_err(Error::failure)
 }

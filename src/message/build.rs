@@ -156,10 +156,15 @@ impl BuildMessage {
         let entries = [
             ("toolchain.args", self.toolchain.args.as_ref().map_or(0, Vec::len)),
             ("toolchain.env", self.toolchain.env.len()),
+            ("toolchain.extras", self.toolchain.extras.as_ref().map_or(0, Vec::len)),
             ("toolchain.build_args", self.toolchain.build_args.len()),
             ("image.tags", self.image.tags.as_ref().map_or(0, Vec::len)),
             ("image.labels", self.image.labels.len()),
             ("runtime.env", self.runtime.env.len()),
+            ("runtime.command", self.runtime.command.as_ref().map_or(0, Vec::len)),
+            ("runtime.args", self.runtime.args.as_ref().map_or(0, Vec::len)),
+            ("runtime.jvm_args", self.runtime.jvm_args.as_ref().map_or(0, Vec::len)),
+            ("runtime.before_start", self.runtime.before_start.as_ref().map_or(0, Vec::len)),
             ("runtime.ports", self.runtime.ports.as_ref().map_or(0, Vec::len)),
             ("runtime.volumes", self.runtime.volumes.as_ref().map_or(0, Vec::len)),
         ];
@@ -170,7 +175,11 @@ impl BuildMessage {
     }
 
     fn timeout(&self) -> Result<Option<Duration>, String> {
-        self.timeout.as_deref().map(duration::parse).transpose()
+        let timeout = self.timeout.as_deref().map(duration::parse).transpose()?;
+        match timeout {
+            Some(Duration::ZERO) => Err("a build takes longer than no time".to_owned()),
+            timeout => Ok(timeout),
+        }
     }
 
     fn tags(&self) -> Result<Vec<Tag>, String> {
@@ -249,7 +258,13 @@ mod tests {
             ("/application/name", json!("../x"), "application.name"),
             ("/application/nmae", json!("x"), "application.nmae"),
             ("/timeout", json!("20"), "timeout"),
+            ("/timeout", json!("0s"), "timeout"),
             ("/image", json!({ "tags": [".x"] }), "image.tags"),
+            ("/toolchain", json!({ "extras": vec!["git"; 300] }), "toolchain.extras"),
+            ("/runtime", json!({ "command": vec!["x"; 300] }), "runtime.command"),
+            ("/runtime", json!({ "args": vec!["x"; 300] }), "runtime.args"),
+            ("/runtime", json!({ "jvm_args": vec!["x"; 300] }), "runtime.jvm_args"),
+            ("/runtime", json!({ "before_start": vec!["x"; 300] }), "runtime.before_start"),
             ("/runtime", json!({ "ports": [99_999] }), "runtime.ports[0]"),
             ("/toolchain", json!({ "args": vec!["x"; 300] }), "toolchain.args"),
             ("/lane", json!("slow"), "lane"),

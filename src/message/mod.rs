@@ -11,12 +11,19 @@ pub use event::EventMessage;
 use serde::de::DeserializeOwned;
 
 use crate::model::failure::{Failure, FailureCode};
+use crate::model::names::{ApplicationName, ProductLine};
 
 /// The only version of every format there is.
 pub const VERSION: u32 = 1;
 
 /// The largest message that is read.
 pub const MAX_BYTES: usize = 256 << 10;
+
+/// What builds replace each other by: product line, application, and the sender's own word.
+#[must_use]
+pub fn supersede_key(product_line: &ProductLine, application: &ApplicationName, word: &str) -> String {
+    format!("{product_line}/{application}/{word}")
+}
 
 /// Reads a message strictly: size, UTF-8, version, then the fields.
 fn parse<T: DeserializeOwned>(what: &str, body: &[u8]) -> Result<T, Failure> {

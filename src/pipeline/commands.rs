@@ -13,15 +13,15 @@ use super::deadline::Deadline;
 use super::extras::{self, Extras};
 use super::record::Record;
 use super::services::{self, Services};
-use super::{disk, secret_files};
+use super::{Delivery, disk, secret_files};
 use crate::image::LogSink;
 use crate::model::command::{CacheMount, Command, Exit, FileMount};
-use crate::model::failure::{Failure, FailureCode};
+use crate::model::failure::{Failure, FailureCode, Warning};
 use crate::model::plan::{LayerSource, Plan, PlannedStep};
 use crate::model::request::BuildRequest;
 use crate::output::{Cause, Line, Redactor, Tail};
 use crate::process::Translation;
-use crate::runner::{Runner, failure_of};
+use crate::runner::{Runner, failure_of, is_there_already};
 use crate::sandbox::HOME;
 use crate::workspace::Workspace;
 
@@ -42,6 +42,7 @@ pub(super) async fn run(
     services: &Services,
     request: &BuildRequest,
     plan: &Plan,
+    delivery: &Delivery,
     workspace: &Workspace,
     record: &mut Record<'_>,
     deadline: &Deadline<'_>,
@@ -56,16 +57,30 @@ pub(super) async fn run(
         let work = deadline.step(step, |stop| {
             let log = &log;
             async move {
-                let mut offline = true;
+                let (mut offline, mut warnings) = (true, Vec::new());
                 for planned in commands {
-                    offline &= one(build, planned, deadline.left(), log, &stop).await?;
+                    match one(build, planned, deadline.left(), log, &stop).await {
+                        Err(failure) if delivery.deployed && is_there_already(&failure) => {
+                            offline = false;
+                            warnings.push(deployed_before());
+                        }
+                        ended => offline &= ended?,
+                    }
                 }
-                Ok(offline)
+                Ok((offline, warnings))
             }
         });
-        record.reusing(step, work, |offline| *offline).await?;
+        let (_, warnings) = record.reusing(step, work, |(offline, _)| *offline).await?;
+        record.warn(warnings);
     }
     Ok(())
+}
+
+/// The worker may have died, or the registry been away, after the deployment.
+fn deployed_before() -> Warning {
+    let message =
+        "The package repository has this version already: an earlier run of this build is taken to have deployed it.";
+    Warning::new("deployed_before", message, "If what it has is not complete, give the project a new version.")
 }
 
 /// Runs one command: offline first, where the cache has resolved the same manifests before. Says whether that did.

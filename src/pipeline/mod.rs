@@ -48,6 +48,8 @@ pub struct Delivery {
     pub archive: Option<PathBuf>,
     /// Whether every layer is built afresh.
     pub no_cache: bool,
+    /// Whether an earlier run of this build may have deployed: a version that is there already is taken for its own.
+    pub deployed: bool,
 }
 
 /// Builds what the request asks for.
@@ -108,7 +110,7 @@ async fn build(
         .await
         .map_err(|failure| failure.in_step(Step::Checkout))?;
 
-    commands::run(services, request, &plan, &workspace, record, &deadline).await?;
+    commands::run(services, request, &plan, delivery, &workspace, record, &deadline).await?;
     if request.kind == Kind::Library {
         record.deployed(&plan);
         return Ok(());

@@ -58,7 +58,7 @@ pub enum Put {
 /// An entry that was taken.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Waiting {
-    /// What [`Outbox::done`] and [`Outbox::release`] want.
+    /// What [`Outbox::done`] and [`Outbox::later`] want.
     pub id: i64,
     /// The message.
     pub entry: Entry,
@@ -140,15 +140,20 @@ impl Outbox {
     /// # Errors
     /// `internal` where the file cannot be written.
     pub async fn done(&self, id: i64) -> Result<(), Failure> {
-        self.change("DELETE FROM outbox WHERE sequence = ?", id).await
+        let changed = sqlx::query("DELETE FROM outbox WHERE sequence = ?").bind(id).execute(&self.database.pool).await;
+        changed.map(drop).map_err(|error| self.database.failure("be written", &error))
     }
 
-    /// Gives an entry back: the broker did not confirm it.
+    /// Gives an entry back: the broker did not confirm it. Others come before it, until the pause is over; at most half a
+    /// minute.
     ///
     /// # Errors
     /// `internal` where the file cannot be written.
-    pub async fn release(&self, id: i64) -> Result<(), Failure> {
-        self.change("UPDATE outbox SET leased_ms = 0 WHERE sequence = ?", id).await
+    pub async fn later(&self, id: i64, pause: Duration) -> Result<(), Failure> {
+        let until = milliseconds(crate::clock::since_epoch() + pause.min(LEASE));
+        let changed = sqlx::query("UPDATE outbox SET leased_ms = ? WHERE sequence = ?").bind(until).bind(id);
+        let changed = changed.execute(&self.database.pool).await;
+        changed.map(drop).map_err(|error| self.database.failure("be written", &error))
     }
 
     /// How many entries wait, taken ones included.
@@ -169,11 +174,6 @@ impl Outbox {
     /// `internal` where the file cannot be read.
     pub async fn is_empty(&self) -> Result<bool, Failure> {
         Ok(self.len().await? == 0)
-    }
-
-    async fn change(&self, statement: &'static str, id: i64) -> Result<(), Failure> {
-        let changed = sqlx::query(statement).bind(id).execute(&self.database.pool).await;
-        changed.map(drop).map_err(|error| self.database.failure("be written", &error))
     }
 }
 
@@ -210,11 +210,28 @@ mod tests {
         let second = outbox.next().await.unwrap().unwrap();
         assert_eq!(second.entry.build, "b2");
         assert_eq!(outbox.next().await.unwrap(), None, "both are taken");
-        outbox.release(first.id).await.unwrap();
+        outbox.later(first.id, Duration::ZERO).await.unwrap();
         assert_eq!(outbox.next().await.unwrap().unwrap(), first);
         outbox.done(first.id).await.unwrap();
         outbox.done(second.id).await.unwrap();
         assert!(outbox.is_empty().await.unwrap());
+    }
+
+    #[tokio::test]
+    async fn what_is_put_off_lets_others_pass() {
+        let directory = tempfile::tempdir().unwrap();
+        let outbox = outbox(&directory).await;
+        for build in ["b1", "b2"] {
+            let _ = outbox.put(&entry(build, "{}")).await.unwrap();
+        }
+        let first = outbox.next().await.unwrap().unwrap();
+        outbox.later(first.id, Duration::from_mins(1)).await.unwrap();
+        assert_eq!(outbox.next().await.unwrap().unwrap().entry.build, "b2");
+        assert_eq!(outbox.next().await.unwrap(), None);
+        // Stands as it would after the pause, which is half a minute at most.
+        let shifted = sqlx::query("UPDATE outbox SET leased_ms = leased_ms - 30001");
+        shifted.execute(&outbox.database.pool).await.unwrap();
+        assert_eq!(outbox.next().await.unwrap().unwrap(), first);
     }
 
     #[tokio::test]

@@ -83,6 +83,14 @@ impl Sandbox {
         Ok(Self { docker, settings, identity, passwd, network: Arc::default() })
     }
 
+    /// A sandbox on the same Engine.
+    ///
+    /// # Errors
+    /// As [`Sandbox::new`].
+    pub fn again(&self, settings: Settings) -> Result<Self, Failure> {
+        Self::new(self.docker.clone(), settings)
+    }
+
     /// Runs a command to its end and hands its lines to `output`. The workspace and the caches then belong to the
     /// run's user, so removing them needs the same user or root.
     ///

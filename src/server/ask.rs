@@ -7,10 +7,11 @@ use super::gitlab::status;
 use super::logs::Live;
 use super::store::builds::Build;
 use super::store::{self, Change, commit};
-use crate::message::BuildMessage;
+use crate::message::{self, BuildMessage};
 use crate::model::failure::Failure;
 use crate::model::names::BuildId;
 use crate::model::report::BuildReport;
+use crate::worker::builds::{Claim, Word};
 
 /// A new id; ids sort by their time.
 pub(super) fn new_id() -> BuildId {
@@ -40,7 +41,7 @@ pub(super) async fn ask(shared: &Shared, change: &mut Change, build: &Build) -> 
 pub(super) fn asked(shared: &Shared, builds: &[Build]) {
     for build in builds {
         if let Some(key) = supersede_key(build) {
-            shared.builds.supersede(&key, &build.id, u64::try_from(build.created_ms).unwrap_or_default());
+            shared.builds.supersede(&key, claim(build));
         }
     }
     shared.wake();
@@ -49,7 +50,14 @@ pub(super) fn asked(shared: &Shared, builds: &[Build]) {
 /// What it takes the place of others by.
 pub(super) fn supersede_key(build: &Build) -> Option<String> {
     let message = BuildMessage::parse(build.message.as_bytes()).ok()?;
-    message.supersede.map(|key| format!("{}/{}/{key}", build.product_line, build.application))
+    let application = &message.application;
+    message.supersede.map(|key| message::supersede_key(&application.product_line, &application.name, &key))
+}
+
+/// That it takes the place of those that were asked for before.
+pub(super) fn claim(build: &Build) -> Claim {
+    let sent_at = u64::try_from(build.created_ms).unwrap_or_default();
+    Claim { id: build.id.clone(), sent_at, word: Word::Sender }
 }
 
 /// The build begins. Where its end was heard before, that stays the last word: with workers, the two come by different queues.

@@ -127,16 +127,25 @@ fn lock(directory: &std::path::Path) -> Result<std::fs::File, Failure> {
     Ok(file)
 }
 
-async fn start(
-    config: Config,
-    services: watch::Receiver<Arc<Services>>,
-    directory: PathBuf,
-) -> Result<Shared, Failure> {
+/// What the configuration of a server has to say.
+///
+/// # Errors
+/// `configuration_invalid` with what it lacks.
+pub fn check(config: &Config) -> Result<(), Failure> {
     if config.sources.allow.is_empty() {
         let why = "a server clones only what `sources.allow` lists, and it lists nothing";
         return Err(Failure::new(FailureCode::ConfigurationInvalid, why)
             .hint("set `sources.allow` to the prefixes of your Git server's URLs"));
     }
+    Ok(())
+}
+
+async fn start(
+    config: Config,
+    services: watch::Receiver<Arc<Services>>,
+    directory: PathBuf,
+) -> Result<Shared, Failure> {
+    check(&config)?;
     pages::check()?;
     Ok(Shared {
         store: Store::open(&config, &directory).await?,

@@ -10,20 +10,23 @@ use crate::model::report::{BuildEvent, BuildReport, Outcome};
 use crate::model::request::BuildRequest;
 use crate::pipeline::{self, Delivery, EventSink, Services};
 
-/// Builds and pushes. A panic is a failure of this build alone, and one that was stopped from outside says why.
+/// Builds and pushes; `deployed` as in [`Delivery`]. A panic is a failure of this build alone, and one that was stopped from outside says why.
 pub(crate) async fn attempt(
     services: &Services,
     request: &BuildRequest,
+    deployed: bool,
     running: &Running,
     events: EventSink<'_>,
 ) -> BuildReport {
     let sink = |event: BuildEvent| {
-        if matches!(event, BuildEvent::StepStarted { step: Step::Push }) {
-            running.pushes();
+        match event {
+            BuildEvent::StepStarted { step: Step::Push } => running.pushes(),
+            BuildEvent::StepStarted { step: Step::Deploy } => running.deploys(),
+            _ => {}
         }
         events(event);
     };
-    let delivery = Delivery { push: true, ..Delivery::default() };
+    let delivery = Delivery { push: true, deployed, ..Delivery::default() };
     let run = pipeline::run(services, request, &delivery, &sink, &running.cancel);
     let mut report = AssertUnwindSafe(run).catch_unwind().await.unwrap_or_else(|_| {
         pipeline::refused(request, Failure::new(FailureCode::Internal, "the worker panicked while it built"))

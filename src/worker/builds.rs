@@ -32,10 +32,30 @@ pub(crate) struct Builds {
 struct State {
     running: HashMap<String, Arc<Running>>,
     cancelled: HashMap<String, (Option<String>, Instant)>,
-    /// By key: the builds that were taken, with the time they were sent.
-    supersedes: HashMap<String, (Vec<(String, u64)>, Instant)>,
+    /// By key: the builds that were announced, in the order of the stream.
+    supersedes: HashMap<String, (Vec<Claim>, Instant)>,
     /// The hash of a body, by id.
     bodies: HashMap<String, (String, Instant)>,
+}
+
+/// That a build takes the place of older ones.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct Claim {
+    /// The build.
+    pub(crate) id: String,
+    /// When it was sent; 0 if nobody knows.
+    pub(crate) sent_at: u64,
+    /// Who says so.
+    pub(crate) word: Word,
+}
+
+/// Whose word a claim is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Word {
+    /// Who sent the request, after it was sent: the order of such claims is that of the requests.
+    Sender,
+    /// A worker that took it: of requests that were sent at the same time any may be taken first.
+    Worker,
 }
 
 /// A build that runs.
@@ -50,6 +70,7 @@ pub(crate) struct Running {
 #[derive(Default)]
 struct Fate {
     stop: Option<Stop>,
+    deploying: bool,
     pushing: bool,
 }
 
@@ -98,13 +119,18 @@ impl Builds {
         state.cancelled.entry(id.to_owned()).or_insert_with(|| (reason, Instant::now()));
     }
 
-    /// Notes that a build of a key was taken somewhere, and stops those that are older and have not begun to push.
-    pub(crate) fn supersede(&self, key: &str, id: &str, sent_at: u64) {
+    /// Notes a claim on a key, and stops builds that are older and have not begun to push.
+    pub(crate) fn supersede(&self, key: &str, claim: Claim) {
         let mut state = self.lock();
-        let (taken, at) = state.supersedes.entry(key.to_owned()).or_insert_with(|| (Vec::new(), Instant::now()));
+        let (claims, at) = state.supersedes.entry(key.to_owned()).or_insert_with(|| (Vec::new(), Instant::now()));
         *at = Instant::now();
-        if !taken.iter().any(|(known, _)| known == id) {
-            taken.push((id.to_owned(), sent_at));
+        let known = claims.iter().position(|known| known.id == claim.id);
+        // A worker may have been faster than the sender, who knows better.
+        if let Some(place) = known.filter(|place| claims[*place].word == Word::Worker && claim.word == Word::Sender) {
+            claims.remove(place);
+            claims.push(claim);
+        } else if known.is_none() {
+            claims.push(claim);
         }
         let others = state.running.iter().filter(|(_, running)| running.key.as_deref() == Some(key));
         for (other, running) in others {
@@ -112,6 +138,13 @@ impl Builds {
                 running.stop(Stop::Superseded(newer));
             }
         }
+    }
+
+    /// Whether the sender of a build has claimed the key for it.
+    pub(crate) fn is_claimed(&self, key: &str, id: &str) -> bool {
+        let state = self.lock();
+        let claims = state.supersedes.get(key).map(|(claims, _)| claims.as_slice()).unwrap_or_default();
+        claims.iter().any(|claim| claim.id == id && claim.word == Word::Sender)
     }
 
     /// Why a build shall not begin.
@@ -141,13 +174,13 @@ impl Builds {
 }
 
 impl State {
-    /// The build that took the place of this one: the last that was sent, and of those the last that was taken.
+    /// The build that took the place of this one: of those that came after it, the last.
     fn newer(&self, key: &str, id: &str) -> Option<String> {
-        let (taken, _) = self.supersedes.get(key)?;
-        let rank = |at: usize| (taken[at].1, at);
-        let mine = taken.iter().position(|(known, _)| known == id)?;
-        let newest = (0..taken.len()).max_by_key(|at| rank(*at))?;
-        (newest != mine).then(|| taken[newest].0.clone())
+        let (claims, _) = self.supersedes.get(key)?;
+        let mine = claims.iter().position(|claim| claim.id == id)?;
+        let after = (0..claims.len()).filter(|other| comes_after((*other, &claims[*other]), (mine, &claims[mine])));
+        let newest = after.max_by_key(|at| (claims[*at].sent_at, *at))?;
+        Some(claims[newest].id.clone())
     }
 
     fn forget(&mut self) {
@@ -164,6 +197,13 @@ impl State {
     }
 }
 
+/// Whether one claim is of a later request than the other, each with its place in the stream. Brokers tell time in whole
+/// seconds: of two requests of one second only their senders know which is the later one.
+fn comes_after((place, claim): (usize, &Claim), (other_place, other): (usize, &Claim)) -> bool {
+    let ordered = claim.sent_at == 0 || (claim.word, other.word) == (Word::Sender, Word::Sender);
+    claim.sent_at > other.sent_at || (claim.sent_at == other.sent_at && ordered && place > other_place)
+}
+
 impl Running {
     /// Stops it for a reason; the first one counts. What has begun to push is not superseded any more.
     fn stop(&self, stop: Stop) {
@@ -178,6 +218,16 @@ impl Running {
     /// The push begins.
     pub(crate) fn pushes(&self) {
         self.fate().pushing = true;
+    }
+
+    /// The deployment begins.
+    pub(crate) fn deploys(&self) {
+        self.fate().deploying = true;
+    }
+
+    /// Whether something may have been deployed.
+    pub(crate) fn may_have_deployed(&self) -> bool {
+        self.fate().deploying
     }
 
     /// Why it was stopped.
@@ -225,21 +275,49 @@ mod tests {
         assert_eq!(turn.running.stopped(), Some(Stop::Cancelled(None)));
     }
 
+    fn claim(id: &str, sent_at: u64, word: Word) -> Claim {
+        Claim { id: id.to_owned(), sent_at, word }
+    }
+
     #[tokio::test]
     async fn the_newest_of_a_key_stays() {
         let builds = Builds::default();
         let old = builds.turn("old", Some("k".to_owned())).await;
-        builds.supersede("k", "old", 10);
+        let supersede = |id, sent_at| builds.supersede("k", claim(id, sent_at, Word::Sender));
+        supersede("old", 10);
         assert!(old.running.stopped().is_none());
-        builds.supersede("k", "new", 10);
+        supersede("new", 10);
         assert_eq!(old.running.stopped(), Some(Stop::Superseded("new".to_owned())));
         // Sent earlier and taken later: a retry, or a race between workers.
-        builds.supersede("k", "older", 9);
+        supersede("older", 9);
         assert_eq!(builds.unwanted("older", Some("k")), Some(Stop::Superseded("new".to_owned())));
         assert_eq!(builds.unwanted("new", Some("k")), None);
         // Reading the stream again changes nothing.
-        builds.supersede("k", "old", 10);
+        supersede("old", 10);
         assert_eq!(builds.unwanted("new", Some("k")), None);
+    }
+
+    #[test]
+    fn workers_take_requests_of_one_second_in_any_order() {
+        let builds = Builds::default();
+        let unwanted = |id| builds.unwanted(id, Some("k"));
+        for id in ["new", "old"] {
+            builds.supersede("k", claim(id, 10, Word::Worker));
+        }
+        assert_eq!((unwanted("new"), unwanted("old")), (None, None));
+        // Only who sent them can tell, though a worker was faster.
+        for id in ["old", "new"] {
+            builds.supersede("k", claim(id, 10, Word::Sender));
+        }
+        assert_eq!((unwanted("new"), unwanted("old")), (None, Some(Stop::Superseded("new".to_owned()))));
+        // One of a later second is newer, whoever says so.
+        builds.supersede("k", claim("newest", 11, Word::Worker));
+        assert_eq!(unwanted("new"), Some(Stop::Superseded("newest".to_owned())));
+        // Without any time the order in which they were taken is all there is.
+        for id in ["first", "second"] {
+            builds.supersede("l", claim(id, 0, Word::Worker));
+        }
+        assert_eq!(builds.unwanted("first", Some("l")), Some(Stop::Superseded("second".to_owned())));
     }
 
     #[tokio::test]
@@ -247,8 +325,8 @@ mod tests {
         let builds = Builds::default();
         let old = builds.turn("old", Some("k".to_owned())).await;
         old.running.pushes();
-        builds.supersede("k", "old", 1);
-        builds.supersede("k", "new", 2);
+        builds.supersede("k", claim("old", 1, Word::Sender));
+        builds.supersede("k", claim("new", 2, Word::Sender));
         assert!(old.running.stopped().is_none());
         builds.cancel("old", None);
         assert!(old.running.cancel.is_cancelled());

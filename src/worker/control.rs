@@ -1,7 +1,9 @@
-//! What all workers are told: cancelled builds, builds that were taken, and marks of our own.
+//! What all workers are told: cancelled builds, builds that take the place of others, and marks of our own.
 
 use super::Worker;
+use super::builds::{Claim, Word};
 use super::intake::settled;
+use crate::amqp::names::TAKEN;
 use crate::amqp::{Incoming, Outgoing};
 use crate::message::{CancelMessage, SupersedeMessage};
 
@@ -17,7 +19,11 @@ pub(super) async fn read(worker: &Worker, incoming: Incoming) {
             }
         }
         Some("supersede") => match SupersedeMessage::parse(&incoming.body) {
-            Ok(message) => worker.builds.supersede(&message.key, message.id.as_str(), message.sent_at),
+            Ok(message) => {
+                let word = if incoming.headers.contains_key(TAKEN) { Word::Worker } else { Word::Sender };
+                let claim = Claim { id: message.id.to_string(), sent_at: message.sent_at, word };
+                worker.builds.supersede(&message.key, claim);
+            }
             Err(failure) => tracing::warn!(error = %failure, "a control message is passed over"),
         },
         _ => match CancelMessage::parse(&incoming.body) {

@@ -4,11 +4,12 @@ use serde_json::Value;
 
 use super::Worker;
 use super::intake::settled;
-use super::job::{Reply, hash, original};
-use crate::amqp::{Error, Incoming, names};
-use crate::message::{BuildMessage, MAX_BYTES};
+use super::job::{self, Reply, hash, original};
+use crate::amqp::names::{self, Names};
+use crate::amqp::{Error, Incoming};
+use crate::message::{BuildMessage, Lane, MAX_BYTES};
 use crate::model::failure::{Failure, FailureCode};
-use crate::model::names::{ApplicationName, BuildId, ProductLine};
+use crate::model::names::{ApplicationName, ProductLine};
 use crate::model::plan::{PlannedApplication, PlannedSource};
 use crate::model::report::BuildReport;
 use crate::model::settings::Kind;
@@ -22,7 +23,7 @@ pub(super) async fn bury(worker: &Worker, incoming: Incoming) {
 }
 
 async fn buried(worker: &Worker, incoming: Incoming) -> Result<(), Failure> {
-    let mut report = autopsy(&incoming);
+    let mut report = autopsy(&incoming, &worker.names);
     report.worker.clone_from(&worker.name);
     let reply = Reply::of(&incoming);
     let mut json = serde_json::to_string(&report).unwrap_or_default();
@@ -42,21 +43,29 @@ async fn buried(worker: &Worker, incoming: Incoming) -> Result<(), Failure> {
         worker.reports.deliver(message, &incoming.receipt).await?;
     }
     if !body_is_known {
-        let mut dead = original(&incoming);
+        let mut dead = original(&incoming, &report.id);
         dead.key = worker.names.dead();
         let reason = report.failure.as_ref().map(|failure| format!("{}: {}", failure.code.name(), failure.message));
         dead.headers.insert(names::REASON.to_owned(), reason.unwrap_or_default());
-        dead.headers.insert(names::LANE.to_owned(), incoming.key.clone());
+        let lane = last_words(&incoming, &worker.names).map(|(lane, _)| lane.name().to_owned());
+        dead.headers.insert(names::LANE.to_owned(), lane.unwrap_or_default());
         worker.until_sent(&dead, &incoming.receipt).await.map_err(Error::failure)?;
+    }
+    if body_is_known {
+        worker.vitals.metrics.repeated();
+    } else {
+        worker.vitals.metrics.reported(&report);
+        let code = report.failure.as_ref().map(|failure| failure.code.name());
+        tracing::warn!(code, "a message was reported and lies in the dead queue");
     }
     settled(incoming.receipt.ack().await);
     Ok(())
 }
 
 /// Why it died.
-fn autopsy(incoming: &Incoming) -> BuildReport {
+fn autopsy(incoming: &Incoming, names: &Names) -> BuildReport {
     let attempt = incoming.number(names::ATTEMPT).and_then(|attempt| u32::try_from(attempt).ok()).unwrap_or(1);
-    let killed = incoming.headers.get("x-first-death-reason").is_some_and(|reason| reason == "delivery_limit");
+    let killed = last_words(incoming, names).is_some_and(|(_, reason)| reason == "delivery_limit");
     let mut report = match BuildMessage::parse(&incoming.body).and_then(|message| message.request()) {
         Ok(request) if killed => pipeline::refused(
             &request,
@@ -72,16 +81,15 @@ fn autopsy(incoming: &Incoming) -> BuildReport {
     report
 }
 
+/// The lane that it came by, and why its queue passed it on. It may have been in others before: in those where it waited
+/// for this attempt.
+fn last_words<'a>(incoming: &'a Incoming, names: &Names) -> Option<(Lane, &'a str)> {
+    incoming.deaths.iter().find_map(|death| Some((names.lane(&death.queue)?, death.reason.as_str())))
+}
+
 /// The report of something that is no build message: what can be recognised of it is.
 fn unreadable(incoming: &Incoming, failure: Failure) -> BuildReport {
-    let value: Value = match incoming.body.len() {
-        0..=MAX_BYTES => serde_json::from_slice(&incoming.body).unwrap_or_default(),
-        _ => Value::Null,
-    };
-    let valid_id = |id: &str| id.parse::<BuildId>().is_ok();
-    let id = incoming.message_id.clone().filter(|id| valid_id(id));
-    let id = id.or_else(|| value["id"].as_str().filter(|id| valid_id(id)).map(str::to_owned));
-    let id = id.unwrap_or_else(|| format!("unreadable-{}", &hash(&incoming.body)[..16]));
+    let (id, value) = (job::id(incoming), job::document(incoming));
     let application = &value["application"];
     let product_line = application["product_line"].as_str().and_then(|name| name.parse::<ProductLine>().ok());
     let name = application["name"].as_str().and_then(|name| name.parse::<ApplicationName>().ok());

@@ -8,10 +8,10 @@ use super::builds::Turn;
 use super::events::{Attempt, Events};
 use super::job::Job;
 use super::verdict::{Verdict, verdict};
-use crate::amqp::names::ATTEMPT;
+use crate::amqp::names::{ATTEMPT, DEPLOYED, TAKEN};
 use crate::amqp::{Error, Incoming, Outgoing};
-use crate::message::SupersedeMessage;
 use crate::message::event::Event;
+use crate::message::{SupersedeMessage, VERSION};
 use crate::model::failure::{Failure, FailureCode};
 use crate::model::report::{BuildEvent, BuildReport};
 use crate::pipeline;
@@ -21,15 +21,14 @@ const PAUSE: Duration = Duration::from_secs(5);
 
 /// Takes a delivery and settles it; what cannot be settled is delivered again.
 pub(super) async fn take(worker: &Worker, incoming: Incoming) {
-    let job = match Job::read(incoming) {
+    let mut job = match Job::read(incoming, &worker.names) {
         Ok(job) => job,
         Err((receipt, failure)) => {
             tracing::info!(error = %failure, "a message cannot be read");
             return settled(receipt.reject().await);
         }
     };
-    let slots = worker.slots(&job.original.key);
-    let Ok(_slot) = slots.acquire().await else { return };
+    let Ok(_slot) = worker.slots[&job.lane].acquire().await else { return };
     let turn = worker.builds.turn(job.id(), job.supersede.clone()).await;
     // While we waited for its turn the session broke: the message is on its way again.
     if job.receipt.is_void() {
@@ -39,7 +38,10 @@ pub(super) async fn take(worker: &Worker, incoming: Incoming) {
     match Box::pin(ended(worker, &job, &turn)).await {
         Ok(Verdict::Final(report)) => finish(worker, job, &report).await,
         Ok(Verdict::Repeat(json)) => repeat(worker, job, &json).await,
-        Ok(Verdict::Retry(delay, failure)) => retry(worker, job, delay, &failure).await,
+        Ok(Verdict::Retry(delay, failure)) => {
+            job.deployed |= turn.running.may_have_deployed();
+            retry(worker, job, delay, &failure).await;
+        }
         Ok(Verdict::GiveBack) => give_back(worker, job).await,
         Err(failure) => {
             tracing::error!(error = %failure, "the build goes back to the queue");
@@ -71,7 +73,9 @@ async fn ended(worker: &Worker, job: &Job, turn: &Turn<'_>) -> Result<Verdict, F
     if let Some(failure) = job.reply.refusal(&worker.names) {
         return Ok(Verdict::end(refused(worker, job, failure)));
     }
-    if let Some(key) = &job.supersede {
+    if let Some(key) = &job.supersede
+        && !worker.builds.is_claimed(key, job.id())
+    {
         announce(worker, job, key).await;
     }
     if let Some(stop) = worker.builds.unwanted(job.id(), job.supersede.as_deref()) {
@@ -96,7 +100,7 @@ async fn build(worker: &Worker, job: &Job, turn: &Turn<'_>, events: &Events) -> 
         log.event(&event);
         events.send(Event::from_build(event, &worker.name));
     };
-    let mut report = attempt(&services, &job.request, running, &sink).await;
+    let mut report = attempt(&services, &job.request, job.deployed, running, &sink).await;
     report.log = log.finish().await.map(|path| path.display().to_string());
     signed(worker, job, report)
 }
@@ -116,17 +120,13 @@ fn id_reused() -> Failure {
     Failure::new(FailureCode::IdReused, "another request was made under the same id before")
 }
 
-/// Tells all workers that this build has begun; they agree on the newest by the order in the stream.
+/// Tells all workers that this build has begun, where its sender has not; they agree on the newest by the order in the
+/// stream.
 async fn announce(worker: &Worker, job: &Job, key: &str) {
     let message =
-        SupersedeMessage { version: 1, id: job.request.id.clone(), key: key.to_owned(), sent_at: job.sent_at };
-    let outgoing = Outgoing {
-        key: worker.names.control(),
-        body: serde_json::to_vec(&message).unwrap_or_default(),
-        message_id: job.id().to_owned(),
-        kind: Some("supersede".to_owned()),
-        ..Outgoing::default()
-    };
+        SupersedeMessage { version: VERSION, id: job.request.id.clone(), key: key.to_owned(), sent_at: job.sent_at };
+    let mut outgoing = Outgoing::control(&worker.names, "supersede", job.id(), &message);
+    outgoing.headers.insert(TAKEN.to_owned(), "1".to_owned());
     if let Err(error) = worker.until_sent(&outgoing, &job.receipt).await {
         tracing::warn!(%error, "the other workers do not hear of the build");
     }
@@ -176,6 +176,7 @@ async fn retry(worker: &Worker, job: Job, delay: Duration, failure: &Failure) {
     let mut next = job.original.clone();
     next.exchange = worker.names.retry(delay);
     next.headers.insert(ATTEMPT.to_owned(), (job.attempt + 1).to_string());
+    next.headers.extend(deployed(&job));
     let code = failure.code.name();
     tracing::warn!(attempt = job.attempt, delay_ms = delay.as_millis(), code, error = %failure, "the build is tried again");
     worker.vitals.metrics.retried();
@@ -192,9 +193,15 @@ async fn give_back(worker: &Worker, job: Job) {
     }
     let mut anew = job.original.clone();
     anew.exchange = worker.names.requests();
+    anew.headers.extend(deployed(&job));
     if worker.until_sent(&anew, &job.receipt).await.is_ok() {
         settled(job.receipt.ack().await);
     }
+}
+
+/// What the next run has to know, and the broker forgets: that it is not the first.
+fn deployed(job: &Job) -> Option<(String, String)> {
+    job.deployed.then(|| (DEPLOYED.to_owned(), "1".to_owned()))
 }
 
 /// What could not be settled is delivered again.

@@ -34,6 +34,8 @@ use crate::message::Lane;
 use crate::model::failure::Failure;
 use crate::pipeline::Services;
 use crate::traces;
+pub use start::check;
+
 use builds::Builds;
 use gate::Gate;
 use reports::Reports;
@@ -137,10 +139,10 @@ impl Worker {
         if message.queue == self.names.control() {
             control::read(self, message).await;
         } else if message.queue == self.names.dying() {
-            jobs.spawn(async move { dying::bury(&worker, message).await });
+            let span = tracing::info_span!("dying", build_id = job::id(&message));
+            jobs.spawn(async move { dying::bury(&worker, message).await }.instrument(span));
         } else {
-            let id = message.message_id.as_deref().unwrap_or_default();
-            let span = tracing::info_span!("build", build_id = id.chars().take(64).collect::<String>());
+            let span = tracing::info_span!("build", build_id = job::id(&message));
             traces::follow(&span, message.headers.get(traces::HEADER).map(String::as_str));
             jobs.spawn(async move { intake::take(&worker, message).await }.instrument(span));
         }
@@ -180,12 +182,6 @@ impl Worker {
         if tokio::time::timeout(CLEANUP, all_ended).await.is_err() {
             tracing::error!(running = self.builds.count(), "builds do not end; the next start cleans up after them");
         }
-    }
-
-    /// The slots of the lane that a message came by; of the first one for a lane that nobody knows.
-    fn slots(&self, key: &str) -> &Semaphore {
-        let lane = Lane::ALL.into_iter().find(|lane| lane.name() == key).unwrap_or_default();
-        &self.slots[&lane]
     }
 
     /// Why the worker takes no builds now, if it does not.

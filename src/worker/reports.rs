@@ -1,5 +1,6 @@
 //! Reports on their way: noted in the ledger, sent with a confirmation, kept in the outbox while the broker is away.
 
+use std::collections::HashMap;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
@@ -8,10 +9,16 @@ use tokio::sync::{Notify, broadcast};
 
 use crate::amqp::{Error, Outgoing, Publisher, Receipt};
 use crate::model::failure::Failure;
-use crate::report::{Entry, Finished, Ledger, Outbox, Put};
+use crate::report::{Entry, Finished, Ledger, Outbox, Put, Waiting};
 
 /// The pause after the broker did not take a report.
 const PAUSE: Duration = Duration::from_secs(1);
+
+/// The longest pause before what a queue has refused is sent again.
+const LONGEST: Duration = Duration::from_secs(30);
+
+/// How often a copy for `reply_to` is sent: for about three minutes.
+const COPY_TRIES: u32 = 10;
 
 /// Where reports go.
 pub(super) struct Reports {
@@ -42,17 +49,21 @@ impl Reports {
     }
 
     /// Sends a report, and comes back when the broker has confirmed it: at once where the broker takes it, and otherwise
-    /// by way of the outbox. Comes back earlier when the request was delivered in a session that is gone; the outbox
-    /// still sends the report.
+    /// by way of the outbox. Comes back earlier when the request was delivered in a session that is gone, and for a copy
+    /// that the queue of `reply_to` refuses; the outbox still sends them.
     ///
     /// # Errors
     /// When the outbox cannot keep it; the request has to stay unacknowledged then.
     pub(super) async fn deliver(&self, report: Outgoing, receipt: &Receipt) -> Result<(), Failure> {
+        let mut refused = false;
         if self.waiting() == 0 {
             match self.publisher.publish(&report).await {
                 Ok(()) => return Ok(()),
                 Err(error) if gone(&report, &error) => return Ok(()),
-                Err(error) => tracing::warn!(%error, id = report.message_id, "a report goes to the outbox"),
+                Err(error) => {
+                    tracing::warn!(%error, id = report.message_id, "a report goes to the outbox");
+                    refused = is_copy(&report) && is_of_the_queue(&error);
+                }
             }
         }
         let mut sent = self.sent.subscribe();
@@ -73,6 +84,9 @@ impl Reports {
         }
         self.count().await;
         self.stored.notify_one();
+        if refused {
+            return Ok(());
+        }
         loop {
             tokio::select! {
                 done = sent.recv() => match done {
@@ -87,26 +101,15 @@ impl Reports {
 
     /// Sends what waits in the outbox, for ever.
     pub(super) async fn run(&self) {
+        let mut refusals = HashMap::new();
         loop {
             match self.outbox.next().await {
-                Ok(Some(waiting)) => {
-                    let done = self.send(&waiting.entry).await;
-                    let noted =
-                        if done { self.outbox.done(waiting.id).await } else { self.outbox.release(waiting.id).await };
-                    if let Err(failure) = noted {
-                        tracing::error!(error = %failure, "the outbox does not work");
-                    }
-                    if done {
-                        self.count().await;
-                        let _ = self.sent.send(place(&waiting.entry));
-                        continue;
-                    }
-                    tokio::time::sleep(PAUSE).await;
-                }
+                Ok(Some(waiting)) => self.send(&waiting, &mut refusals).await,
                 Ok(None) => {
                     self.count().await;
-                    // What another process left half sent comes again after its lease.
-                    let _ = tokio::time::timeout(Duration::from_secs(31), self.stored.notified()).await;
+                    // What was put off comes again soon; what another process left half sent, after its lease.
+                    let patience = if self.waiting() > 0 { PAUSE } else { Duration::from_secs(31) };
+                    let _ = tokio::time::timeout(patience, self.stored.notified()).await;
                 }
                 Err(failure) => {
                     tracing::error!(error = %failure, "the outbox does not work");
@@ -116,38 +119,100 @@ impl Reports {
         }
     }
 
+    /// Sends an entry, or puts it off so that others come before it.
+    async fn send(&self, waiting: &Waiting, refusals: &mut HashMap<i64, u32>) {
+        let (entry, outgoing) = (&waiting.entry, outgoing(&waiting.entry));
+        let copy = is_copy(&outgoing);
+        let error = self.publisher.publish(&outgoing).await.err().filter(|error| !gone(&outgoing, error));
+        let refused = error.as_ref().is_some_and(is_of_the_queue);
+        let pause = match &error {
+            None => None,
+            Some(error) if refused => {
+                let times = refusals.entry(waiting.id).or_default();
+                *times += 1;
+                let pause = put_off(copy, *times);
+                let what = pause.map_or("the copy for `reply_to` is given up", |_| "a report waits in the outbox");
+                tracing::warn!(%error, id = entry.build, "{what}");
+                pause
+            }
+            Some(error) => {
+                tracing::warn!(%error, id = entry.build, "a report waits in the outbox");
+                Some(2 * PAUSE)
+            }
+        };
+        let noted = match pause {
+            None => {
+                refusals.remove(&waiting.id);
+                self.outbox.done(waiting.id).await
+            }
+            Some(pause) => self.outbox.later(waiting.id, pause).await,
+        };
+        if let Err(failure) = noted {
+            tracing::error!(error = %failure, "the outbox does not work");
+            tokio::time::sleep(PAUSE).await;
+        }
+        self.count().await;
+        if pause.is_none() || (copy && refused) {
+            let _ = self.sent.send(place(entry));
+        } else if !refused {
+            tokio::time::sleep(PAUSE).await;
+        }
+    }
+
     async fn count(&self) {
         if let Ok(waiting) = self.outbox.len().await {
             self.waiting.store(waiting, Ordering::Relaxed);
         }
     }
+}
 
-    async fn send(&self, entry: &Entry) -> bool {
-        let outgoing = Outgoing {
-            exchange: entry.exchange.clone(),
-            key: entry.routing_key.clone(),
-            body: entry.body.clone(),
-            message_id: entry.build.clone(),
-            correlation_id: entry.correlation_id.clone(),
-            kind: Some("report".to_owned()),
-            ..Outgoing::default()
-        };
-        match self.publisher.publish(&outgoing).await {
-            Ok(()) => true,
-            Err(error) if gone(&outgoing, &error) => true,
-            Err(error) => {
-                tracing::warn!(%error, id = entry.build, "a report waits in the outbox");
-                false
-            }
-        }
+fn outgoing(entry: &Entry) -> Outgoing {
+    Outgoing {
+        exchange: entry.exchange.clone(),
+        key: entry.routing_key.clone(),
+        body: entry.body.clone(),
+        message_id: entry.build.clone(),
+        correlation_id: entry.correlation_id.clone(),
+        kind: Some("report".to_owned()),
+        ..Outgoing::default()
     }
+}
+
+/// Whether it goes to who asked, beside the report for everybody.
+fn is_copy(report: &Outgoing) -> bool {
+    report.exchange.is_empty()
+}
+
+/// Whether the broker is there, and one queue is not as it should be: others may take what they are sent.
+fn is_of_the_queue(error: &Error) -> bool {
+    matches!(error, Error::Refused(_) | Error::Unroutable(..))
+}
+
+/// When something comes again that a queue has refused so many times. Reports do for ever; a copy is given up some day.
+fn put_off(copy: bool, times: u32) -> Option<Duration> {
+    let pause = Duration::from_secs(1 << times.min(5)).min(LONGEST);
+    (!copy || times < COPY_TRIES).then_some(pause)
 }
 
 /// Whether it was for a queue that whoever asked has given up; the report itself is kept elsewhere.
 fn gone(report: &Outgoing, error: &Error) -> bool {
-    report.exchange.is_empty() && matches!(error, Error::Unroutable(..))
+    is_copy(report) && matches!(error, Error::Unroutable(..))
 }
 
 fn place(entry: &Entry) -> String {
     format!("{}/{}/{}", entry.build, entry.exchange, entry.routing_key)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_copy_is_given_up_and_a_report_never() {
+        let seconds = |copy, times| put_off(copy, times).map(|pause| pause.as_secs());
+        let pauses: Vec<_> = (1..=7).map(|times| seconds(true, times)).collect();
+        assert_eq!(pauses, [2, 4, 8, 16, 30, 30, 30].map(Some));
+        assert_eq!((seconds(true, COPY_TRIES), seconds(false, COPY_TRIES)), (None, Some(30)));
+        assert_eq!(seconds(false, u32::MAX), Some(30));
+    }
 }

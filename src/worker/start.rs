@@ -77,7 +77,10 @@ pub(super) async fn start(services: watch::Receiver<Arc<Services>>, going: &Goin
 }
 
 /// What the configuration of a worker has to say.
-fn check(config: &Config) -> Result<(), Failure> {
+///
+/// # Errors
+/// `configuration_invalid` with what it lacks.
+pub fn check(config: &Config) -> Result<(), Failure> {
     let invalid = |why: String, hint: String| Err(Failure::new(FailureCode::ConfigurationInvalid, why).hint(hint));
     if config.sources.allow.is_empty() {
         let why = "a worker clones only what `sources.allow` lists, and it lists nothing".to_owned();

@@ -38,6 +38,7 @@ fn schemas_are_current() {
         ("message", schema::message()),
         ("event", schema::event()),
         ("cancel", schema::cancel()),
+        ("supersede", schema::supersede()),
         ("api", slipway::server::openapi()),
     ];
     for (name, schema) in schemas {
@@ -231,7 +232,7 @@ fn the_command_line_is_documented() {
 /// `slipway schema` prints what is checked in.
 #[test]
 fn the_program_prints_the_schemas() {
-    for name in ["plan", "report", "settings", "config", "message", "event", "cancel", "api"] {
+    for name in ["plan", "report", "settings", "config", "message", "event", "cancel", "supersede", "api"] {
         let printed =
             std::process::Command::new(env!("CARGO_BIN_EXE_slipway")).args(["schema", name]).output().unwrap();
         let printed: Value = serde_json::from_slice(&printed.stdout).unwrap();
@@ -243,7 +244,7 @@ fn the_program_prints_the_schemas() {
 /// The examples of messages are what the program reads and writes, no field more and no field less.
 #[test]
 fn the_examples_of_messages_are_exact() {
-    use slipway::message::{BuildMessage, CancelMessage, EventMessage};
+    use slipway::message::{BuildMessage, CancelMessage, EventMessage, SupersedeMessage};
     let read = |name: &str| std::fs::read_to_string(root().join("docs/examples").join(name)).unwrap();
     let same = |name: &str, text: &str, again: Value| {
         assert_eq!(serde_json::from_str::<Value>(text).unwrap(), again, "{name}");
@@ -253,6 +254,12 @@ fn the_examples_of_messages_are_exact() {
     }
     let cancel = read("cancel.json");
     same("cancel.json", &cancel, serde_json::to_value(CancelMessage::parse(cancel.as_bytes()).unwrap()).unwrap());
+    let supersede = read("supersede.json");
+    let claim = SupersedeMessage::parse(supersede.as_bytes()).unwrap();
+    same("supersede.json", &supersede, serde_json::to_value(&claim).unwrap());
+    // It is what belongs to the build message beside it.
+    let request = BuildMessage::parse(read("message.json").as_bytes()).unwrap();
+    assert_eq!(SupersedeMessage::of(&request, claim.sent_at), Some(claim));
     let report = read("report.json");
     let again: slipway::model::report::BuildReport = serde_json::from_str(&report).unwrap();
     same("report.json", &report, serde_json::to_value(again).unwrap());

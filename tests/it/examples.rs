@@ -1,5 +1,6 @@
 //! Every example, end to end: built, pushed, pulled, started, probed, stopped, looked into.
 
+use slipway::message::BuildMessage;
 use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
@@ -332,4 +333,40 @@ async fn fetch(url: &str) -> Result<String, String> {
         return Ok(String::from_utf8_lossy(&output.stdout).into_owned());
     }
     Err(String::from_utf8_lossy(&output.stderr).into_owned())
+}
+
+/// The job's script writes a build message, whatever the pipeline's variables hold.
+#[test]
+fn the_job_of_gitlab_asks_for_a_build() {
+    let job = std::fs::read_to_string(concat!(env!("CARGO_MANIFEST_DIR"), "/examples/gitlab-ci.yml")).unwrap();
+    let script: Vec<_> = job
+        .lines()
+        .skip_while(|line| !line.contains("cat > build.json"))
+        .take_while(|line| !line.trim_start().starts_with("- "))
+        .map(str::trim_start)
+        .collect();
+    let directory = tempfile::tempdir().unwrap();
+    let ended = std::process::Command::new("sh")
+        .args(["-euc", &script.join("\n")])
+        .current_dir(directory.path())
+        .envs([
+            ("PRODUCT_LINE", "trade"),
+            ("CI_PIPELINE_ID", "4711"),
+            ("CI_JOB_ID", "815"),
+            ("CI_PROJECT_URL", "https://gitlab.example.com/trade/order"),
+            ("CI_PROJECT_NAME", "order"),
+            ("CI_COMMIT_REF_NAME", "feature/tax-2026"),
+            ("CI_COMMIT_SHA", "0123456789abcdef0123456789abcdef01234567"),
+            ("CI_COMMIT_SHORT_SHA", "01234567"),
+        ])
+        .status()
+        .unwrap();
+    assert!(ended.success(), "{script:#?}");
+    let message = BuildMessage::parse(&std::fs::read(directory.path().join("build.json")).unwrap()).unwrap();
+    let request = message.request().unwrap();
+    assert_eq!((request.id.as_str(), request.name.to_string()), ("gitlab-4711-815", "order".to_owned()));
+    assert_eq!(message.supersede.as_deref(), Some("feature/tax-2026"));
+    assert_eq!(request.tags[0].to_string(), "01234567");
+    // What a cancelled job says is about the same build.
+    assert!(job.contains(&"slipway cancel \"gitlab-$CI_PIPELINE_ID-$CI_JOB_ID\"".to_owned()));
 }

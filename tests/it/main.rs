@@ -36,3 +36,5 @@ mod toy_ecosystem;
 mod worker;
 mod worker_faults;
 mod worker_flows;
+mod worker_rights;
+mod worker_signs;

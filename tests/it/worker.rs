@@ -182,6 +182,42 @@ async fn a_newer_build_takes_the_place_of_an_older_one() {
     assert_eq!(message, format!("the newer build `{new}` took its place"));
 }
 
+/// `slipway submit` of a message.
+async fn submit(fleet: &Fleet, message: &Value) -> String {
+    let file = fleet.state().join("message.json");
+    std::fs::write(&file, message.to_string()).unwrap();
+    let args = ["submit", file.to_str().unwrap()].map(str::to_owned);
+    let run = fleet.slipway.run(&args).await;
+    assert_eq!((run.code, run.stderr.as_str()), (0, ""), "{}", run.text());
+    message["id"].as_str().unwrap().to_owned()
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_newer_build_ends_older_ones_before_it_is_taken() {
+    let mut fleet = Fleet::new(&[("WORKER__LANES", "{ interactive = 1, bulk = 0 }")]).await;
+    let (endless, short) = (Repository::script(ENDLESS), Repository::script("true\n"));
+    let _worker = fleet.worker().await;
+    let key = |id: &str, name: &str| json!({ "id": id, "supersede": "main", "application": { "name": name } });
+    // The only slot is the older build's.
+    let old = submit(&fleet, &endless.message(key("old", "shop"))).await;
+    fleet.event(&old, |event| event["kind"] == "log").await;
+    let new = submit(&fleet, &short.message(key("new", "shop"))).await;
+    let report = fleet.report(&old).await;
+    assert_eq!(report["failure"]["message"], format!("the newer build `{new}` took its place"), "{report:#}");
+    assert_eq!(fleet.report(&new).await["outcome"], "succeeded");
+    // The older one still waits, and never begins.
+    let other = fleet.send(&endless.message(json!({}))).await;
+    fleet.event(&other, |event| event["kind"] == "log").await;
+    let old = submit(&fleet, &endless.message(key("waits", "stock"))).await;
+    let new = submit(&fleet, &short.message(key("newer", "stock"))).await;
+    cancel(&fleet, &other).await;
+    cancelled(&fleet.report(&other).await);
+    assert_eq!(fleet.report(&old).await["outcome"], "cancelled");
+    assert_eq!(fleet.report(&new).await["outcome"], "succeeded");
+    fleet.event(&new, |event| event["kind"] == "finished").await;
+    assert_eq!(fleet.seen(&old), Vec::<Value>::new());
+}
+
 #[tokio::test(flavor = "multi_thread")]
 async fn a_worker_that_goes_ends_what_runs_or_gives_it_back() {
     let mut fleet = Fleet::new(&[]).await;

@@ -35,6 +35,56 @@ async fn a_build_that_kills_its_workers_is_set_aside() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn a_later_attempt_that_kills_its_workers_is_told_from_what_cannot_be_read() {
+    let mut fleet = Fleet::new(&[("AMQP__DELIVERY_LIMIT", "1")]).await;
+    let marker = fleet.state().join("tried").display().to_string();
+    let passes = "echo 'Could not transfer artifact: Connection refused'; exit 1";
+    let script = format!("test -e {marker} || {{ touch {marker}; {passes}; }}\necho begun\nsleep 20\n");
+    let repository = Repository::script(&script);
+    let id = fleet.send(&repository.message(json!({}))).await;
+    for _ in 0..2 {
+        let mut worker = fleet.worker().await;
+        fleet.event(&id, |event| event["attempt"] == 2 && event["kind"] == "log").await;
+        worker.child.kill().await.unwrap();
+    }
+    let _worker = fleet.worker().await;
+    let report = fleet.report(&id).await;
+    assert_eq!((&report["attempt"], &report["failure"]["code"]), (&json!(2), &json!("worker_killed")), "{report:#}");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_message_sent_straight_to_a_queue_is_like_any_other() {
+    let settings = [("WORKER__LANES", "{ interactive = 0, bulk = 1 }"), ("AMQP__DELIVERY_LIMIT", "1")];
+    let mut fleet = Fleet::new(&settings).await;
+    let queue = fleet.name("builds.bulk");
+    // It is tried again.
+    let passing = Repository::script("echo 'Could not transfer artifact: Connection refused'; exit 1\n");
+    let mut worker = fleet.worker().await;
+    let message = passing.message(json!({}));
+    let id = message["id"].as_str().unwrap();
+    fleet.publish("", &queue, message.to_string().as_bytes(), properties(id)).await;
+    assert_eq!(fleet.report(id).await["attempt"], 3);
+    worker.signal("TERM");
+    assert_eq!(worker.end().await, Some(0), "{}", worker.log());
+    // It is given back by a worker that goes, and sent anew, since it would come back too often.
+    let marker = fleet.state().join("go").display().to_string();
+    let waiting = Repository::script(&format!("echo begun\nwhile ! test -e {marker}; do sleep 0.1; done\n"));
+    let message = waiting.message(json!({}));
+    let id = message["id"].as_str().unwrap();
+    let mut worker = fleet.worker().await;
+    fleet.publish("", &queue, message.to_string().as_bytes(), properties(id)).await;
+    fleet.event(id, |event| event["kind"] == "log").await;
+    worker.signal("TERM");
+    worker.says("the worker goes").await;
+    worker.signal("TERM");
+    assert_eq!(worker.end().await, Some(0), "{}", worker.log());
+    fleet.until_waiting("builds.bulk", 1).await;
+    std::fs::write(marker, "").unwrap();
+    let _worker = fleet.worker().await;
+    assert_eq!(fleet.report(id).await["outcome"], "succeeded");
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn a_report_outlives_its_worker_and_the_build_is_not_made_again() {
     let mut fleet = Fleet::new(&[]).await;
     let place = fleet.state().display().to_string();
@@ -105,6 +155,30 @@ async fn whoever_asks_may_have_the_answer_sent_to_a_queue_of_its_own() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn a_queue_that_refuses_its_answer_holds_up_nobody() {
+    let mut fleet = Fleet::new(&[("WORKER__LANES", "{ interactive = 1, bulk = 0 }")]).await;
+    let repository = Repository::script("true\n");
+    let worker = fleet.worker().await;
+    let full = fleet.full().await;
+    let message = repository.message(json!({}));
+    let id = message["id"].as_str().unwrap().to_owned();
+    fleet.send_raw(message.to_string().as_bytes(), properties(&id).with_reply_to(full.as_str().into())).await;
+    assert_eq!(fleet.report(&id).await["outcome"], "succeeded");
+    worker.says("a report waits in the outbox").await;
+    // While the copy waits, others go on: the request is done with, and further ones are reported.
+    for _ in 0..2 {
+        let id = fleet.send(&repository.message(json!({}))).await;
+        assert_eq!(fleet.report(&id).await["outcome"], "succeeded");
+    }
+    fleet.until_waiting("builds.interactive", 0).await;
+    // As soon as there is room, it has its copy.
+    assert!(!worker.log().contains("is given up"), "{}", worker.log());
+    let mut answers = fleet.read(&full).await;
+    assert_eq!(next(&mut answers, fleet.patience).await.data, b"first");
+    assert_eq!(json_of(&next(&mut answers, fleet.patience).await)["id"], json!(id));
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn a_changed_configuration_holds_for_the_next_build_and_a_broken_one_changes_nothing() {
     let mut fleet = Fleet::new(&[]).await;
     let (endless, short) = (Repository::script("sleep 600\n"), Repository::script("true\n"));
@@ -116,12 +190,36 @@ async fn a_changed_configuration_holds_for_the_next_build_and_a_broken_one_chang
     worker.says("the configuration is broken, and the old one stays").await;
     let id = fleet.send(&short.message(json!({}))).await;
     assert_eq!(fleet.report(&id).await["outcome"], "succeeded");
-    std::fs::write(&path, good.replace("[limits]", "[limits]\ntimeout = \"2s\"")).unwrap();
+    // What a start would refuse is refused here as well.
+    std::fs::write(&path, good.replace("[limits]", "[limits]\ntimeout = \"29m\"")).unwrap();
+    worker.signal("HUP");
+    worker.says("such a build would begin again and again").await;
+    assert!(!worker.log().contains("the configuration was read again"), "{}", worker.log());
+    let changed = good.replace("[limits]", "[limits]\ntimeout = \"2s\"");
+    let changed = changed.replace("name = \"tester\"", "name = \"other\"");
+    std::fs::write(&path, format!("{changed}[logs]\nkeep = \"1d\"\n")).unwrap();
     worker.signal("HUP");
     worker.says("the configuration was read again").await;
+    worker.says("`logs`, `worker.name` changed since the start, which only a restart picks up").await;
     let id = fleet.send(&endless.message(json!({}))).await;
     let report = fleet.report(&id).await;
     assert_eq!((&report["outcome"], &report["failure"]["code"]), (&json!("timed_out"), &json!("timed_out")));
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn an_engine_that_is_away_keeps_no_configuration_from_being_read() {
+    let mut fleet = Fleet::undeclared(&[("BUILD__RUNNER", "container")]).await;
+    let socket = fleet.state().join("engine");
+    std::os::unix::fs::symlink("/var/run/docker.sock", &socket).unwrap();
+    fleet.slipway.set("DOCKER_HOST", &format!("unix://{}", socket.display()));
+    fleet.declare().await;
+    let worker = fleet.worker().await;
+    std::fs::remove_file(socket).unwrap();
+    let path = fleet.slipway.config();
+    let good = std::fs::read_to_string(&path).unwrap();
+    std::fs::write(&path, good.replace("[limits]", "[limits]\ntimeout = \"2s\"")).unwrap();
+    worker.signal("HUP");
+    worker.says("the configuration was read again").await;
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -14,10 +14,14 @@ use crate::support::slipway::{PRODUCT_LINE, Slipway};
 
 #[tokio::test(flavor = "multi_thread")]
 async fn the_publish_service_of_the_examples_gets_its_report() {
-    let fleet = Fleet::new(&[]).await;
-    let repository = Repository::script("echo hello\n");
+    let mut fleet = Fleet::new(&[("WORKER__LANES", "{ interactive = 1, bulk = 0 }")]).await;
+    let mut repository = Repository::script("echo begun\nsleep 600\n");
     let _worker = fleet.worker().await;
-    let mut request = repository.message(json!({}));
+    // An older build has the only slot, until the service says that it is no longer wanted.
+    let old = fleet.send(&repository.message(json!({ "supersede": "main" }))).await;
+    fleet.event(&old, |event| event["kind"] == "log").await;
+    repository.commit(&[("build.sh", "echo hello\n")]);
+    let mut request = repository.message(json!({ "supersede": "main" }));
     request.as_object_mut().unwrap().remove("id");
     let program = concat!(env!("CARGO_MANIFEST_DIR"), "/examples/publish-service/publish.py");
     // Debian's own Python has the package that Debian installs.
@@ -38,6 +42,7 @@ async fn the_publish_service_of_the_examples_gets_its_report() {
     assert!(output.status.success(), "{followed}");
     assert_eq!(serde_json::from_str::<Value>(&report).unwrap()["outcome"], "succeeded");
     assert!(followed.contains("log\tcompile\thello"), "{followed}");
+    assert_eq!(fleet.report(&old).await["outcome"], "cancelled");
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -172,6 +177,91 @@ async fn a_released_version_is_deployed_once() {
                 assert!(failure["hint"].as_str().unwrap().contains("has this version already"), "{failure:#}");
             }
         }
+    }
+}
+
+/// A toolchain of tests that deploys: both steps are the repository's own scripts.
+const DEPLOYER: &str = r#"
+name = "deployer"
+title = "Deployer"
+
+[detect]
+files = ["deploy.sh"]
+
+[run]
+"" = "static"
+
+[[steps]]
+step = "compile"
+command = ["sh", "compile.sh"]
+
+[[steps]]
+step = "deploy"
+command = ["sh", "deploy.sh"]
+
+[library]
+coordinates = "script"
+repository = "nowhere"
+
+[image]
+workdir = "/app"
+command = ["/app/run"]
+layers = [{ name = "application", from = "source", to = "/app" }]
+"#;
+
+/// What Maven prints when a repository does not answer.
+const UNAVAILABLE: &str = "echo 'Could not transfer artifact: Connection refused'; exit 1\n";
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_further_run_of_a_build_takes_what_it_deployed_for_its_own() {
+    let mut fleet = Fleet::new(&[]).await;
+    let toolchain = fleet.state().join("catalog/toolchains/deployer");
+    std::fs::create_dir_all(&toolchain).unwrap();
+    std::fs::write(toolchain.join("toolchain.toml"), DEPLOYER).unwrap();
+    let releases = service("SLIPWAY_TEST_MAVEN").replace("/maven", "/released");
+    let (user, password) = (service("SLIPWAY_TEST_USER"), service("SLIPWAY_TEST_PASSWORD"));
+    let library = |version: &str, compile: &str, after: &str| {
+        let place = format!("{releases}/fleet/{version}/greeting.jar");
+        let upload =
+            format!("curl -s -o /dev/null -w 'status: %{{http_code}}\\n' -u {user}:{password} -T deploy.sh {place}");
+        let deploy = format!("{upload} | tee status\ngrep -q 'status: 20' status || exit 1\n{after}");
+        Repository::new(&[("compile.sh", compile), ("deploy.sh", &deploy)])
+    };
+    let of_its_own = |report: &Value| {
+        assert_eq!(
+            (&report["outcome"], &report["warnings"][0]["code"]),
+            (&json!("succeeded"), &json!("deployed_before")),
+            "{report:#}"
+        );
+    };
+    // Its worker dies after the deployment.
+    let version = uuid::Uuid::now_v7().to_string();
+    let mut worker = fleet.worker().await;
+    let dying = library(&version, "true\n", "echo begun\nsleep 20\n");
+    let id = fleet.send(&dying.message(json!({}))).await;
+    let begun = |event: &Value| event["lines"].as_array().is_some_and(|lines| lines.contains(&json!("begun")));
+    fleet.event(&id, begun).await;
+    worker.child.kill().await.unwrap();
+    let _worker = fleet.worker().await;
+    of_its_own(&fleet.report(&id).await);
+    // It is tried again after the deployment.
+    let passing = library(&uuid::Uuid::now_v7().to_string(), "true\n", UNAVAILABLE);
+    let id = fleet.send(&passing.message(json!({}))).await;
+    let report = fleet.report(&id).await;
+    assert_eq!(report["attempt"], 2);
+    of_its_own(&report);
+    // A version of somebody else's stays refused, also to a later attempt that comes as far for the first time.
+    let marker = fleet.state().join("tried").display().to_string();
+    let once = format!("test -e {marker} || {{ touch {marker}; {}; }}\n", UNAVAILABLE.trim());
+    for (compile, attempt) in [("true\n", 1), (&once, 2)] {
+        let refused = library(&version, compile, "true\n");
+        let id = fleet.send(&refused.message(json!({}))).await;
+        let report = fleet.report(&id).await;
+        assert_eq!(
+            (&report["attempt"], &report["failure"]["code"], &report["failure"]["blame"]),
+            (&json!(attempt), &json!("deploy_failed"), &json!("project")),
+            "{report:#}"
+        );
     }
 }
 

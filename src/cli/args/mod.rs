@@ -162,6 +162,8 @@ pub(super) enum SchemaOf {
     Event,
     /// Cancel messages
     Cancel,
+    /// Messages by which a newer build takes the place of older ones
+    Supersede,
     /// The HTTP API, as `OpenAPI`
     Api,
 }

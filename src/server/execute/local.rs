@@ -18,6 +18,7 @@ use crate::pipeline;
 use crate::traces;
 use crate::worker::Going;
 use crate::worker::attempt::{attempt, cancelled};
+use crate::worker::builds::Running;
 use crate::worker::verdict::{Verdict, verdict};
 
 /// How long the queue is left alone at most.
@@ -154,7 +155,7 @@ async fn ended(shared: &Arc<Shared>, build: &Build) -> Result<Verdict, Failure> 
         shared.builds.cancel(&build.id, Some(reason).filter(|reason| !reason.is_empty()));
     }
     if let Some(key) = &key {
-        shared.builds.supersede(key, &build.id, u64::try_from(build.created_ms).unwrap_or_default());
+        shared.builds.supersede(key, ask::claim(build));
     }
     if let Some(stop) = shared.builds.unwanted(&build.id, key.as_deref()) {
         return refused(cancelled(&stop));
@@ -163,13 +164,13 @@ async fn ended(shared: &Arc<Shared>, build: &Build) -> Result<Verdict, Failure> 
     if build.attempt == 1 {
         shared.metrics.waited(Duration::from_millis(u64::try_from(now() - build.created_ms).unwrap_or_default()));
     }
-    let report = signed(run(shared, &request, &turn.running).await);
+    let report = signed(run(shared, &request, build.attempt > 1 || build.deaths > 0, &turn.running).await);
     let stop = turn.running.stopped();
     let delays = &shared.services.borrow().config.amqp.retry_delays;
     Ok(verdict(report, stop.as_ref(), u32::try_from(build.attempt).unwrap_or(1), delays))
 }
 
-async fn run(shared: &Arc<Shared>, request: &BuildRequest, running: &crate::worker::builds::Running) -> BuildReport {
+async fn run(shared: &Arc<Shared>, request: &BuildRequest, deployed: bool, running: &Running) -> BuildReport {
     let services = shared.services.borrow().clone();
     let _running = shared.metrics.running();
     let live = shared.logs.live(&request.id);
@@ -185,7 +186,7 @@ async fn run(shared: &Arc<Shared>, request: &BuildRequest, running: &crate::work
         BuildEvent::StepFinished(step) => live.line(step.step.name(), &ended_line(&step)),
         BuildEvent::Accepted { .. } => {}
     };
-    let report = attempt(&services, request, running, &events).await;
+    let report = attempt(&services, request, deployed, running, &events).await;
     if let Some(failure) = &report.failure {
         last_line(&live, failure);
     }

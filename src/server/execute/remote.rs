@@ -13,8 +13,9 @@ use super::local::{ended_line, last_line};
 use crate::amqp::follow::Follower;
 use crate::amqp::names::Names;
 use crate::amqp::{Broker, Incoming, Outgoing, Publisher};
+use crate::message::control::MAX_REASON;
 use crate::message::event::Event;
-use crate::message::{CancelMessage, EventMessage, VERSION};
+use crate::message::{BuildMessage, CancelMessage, EventMessage, SupersedeMessage, VERSION};
 use crate::model::failure::Failure;
 use crate::model::report::BuildReport;
 use crate::traces;
@@ -90,15 +91,22 @@ async fn send(shared: Arc<Shared>, broker: Broker) {
 
 async fn sent(shared: &Shared, publisher: &Publisher, names: &Names) -> Result<(), String> {
     for (build, cancellation) in shared.store.unsent().await.map_err(|failure| failure.message)? {
-        let outgoing = if cancellation { cancel(&build, names) } else { request(&build, names) };
+        let sent_at = crate::clock::since_epoch().as_secs();
+        let outgoing = if cancellation { cancel(&build, names) } else { request(&build, names, sent_at) };
         publisher.publish(&outgoing).await.map_err(|error| error.to_string())?;
+        if let Some(claim) = claim(&build, names, sent_at).filter(|_| !cancellation)
+            && let Err(error) = publisher.publish(&claim).await
+        {
+            // The request is on its way: older builds end when a worker takes it, if not now.
+            tracing::warn!(%error, build_id = build.id, "older builds go on until this one begins");
+        }
         let what = if cancellation { 2 } else { 1 };
         shared.store.sent(&build.id, what).await.map_err(|failure| failure.message)?;
     }
     Ok(())
 }
 
-fn request(build: &Build, names: &Names) -> Outgoing {
+fn request(build: &Build, names: &Names, sent_at: u64) -> Outgoing {
     let trace = Some(build.traceparent.clone()).filter(|value| !value.is_empty()).into_iter();
     Outgoing {
         exchange: names.requests(),
@@ -106,21 +114,23 @@ fn request(build: &Build, names: &Names) -> Outgoing {
         body: build.message.clone().into_bytes(),
         message_id: build.id.clone(),
         kind: Some("build".to_owned()),
+        sent_at: Some(sent_at),
         headers: trace.map(|value| (traces::HEADER.to_owned(), value)).collect(),
         ..Outgoing::default()
     }
 }
 
+/// Says that a request takes the place of older ones, if it does.
+fn claim(build: &Build, names: &Names, sent_at: u64) -> Option<Outgoing> {
+    let message = BuildMessage::parse(build.message.as_bytes()).ok()?;
+    SupersedeMessage::of(&message, sent_at).map(|claim| Outgoing::control(names, "supersede", &build.id, &claim))
+}
+
 fn cancel(build: &Build, names: &Names) -> Outgoing {
-    let reason = build.cancel.clone().filter(|reason| !reason.is_empty());
+    let reason = build.cancel.as_deref().filter(|reason| !reason.is_empty());
+    let reason = reason.map(|reason| reason.chars().take(MAX_REASON).collect());
     let message = build.id.parse().ok().map(|id| CancelMessage { version: VERSION, id, reason });
-    Outgoing {
-        key: names.control(),
-        body: message.and_then(|message| serde_json::to_vec(&message).ok()).unwrap_or_default(),
-        message_id: build.id.clone(),
-        kind: Some("cancel".to_owned()),
-        ..Outgoing::default()
-    }
+    Outgoing::control(names, "cancel", &build.id, &message)
 }
 
 /// Hears what workers say, for ever. Reports wait for a server that is away; events are for who looks on.

@@ -8,6 +8,7 @@ use sqlx::{AssertSqlSafe, Connection as _, Executor as _, PgConnection};
 use super::door::Door;
 use super::site::{Answer, Server, Site, push};
 use crate::services::service;
+use crate::support::account::Account;
 use crate::support::fleet::{Fleet, Repository};
 
 /// A database of a test's own; it goes with the test.
@@ -115,6 +116,37 @@ async fn workers_build_what_the_server_is_asked() {
     assert!(site.gitlab.until(&endless.commit, "canceled").await["description"].as_str().unwrap().contains("enough"));
     let search = site.ask(&server, "GET", "/api/v1/builds?search=GOOD&limit=1", None).await.json();
     assert_eq!(search["builds"].as_array().unwrap().len(), 1, "{search:#}");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_newer_push_ends_the_older_build_of_a_worker_with_one_slot() {
+    let fleet = Fleet::new(&[("WORKER__LANES", "{ interactive = 1, bulk = 0 }")]).await;
+    let database = Database::new().await;
+    let (site, broker, _database) = site(&fleet, &database).await;
+    let account = Account::documented("server", &fleet);
+    let credentials = account.credentials(&fleet, &broker.address.to_string());
+    let server = site.start_with(&[("CREDENTIALS__BROKER", &credentials)]).await;
+    let _worker = fleet.worker().await;
+    let mut repository = Repository::script("while :; do echo tick; sleep 0.2; done\n");
+    site.application(&server, &repository, json!({})).await;
+    let old = id_of(&server.hook(&push(&repository, "main", "old"), "one").await);
+    site.gitlab.until(&repository.commit, "running").await;
+    repository.commit(&[("build.sh", "true\n")]);
+    let new = id_of(&server.hook(&push(&repository, "main", "new"), "two").await);
+    site.until(&server, &old, "cancelled").await;
+    let log = site.ask(&server, "GET", &format!("/api/v1/builds/{old}/log"), None).await;
+    assert!(log.text.contains(&format!("the newer build `{new}` took its place")), "{}", log.text);
+    site.until(&server, &new, "succeeded").await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_server_that_only_sends_reads_its_configuration_without_an_engine() {
+    let (fleet, database) = (Fleet::new(&[]).await, Database::new().await);
+    let (mut site, _broker, _database) = site(&fleet, &database).await;
+    site.slipway.set("DOCKER_HOST", "unix:///no/such/engine");
+    let server = site.start_with(&[("BUILD__RUNNER", "container")]).await;
+    server.signal("HUP");
+    server.says("the configuration was read again").await;
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -138,6 +138,24 @@ impl Fleet {
         own_queue(&self.channel).await
     }
 
+    /// A queue that takes nothing, until somebody reads the message in it.
+    pub(crate) async fn full(&self) -> String {
+        let name = format!("{}-full", self.prefix);
+        let mut arguments = FieldTable::default();
+        arguments.insert("x-max-length".into(), AMQPValue::LongLongInt(1));
+        arguments.insert("x-overflow".into(), AMQPValue::LongString("reject-publish".into()));
+        let options = QueueDeclareOptions { exclusive: true, ..QueueDeclareOptions::default() };
+        self.channel.queue_declare(name.as_str().into(), options, arguments).await.unwrap();
+        self.publish("", &name, b"first", properties("first")).await;
+        name
+    }
+
+    /// Reads a queue.
+    pub(crate) async fn read(&self, queue: &str) -> Consumer {
+        let (options, none) = (BasicConsumeOptions::default(), FieldTable::default());
+        self.channel.basic_consume(queue.into(), "".into(), options, none).await.unwrap()
+    }
+
     /// A directory of the test's own.
     pub(crate) fn state(&self) -> &Path {
         self.state.path()

@@ -1,5 +1,6 @@
 //! What end-to-end tests share: projects, the built program, containers, probes.
 
+pub(crate) mod account;
 pub(crate) mod case;
 pub(crate) mod container;
 #[path = "../../bench-queue/figures.rs"]

@@ -66,6 +66,11 @@ impl Slipway {
         self
     }
 
+    /// The same for what is there already.
+    pub(crate) fn set(&mut self, name: &str, value: &str) {
+        self.env.push((name.to_owned(), value.to_owned()));
+    }
+
     /// With further lines in its configuration.
     pub(crate) fn and(self, lines: &str) -> Self {
         let path = self.config();
