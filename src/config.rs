@@ -172,10 +172,12 @@ impl Config {
         };
         let config = config.overlaid(crate::environment::overlay())?;
         for (key, value) in config.urls() {
-            if url::Url::parse(value).is_ok_and(|url| url.password().is_some()) {
-                let message = format!("`{key}` of the configuration holds a password, which plans and logs would show");
+            if url::Url::parse(value).is_ok_and(|url| shows_a_secret(&url)) {
+                let message = format!(
+                    "`{key}` of the configuration holds a password or a token, which plans and logs would show"
+                );
                 return Err(Failure::new(FailureCode::ConfigurationInvalid, message).hint(
-                    "leave the password out of the URL, and name credentials beside it: `credentials = \"NAME\"`",
+                    "leave out what stands before the `@` of the URL, and name credentials beside it: `credentials = \"NAME\"`",
                 ));
             }
         }
@@ -244,6 +246,11 @@ impl Config {
         ];
         self.mirrors.urls().into_iter().chain(others.into_iter().filter_map(|(key, url)| Some((key, url.as_deref()?))))
     }
+}
+
+/// Whether a URL has a password; by HTTP a user's name too, as that is where tokens are put.
+fn shows_a_secret(url: &url::Url) -> bool {
+    url.password().is_some() || (matches!(url.scheme(), "http" | "https") && !url.username().is_empty())
 }
 
 fn everyone() -> Vec<String> {

@@ -8,12 +8,15 @@ use super::*;
 
 #[test]
 fn a_password_in_a_url_is_refused() {
-    let mut file = tempfile::NamedTempFile::new().unwrap();
-    let text = "[mirrors]\npython_index = \"https://ada:hunter2@nexus.example.com/simple\"\n";
-    std::io::Write::write_all(&mut file, text.as_bytes()).unwrap();
-    let failure = Config::load(Some(file.path())).unwrap_err();
-    assert!(failure.message.contains("mirrors.python_index"), "{}", failure.message);
-    assert!(!failure.message.contains("hunter2") && failure.hint.contains("credentials"), "{}", failure.hint);
+    // A token stands where the user's name does.
+    for account in ["ada:hunter2", "hunter2", "hunter2:"] {
+        let mut file = tempfile::NamedTempFile::new().unwrap();
+        let text = format!("[mirrors]\npython_index = \"https://{account}@nexus.example.com/simple\"\n");
+        std::io::Write::write_all(&mut file, text.as_bytes()).unwrap();
+        let failure = Config::load(Some(file.path())).unwrap_err();
+        assert!(failure.message.contains("mirrors.python_index"), "{}", failure.message);
+        assert!(!failure.message.contains("hunter2") && failure.hint.contains("credentials"), "{}", failure.hint);
+    }
 }
 
 #[test]

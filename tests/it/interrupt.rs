@@ -19,7 +19,7 @@ use crate::support::slipway::{PRODUCT_LINE, Slipway};
 const PATIENCE: Duration = Duration::from_mins(4);
 
 /// A toolchain that runs the project's own script.
-const SCRIPT: &str = r#"
+pub(crate) const SCRIPT: &str = r#"
 name = "script"
 title = "Script"
 [detect]

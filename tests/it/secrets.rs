@@ -312,6 +312,29 @@ fn private_git(name: &str, files: &[(&str, &str)]) -> String {
     format!("{}/{}", service("SLIPWAY_TEST_GIT_PRIVATE"), bare.file_name().unwrap().to_str().unwrap())
 }
 
+/// People clone with a token in the place of the user's name.
+#[tokio::test(flavor = "multi_thread")]
+async fn no_token_of_a_clone_s_origin_comes_out_of_a_build() {
+    let mut planted = Planted::new().await;
+    let token = format!("ghp{}", uuid::Uuid::now_v7().simple());
+    let origin = format!("https://{token}@git.example.com/trade/order.git");
+    planted.secrets.insert("origin".to_owned(), token);
+    let script = "cat .git/config; cp .git/config /output/run\n";
+    let project = committed("order", &[("build.sh", script)]);
+    crate::services::run(&project.path(), &["git", "remote", "add", "origin", &origin]);
+    let catalog = tempfile::tempdir().unwrap();
+    let folder = catalog.path().join("toolchains/script");
+    std::fs::create_dir_all(&folder).unwrap();
+    std::fs::write(folder.join("toolchain.toml"), crate::interrupt::SCRIPT).unwrap();
+    let built = planted.build(&path(&project), &["--catalog", catalog.path().to_str().unwrap()]).await;
+    built.succeeded();
+    let built = built.with_image();
+    let labels = String::from_utf8_lossy(&built.found["image configuration"]);
+    assert!(labels.contains("\"https://git.example.com/trade/order.git\""), "{labels}");
+    assert!(built.found["the layer's app/run"].windows(6).any(|bytes| bytes == b"origin"), "the project sees its origin");
+    assert_eq!(built.leaks(&planted.secrets), [""; 0]);
+}
+
 /// The search finds what a project leaks on purpose: its resources are the directory of the operator's files.
 #[tokio::test(flavor = "multi_thread")]
 async fn a_leak_is_found() {
