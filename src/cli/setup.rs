@@ -82,20 +82,26 @@ pub(super) fn config(cli: &Cli) -> Result<Config, Failure> {
     Config::load(cli.config.as_deref())
 }
 
-/// The catalogue: what the program brings along, overlaid by the operator's directory.
+/// The catalogue: what the program brings along, overlaid by the operator's directory; for anyone's builds.
 pub(super) fn catalog(cli: &Cli, config: &Config) -> Result<Catalog, Failure> {
+    catalog_with(cli, config, OwnDockerfiles::default())
+}
+
+/// Whose own Dockerfiles are built where no operator says it: a person's, of their own directory, on their own machine.
+/// A repository may hold anyone's.
+fn own_dockerfiles(cli: &Cli, source: &RequestedSource) -> OwnDockerfiles {
+    let own = matches!(source, RequestedSource::Directory { .. });
+    OwnDockerfiles::Switch(own && Config::file(cli.config.as_deref()).is_none())
+}
+
+fn catalog_with(cli: &Cli, config: &Config, otherwise: OwnDockerfiles) -> Result<Catalog, Failure> {
     let operator = Operator {
         registry: config.registry.host.clone(),
         defaults: config.defaults.clone(),
         image_mirrors: config.mirrors.images.clone(),
         mirrors: config.mirrors.for_templates(),
         ca_bundle: ca_bundle(config).is_some(),
-        // Where no operator has written a configuration, a person builds their own Dockerfile on their own machine.
-        own_dockerfiles: config
-            .build
-            .own_dockerfiles
-            .clone()
-            .unwrap_or(OwnDockerfiles::Switch(Config::file(cli.config.as_deref()).is_none())),
+        own_dockerfiles: config.build.own_dockerfiles.clone().unwrap_or(otherwise),
         own_dockerfile_bases: config.build.own_dockerfile_bases.clone(),
     };
     let mut catalog = Catalog::from_files(&files(cli, config)?, operator)?;
@@ -182,14 +188,33 @@ pub(super) async fn runner(
     Ok(RunnerKind::Host)
 }
 
-/// Everything that builds need, from configuration and flags.
+/// Everything that builds of whatever is asked for need, from the configuration.
 pub(super) async fn services(
     cli: &Cli,
     runner: Option<RunnerKind>,
     backend: Option<BackendKind>,
 ) -> Result<Services, Failure> {
+    services_with(cli, runner, backend, OwnDockerfiles::default()).await
+}
+
+/// Everything that one build by hand needs, from configuration and flags.
+pub(super) async fn services_for(
+    cli: &Cli,
+    source: &RequestedSource,
+    runner: Option<RunnerKind>,
+    backend: Option<BackendKind>,
+) -> Result<Services, Failure> {
+    services_with(cli, runner, backend, own_dockerfiles(cli, source)).await
+}
+
+async fn services_with(
+    cli: &Cli,
+    runner: Option<RunnerKind>,
+    backend: Option<BackendKind>,
+    otherwise: OwnDockerfiles,
+) -> Result<Services, Failure> {
     let config = config(cli)?;
-    let catalog = Arc::new(catalog(cli, &config)?);
+    let catalog = Arc::new(catalog_with(cli, &config, otherwise)?);
     let cache = config.cache.directory.clone().unwrap_or_else(environment::cache_directory);
     let trust = match ca_bundle(&config) {
         Some(bundle) => {
@@ -240,10 +265,19 @@ async fn container(cache: &std::path::Path, closed: Vec<String>) -> Result<Runne
     Ok(runner)
 }
 
-/// Services that can plan: nothing is connected to, no cache is written.
+/// Services that can plan whatever is asked for: nothing is connected to, no cache is written.
 pub(super) fn planning(cli: &Cli) -> Result<Services, Failure> {
+    planning_with(cli, OwnDockerfiles::default())
+}
+
+/// Services that can plan one build by hand.
+pub(super) fn planning_for(cli: &Cli, source: &RequestedSource) -> Result<Services, Failure> {
+    planning_with(cli, own_dockerfiles(cli, source))
+}
+
+fn planning_with(cli: &Cli, otherwise: OwnDockerfiles) -> Result<Services, Failure> {
     let config = config(cli)?;
-    let catalog = Arc::new(catalog(cli, &config)?);
+    let catalog = Arc::new(catalog_with(cli, &config, otherwise)?);
     let cache = config.cache.directory.clone().unwrap_or_else(environment::cache_directory);
     Ok(Services {
         config,
@@ -283,4 +317,31 @@ pub(super) fn print_json(value: &impl serde::Serialize) -> Result<ExitCode, Fail
         serde_json::to_string_pretty(value).map_err(|error| Failure::new(FailureCode::Internal, error.to_string()))?;
     anstream::println!("{text}");
     Ok(ExitCode::SUCCESS)
+}
+
+#[cfg(test)]
+mod tests {
+    use clap::Parser as _;
+
+    use super::*;
+
+    #[test]
+    fn without_a_configuration_only_ones_own_directory_builds_its_dockerfile() {
+        let cli = Cli::parse_from(["slipway", "plan", "."]);
+        let config = Config::default();
+        let directory = RequestedSource::Directory { path: ".".into(), url: None, directory: String::new() };
+        let url = "https://git.example.com/x.git".parse().unwrap();
+        let repository = crate::model::source::Source { url, revision: None, commit: None, directory: String::new() };
+        let repository = RequestedSource::Repository(repository);
+        let allowed = |otherwise| {
+            let catalog = catalog_with(&cli, &config, otherwise).unwrap();
+            catalog.operator.own_dockerfiles.allow("local")
+        };
+        assert!(allowed(own_dockerfiles(&cli, &directory)));
+        assert!(!allowed(own_dockerfiles(&cli, &repository)));
+        let configured = Cli::parse_from(["slipway", "--config", "config.toml", "plan", "."]);
+        assert!(!allowed(own_dockerfiles(&configured, &directory)));
+        // What worker and server use.
+        assert!(!catalog(&cli, &config).unwrap().operator.own_dockerfiles.allow("local"));
+    }
 }
