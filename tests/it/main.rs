@@ -21,6 +21,7 @@ mod large_manifests;
 mod ledger;
 mod limits;
 mod maven;
+mod offline;
 mod packaging;
 mod plans;
 mod projects;
