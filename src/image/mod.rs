@@ -10,7 +10,6 @@ mod backend;
 mod build;
 mod build_log;
 mod diagnosis;
-mod dockerignore;
 mod engine;
 mod push;
 mod registry;
@@ -25,6 +24,7 @@ use std::path::{Path, PathBuf};
 
 use tokio_util::sync::CancellationToken;
 
+use crate::dockerfile::ignore as dockerignore;
 use crate::harbor;
 use crate::http::{self, ClientCertificate};
 use crate::model::failure::Failure;

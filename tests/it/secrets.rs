@@ -335,6 +335,45 @@ async fn no_token_of_a_clone_s_origin_comes_out_of_a_build() {
     assert_eq!(built.leaks(&planted.secrets), [""; 0]);
 }
 
+/// `COPY . .` takes whatever lies there, so what looks like a secret does not lie there.
+#[tokio::test(flavor = "multi_thread")]
+async fn an_own_dockerfile_gets_no_secret_looking_files_by_either_backend() {
+    let files = [
+        ("Dockerfile", "FROM slipway/debian\nWORKDIR /src\nCOPY . .\nCMD [\"sleep\", \"60\"]\n"),
+        (".dockerignore", "ignored.key\n"),
+        ("slipway.toml", "include = [\"public.pem\"]\n"),
+        (".env", "PASSWORD=x"),
+        (".env.example", "PASSWORD="),
+        ("config/tls.key", "x"),
+        ("ignored.key", "x"),
+        ("public.pem", "x"),
+        ("run", "x"),
+    ];
+    let project = committed("own-files", &files);
+    for backend in ["docker", "assembler"] {
+        let (slipway, directory) = (Slipway::new(), tempfile::tempdir().unwrap());
+        let archive = directory.path().join("image.tar").display().to_string();
+        let (name, output) = (format!("own-{backend}"), format!("type=docker,dest={archive}"));
+        let args = ["--image-backend", backend, "--name", &name, "--output", &output].map(str::to_owned);
+        let run = slipway.build(&project.path(), &args).await;
+        assert_eq!(run.code, 0, "{}", run.text());
+        let warned = run.report["warnings"].as_array().unwrap().iter();
+        let warned = warned.filter(|warning| warning["code"] == "secret_left_out");
+        let paths: Vec<&str> = warned.map(|warning| warning["path"].as_str().unwrap()).collect();
+        assert_eq!(paths, [".env", "config/tls.key"], "{backend}");
+        let docker = |args: &[&str]| crate::services::run(Path::new("/"), &[&["docker"], args].concat());
+        docker(&["load", "--quiet", "--input", &archive]);
+        let image = run.report["image"]["references"][0].as_str().unwrap();
+        let found = docker(&["run", "--rm", "--network", "none", image, "find", "/src", "-mindepth", "1"]);
+        docker(&["image", "rm", "--force", image]);
+        let mut found: Vec<&str> = found.lines().map(|path| path.trim_start_matches("/src/")).collect();
+        found.sort_unstable();
+        let expected =
+            [".dockerignore", ".env.example", "Dockerfile", "config", "public.pem", "run", "slipway.toml"];
+        assert_eq!(found, expected, "{backend}");
+    }
+}
+
 /// The search finds what a project leaks on purpose: its resources are the directory of the operator's files.
 #[tokio::test(flavor = "multi_thread")]
 async fn a_leak_is_found() {
