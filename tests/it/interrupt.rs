@@ -224,6 +224,11 @@ async fn a_container_that_runs_answers_until_it_is_stopped() {
     let image = format!("{}/local/running:{}", crate::services::service("SLIPWAY_TEST_REGISTRY"), &commit[..12]);
     let of_image = ["docker", "ps", "--all", "--quiet", "--filter", &format!("ancestor={image}")];
     assert_eq!(run(&of_image).lines().count(), 1, "{image}");
+    let container = run(&of_image);
+    let bound = run(&["docker", "inspect", "--format", "{{json .NetworkSettings.Ports}}", container.trim()]);
+    let bound: Value = serde_json::from_str(&bound).unwrap();
+    let hosts: Vec<&Value> = bound["8080/tcp"].as_array().unwrap().iter().map(|port| &port["HostIp"]).collect();
+    assert_eq!(hosts, ["127.0.0.1"], "nobody else's machine reaches it");
     build.interrupt();
     let mut last = String::new();
     while let Some(line) = timeout(PATIENCE, build.lines.next_line()).await.expect("it ends").unwrap() {
