@@ -1,5 +1,6 @@
 //! Logging, signals, and the services that builds are made with.
 
+use std::io::Write as _;
 use std::path::PathBuf;
 use std::process::ExitCode;
 use std::sync::Arc;
@@ -10,6 +11,7 @@ use tracing_subscriber::layer::SubscriberExt as _;
 use tracing_subscriber::util::SubscriberInitExt as _;
 use tracing_subscriber::{EnvFilter, Layer as _};
 
+use super::CANCELLED;
 use super::args::{Cli, LogFormat, SchemaOf, Verb};
 use crate::catalog::{self, Catalog, Operator, OwnDockerfiles};
 use crate::config::{BackendKind, Config, MediaTypesKind, RunnerKind};
@@ -20,6 +22,7 @@ use crate::image::{Backend, RegistryAccess};
 use crate::model::failure::{Failure, FailureCode};
 use crate::model::request::RequestedSource;
 use crate::pipeline::Services;
+use crate::process;
 use crate::runner::Runner;
 use crate::schema;
 use crate::traces::{self, Traces};
@@ -63,18 +66,34 @@ pub(super) fn logging(cli: &Cli) -> Option<Traces> {
     traces
 }
 
-/// Cancels on Ctrl-C and SIGTERM; a second Ctrl-C ends the program at once.
+/// Cancels on Ctrl-C, SIGTERM and a terminal that is closed; a second Ctrl-C ends the program at once, with its commands.
 pub(super) async fn cancel_on_signal(cancel: CancellationToken) {
     use tokio::signal::unix::{SignalKind, signal};
-    let Ok(mut terminate) = signal(SignalKind::terminate()) else { return };
+    // Whoever started it by `nohup` wants it to outlive the terminal, and listening would undo that.
+    let outlives = environment::ignores_hang_up();
+    let (Ok(mut terminate), Ok(mut interrupt)) = (signal(SignalKind::terminate()), signal(SignalKind::interrupt()))
+    else {
+        return;
+    };
+    let mut hang_up = if outlives { None } else { signal(SignalKind::hangup()).ok() };
+    let closed = async {
+        match &mut hang_up {
+            Some(hang_up) => hang_up.recv().await,
+            None => std::future::pending().await,
+        }
+    };
     tokio::select! {
-        _ = tokio::signal::ctrl_c() => {}
+        _ = interrupt.recv() => {}
         _ = terminate.recv() => {}
+        _ = closed => {}
     }
     cancel.cancel();
-    anstream::eprintln!("stopping; once more to stop at once");
-    let _ = tokio::signal::ctrl_c().await;
-    std::process::exit(130);
+    // Nobody may be there to read it any more, which is no reason to stop stopping.
+    let _ = writeln!(anstream::stderr(), "stopping; once more to stop at once");
+    interrupt.recv().await;
+    // No step is waited for, so nobody else would end what it runs.
+    let _ = tokio::task::spawn_blocking(process::kill_all).await;
+    std::process::exit(CANCELLED.into());
 }
 
 /// The configuration that the flags name.

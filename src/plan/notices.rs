@@ -45,7 +45,8 @@ pub(super) fn notices(image: &PlannedImage, tree: &SourceTree, which: &Copied<'_
 
 /// Files that the repository's own Dockerfile does not get, although `.dockerignore` would let it.
 pub(super) fn own(dockerfile: &str, tree: &SourceTree, directory: &str, include: &[String]) -> Vec<Warning> {
-    let ignored = ["Dockerfile.dockerignore", ".dockerignore"].iter().find_map(|name| tree.text(&join(directory, name)?));
+    let ignored =
+        ["Dockerfile.dockerignore", ".dockerignore"].iter().find_map(|name| tree.text(&join(directory, name)?));
     let ignored = ignored.map(Rules::parse).unwrap_or_default();
     let names: Vec<&str> = SECRETS.iter().map(|(pattern, _)| *pattern).collect();
     let back: Vec<String> = HARMLESS.iter().map(ToString::to_string).chain(include.iter().cloned()).collect();
@@ -149,7 +150,8 @@ mod tests {
     #[test]
     fn an_own_dockerfile_s_files_are_named_unless_they_are_ignored_or_brought_back() {
         let files = ["a/.dockerignore", "a/.env", "a/x/tls.key", "a/own.pem", "a/ignored.key", "a/run", ".env"];
-        let tree = SourceTree::of_texts(files.map(|path| (path, if path.ends_with("ignore") { "ignored.key" } else { "" })));
+        let tree =
+            SourceTree::of_texts(files.map(|path| (path, if path.ends_with("ignore") { "ignored.key" } else { "" })));
         let paths = |dockerfile: &str, include: &[&str]| -> Vec<String> {
             let include: Vec<String> = include.iter().map(ToString::to_string).collect();
             own(dockerfile, &tree, "a", &include).into_iter().map(|warning| warning.message).collect()

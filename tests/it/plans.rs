@@ -148,7 +148,7 @@ fn own_dockerfiles_need_the_operators_leave() {
 /// Nobody has written a configuration: what lies on the machine is a person's own, what is fetched may be anyone's.
 #[tokio::test]
 async fn without_a_configuration_only_a_directory_s_own_dockerfile_is_planned() {
-    let project = Project::new("own", &[("Dockerfile", "FROM slipway/debian\n")]);
+    let project = crate::support::project::Project::new("own", &[("Dockerfile", "FROM slipway/debian\n")]);
     project.commit();
     let (cache, directory) = (tempfile::tempdir().unwrap(), project.path().display().to_string());
     let plan = |source: String| {
