@@ -51,6 +51,13 @@ pub fn ca_bundle() -> Option<PathBuf> {
     stated.into_iter().chain(standard.map(PathBuf::from)).find(|path| path.is_file())
 }
 
+/// Docker's own `config.json`, where there may be one.
+#[must_use]
+pub fn docker_config() -> Option<PathBuf> {
+    let home = || variable("HOME").map(|home| PathBuf::from(home).join(".docker"));
+    Some(variable("DOCKER_CONFIG").map(PathBuf::from).or_else(home)?.join("config.json"))
+}
+
 /// Whether this program was started to outlive its terminal: `nohup` ignores the signal for it (`proc(5)`, `SigIgn`).
 #[must_use]
 pub fn ignores_hang_up() -> bool {
