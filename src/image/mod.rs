@@ -32,6 +32,7 @@ use crate::model::image_reference::{DiffId, Digest, ImageReference};
 use crate::secrets::Account;
 pub use backend::Backend;
 use credentials::Credentials;
+pub use diagnosis::log_in;
 pub(crate) use engine::{messages, url_safe_credentials};
 
 /// Takes the lines of a build or push as they come, without line ends.

@@ -6,6 +6,7 @@ mod assembler;
 mod base_images;
 mod checkout;
 mod corpus;
+mod doctor;
 mod documents;
 mod examples;
 mod extras;
