@@ -86,3 +86,27 @@ fn steps_have_times_of_their_own() {
     let error = toml::from_str::<Config>("[limits]\nsteps = { fetch = \"5m\" }").unwrap_err();
     assert!(error.message().contains("`fetch`"), "{error}");
 }
+
+#[test]
+fn slipway_s_own_services_are_closed_to_builds() {
+    let text = r#"
+        [network]
+        closed = ["10.20.0.0/16"]
+        [amqp]
+        url = "amqps://rabbitmq.example.com/slipway"
+        [database]
+        url = "postgres://postgres.example.com/slipway"
+        [server]
+        listen = "0.0.0.0:8080"
+        [probes]
+        listen = "10.1.2.3:9090"
+    "#;
+    let config: Config = toml::from_str(text).unwrap();
+    let postgres = "postgres.example.com:5432";
+    let expected = ["10.20.0.0/16", "rabbitmq.example.com:5671", postgres, "0.0.0.0:8080", "10.1.2.3:9090"];
+    assert_eq!(config.closed(), expected);
+    // What listens on loopback alone is not reached from a container anyway.
+    assert!(Config::default().closed().is_empty());
+    let other: Config = toml::from_str("[database]\nurl = \"postgres://127.0.0.1:5433/slipway\"\n").unwrap();
+    assert_eq!(other.closed(), ["127.0.0.1:5433"]);
+}
