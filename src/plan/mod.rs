@@ -99,11 +99,7 @@ pub fn plan(request: &BuildRequest, tree: &SourceTree, catalog: &Catalog) -> Res
     if let Some(image) = &image {
         let copied =
             notices::Copied { directory: request.source.directory(), include: &include, leave_out: &leave_out };
-        warnings.extend(notices::notices(image, tree, &copied));
-        if image.layers.is_empty() {
-            let text = dockerfile.as_deref().unwrap_or_default();
-            warnings.extend(notices::own(text, tree, request.source.directory(), &include));
-        }
+        warnings.extend(notices::notices(image, dockerfile.as_deref(), tree, &copied));
         if !definition.detect.fallback {
             warnings.extend(elsewhere::made(request.source.directory(), tree, catalog));
         }

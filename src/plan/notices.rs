@@ -26,9 +26,17 @@ pub(super) struct Copied<'a> {
     pub(super) leave_out: &'a [String],
 }
 
-/// Notices about an image.
-pub(super) fn notices(image: &PlannedImage, tree: &SourceTree, which: &Copied<'_>) -> Vec<Warning> {
+/// Notices about an image, and the Dockerfile that makes it.
+pub(super) fn notices(
+    image: &PlannedImage,
+    dockerfile: Option<&str>,
+    tree: &SourceTree,
+    which: &Copied<'_>,
+) -> Vec<Warning> {
     let mut warnings = low_ports(image);
+    if image.layers.is_empty() {
+        warnings.extend(own(dockerfile.unwrap_or_default(), tree, which.directory, which.include));
+    }
     for layer in &image.layers {
         let (base, paths): (Option<String>, &[String]) = match &layer.from {
             LayerSource::Source => (Some(which.directory.to_owned()), &[]),
@@ -44,7 +52,7 @@ pub(super) fn notices(image: &PlannedImage, tree: &SourceTree, which: &Copied<'_
 }
 
 /// Files that the repository's own Dockerfile does not get, although `.dockerignore` would let it.
-pub(super) fn own(dockerfile: &str, tree: &SourceTree, directory: &str, include: &[String]) -> Vec<Warning> {
+fn own(dockerfile: &str, tree: &SourceTree, directory: &str, include: &[String]) -> Vec<Warning> {
     let ignored =
         ["Dockerfile.dockerignore", ".dockerignore"].iter().find_map(|name| tree.text(&join(directory, name)?));
     let ignored = ignored.map(Rules::parse).unwrap_or_default();
