@@ -127,8 +127,8 @@ pub struct NetworkConfig {
     pub https_proxy: Option<String>,
     /// Hosts that need no proxy, separated by commas.
     pub no_proxy: Option<String>,
-    /// What builds in containers must not reach: `["10.1.2.3:5432", "10.20.0.0/16"]`. The broker and link-local addresses are
-    /// closed to them anyway. Needs root and an Engine on the same machine; elsewhere the host's firewall has to do it.
+    /// What builds in containers must not reach: `["10.1.2.3:5432", "10.20.0.0/16"]`. The broker, the database, worker and server
+    /// themselves, and link-local addresses are closed to them anyway. Needs root and an Engine on the same machine; elsewhere the host's firewall has to do it.
     pub closed: Vec<String>,
 }
 
@@ -174,10 +174,12 @@ impl Config {
         };
         let config = config.overlaid(crate::environment::overlay())?;
         for (key, value) in config.urls() {
-            if url::Url::parse(value).is_ok_and(|url| url.password().is_some()) {
-                let message = format!("`{key}` of the configuration holds a password, which plans and logs would show");
+            if url::Url::parse(value).is_ok_and(|url| shows_a_secret(&url)) {
+                let message = format!(
+                    "`{key}` of the configuration holds a password or a token, which plans and logs would show"
+                );
                 return Err(Failure::new(FailureCode::ConfigurationInvalid, message).hint(
-                    "leave the password out of the URL, and name credentials beside it: `credentials = \"NAME\"`",
+                    "leave out what stands before the `@` of the URL, and name credentials beside it: `credentials = \"NAME\"`",
                 ));
             }
         }
@@ -226,14 +228,23 @@ impl Config {
         Ok(last)
     }
 
-    /// What builds in containers must not reach: `network.closed` and the broker, as `host:port` or ranges.
+    /// What builds in containers must not reach: `network.closed`, the broker, the database, and the ports of worker and
+    /// server where others than this machine reach them, as `host:port` or ranges.
     #[must_use]
     pub fn closed(&self) -> Vec<String> {
-        let broker = self.amqp.url.as_deref().and_then(|url| url::Url::parse(url).ok()).and_then(|url| {
-            let port = url.port().unwrap_or(if url.scheme() == "amqps" { 5671 } else { 5672 });
-            Some(format!("{}:{port}", url.host_str()?))
-        });
-        self.network.closed.iter().cloned().chain(broker).collect()
+        let place = |url: &Option<String>| {
+            let url = url::Url::parse(url.as_deref()?).ok()?;
+            let usual = match url.scheme() {
+                "amqp" => 5672,
+                "amqps" => 5671,
+                _ => 5432,
+            };
+            Some(format!("{}:{}", url.host_str()?, url.port().unwrap_or(usual)))
+        };
+        let others = [place(&self.amqp.url), place(&self.database.url)];
+        let own = [Some(self.server.listen), self.probes.listen].into_iter().flatten();
+        let own = own.filter(|listen| !listen.ip().is_loopback()).map(|listen| listen.to_string());
+        self.network.closed.iter().cloned().chain(others.into_iter().flatten()).chain(own).collect()
     }
 
     /// The settings that are URLs and stand in plans or messages, by key.
@@ -246,6 +257,11 @@ impl Config {
         ];
         self.mirrors.urls().into_iter().chain(others.into_iter().filter_map(|(key, url)| Some((key, url.as_deref()?))))
     }
+}
+
+/// Whether a URL has a password; by HTTP a user's name too, as that is where tokens are put.
+fn shows_a_secret(url: &url::Url) -> bool {
+    url.password().is_some() || (matches!(url.scheme(), "http" | "https") && !url.username().is_empty())
 }
 
 fn everyone() -> Vec<String> {

@@ -50,3 +50,19 @@ pub fn ca_bundle() -> Option<PathBuf> {
     let stated = variable("SSL_CERT_FILE").map(PathBuf::from);
     stated.into_iter().chain(standard.map(PathBuf::from)).find(|path| path.is_file())
 }
+
+/// Docker's own `config.json`, where there may be one.
+#[must_use]
+pub fn docker_config() -> Option<PathBuf> {
+    let home = || variable("HOME").map(|home| PathBuf::from(home).join(".docker"));
+    Some(variable("DOCKER_CONFIG").map(PathBuf::from).or_else(home)?.join("config.json"))
+}
+
+/// Whether this program was started to outlive its terminal: `nohup` ignores the signal for it (`proc(5)`, `SigIgn`).
+#[must_use]
+pub fn ignores_hang_up() -> bool {
+    let status = std::fs::read_to_string("/proc/self/status").unwrap_or_default();
+    let ignored = status.lines().find_map(|line| line.strip_prefix("SigIgn:"));
+    // The lowest bit is the first signal, which is this one.
+    ignored.and_then(|mask| u64::from_str_radix(mask.trim(), 16).ok()).is_some_and(|mask| mask & 1 == 1)
+}

@@ -7,9 +7,11 @@ use std::path::{Component, Path, PathBuf};
 use ignore::Match;
 use ignore::gitignore::{Gitignore, GitignoreBuilder};
 
+use super::remove::remove_tree;
 use super::safe_fs::{Dir, Entry, Kind, show};
+use crate::dockerfile::ignore::Rules;
 use crate::model::failure::{Failure, FailureCode, Step};
-use crate::model::left_out::{EXCLUDES, HARMLESS, SECRETS};
+use crate::model::left_out::{EXCLUDES, GIT, HARMLESS, SECRETS};
 
 /// The tree may not be nested deeper, because one directory is open per level.
 const DEPTH: usize = 128;
@@ -24,6 +26,15 @@ pub struct TreeRules {
 }
 
 impl TreeRules {
+    /// For a tree that is taken as it is: [`SECRETS`] and Git's own directory are left out but for what is brought back.
+    ///
+    /// # Errors
+    /// As [`TreeRules::new`].
+    pub fn of_a_repository(include: &[&str]) -> Result<Self, Failure> {
+        let include: Vec<&str> = HARMLESS.iter().chain(include).copied().collect();
+        Self::new(&[GIT], SECRETS, &include)
+    }
+
     /// Rules of patterns to exclude silently, patterns of secrets with reasons, and patterns that bring back what
     /// either of them leaves out.
     ///
@@ -111,6 +122,47 @@ fn copy_level(from: &Dir, into: &Dir, at: &Path, rules: &TreeRules, left_out: &m
             continue;
         }
         copy_entry(from, into, &entry, &path, rules, left_out)?;
+    }
+    Ok(())
+}
+
+/// Removes what the rules leave out from a tree that is taken as it is; gives what looks like a secret. What `.dockerignore`
+/// keeps out anyway stays where it is, as nobody needs to be told of it.
+///
+/// # Errors
+/// `source_unusable` for a tree nested deeper than 128 levels; `internal`.
+pub fn remove_left_out(root: &Path, rules: &TreeRules, ignored: &Rules) -> Result<LeftOut, Failure> {
+    let mut left_out = LeftOut::default();
+    remove_level(&Dir::open(root)?, root, Path::new(""), rules, ignored, &mut left_out)?;
+    Ok(left_out)
+}
+
+fn remove_level(
+    from: &Dir,
+    root: &Path,
+    at: &Path,
+    rules: &TreeRules,
+    ignored: &Rules,
+    left_out: &mut LeftOut,
+) -> Result<(), Failure> {
+    if at.components().count() > DEPTH {
+        let message = format!("{} is nested deeper than {DEPTH} directories", show(at));
+        return Err(Failure::new(FailureCode::SourceUnusable, message));
+    }
+    for entry in from.entries()? {
+        let path = at.join(&entry.name);
+        let directory = entry.kind == Kind::Directory;
+        if rules.excludes.matched(&path, directory).is_ignore() {
+            remove_tree(&root.join(&path))?;
+        } else if let Match::Ignore(glob) = rules.secrets.matched(&path, directory) {
+            if !ignored.ignores(&path) {
+                remove_tree(&root.join(&path))?;
+                let reason = rules.reasons.iter().find(|(pattern, _)| pattern == glob.original());
+                left_out.secrets.push((path, reason.map(|(_, why)| why.clone()).unwrap_or_default()));
+            }
+        } else if directory {
+            remove_level(&from.below(&entry.name)?, root, &path, rules, ignored, left_out)?;
+        }
     }
     Ok(())
 }

@@ -130,12 +130,12 @@ pub fn origin_url(directory: &Path) -> Option<RepositoryUrl> {
     let repository = git2::Repository::discover(directory).ok()?;
     let remote = repository.find_remote("origin").ok()?;
     let text = remote.url().ok()?.to_owned();
-    // People's clones may hold a password; what is shown must not.
+    // People's clones may hold a password, or a token where the user's name stands; what is shown must not.
     let mut url = match url::Url::parse(&text) {
         Ok(url) if url.has_host() => url,
         _ => return text.parse().ok(),
     };
-    if url.password().is_some() {
+    if url.password().is_some() || matches!(url.scheme(), "http" | "https") {
         url.set_password(None).ok()?;
         url.set_username("").ok()?;
     }
@@ -244,4 +244,23 @@ fn copy(root: &Path, into: &Path, path: &Path, entry: &Entry) -> std::io::Result
 fn unlookable(directory: &Path, error: &dyn std::fmt::Display) -> Failure {
     let message = format!("the directory `{}` cannot be built: {error}", directory.display());
     Failure::new(FailureCode::RequestInvalid, message).hint("name a directory with the application's files")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_origin_shows_no_account() {
+        let directory = tempfile::tempdir().unwrap();
+        let repository = git2::Repository::init(directory.path()).unwrap();
+        repository.remote("origin", "https://github.com/trade/order.git").unwrap();
+        for account in ["ghp_TOKEN", "ada:hunter2", ":hunter2", "ghp_TOKEN:x-oauth-basic"] {
+            repository.remote_set_url("origin", &format!("https://{account}@github.com/trade/order.git")).unwrap();
+            let url = origin_url(directory.path()).unwrap();
+            assert_eq!(url.as_str(), "https://github.com/trade/order.git", "{account}");
+        }
+        repository.remote_set_url("origin", "git@github.com:trade/order.git").unwrap();
+        assert_eq!(origin_url(directory.path()).unwrap().as_str(), "ssh://git@github.com/trade/order.git");
+    }
 }

@@ -41,7 +41,7 @@ async fn start(cli: &Cli, flags: &BuildFlags, cancel: &CancellationToken) -> Res
     let layout = flags.output.as_deref().is_some_and(is_oci);
     let backend = setup::image_backend(cli, flags.common.image_backend, layout).await?;
     let runner = setup::runner(cli, flags.common.runner, &request.source).await?;
-    let services = setup::services(cli, Some(runner), Some(backend)).await?;
+    let services = setup::services_for(cli, &request.source, Some(runner), Some(backend)).await?;
     if layout && matches!(services.backend, Backend::Docker(_)) {
         let message = "the Docker Engine writes no OCI image layout";
         return Err(Failure::new(FailureCode::RequestInvalid, message)

@@ -16,6 +16,7 @@ use crate::harbor::Preflight;
 use crate::image::docker::DockerBackend;
 use crate::machine::{self, Installation};
 use crate::model::failure::Failure;
+use crate::model::names::ProductLine;
 use crate::process::{Program, capture};
 use crate::toolchain::definition::{Argument, Definition};
 
@@ -84,16 +85,10 @@ pub(super) async fn doctor(cli: &Cli, flags: &DoctorFlags) -> Result<ExitCode, F
     Ok(if missing { ExitCode::FAILURE } else { ExitCode::SUCCESS })
 }
 
-/// Whether a registry is named, and for a product line whether its images can be pushed.
+/// Whether the registry takes the account, and for a product line whether its images can be pushed.
 async fn registry(cli: &Cli, config: &Config, flags: &DoctorFlags) -> Result<Vec<Finding>, Failure> {
     let product_line = flags.product_line.as_ref();
-    let named = Finding {
-        what: "registry".into(),
-        there: config.registry.host.is_some(),
-        needed: product_line.is_some(),
-        detail: config.registry.host.clone().unwrap_or_default(),
-        hint: Some("only for `--push`: set `registry.host`".into()),
-    };
+    let named = login(cli, config, product_line).await?;
     let Some(line) = product_line.filter(|_| named.there) else { return Ok(vec![named]) };
     let finding = |there: bool, detail: String, hint: Option<String>| Finding {
         what: flags.name.as_ref().map_or(format!("images of {line}"), |name| format!("images of {line}/{name}")),
@@ -118,6 +113,26 @@ async fn registry(cli: &Cli, config: &Config, flags: &DoctorFlags) -> Result<Vec
         Err(failure) => finding(false, failure.message, Some(failure.hint)),
     };
     Ok(vec![named, looked])
+}
+
+/// Whether a registry is named, answers and takes the account.
+async fn login(cli: &Cli, config: &Config, product_line: Option<&ProductLine>) -> Result<Finding, Failure> {
+    let finding = |there, needed, detail, hint: &str| Finding {
+        what: "registry".into(),
+        there,
+        needed,
+        detail,
+        hint: Some(hint.to_owned()).filter(|hint| !hint.is_empty()),
+    };
+    let Some(host) = config.registry.host.as_deref() else {
+        let hint = "only for `--push`: set `registry.host`";
+        return Ok(finding(false, product_line.is_some(), String::new(), hint));
+    };
+    Ok(match setup::planning(cli)?.log_in(host, product_line).await {
+        Ok(Some(username)) => finding(true, true, format!("{host} takes the login of `{username}`"), ""),
+        Ok(None) => finding(true, true, format!("{host} answers; no login was tried"), ""),
+        Err(failure) => finding(false, true, failure.message, &failure.hint),
+    })
 }
 
 fn pushable(found: &Preflight) -> String {

@@ -33,7 +33,7 @@ pub(super) async fn plan(cli: &Cli, flags: &Common, cancel: &CancellationToken) 
 /// The plan of what the flags say.
 pub(super) async fn decide(cli: &Cli, flags: &Common) -> Result<Plan, Failure> {
     let request = request::request(flags, &[])?;
-    let services = setup::planning(cli)?;
+    let services = setup::planning_for(cli, &request.source)?;
     let source = source::fetch(&services, &request).await?;
     pipeline::plan(&services, &request, &source).await
 }

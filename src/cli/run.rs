@@ -13,7 +13,7 @@ use crate::pipeline::{self, Delivery};
 /// Builds and runs.
 pub(super) async fn run(cli: &Cli, flags: &Common, cancel: &CancellationToken) -> Result<ExitCode, Failure> {
     let request = request::request(flags, &[])?;
-    let services = setup::services(cli, flags.runner, flags.image_backend).await?;
+    let services = setup::services_for(cli, &request.source, flags.runner, flags.image_backend).await?;
     let Some(engine) = services.backend.engine() else {
         let failure = Failure::new(FailureCode::RequestInvalid, "what runs here has to be in the Docker Engine");
         return Err(failure

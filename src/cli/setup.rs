@@ -1,5 +1,6 @@
 //! Logging, signals, and the services that builds are made with.
 
+use std::io::Write as _;
 use std::path::PathBuf;
 use std::process::ExitCode;
 use std::sync::Arc;
@@ -10,6 +11,7 @@ use tracing_subscriber::layer::SubscriberExt as _;
 use tracing_subscriber::util::SubscriberInitExt as _;
 use tracing_subscriber::{EnvFilter, Layer as _};
 
+use super::CANCELLED;
 use super::args::{Cli, LogFormat, SchemaOf, Verb};
 use crate::catalog::{self, Catalog, Operator, OwnDockerfiles};
 use crate::config::{BackendKind, Config, MediaTypesKind, RunnerKind};
@@ -20,6 +22,7 @@ use crate::image::{Backend, RegistryAccess};
 use crate::model::failure::{Failure, FailureCode};
 use crate::model::request::RequestedSource;
 use crate::pipeline::Services;
+use crate::process;
 use crate::runner::Runner;
 use crate::schema;
 use crate::traces::{self, Traces};
@@ -63,18 +66,34 @@ pub(super) fn logging(cli: &Cli) -> Option<Traces> {
     traces
 }
 
-/// Cancels on Ctrl-C and SIGTERM; a second Ctrl-C ends the program at once.
+/// Cancels on Ctrl-C, SIGTERM and a terminal that is closed; a second Ctrl-C ends the program at once, with its commands.
 pub(super) async fn cancel_on_signal(cancel: CancellationToken) {
     use tokio::signal::unix::{SignalKind, signal};
-    let Ok(mut terminate) = signal(SignalKind::terminate()) else { return };
+    // Whoever started it by `nohup` wants it to outlive the terminal, and listening would undo that.
+    let outlives = environment::ignores_hang_up();
+    let (Ok(mut terminate), Ok(mut interrupt)) = (signal(SignalKind::terminate()), signal(SignalKind::interrupt()))
+    else {
+        return;
+    };
+    let mut hang_up = if outlives { None } else { signal(SignalKind::hangup()).ok() };
+    let closed = async {
+        match &mut hang_up {
+            Some(hang_up) => hang_up.recv().await,
+            None => std::future::pending().await,
+        }
+    };
     tokio::select! {
-        _ = tokio::signal::ctrl_c() => {}
+        _ = interrupt.recv() => {}
         _ = terminate.recv() => {}
+        _ = closed => {}
     }
     cancel.cancel();
-    anstream::eprintln!("stopping; once more to stop at once");
-    let _ = tokio::signal::ctrl_c().await;
-    std::process::exit(130);
+    // Nobody may be there to read it any more, which is no reason to stop stopping.
+    let _ = writeln!(anstream::stderr(), "stopping; once more to stop at once");
+    interrupt.recv().await;
+    // No step is waited for, so nobody else would end what it runs.
+    let _ = tokio::task::spawn_blocking(process::kill_all).await;
+    std::process::exit(CANCELLED.into());
 }
 
 /// The configuration that the flags name.
@@ -82,20 +101,26 @@ pub(super) fn config(cli: &Cli) -> Result<Config, Failure> {
     Config::load(cli.config.as_deref())
 }
 
-/// The catalogue: what the program brings along, overlaid by the operator's directory.
+/// The catalogue: what the program brings along, overlaid by the operator's directory; for anyone's builds.
 pub(super) fn catalog(cli: &Cli, config: &Config) -> Result<Catalog, Failure> {
+    catalog_with(cli, config, OwnDockerfiles::default())
+}
+
+/// Whose own Dockerfiles are built where no operator says it: a person's, of their own directory, on their own machine.
+/// A repository may hold anyone's.
+fn own_dockerfiles(cli: &Cli, source: &RequestedSource) -> OwnDockerfiles {
+    let own = matches!(source, RequestedSource::Directory { .. });
+    OwnDockerfiles::Switch(own && Config::file(cli.config.as_deref()).is_none())
+}
+
+fn catalog_with(cli: &Cli, config: &Config, otherwise: OwnDockerfiles) -> Result<Catalog, Failure> {
     let operator = Operator {
         registry: config.registry.host.clone(),
         defaults: config.defaults.clone(),
         image_mirrors: config.mirrors.images.clone(),
         mirrors: config.mirrors.for_templates(),
         ca_bundle: ca_bundle(config).is_some(),
-        // Where no operator has written a configuration, a person builds their own Dockerfile on their own machine.
-        own_dockerfiles: config
-            .build
-            .own_dockerfiles
-            .clone()
-            .unwrap_or(OwnDockerfiles::Switch(Config::file(cli.config.as_deref()).is_none())),
+        own_dockerfiles: config.build.own_dockerfiles.clone().unwrap_or(otherwise),
         own_dockerfile_bases: config.build.own_dockerfile_bases.clone(),
     };
     let mut catalog = Catalog::from_files(&files(cli, config)?, operator)?;
@@ -182,11 +207,30 @@ pub(super) async fn runner(
     Ok(RunnerKind::Host)
 }
 
-/// Everything that builds need, from configuration and flags.
+/// Everything that builds of whatever is asked for need, from the configuration.
 pub(super) async fn services(
     cli: &Cli,
     runner: Option<RunnerKind>,
     backend: Option<BackendKind>,
+) -> Result<Services, Failure> {
+    services_with(cli, runner, backend, OwnDockerfiles::default()).await
+}
+
+/// Everything that one build by hand needs, from configuration and flags.
+pub(super) async fn services_for(
+    cli: &Cli,
+    source: &RequestedSource,
+    runner: Option<RunnerKind>,
+    backend: Option<BackendKind>,
+) -> Result<Services, Failure> {
+    services_with(cli, runner, backend, own_dockerfiles(cli, source)).await
+}
+
+async fn services_with(
+    cli: &Cli,
+    runner: Option<RunnerKind>,
+    backend: Option<BackendKind>,
+    otherwise: OwnDockerfiles,
 ) -> Result<Services, Failure> {
     let config = config(cli)?;
     let cache = cache(&config);
@@ -194,7 +238,7 @@ pub(super) async fn services(
         RunnerKind::Container => container(&cache, config.closed()).await?,
         RunnerKind::Host => Runner::host(),
     };
-    around(cli, config, runner, backend).await
+    around(cli, config, runner, backend, otherwise).await
 }
 
 /// The same from the configuration as it is now. What runs commands was there before, and need not answer just now.
@@ -204,7 +248,7 @@ pub(super) async fn services_again(cli: &Cli, old: &Services) -> Result<Services
         RunnerKind::Container => old.runner.container_again(cache(&config).join("sandbox"), config.closed()).await?,
         RunnerKind::Host => Runner::host(),
     };
-    around(cli, config, runner, None).await
+    around(cli, config, runner, None, OwnDockerfiles::default()).await
 }
 
 fn cache(config: &Config) -> PathBuf {
@@ -212,8 +256,14 @@ fn cache(config: &Config) -> PathBuf {
 }
 
 /// Everything that builds need beside what runs their commands.
-async fn around(cli: &Cli, config: Config, runner: Runner, backend: Option<BackendKind>) -> Result<Services, Failure> {
-    let catalog = Arc::new(catalog(cli, &config)?);
+async fn around(
+    cli: &Cli,
+    config: Config,
+    runner: Runner,
+    backend: Option<BackendKind>,
+    otherwise: OwnDockerfiles,
+) -> Result<Services, Failure> {
+    let catalog = Arc::new(catalog_with(cli, &config, otherwise)?);
     let cache = cache(&config);
     let trust = match ca_bundle(&config) {
         Some(bundle) => {
@@ -260,10 +310,19 @@ async fn container(cache: &std::path::Path, closed: Vec<String>) -> Result<Runne
     Ok(runner)
 }
 
-/// Services that can plan: nothing is connected to, no cache is written.
+/// Services that can plan whatever is asked for: nothing is connected to, no cache is written.
 pub(super) fn planning(cli: &Cli) -> Result<Services, Failure> {
+    planning_with(cli, OwnDockerfiles::default())
+}
+
+/// Services that can plan one build by hand.
+pub(super) fn planning_for(cli: &Cli, source: &RequestedSource) -> Result<Services, Failure> {
+    planning_with(cli, own_dockerfiles(cli, source))
+}
+
+fn planning_with(cli: &Cli, otherwise: OwnDockerfiles) -> Result<Services, Failure> {
     let config = config(cli)?;
-    let catalog = Arc::new(catalog(cli, &config)?);
+    let catalog = Arc::new(catalog_with(cli, &config, otherwise)?);
     let cache = cache(&config);
     Ok(Services {
         config,
@@ -304,4 +363,31 @@ pub(super) fn print_json(value: &impl serde::Serialize) -> Result<ExitCode, Fail
         serde_json::to_string_pretty(value).map_err(|error| Failure::new(FailureCode::Internal, error.to_string()))?;
     anstream::println!("{text}");
     Ok(ExitCode::SUCCESS)
+}
+
+#[cfg(test)]
+mod tests {
+    use clap::Parser as _;
+
+    use super::*;
+
+    #[test]
+    fn without_a_configuration_only_ones_own_directory_builds_its_dockerfile() {
+        let cli = Cli::parse_from(["slipway", "plan", "."]);
+        let config = Config::default();
+        let directory = RequestedSource::Directory { path: ".".into(), url: None, directory: String::new() };
+        let url = "https://git.example.com/x.git".parse().unwrap();
+        let repository = crate::model::source::Source { url, revision: None, commit: None, directory: String::new() };
+        let repository = RequestedSource::Repository(repository);
+        let allowed = |otherwise| {
+            let catalog = catalog_with(&cli, &config, otherwise).unwrap();
+            catalog.operator.own_dockerfiles.allow("local")
+        };
+        assert!(allowed(own_dockerfiles(&cli, &directory)));
+        assert!(!allowed(own_dockerfiles(&cli, &repository)));
+        let configured = Cli::parse_from(["slipway", "--config", "config.toml", "plan", "."]);
+        assert!(!allowed(own_dockerfiles(&configured, &directory)));
+        // What worker and server use.
+        assert!(!catalog(&cli, &config).unwrap().operator.own_dockerfiles.allow("local"));
+    }
 }

@@ -8,12 +8,15 @@ use super::*;
 
 #[test]
 fn a_password_in_a_url_is_refused() {
-    let mut file = tempfile::NamedTempFile::new().unwrap();
-    let text = "[mirrors]\npython_index = \"https://ada:hunter2@nexus.example.com/simple\"\n";
-    std::io::Write::write_all(&mut file, text.as_bytes()).unwrap();
-    let failure = Config::load(Some(file.path())).unwrap_err();
-    assert!(failure.message.contains("mirrors.python_index"), "{}", failure.message);
-    assert!(!failure.message.contains("hunter2") && failure.hint.contains("credentials"), "{}", failure.hint);
+    // A token stands where the user's name does.
+    for account in ["ada:hunter2", "hunter2", "hunter2:"] {
+        let mut file = tempfile::NamedTempFile::new().unwrap();
+        let text = format!("[mirrors]\npython_index = \"https://{account}@nexus.example.com/simple\"\n");
+        std::io::Write::write_all(&mut file, text.as_bytes()).unwrap();
+        let failure = Config::load(Some(file.path())).unwrap_err();
+        assert!(failure.message.contains("mirrors.python_index"), "{}", failure.message);
+        assert!(!failure.message.contains("hunter2") && failure.hint.contains("credentials"), "{}", failure.hint);
+    }
 }
 
 #[test]
@@ -82,4 +85,28 @@ fn steps_have_times_of_their_own() {
     assert_eq!(again.limits.steps, config.limits.steps);
     let error = toml::from_str::<Config>("[limits]\nsteps = { fetch = \"5m\" }").unwrap_err();
     assert!(error.message().contains("`fetch`"), "{error}");
+}
+
+#[test]
+fn slipway_s_own_services_are_closed_to_builds() {
+    let text = r#"
+        [network]
+        closed = ["10.20.0.0/16"]
+        [amqp]
+        url = "amqps://rabbitmq.example.com/slipway"
+        [database]
+        url = "postgres://postgres.example.com/slipway"
+        [server]
+        listen = "0.0.0.0:8080"
+        [probes]
+        listen = "10.1.2.3:9090"
+    "#;
+    let config: Config = toml::from_str(text).unwrap();
+    let postgres = "postgres.example.com:5432";
+    let expected = ["10.20.0.0/16", "rabbitmq.example.com:5671", postgres, "0.0.0.0:8080", "10.1.2.3:9090"];
+    assert_eq!(config.closed(), expected);
+    // What listens on loopback alone is not reached from a container anyway.
+    assert!(Config::default().closed().is_empty());
+    let other: Config = toml::from_str("[database]\nurl = \"postgres://127.0.0.1:5433/slipway\"\n").unwrap();
+    assert_eq!(other.closed(), ["127.0.0.1:5433"]);
 }

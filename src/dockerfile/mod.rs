@@ -1,5 +1,6 @@
 //! Dockerfiles as values: read from text, written as text, rendered from templates.
 
+pub mod ignore;
 pub mod instruction;
 mod lexer;
 pub mod parse;

@@ -94,7 +94,10 @@ impl BuildContext {
     }
 
     /// The patterns of `<Dockerfile>.dockerignore`, else of `.dockerignore`, as Docker looks.
-    fn ignore_rules(&self) -> Result<Rules, Failure> {
+    ///
+    /// # Errors
+    /// `source_unusable` when the file cannot be read.
+    pub fn ignore_rules(&self) -> Result<Rules, Failure> {
         for name in [format!("{}.dockerignore", self.dockerfile_entry()), ".dockerignore".to_owned()] {
             let Ok(fd) = open_beneath(&self.root, Path::new(&name)) else { continue };
             let mut text = Vec::new();

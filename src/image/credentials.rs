@@ -4,6 +4,7 @@ use std::fmt;
 
 use docker_credential::{CredentialRetrievalError, DockerCredential};
 
+use crate::environment;
 use crate::model::failure::{Failure, FailureCode};
 
 /// A value that must not be shown; `Debug` does not.
@@ -71,38 +72,66 @@ impl Credentials {
 ///
 /// `registry_unauthorized` when the file or a helper is broken.
 pub async fn of_docker(registry: &str) -> Result<Option<Credentials>, Failure> {
-    let server = registry.to_owned();
+    let asked = registry.to_owned();
     // A helper is a process that is waited for.
-    let found = tokio::task::spawn_blocking(move || docker_credential::get_credential(&server)).await;
+    let found = tokio::task::spawn_blocking(move || {
+        // A file that may not be read is somebody else's, and one that is not there nobody's.
+        let config = environment::docker_config().and_then(|path| std::fs::read(path).ok());
+        config.map_or(Ok(None), |config| look_up(&config, &asked))
+    })
+    .await;
     match found {
-        Ok(Ok(DockerCredential::UsernamePassword(username, password))) => {
-            Ok(Some(Credentials::password(username, password)))
-        }
-        Ok(Ok(DockerCredential::IdentityToken(token))) => Ok(Some(Credentials::IdentityToken(Secret::new(token)))),
-        Ok(Err(
-            CredentialRetrievalError::ConfigNotFound
-            | CredentialRetrievalError::ConfigReadError
-            | CredentialRetrievalError::NoCredentialConfigured,
-        )) => Ok(None),
-        // How a helper says that it knows nothing (docker-credential-helpers, `errCredentialsNotFound`).
-        Ok(Err(CredentialRetrievalError::HelperFailure { stdout, stderr, .. }))
-            if format!("{stdout}{stderr}").contains("credentials not found") =>
-        {
-            Ok(None)
-        }
         // The error's own text may hold what a helper printed, so it is not shown.
-        Ok(Err(_)) => Err(Failure::new(
-            FailureCode::RegistryUnauthorized,
-            format!("Docker's `config.json` or its credential helper gave no usable credentials for `{registry}`."),
-        )
-        .hint("Log in again with `docker login`, or name credentials in `registry.credentials`.")),
+        Ok(found) => found.map_err(|_| {
+            Failure::new(
+                FailureCode::RegistryUnauthorized,
+                format!("Docker's `config.json` or its credential helper gave no usable credentials for `{registry}`."),
+            )
+            .hint("Log in again with `docker login`, or name credentials in `registry.credentials`.")
+        }),
         Err(_) => Err(Failure::new(FailureCode::Internal, "The credential look-up ended abnormally.")),
     }
+}
+
+/// What `docker login` calls Docker Hub (Docker's command line, `registry.IndexServer`).
+const HUB: &str = "https://index.docker.io/v1/";
+
+/// Asks by each name that Docker may have for the registry.
+fn look_up(config: &[u8], registry: &str) -> Result<Option<Credentials>, CredentialRetrievalError> {
+    let hub = matches!(registry, "docker.io" | "index.docker.io" | "registry-1.docker.io");
+    for server in hub.then_some(HUB).into_iter().chain([registry]) {
+        match docker_credential::get_credential_from_reader(config, server) {
+            Ok(DockerCredential::UsernamePassword(username, password)) => {
+                return Ok(Some(Credentials::password(username, password)));
+            }
+            Ok(DockerCredential::IdentityToken(token)) => {
+                return Ok(Some(Credentials::IdentityToken(Secret::new(token))));
+            }
+            Err(CredentialRetrievalError::NoCredentialConfigured) => {}
+            // How a helper says that it knows nothing (docker-credential-helpers, `errCredentialsNotFound`).
+            Err(CredentialRetrievalError::HelperFailure { stdout, stderr, .. })
+                if format!("{stdout}{stderr}").contains("credentials not found") => {}
+            Err(error) => return Err(error),
+        }
+    }
+    Ok(None)
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn docker_s_file_is_read_by_the_names_that_docker_writes() {
+        let config =
+            r#"{"auths":{"https://index.docker.io/v1/":{"auth":"YWRhOng="},"harbor.example.com":{"auth":"Ym9iOnk="}}}"#;
+        let found = |registry: &str| look_up(config.as_bytes(), registry).unwrap();
+        assert_eq!(found("docker.io"), Some(Credentials::password("ada", "x")));
+        assert_eq!(found("harbor.example.com"), Some(Credentials::password("bob", "y")));
+        assert_eq!(found("quay.io"), None);
+        assert!(look_up(b"{\"auths\":", "quay.io").is_err(), "a file that is cut off is not an empty one");
+        assert!(look_up(br#"{"auths":{"quay.io":{"auth":"!"}}}"#, "quay.io").is_err());
+    }
 
     #[test]
     fn debug_shows_no_secret() {

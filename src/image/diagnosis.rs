@@ -11,7 +11,7 @@ use reqwest::{Method, RequestBuilder, Response, StatusCode, header};
 use serde_json::Value;
 
 use super::RegistryAccess;
-use super::answers::{answered, body, parameter, starts_with_word, words_of};
+use super::answers::{answered, body, parameter, starts_with_word, token_in, words_of};
 use super::credentials::Credentials;
 use super::engine::tidy;
 use super::registry::secured;
@@ -27,6 +27,28 @@ pub(super) struct Diagnosis {
     pub(super) retry_after: Option<Duration>,
     /// Whether trying once more may do; a second such answer is the registry's last word.
     pub(super) doubtful: bool,
+}
+
+/// Whether a registry answers and takes the account: false where it asks for none.
+///
+/// # Errors
+/// `registry_unavailable` for one that does not answer or fails, `registry_unauthorized`, `registry_refused` for what is
+/// no registry.
+pub async fn log_in(
+    reference: &ImageReference,
+    credentials: Option<&Credentials>,
+    access: &RegistryAccess,
+) -> Result<bool, Failure> {
+    let probe = Probe::new(reference, credentials, access, "")?;
+    probe.log_in().await.map_err(|diagnosis| diagnosis.failure)
+}
+
+/// What a registry answers to an account.
+enum Shown {
+    /// The account itself, as the value of a header.
+    Basic(String),
+    /// What its token service said.
+    Token(Vec<u8>),
 }
 
 impl From<Failure> for Diagnosis {
@@ -82,6 +104,8 @@ struct Probe<'a> {
     base: String,
     reference: &'a ImageReference,
     credentials: Option<(&'a str, &'a str)>,
+    /// Whether the account is a token that only the Engine can show.
+    engine_s_own: bool,
     said: &'a str,
     harbor: harbor::Client,
 }
@@ -99,31 +123,61 @@ impl<'a> Probe<'a> {
             Some(Credentials::Password { username, password }) => Some((username.as_str(), password.expose())),
             Some(Credentials::IdentityToken(_)) | None => None,
         };
+        let engine_s_own = matches!(known, Some(Credentials::IdentityToken(_)));
         let harbor = access.harbor(reference, known)?;
         let http = access.http(reference)?;
-        Ok(Self { http, base: access.base(reference), reference, credentials, said, harbor })
+        Ok(Self { http, base: access.base(reference), reference, credentials, engine_s_own, said, harbor })
     }
 
     /// Login, then the right to push. `Ok` when both are there.
     async fn run(&self) -> Answer<()> {
-        let first = self.send(self.request(Method::GET, "/v2/")).await?;
-        let authorization = match first.status() {
-            StatusCode::UNAUTHORIZED => {
-                let challenge = first.headers().get(header::WWW_AUTHENTICATE).and_then(|value| value.to_str().ok());
-                let challenge = challenge.unwrap_or_default().to_owned();
-                Some(self.login(&challenge).await?)
-            }
-            status if status.is_success() => None,
-            status => {
-                let happened = format!("does not answer as a registry (status {status})");
-                return Err(self.failure(FailureCode::RegistryRefused, &happened).into());
-            }
+        let authorization = match self.challenge().await? {
+            Some(challenge) => Some(self.login(&challenge).await?),
+            None => None,
         };
         self.upload(authorization).await
     }
 
+    /// The login alone, for whoever has no image to push. False where none is asked for, or where only the Engine can
+    /// show the account.
+    async fn log_in(&self) -> Answer<bool> {
+        let Some(challenge) = self.challenge().await?.filter(|_| !self.engine_s_own) else { return Ok(false) };
+        if let Shown::Token(body) = self.show(&challenge, None).await? {
+            let rights = token_in(&body).and_then(|token| Rights::of(&claims(&token)?));
+            if rights == Some(Rights::Stranger) {
+                return Err(self.login_refused().await);
+            }
+        }
+        Ok(true)
+    }
+
+    /// What the registry asks of those who show nothing, if it asks for anything.
+    async fn challenge(&self) -> Answer<Option<String>> {
+        let first = self.send(self.request(Method::GET, "/v2/")).await?;
+        match first.status() {
+            StatusCode::UNAUTHORIZED => {
+                let challenge = first.headers().get(header::WWW_AUTHENTICATE).and_then(|value| value.to_str().ok());
+                Ok(Some(challenge.unwrap_or_default().to_owned()))
+            }
+            status if status.is_success() => Ok(None),
+            status => {
+                let happened = format!("does not answer as a registry (status {status})");
+                Err(self.failure(FailureCode::RegistryRefused, &happened).into())
+            }
+        }
+    }
+
     /// Gives the `Authorization` of a push, when the registry accepts the account.
     async fn login(&self, challenge: &str) -> Answer<String> {
+        let scope = format!("repository:{}:pull,push", self.reference.repository());
+        match self.show(challenge, Some(&scope)).await? {
+            Shown::Basic(value) => Ok(value),
+            Shown::Token(body) => Ok(format!("Bearer {}", self.token(&body).await?)),
+        }
+    }
+
+    /// Shows the account to whom the challenge names.
+    async fn show(&self, challenge: &str, scope: Option<&str>) -> Answer<Shown> {
         let Some((username, password)) = self.credentials else {
             return Err(self
                 .failure(FailureCode::RegistryUnauthorized, "asks for a login, and there are no credentials")
@@ -136,7 +190,7 @@ impl<'a> Probe<'a> {
                 return Err(self.login_refused().await);
             }
             let pair = base64::engine::general_purpose::STANDARD.encode(format!("{username}:{password}"));
-            return Ok(format!("Basic {pair}"));
+            return Ok(Shown::Basic(format!("Basic {pair}")));
         };
         let invalid = || Diagnosis::from(self.failure(FailureCode::RegistryRefused, "names no valid token service"));
         let base = url::Url::parse(&self.base).map_err(|_| invalid())?;
@@ -146,17 +200,18 @@ impl<'a> Probe<'a> {
                 .failure(FailureCode::RegistryRefused, "wants the password sent without TLS to its token service")
                 .into());
         }
-        let scope = format!("repository:{}:pull,push", self.reference.repository());
         let service = parameter(challenge, "service").unwrap_or_default();
-        url.query_pairs_mut().append_pair("service", &service).append_pair("scope", &scope);
+        url.query_pairs_mut().append_pair("service", &service);
+        if let Some(scope) = scope {
+            url.query_pairs_mut().append_pair("scope", scope);
+        }
         let response = self.send(self.http.get(url).basic_auth(username, Some(password))).await?;
         match response.status() {
             StatusCode::OK => {}
             StatusCode::FORBIDDEN => return Err(self.forbidden("").await),
             _ => return Err(self.login_refused().await),
         }
-        let token = self.token(&body(response).await).await?;
-        Ok(format!("Bearer {token}"))
+        Ok(Shown::Token(body(response).await))
     }
 
     /// Reads a token answer. Harbor grants a token to anybody: without `sub` to a stranger,

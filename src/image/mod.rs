@@ -10,7 +10,6 @@ mod backend;
 mod build;
 mod build_log;
 mod diagnosis;
-mod dockerignore;
 mod engine;
 mod push;
 mod registry;
@@ -25,6 +24,7 @@ use std::path::{Path, PathBuf};
 
 use tokio_util::sync::CancellationToken;
 
+use crate::dockerfile::ignore as dockerignore;
 use crate::harbor;
 use crate::http::{self, ClientCertificate};
 use crate::model::failure::Failure;
@@ -32,6 +32,7 @@ use crate::model::image_reference::{DiffId, Digest, ImageReference};
 use crate::secrets::Account;
 pub use backend::Backend;
 use credentials::Credentials;
+pub use diagnosis::log_in;
 pub(crate) use engine::{messages, url_safe_credentials};
 
 /// Takes the lines of a build or push as they come, without line ends.

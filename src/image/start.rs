@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use bollard::container::LogOutput;
-use bollard::models::{ContainerCreateBody, HostConfig};
+use bollard::models::{ContainerCreateBody, HostConfig, PortBinding, PortMap};
 use bollard::query_parameters::{
     AttachContainerOptionsBuilder, CreateContainerOptions, InspectContainerOptions, RemoveContainerOptionsBuilder,
     StartContainerOptions, StopContainerOptionsBuilder, WaitContainerOptions,
@@ -27,7 +27,7 @@ const LINE: usize = 64 * 1024;
 const GRACE: i32 = 10;
 
 impl DockerBackend {
-    /// Starts a container of the image that a build made, with its ports on free ports of this machine, passes its output on to `out`
+    /// Starts a container of the image that a build made, with its ports on free ports of this machine's loopback, passes its output on to `out`
     /// and what a person should know to `note`, and removes it in the end. Gives the container's exit code.
     ///
     /// # Errors
@@ -41,13 +41,19 @@ impl DockerBackend {
         cancel: &CancellationToken,
     ) -> Result<i64, Failure> {
         let docker = self.engine().docker().await?;
+        let ports = match docker.inspect_image(image).await {
+            Ok(inspected) => on_loopback(inspected.config.and_then(|config| config.exposed_ports).unwrap_or_default()),
+            Err(error) => {
+                return Err(failure_of(docker, &error, FailureCode::ImageFailed, "The image cannot be read").await);
+            }
+        };
         let body = ContainerCreateBody {
             image: Some(image.to_owned()),
             labels: Some(containers::labels(build, LONGEST)),
             attach_stdout: Some(true),
             attach_stderr: Some(true),
             host_config: Some(HostConfig {
-                publish_all_ports: Some(true),
+                port_bindings: Some(ports),
                 cap_drop: Some(vec!["ALL".to_owned()]),
                 security_opt: Some(vec!["no-new-privileges".to_owned()]),
                 ..HostConfig::default()
@@ -70,6 +76,12 @@ impl DockerBackend {
             Err(error) => Err(failure_of(docker, &error, FailureCode::ImageFailed, "The container does not run").await),
         }
     }
+}
+
+/// What is tried out here is nobody else's: each port on a free one that only this machine reaches.
+fn on_loopback(ports: Vec<String>) -> PortMap {
+    let binding = PortBinding { host_ip: Some("127.0.0.1".to_owned()), host_port: Some(String::new()) };
+    ports.into_iter().map(|port| (port, Some(vec![binding.clone()]))).collect()
 }
 
 async fn follow(

@@ -22,6 +22,9 @@ pub const EXCLUDES: &[&str] = &[
     ".DS_Store",
 ];
 
+/// Where Git keeps a repository's whole history, and where it came from.
+pub const GIT: &str = ".git";
+
 /// Files that by their name hold a secret, with the reason that a warning gives.
 ///
 /// Whoever can pull an image can read all of its files.

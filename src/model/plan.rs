@@ -255,6 +255,8 @@ pub struct Offline {
     pub args: Vec<String>,
     /// A hash over the manifests: what was resolved for it once can be used again.
     pub key: String,
+    /// What its last lines say where something is missing that the network has; without any, every failure is taken for that.
+    pub missing: Vec<String>,
 }
 
 /// The image of a plan.

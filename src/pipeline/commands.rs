@@ -112,22 +112,29 @@ async fn one(
         offline_command.argv.splice(1..1, offline.args.iter().cloned());
         match stream(build, &offline_command, &redactor, log, cancel).await? {
             (Exit::Code(0), _) => return Ok(true),
-            // The cache lost something, or the project is broken: the run with a network tells which.
-            (Exit::Code(_), _) => log("offline run failed; running once more with the network"),
-            (exit, said) => return Err(failure_of(exit, &offline_command, &said.tail)),
+            // A broken project is broken with a network too; only what the cache lost is worth another run.
+            (Exit::Code(_), said) if said.lacks(&offline.missing) => {
+                log("the cache lacks something; running once more with the network");
+            }
+            (exit, said) => return failed(exit, &offline_command, &said, planned, plan),
         }
     }
     let (exit, said) = stream(build, &command, &redactor, log, cancel).await?;
+    if exit != Exit::Code(0) {
+        return failed(exit, &command, &said, planned, plan);
+    }
+    if let Some(stamp) = resolved {
+        services::mark_resolved(&stamp);
+    }
+    Ok(false)
+}
+
+/// What becomes of a command that did not succeed.
+fn failed(exit: Exit, command: &Command, said: &Said, planned: &PlannedStep, plan: &Plan) -> Result<bool, Failure> {
     match exit {
-        Exit::Code(0) => {
-            if let Some(stamp) = resolved {
-                services::mark_resolved(&stamp);
-            }
-            Ok(false)
-        }
         Exit::Code(_) if planned.may_fail => Ok(false),
-        Exit::Code(_) => Err(explained(failure_of(exit, &command, &said.tail), &said.cause, plan)),
-        exit => Err(failure_of(exit, &command, &said.tail)),
+        Exit::Code(_) => Err(explained(failure_of(exit, command, &said.tail), &said.cause, plan)),
+        exit => Err(failure_of(exit, command, &said.tail)),
     }
 }
 
@@ -149,6 +156,13 @@ fn explained(mut failure: Failure, cause: &Cause, plan: &Plan) -> Failure {
 struct Said {
     tail: Tail,
     cause: Cause,
+}
+
+impl Said {
+    /// Whether its last lines have one of the texts, where there are any to look for.
+    fn lacks(&self, missing: &[String]) -> bool {
+        missing.is_empty() || self.tail.lines().iter().any(|line| missing.iter().any(|text| line.contains(text)))
+    }
 }
 
 /// Runs a command and passes its lines on, redacted.

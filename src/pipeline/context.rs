@@ -27,7 +27,7 @@ pub(super) async fn write(
             return Err(Failure::new(FailureCode::Internal, "a library has no image"));
         };
         if image.layers.is_empty() {
-            return Ok((repository(&plan, &source), Vec::new()));
+            return repository(&plan, &source);
         }
         let mut warnings = Vec::new();
         fill(&plan, image, &source, &root, &mut warnings)?;
@@ -44,11 +44,23 @@ pub(super) fn layer_directory(context: &Path, layer: &str, to: &str) -> PathBuf 
     context.join(directory_name(layer)).join(to.trim_start_matches('/'))
 }
 
-fn repository(plan: &Plan, source: &Path) -> BuildContext {
-    BuildContext {
-        root: source.join(&plan.source.directory),
-        kind: ContextKind::Repository { dockerfile: "Dockerfile".to_owned() },
-    }
+/// The repository as it is, for its own Dockerfile: without what would make secrets part of an image by `COPY . .`.
+fn repository(plan: &Plan, source: &Path) -> Result<(BuildContext, Vec<Warning>), Failure> {
+    let root = source.join(&plan.source.directory);
+    let context = BuildContext { root, kind: ContextKind::Repository { dockerfile: "Dockerfile".to_owned() } };
+    let include: Vec<&str> = plan.include.iter().map(String::as_str).collect();
+    let (rules, ignored) = (tree::TreeRules::of_a_repository(&include)?, context.ignore_rules()?);
+    let removed = tree::remove_left_out(&context.root, &rules, &ignored)?;
+    Ok((context, warnings_of(removed.secrets, &plan.source.directory)))
+}
+
+fn warnings_of(secrets: Vec<(PathBuf, String)>, directory: &str) -> Vec<Warning> {
+    let warning = |(path, why): (PathBuf, String)| {
+        let path = path.to_string_lossy();
+        let whole = crate::model::source_tree::join(directory, &path).unwrap_or_else(|| path.to_string());
+        left_out::warning(&path, &why).at(whole, None)
+    };
+    secrets.into_iter().map(warning).collect()
 }
 
 /// The application's directory, which is also `HOME`, belongs to the numeric user.
@@ -126,11 +138,7 @@ fn copy(
     let include: Vec<&str> = plan.include.iter().map(String::as_str).collect();
     let exclude: Vec<&str> = plan.leave_out.iter().chain(exclude).map(String::as_str).collect();
     let copied = tree::assemble(&source.join(directory), into, &tree::TreeRules::usual(&exclude, &include)?)?;
-    for (path, why) in copied.secrets {
-        let path = path.to_string_lossy();
-        let whole = crate::model::source_tree::join(directory, &path).unwrap_or_else(|| path.to_string());
-        warnings.push(left_out::warning(&path, &why).at(whole, None));
-    }
+    warnings.extend(warnings_of(copied.secrets, directory));
     Ok(())
 }
 

@@ -5,6 +5,7 @@ use std::time::Duration;
 use super::Services;
 use crate::config::RegistryKind;
 use crate::harbor::{Client, NewProject, Preflight, Wanted};
+use crate::image::credentials::Credentials;
 use crate::image::transfer::Place;
 use crate::model::failure::{Failure, FailureCode, Warning};
 use crate::model::image_reference::ImageReference;
@@ -126,6 +127,36 @@ impl Services {
         let Some(client) = self.harbor(&reference, product_line.as_str()).await? else { return Ok(None) };
         let wanted = Wanted { project: product_line.as_str(), name, tags, commit: None };
         Ok(client.preflight(wanted).await)
+    }
+
+    /// Logs in to the registry, with the account of a product line or of any that may use it: who was taken, `None` where
+    /// nobody was asked for.
+    ///
+    /// # Errors
+    /// `registry_unavailable`, `registry_unauthorized`, `registry_refused`; `configuration_invalid` where the credentials
+    /// cannot be had.
+    pub async fn log_in(&self, host: &str, product_line: Option<&ProductLine>) -> Result<Option<String>, Failure> {
+        let invalid = |error| Failure::new(FailureCode::ConfigurationInvalid, format!("`registry.host`: {error}"));
+        let reference = ImageReference::new(host, "slipway/doctor", None, None).map_err(invalid)?;
+        let named = self.config.registry.credentials.as_ref().and_then(|name| self.config.credentials.get(name));
+        // Without a product line, the first that has an account of its own there.
+        let of_host = self.config.credentials.values().filter(|entry| entry.hosts.iter().any(|one| one == host));
+        let any = named.into_iter().chain(of_host).flat_map(|entry| &entry.product_lines).find(|line| *line != "*");
+        let line = product_line.map(ProductLine::as_str).or(any.map(String::as_str)).unwrap_or("doctor");
+        let access = self.registry_access(line).await?;
+        let known = match access.credentials.clone() {
+            Some(known) => Some(known),
+            None => crate::image::credentials::of_docker(host).await?,
+        };
+        let looked = tokio::time::timeout(PATIENCE, crate::image::log_in(&reference, known.as_ref(), &access)).await;
+        let taken = looked.map_err(|_| {
+            let message = format!("The registry `{host}` did not answer within {} s.", PATIENCE.as_secs());
+            Failure::new(FailureCode::RegistryUnavailable, message)
+        })??;
+        Ok(match known {
+            Some(Credentials::Password { username, .. }) if taken => Some(username),
+            _ => None,
+        })
     }
 
     /// An image in whatever registry, with the account that the operator has for it.

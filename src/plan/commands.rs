@@ -155,7 +155,11 @@ fn offline(step: &StepDefinition, facts: &Facts<'_>, context: &Value) -> Result<
         )
         .as_bytes(),
     );
-    Ok(Some(Offline { args: offline.args.clone(), key: hex::encode(hash.finalize()) }))
+    Ok(Some(Offline {
+        args: offline.args.clone(),
+        key: hex::encode(hash.finalize()),
+        missing: offline.missing.clone(),
+    }))
 }
 
 fn workdir(template: Option<&str>, facts: &Facts<'_>, context: &Value) -> Result<String, Failure> {

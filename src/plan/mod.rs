@@ -99,7 +99,7 @@ pub fn plan(request: &BuildRequest, tree: &SourceTree, catalog: &Catalog) -> Res
     if let Some(image) = &image {
         let copied =
             notices::Copied { directory: request.source.directory(), include: &include, leave_out: &leave_out };
-        warnings.extend(notices::notices(image, tree, &copied));
+        warnings.extend(notices::notices(image, dockerfile.as_deref(), tree, &copied));
         if !definition.detect.fallback {
             warnings.extend(elsewhere::made(request.source.directory(), tree, catalog));
         }

@@ -1,9 +1,12 @@
 //! What people should know about the files and the ports of an image before it is built.
 
+use std::path::Path;
+
 use ignore::gitignore::{Gitignore, GitignoreBuilder};
 
+use crate::dockerfile::ignore::Rules;
 use crate::model::failure::Warning;
-use crate::model::left_out::{EXCLUDES, HARMLESS, SECRETS};
+use crate::model::left_out::{EXCLUDES, GIT, HARMLESS, SECRETS};
 use crate::model::plan::{LayerSource, PlannedImage};
 use crate::model::source_tree::{SourceTree, join};
 
@@ -23,9 +26,17 @@ pub(super) struct Copied<'a> {
     pub(super) leave_out: &'a [String],
 }
 
-/// Notices about an image.
-pub(super) fn notices(image: &PlannedImage, tree: &SourceTree, which: &Copied<'_>) -> Vec<Warning> {
+/// Notices about an image, and the Dockerfile that makes it.
+pub(super) fn notices(
+    image: &PlannedImage,
+    dockerfile: Option<&str>,
+    tree: &SourceTree,
+    which: &Copied<'_>,
+) -> Vec<Warning> {
     let mut warnings = low_ports(image);
+    if image.layers.is_empty() {
+        warnings.extend(own(dockerfile.unwrap_or_default(), tree, which.directory, which.include));
+    }
     for layer in &image.layers {
         let (base, paths): (Option<String>, &[String]) = match &layer.from {
             LayerSource::Source => (Some(which.directory.to_owned()), &[]),
@@ -38,6 +49,37 @@ pub(super) fn notices(image: &PlannedImage, tree: &SourceTree, which: &Copied<'_
         }
     }
     warnings
+}
+
+/// Files that the repository's own Dockerfile does not get, although `.dockerignore` would let it.
+fn own(dockerfile: &str, tree: &SourceTree, directory: &str, include: &[String]) -> Vec<Warning> {
+    let ignored =
+        ["Dockerfile.dockerignore", ".dockerignore"].iter().find_map(|name| tree.text(&join(directory, name)?));
+    let ignored = ignored.map(Rules::parse).unwrap_or_default();
+    let names: Vec<&str> = SECRETS.iter().map(|(pattern, _)| *pattern).collect();
+    let back: Vec<String> = HARMLESS.iter().map(ToString::to_string).chain(include.iter().cloned()).collect();
+    let secrets = matcher(&names, &back);
+    let skip = if directory.is_empty() { 0 } else { directory.len() + 1 };
+    let mut warnings = Vec::new();
+    for (whole, _) in tree.below(directory) {
+        let path = &whole[skip..];
+        if let ignore::Match::Ignore(glob) = secrets.matched_path_or_any_parents(path, false)
+            && !ignored.ignores(Path::new(path))
+        {
+            warnings.push(crate::model::left_out::warning(path, why(glob.original())).at(whole, None));
+        }
+    }
+    // Every repository has it, so only those hear of it who want it.
+    let wanted = dockerfile.split_whitespace().any(|word| word.trim_start_matches("./").trim_end_matches('/') == GIT);
+    if wanted && matcher(&[GIT], include).matched(GIT, true).is_ignore() {
+        warnings.push(crate::model::left_out::warning(GIT, "holds the repository's whole history"));
+    }
+    warnings
+}
+
+/// Why a pattern's files are left out.
+fn why(pattern: &str) -> &'static str {
+    SECRETS.iter().find(|(known, _)| *known == pattern).map_or("", |(_, why)| why)
 }
 
 /// Files that are copied from the repository: secrets by their name, pointers, huge ones.
@@ -57,9 +99,8 @@ fn copied(tree: &SourceTree, base: &str, paths: &[String], which: &Copied<'_>) -
         }
         let left_out = || excludes.matched_path_or_any_parents(path, false).is_ignore();
         if let ignore::Match::Ignore(glob) = secrets.matched_path_or_any_parents(path, false) {
-            let why = SECRETS.iter().find(|(pattern, _)| *pattern == glob.original()).map_or("", |(_, why)| why);
             if !left_out() {
-                warnings.push(crate::model::left_out::warning(path, why).at(whole, None));
+                warnings.push(crate::model::left_out::warning(path, why(glob.original())).at(whole, None));
             }
         } else if entry.size <= POINTER
             && pointers.as_ref().is_some_and(|lfs| lfs.matched(whole, false).is_ignore())
@@ -108,4 +149,27 @@ fn low_ports(image: &PlannedImage) -> Vec<Warning> {
         Warning::new("low_port", message, hint)
     })
     .collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_own_dockerfile_s_files_are_named_unless_they_are_ignored_or_brought_back() {
+        let files = ["a/.dockerignore", "a/.env", "a/x/tls.key", "a/own.pem", "a/ignored.key", "a/run", ".env"];
+        let tree =
+            SourceTree::of_texts(files.map(|path| (path, if path.ends_with("ignore") { "ignored.key" } else { "" })));
+        let paths = |dockerfile: &str, include: &[&str]| -> Vec<String> {
+            let include: Vec<String> = include.iter().map(ToString::to_string).collect();
+            own(dockerfile, &tree, "a", &include).into_iter().map(|warning| warning.message).collect()
+        };
+        let said = paths("FROM x\nCOPY . .\n", &["own.pem"]);
+        assert_eq!(said.len(), 2, "{said:?}");
+        assert!(said[0].contains("`.env`") && said[1].contains("`x/tls.key`"), "{said:?}");
+        // A Dockerfile that wants the history hears why it is not there.
+        let all = ["own.pem", ".env", "*.key"];
+        assert_eq!(paths("FROM x\nCOPY .git/ /src/.git\n", &all).len(), 1);
+        assert_eq!(paths("FROM x\nCOPY .git/ /src/.git\n", &[&all[..], &[".git"]].concat()).len(), 0);
+    }
 }

@@ -47,8 +47,12 @@ impl HostRunner {
     ) -> Result<Exit, Failure> {
         output.begin(command.step, command.limits.output);
         let marker = uuid::Uuid::now_v7().to_string();
-        let mut child = start(command, &marker).map_err(|failure| failure.in_step(command.step))?;
-        let tree = Arc::new(Tree::of(&child, marker, &command.workspace));
+        let (mut child, tree) = {
+            let _leave = tree::starting();
+            let child = start(command, &marker).map_err(|failure| failure.in_step(command.step))?;
+            let tree = Tree::of(&child, marker, &command.workspace);
+            (child, tree)
+        };
         let mut pipes = Pipes { stdout: child.stdout.take(), stderr: child.stderr.take(), chunks: Chunks::default() };
 
         let mut watch = Watch::start(&command.limits);

@@ -120,8 +120,12 @@ pub async fn capture(spec: &Program, cancel: &CancellationToken) -> io::Result<C
     if let Some(dir) = &spec.dir {
         command.current_dir(dir);
     }
-    let mut child = command.process_group(0).kill_on_drop(true).spawn()?;
-    let group = tree::Group::of(&child);
+    let (mut child, group) = {
+        let _leave = tree::starting();
+        let child = command.process_group(0).kill_on_drop(true).spawn()?;
+        let group = tree::Group::of(&child);
+        (child, group)
+    };
     let (stdin, stdout, stderr) = (child.stdin.take(), child.stdout.take(), child.stderr.take());
 
     let work = async {
@@ -156,6 +160,13 @@ pub async fn capture(spec: &Program, cancel: &CancellationToken) -> io::Result<C
         let text = format!("`{}` took longer than {:?}", spec.program.display(), spec.timeout);
         Err(io::Error::new(io::ErrorKind::TimedOut, text))
     })
+}
+
+/// Kills everything that this program's commands started, for whoever ends the program at once: each leads a process
+/// group of its own, which a terminal's signals do not reach. Nothing can be started afterwards. Blocks, for some
+/// milliseconds as a rule.
+pub fn kill_all() {
+    tree::kill_all();
 }
 
 /// Reads a stream to its end and keeps its first `limit` bytes.

@@ -10,6 +10,7 @@
 use std::collections::BTreeSet;
 use std::path::Path;
 use std::sync::atomic::{AtomicI32, Ordering};
+use std::sync::{Arc, Mutex, PoisonError, RwLock, RwLockReadGuard, Weak};
 use std::time::{Duration, Instant};
 
 use rustix::process::{Pid, Signal};
@@ -17,21 +18,62 @@ use rustix::process::{Pid, Signal};
 /// The variable every process of a command carries.
 pub(super) const MARKER: &str = "SLIPWAY_BUILD";
 
+/// The groups and trees that are not dead yet, for whoever ends the program without waiting for their owners.
+static ALIVE: Mutex<Alive> = Mutex::new(Alive { groups: Vec::new(), trees: Vec::new() });
+
+struct Alive {
+    groups: Vec<i32>,
+    trees: Vec<Weak<Tree>>,
+}
+
+fn alive<T>(look: impl FnOnce(&mut Alive) -> T) -> T {
+    look(&mut ALIVE.lock().unwrap_or_else(PoisonError::into_inner))
+}
+
+/// Held while a program is started and noted in [`ALIVE`].
+static STARTS: RwLock<()> = RwLock::new(());
+
+/// Leave to start a program, until what is given back is dropped; nobody gets it any more once all are killed.
+pub(super) fn starting() -> RwLockReadGuard<'static, ()> {
+    STARTS.read().unwrap_or_else(PoisonError::into_inner)
+}
+
+/// Kills everything that this program's commands started, and lets nothing start any more: the program ends now.
+/// Blocks, for some milliseconds as a rule.
+pub(super) fn kill_all() {
+    std::mem::forget(STARTS.write().unwrap_or_else(PoisonError::into_inner));
+    let trees: Vec<Arc<Tree>> = alive(|alive| alive.trees.iter().filter_map(Weak::upgrade).collect());
+    for tree in trees {
+        tree.kill();
+    }
+    for leader in alive(|alive| std::mem::take(&mut alive.groups)) {
+        kill_group(leader);
+    }
+}
+
+fn kill_group(leader: i32) {
+    if let Some(leader) = Pid::from_raw(leader) {
+        // A group that is already gone is what was wanted.
+        let _ = rustix::process::kill_process_group(leader, Signal::KILL);
+    }
+}
+
 /// The process group that a child leads; killed once, on drop at the latest: a dropped future must leave nothing.
 pub(super) struct Group(AtomicI32);
 
 impl Group {
     /// The group of a child started with `process_group(0)`.
     pub(super) fn of(child: &tokio::process::Child) -> Self {
-        Self(AtomicI32::new(child.id().map_or(0, u32::cast_signed)))
+        let leader = child.id().map_or(0, u32::cast_signed);
+        alive(|alive| alive.groups.push(leader));
+        Self(AtomicI32::new(leader))
     }
 
     /// Kills all members, the first time only: the number may belong to somebody else later.
     pub(super) fn kill(&self) {
-        if let Some(leader) = Pid::from_raw(self.0.swap(0, Ordering::Relaxed)) {
-            // A group that is already gone is what was wanted.
-            let _ = rustix::process::kill_process_group(leader, Signal::KILL);
-        }
+        let leader = self.0.swap(0, Ordering::Relaxed);
+        alive(|alive| alive.groups.retain(|known| *known != leader));
+        kill_group(leader);
     }
 }
 
@@ -54,9 +96,15 @@ const PATIENCE: Duration = Duration::from_secs(5);
 
 impl Tree {
     /// The processes of a child started with `process_group(0)` and `MARKER=marker`, working in `workspace`.
-    pub(super) fn of(child: &tokio::process::Child, marker: String, workspace: &Path) -> Self {
+    pub(super) fn of(child: &tokio::process::Child, marker: String, workspace: &Path) -> Arc<Self> {
         let workspace = workspace.canonicalize().unwrap_or_else(|_| workspace.to_owned());
-        Self { group: Group::of(child), leader: child.id().map_or(0, u32::cast_signed), marker, workspace }
+        let leader = child.id().map_or(0, u32::cast_signed);
+        let tree = Arc::new(Self { group: Group::of(child), leader, marker, workspace });
+        alive(|alive| {
+            alive.trees.retain(|known| known.strong_count() > 0);
+            alive.trees.push(Arc::downgrade(&tree));
+        });
+        tree
     }
 
     /// Kills all processes and collects the orphans. Blocks, for some milliseconds as a rule.

@@ -69,9 +69,9 @@ fn interface(network: &str) -> String {
 /// another machine.
 async fn deny(network: &str, place: &str) -> io::Result<()> {
     let interface = interface(network);
-    for destination in destinations(place).await? {
-        for chain in ["DOCKER-USER", "INPUT"] {
-            let mut rule = vec![chain, "-i", &interface];
+    for (chains, destination) in destinations(place).await? {
+        for chain in chains {
+            let mut rule = vec![*chain, "-i", &interface];
             rule.extend(destination.iter().map(String::as_str));
             rule.extend(["-j", "REJECT"]);
             reject(&rule).await?;
@@ -80,17 +80,27 @@ async fn deny(network: &str, place: &str) -> io::Result<()> {
     Ok(())
 }
 
-/// A place as `iptables` names it. Addresses of IPv6 are left out: the network has none.
-async fn destinations(place: &str) -> io::Result<Vec<Vec<String>>> {
-    let words = |words: &[&str]| words.iter().map(|&word| word.to_owned()).collect();
+/// What containers send on to others, and what they send to this machine.
+const EVERYWHERE: &[&str] = &["DOCKER-USER", "INPUT"];
+
+/// A place as `iptables` names it, with the chains that have to know it. Addresses of IPv6 are left out: the network has
+/// none. What is named by an address of this machine alone may listen on all of them, the bridge's gateway too: its port
+/// is closed on each.
+async fn destinations(place: &str) -> io::Result<Vec<(&'static [&'static str], Vec<String>)>> {
+    let words = |words: &[&str]| words.iter().map(|&word| word.to_owned()).collect::<Vec<_>>();
     if place.contains('/') {
-        return Ok(vec![words(&["-d", place])]);
+        return Ok(vec![(EVERYWHERE, words(&["-d", place]))]);
     }
-    let addresses =
-        tokio::net::lookup_host(place).await?.filter(|address| address.is_ipv4() && !address.ip().is_loopback());
-    Ok(addresses
-        .map(|address| words(&["-d", &address.ip().to_string(), "-p", "tcp", "--dport", &address.port().to_string()]))
-        .collect())
+    let mut found = Vec::new();
+    for address in tokio::net::lookup_host(place).await? {
+        let (ip, port) = (address.ip(), address.port().to_string());
+        if ip.is_loopback() || ip.is_unspecified() {
+            found.push((&["INPUT"][..], words(&["-p", "tcp", "--dport", &port])));
+        } else if ip.is_ipv4() {
+            found.push((EVERYWHERE, words(&["-d", &ip.to_string(), "-p", "tcp", "--dport", &port])));
+        }
+    }
+    Ok(found)
 }
 
 /// Adds a rule before all others, once.
@@ -108,4 +118,24 @@ async fn reject(rule: &[&str]) -> io::Result<()> {
         return Ok(());
     }
     Err(io::Error::other(String::from_utf8_lossy(&inserted.stderr).trim().to_owned()))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[tokio::test]
+    async fn what_this_machine_offers_itself_is_closed_on_all_of_its_addresses() {
+        let rules = async |place: &str| {
+            let found = destinations(place).await.unwrap().into_iter();
+            found.map(|(chains, words)| format!("{chains:?} {}", words.join(" "))).collect::<Vec<_>>()
+        };
+        for place in ["127.0.0.1:5672", "0.0.0.0:5672", "[::1]:5672", "[::]:5672"] {
+            assert_eq!(rules(place).await, ["[\"INPUT\"] -p tcp --dport 5672"], "{place}");
+        }
+        let both = "[\"DOCKER-USER\", \"INPUT\"]";
+        assert_eq!(rules("10.1.2.3:5432").await, [format!("{both} -d 10.1.2.3 -p tcp --dport 5432")]);
+        assert_eq!(rules("10.20.0.0/16").await, [format!("{both} -d 10.20.0.0/16")]);
+        assert!(rules("[2001:db8::1]:5432").await.is_empty());
+    }
 }

@@ -255,6 +255,10 @@ pub struct Offline {
     pub unless: String,
     /// Names of the files that say what has to be resolved.
     pub files: Vec<String>,
+    /// What its last lines say where something is missing that the network has: then it runs once more, with the network.
+    /// Without any, whenever it fails.
+    #[serde(default)]
+    pub missing: Vec<String>,
 }
 
 /// One element of a command.

@@ -58,6 +58,7 @@ const NEIGHBOURS: &[(&str, &str)] = &[
     ("harbor", "secrets"),
     ("http", "config"),
     ("image", "harbor"),
+    ("image", "environment"),
     ("image", "http"),
     ("image", "secrets"),
     ("image", "work"),

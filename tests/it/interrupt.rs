@@ -19,7 +19,7 @@ use crate::support::slipway::{PRODUCT_LINE, Slipway};
 const PATIENCE: Duration = Duration::from_mins(4);
 
 /// A toolchain that runs the project's own script.
-const SCRIPT: &str = r#"
+pub(crate) const SCRIPT: &str = r#"
 name = "script"
 title = "Script"
 [detect]
@@ -99,14 +99,18 @@ impl Build {
     }
 
     fn interrupt(&self) {
-        let pid = i32::try_from(self.child.id().expect("it runs")).unwrap();
-        kill_process(Pid::from_raw(pid).unwrap(), Signal::INT).unwrap();
+        signal(&self.child, Signal::INT);
     }
 
     /// Interrupts it and checks what it says and leaves.
-    async fn ends(mut self, step: &str) {
+    async fn ends(self, step: &str) {
+        self.ends_by(Signal::INT, step).await;
+    }
+
+    /// The same, by any signal.
+    async fn ends_by(mut self, by: Signal, step: &str) {
         let pid = self.child.id().unwrap();
-        self.interrupt();
+        signal(&self.child, by);
         let report = self.event(|event| event.get("outcome").is_some() && event.get("steps").is_some()).await;
         assert_eq!(report["outcome"], "cancelled", "{report:#}");
         assert_eq!(report["failure"]["code"], "cancelled", "{report:#}");
@@ -117,6 +121,49 @@ impl Build {
         assert!(left.is_empty(), "{left:?}");
         let owned = run(&["docker", "ps", "--all", "--format", "{{.ID}} {{.Label \"slipway.owner\"}}"]);
         assert!(!owned.lines().any(|line| line.contains(&format!("/{pid}/"))), "{owned}");
+    }
+}
+
+fn signal(child: &Child, signal: Signal) {
+    let pid = i32::try_from(child.id().expect("it runs")).unwrap();
+    kill_process(Pid::from_raw(pid).unwrap(), signal).unwrap();
+}
+
+/// A pipe with a name: who opens it for writing is heard, and its end is everything's end that holds it open.
+struct Held {
+    directory: tempfile::TempDir,
+    reader: Option<std::thread::JoinHandle<()>>,
+    heard: tokio::sync::mpsc::UnboundedReceiver<String>,
+}
+
+impl Held {
+    fn new() -> Self {
+        let directory = tempfile::tempdir().unwrap();
+        let path = directory.path().join("held");
+        run(&["mkfifo", path.to_str().unwrap()]);
+        let (sender, heard) = tokio::sync::mpsc::unbounded_channel();
+        let reader = std::thread::spawn(move || {
+            let file = std::io::BufReader::new(std::fs::File::open(path).unwrap());
+            // Ends, and with it the channel, when nobody holds the pipe any more.
+            std::io::BufRead::lines(file).for_each(|line| drop(sender.send(line.unwrap())));
+        });
+        Self { directory, reader: Some(reader), heard }
+    }
+
+    /// Lines of a shell script that hold it for ten minutes, in a session of their own too.
+    fn script(&self) -> String {
+        let path = self.directory.path().join("held");
+        format!("exec 3>{}\nsetsid sleep 600 &\necho held >&3\nexec sleep 600\n", path.display())
+    }
+
+    async fn held(&mut self) {
+        let line = timeout(PATIENCE, self.heard.recv()).await.expect("it is held in time");
+        assert_eq!(line.as_deref(), Some("held"));
+    }
+
+    async fn let_go(mut self) {
+        assert_eq!(timeout(PATIENCE, self.heard.recv()).await.expect("nobody holds it any more"), None);
+        self.reader.take().unwrap().join().unwrap();
     }
 }
 
@@ -175,6 +222,60 @@ async fn while_the_toolchain_runs() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn a_terminal_that_is_closed_ends_commands_of_this_machine() {
+    let mut held = Held::new();
+    let project = project(&held.script());
+    let source = project.path().display().to_string();
+    let mut build = Build::start(Slipway::new(), "build", &source, &["--format", "jsonl", "--runner", "host"]);
+    build.step("compile").await;
+    held.held().await;
+    // Where these tests outlive their terminal themselves, what they start does too.
+    let closed = if slipway::environment::ignores_hang_up() { Signal::TERM } else { Signal::HUP };
+    build.ends_by(closed, "compile").await;
+    held.let_go().await;
+}
+
+/// `slipway doctor` waits for what it asks whatever the first signal says; the second does not wait.
+#[tokio::test(flavor = "multi_thread")]
+async fn the_second_signal_takes_along_what_runs() {
+    let mut held = Held::new();
+    let programs = tempfile::tempdir().unwrap();
+    let git = programs.path().join("git");
+    std::fs::write(&git, format!("#!/bin/sh\n{}", held.script().replace("setsid sleep 600 &\n", ""))).unwrap();
+    run(&["chmod", "+x", git.to_str().unwrap()]);
+    let path = format!("{}:{}", programs.path().display(), std::env::var("PATH").unwrap());
+    let slipway = Slipway::new().env("PATH", &path);
+    let mut child = slipway.command(&["doctor".to_owned()]).spawn().unwrap();
+    held.held().await;
+    signal(&child, Signal::INT);
+    let mut said = BufReader::new(child.stderr.take().unwrap()).lines();
+    loop {
+        let line = timeout(PATIENCE, said.next_line()).await.expect("it says that it stops").unwrap();
+        if line.expect("it goes on") == "stopping; once more to stop at once" {
+            break;
+        }
+    }
+    signal(&child, Signal::INT);
+    let status = timeout(PATIENCE, child.wait()).await.expect("it ends at once").unwrap();
+    assert_eq!(status.code(), Some(130));
+    held.let_go().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn the_second_signal_takes_along_a_build_s_commands_of_this_machine() {
+    let mut held = Held::new();
+    let project = project(&held.script());
+    let source = project.path().display().to_string();
+    let mut build = Build::start(Slipway::new(), "build", &source, &["--format", "jsonl", "--runner", "host"]);
+    held.held().await;
+    build.interrupt();
+    build.interrupt();
+    let status = timeout(PATIENCE, build.child.wait()).await.expect("it ends in time").unwrap();
+    assert_eq!(status.code(), Some(130));
+    held.let_go().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn while_the_image_is_built() {
     let dockerfile = "FROM slipway/debian:latest\nRUN echo hang''ing; sleep 600\n";
     let project = Project::new("hanging", &[("Dockerfile", dockerfile)]);
@@ -224,6 +325,11 @@ async fn a_container_that_runs_answers_until_it_is_stopped() {
     let image = format!("{}/local/running:{}", crate::services::service("SLIPWAY_TEST_REGISTRY"), &commit[..12]);
     let of_image = ["docker", "ps", "--all", "--quiet", "--filter", &format!("ancestor={image}")];
     assert_eq!(run(&of_image).lines().count(), 1, "{image}");
+    let container = run(&of_image);
+    let bound = run(&["docker", "inspect", "--format", "{{json .NetworkSettings.Ports}}", container.trim()]);
+    let bound: Value = serde_json::from_str(&bound).unwrap();
+    let hosts: Vec<&Value> = bound["8080/tcp"].as_array().unwrap().iter().map(|port| &port["HostIp"]).collect();
+    assert_eq!(hosts, ["127.0.0.1"], "nobody else's machine reaches it");
     build.interrupt();
     let mut last = String::new();
     while let Some(line) = timeout(PATIENCE, build.lines.next_line()).await.expect("it ends").unwrap() {

@@ -145,6 +145,24 @@ fn own_dockerfiles_need_the_operators_leave() {
     assert_eq!(project.plan(&catalog).1.unwrap_err().code, FailureCode::ToolchainForbidden);
 }
 
+/// Nobody has written a configuration: what lies on the machine is a person's own, what is fetched may be anyone's.
+#[tokio::test]
+async fn without_a_configuration_only_a_directory_s_own_dockerfile_is_planned() {
+    let project = crate::support::project::Project::new("own", &[("Dockerfile", "FROM slipway/debian\n")]);
+    project.commit();
+    let (cache, directory) = (tempfile::tempdir().unwrap(), project.path().display().to_string());
+    let plan = |source: String| {
+        let mut command = tokio::process::Command::new(env!("CARGO_BIN_EXE_slipway"));
+        command.args(["plan", "--format", "json", &source]).env_remove("SLIPWAY_CONFIG");
+        command.env("SLIPWAY__CACHE__DIRECTORY", cache.path()).output()
+    };
+    let own = plan(directory.clone()).await.unwrap();
+    assert!(own.status.success(), "{}", String::from_utf8_lossy(&own.stderr));
+    let fetched = plan(format!("file://{directory}")).await.unwrap();
+    let said: serde_json::Value = serde_json::from_slice(&fetched.stdout).unwrap();
+    assert_eq!(said["failure"]["code"], "toolchain_forbidden", "{said:#}");
+}
+
 #[test]
 fn own_dockerfiles_are_based_on_what_the_operator_mirrors_and_allows() {
     let mut catalog = catalog();

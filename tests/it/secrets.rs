@@ -312,6 +312,103 @@ fn private_git(name: &str, files: &[(&str, &str)]) -> String {
     format!("{}/{}", service("SLIPWAY_TEST_GIT_PRIVATE"), bare.file_name().unwrap().to_str().unwrap())
 }
 
+/// People clone with a token in the place of the user's name.
+#[tokio::test(flavor = "multi_thread")]
+async fn no_token_of_a_clone_s_origin_comes_out_of_a_build() {
+    let mut planted = Planted::new().await;
+    let token = format!("ghp{}", uuid::Uuid::now_v7().simple());
+    let origin = format!("https://{token}@git.example.com/trade/order.git");
+    planted.secrets.insert("origin".to_owned(), token);
+    let script = "cat .git/config\n\
+                  { echo '\"\"\"'; cat .git/config; echo '\"\"\"'; echo 'import time; time.sleep(60)'; } >/output/run\n";
+    let project = committed("order", &[("build.sh", script)]);
+    crate::services::run(&project.path(), &["git", "remote", "add", "origin", &origin]);
+    let catalog = tempfile::tempdir().unwrap();
+    let folder = catalog.path().join("toolchains/script");
+    std::fs::create_dir_all(&folder).unwrap();
+    std::fs::write(folder.join("toolchain.toml"), crate::interrupt::SCRIPT).unwrap();
+    let built = planted.build(&path(&project), &["--catalog", catalog.path().to_str().unwrap()]).await;
+    built.succeeded();
+    let built = built.with_image();
+    let labels = String::from_utf8_lossy(&built.found["image configuration"]);
+    assert!(labels.contains("\"https://git.example.com/trade/order.git\""), "{labels}");
+    let run = built.found.iter().find(|(place, _)| place.ends_with("app/run")).expect("it is in a layer").1;
+    assert!(String::from_utf8_lossy(run).contains("git.example.com"), "the project sees its origin");
+    assert_eq!(built.leaks(&planted.secrets), [""; 0]);
+}
+
+/// `COPY . .` takes whatever lies there, so what looks like a secret does not lie there.
+#[tokio::test(flavor = "multi_thread")]
+async fn an_own_dockerfile_gets_no_secret_looking_files_by_either_backend() {
+    let files = [
+        ("Dockerfile", "FROM slipway/debian\nWORKDIR /src\nCOPY . .\nCMD [\"sleep\", \"60\"]\n"),
+        (".dockerignore", "ignored.key\n"),
+        ("slipway.toml", "include = [\"public.pem\"]\n"),
+        (".env", "PASSWORD=x"),
+        (".env.example", "PASSWORD="),
+        ("config/tls.key", "x"),
+        ("ignored.key", "x"),
+        ("public.pem", "x"),
+        ("run", "x"),
+    ];
+    let project = committed("own-files", &files);
+    for backend in ["docker", "assembler"] {
+        let (slipway, directory) = (Slipway::new(), tempfile::tempdir().unwrap());
+        let archive = directory.path().join("image.tar").display().to_string();
+        let (name, output) = (format!("own-{backend}"), format!("type=docker,dest={archive}"));
+        let args = ["--image-backend", backend, "--name", &name, "--output", &output].map(str::to_owned);
+        let run = slipway.build(&project.path(), &args).await;
+        assert_eq!(run.code, 0, "{}", run.text());
+        let warned = run.report["warnings"].as_array().unwrap().iter();
+        let warned = warned.filter(|warning| warning["code"] == "secret_left_out");
+        let paths: Vec<&str> = warned.map(|warning| warning["path"].as_str().unwrap()).collect();
+        assert_eq!(paths, [".env", "config/tls.key"], "{backend}");
+        let docker = |args: &[&str]| crate::services::run(Path::new("/"), &[&["docker"], args].concat());
+        docker(&["load", "--quiet", "--input", &archive]);
+        let image = run.report["image"]["references"][0].as_str().unwrap();
+        let found = docker(&["run", "--rm", "--network", "none", image, "find", "/src", "-mindepth", "1"]);
+        docker(&["image", "rm", "--force", image]);
+        let mut found: Vec<&str> = found.lines().map(|path| path.trim_start_matches("/src/")).collect();
+        found.sort_unstable();
+        let expected = [".dockerignore", ".env.example", "Dockerfile", "config", "public.pem", "run", "slipway.toml"];
+        assert_eq!(found, expected, "{backend}");
+    }
+}
+
+/// What a mirror refuses is the operator's to mend, and the failure says so by the setting's name.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_mirror_that_refuses_the_account_is_named_with_its_credentials() {
+    let planted = Planted::new().await;
+    for name in ["simple", "go"] {
+        planted.write(name, "another-password");
+    }
+    planted.write("settings.xml", &format!(
+        "<settings><servers><server><id>nexus</id><username>{USER}</username><password>another-password</password></server></servers>\
+         <mirrors><mirror><id>nexus</id><mirrorOf>*</mirrorOf><url>{}</url></mirror></mirrors></settings>",
+        planted.server.url("maven")
+    ));
+    let unique = format!("refused-{}", uuid::Uuid::now_v7().simple());
+    // A plugin of a version that no cache has.
+    let pom = POM.replace("RESOURCES", "").replace(
+        "<artifactId>maven-jar-plugin</artifactId>",
+        "<artifactId>maven-jar-plugin</artifactId><version>0.0.1-slipway</version>",
+    );
+    let maven = committed(&unique, &[("pom.xml", &pom), ("src/main/java/a/Main.java", MAIN)]);
+    let python = committed(&unique, PYTHON);
+    let manifest = GO[0].1.replace("v1.0.0", "v1.0.1");
+    let go = committed(&unique, &[(GO[0].0, &manifest), GO[1]]);
+    for (project, args, setting) in [
+        (&maven, &[][..], "mirrors.maven_settings"),
+        (&python, &[][..], "mirrors.python_index"),
+        (&go, GO_ARGS, "mirrors.go_proxy"),
+    ] {
+        let built = planted.build(&path(project), args).await;
+        let failure = &built.report["failure"];
+        let hint = failure["hint"].as_str().unwrap_or_default();
+        assert!(hint.contains(&format!("`{setting}`")) && hint.contains("refuses the account"), "{failure:#}");
+    }
+}
+
 /// The search finds what a project leaks on purpose: its resources are the directory of the operator's files.
 #[tokio::test(flavor = "multi_thread")]
 async fn a_leak_is_found() {

@@ -40,7 +40,7 @@ impl Transport {
     }
 }
 
-/// The URL of a Git repository: `https`, `http`, `ssh` or `file`, normalised, without a password.
+/// The URL of a Git repository: `https`, `http`, `ssh` or `file`, normalised, without a password; HTTP without a user too.
 ///
 /// The form `git@host:path` (git-clone(1), "GIT URLS") is read as `ssh://git@host/path`.
 /// Nothing that Git would take for an option, a remote helper (`ext::`) or a local path passes.
@@ -167,6 +167,10 @@ impl FromStr for RepositoryUrl {
         if url.password().is_some() {
             return Err(refuse("holds a password: name credentials instead"));
         }
+        // Hosts put a name there that nobody needs (`https://ada@bitbucket.org/…`), people a token that nobody may see.
+        if transport.is_http() {
+            url.set_username("").map_err(|()| refuse("cannot be read"))?;
+        }
         if url.query().is_some() || url.fragment().is_some() {
             return Err(refuse("has a `?` or a `#`"));
         }
@@ -223,6 +227,14 @@ mod tests {
         assert_eq!(url("HTTPS://GitLab.Example.com:443/a/../b.git").as_str(), "https://gitlab.example.com/b.git");
         assert_eq!(url("https://gitlab.example.com/trade/order.git/").name(), "order");
         assert_eq!(url("file:///srv/git/order").host(), None);
+    }
+
+    #[test]
+    fn a_token_in_the_place_of_a_user_goes() {
+        for text in ["https://ghp_TOKEN@github.com/trade/order.git", "https://ada@github.com/trade/order.git"] {
+            assert_eq!(url(text).as_str(), "https://github.com/trade/order.git");
+        }
+        assert_eq!(url("ssh://deploy@github.com/trade/order.git").as_str(), "ssh://deploy@github.com/trade/order.git");
     }
 
     #[test]

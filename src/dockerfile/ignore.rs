@@ -8,7 +8,7 @@ use std::path::Path;
 
 /// The patterns of one file, in order.
 #[derive(Debug, Default)]
-pub(super) struct Rules {
+pub struct Rules {
     patterns: Vec<Pattern>,
 }
 
@@ -40,18 +40,21 @@ enum Token {
 
 impl Rules {
     /// Reads the text of a `.dockerignore`; a malformed pattern matches nothing.
-    pub(super) fn parse(text: &str) -> Self {
+    #[must_use]
+    pub fn parse(text: &str) -> Self {
         let text = text.strip_prefix('\u{feff}').unwrap_or(text);
         Self { patterns: text.lines().filter_map(Pattern::parse).collect() }
     }
 
     /// Whether anything ignored may hold something that is not.
-    pub(super) fn has_exceptions(&self) -> bool {
+    #[must_use]
+    pub fn has_exceptions(&self) -> bool {
         self.patterns.iter().any(|pattern| pattern.exception)
     }
 
     /// Whether a path, relative to the root, stays out.
-    pub(super) fn ignores(&self, path: &Path) -> bool {
+    #[must_use]
+    pub fn ignores(&self, path: &Path) -> bool {
         let text = path.to_string_lossy();
         let chars: Vec<char> = text.chars().collect();
         let mut ignored = false;
@@ -143,16 +146,18 @@ impl Pattern {
 
 /// A pattern of `COPY`: as Go's `filepath.Match`, no part of a path matching a `/`.
 #[derive(Debug)]
-pub(super) struct Glob(Pattern);
+pub struct Glob(Pattern);
 
 impl Glob {
     /// Reads a pattern; none where it is malformed.
-    pub(super) fn parse(text: &str) -> Option<Self> {
+    #[must_use]
+    pub fn parse(text: &str) -> Option<Self> {
         Some(Self(Pattern { exception: false, tokens: tokens(text, false)? }))
     }
 
     /// Whether the whole path matches.
-    pub(super) fn matches(&self, path: &str) -> bool {
+    #[must_use]
+    pub fn matches(&self, path: &str) -> bool {
         let path: Vec<char> = path.chars().collect();
         self.0.matches(&path, |_| false)
     }
