@@ -46,7 +46,9 @@ async fn maven_asks_the_network_once_more_only_for_what_the_cache_lost() {
     project.write("src/main/java/a/Main.java", MAIN);
     let lost = plugin(cache.path(), "maven-jar-plugin");
     assert!(!lost.is_empty());
-    lost.iter().for_each(|directory| std::fs::remove_dir_all(cache.path().join(directory)).unwrap());
+    for directory in lost {
+        std::fs::remove_dir_all(cache.path().join(directory)).unwrap();
+    }
     let (report, runs) = build(&project, cache.path()).await;
     assert_eq!((&report["outcome"], runs), (&"succeeded".into(), 2), "{report:#}");
     assert!(!plugin(cache.path(), "maven-jar-plugin").is_empty(), "it was fetched again");
