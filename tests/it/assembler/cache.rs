@@ -184,7 +184,9 @@ fn a_build_that_waits_for_another_ends_when_it_is_told_to() {
     let leases: Vec<_> =
         std::fs::read_dir(cache.join("images/leases")).unwrap().map(|one| one.unwrap().path()).collect();
     let held: Vec<_> = leases.iter().map(|path| std::fs::File::options().write(true).open(path).unwrap()).collect();
-    held.iter().for_each(|file| file.lock().unwrap());
+    for file in &held {
+        file.lock().unwrap();
+    }
     for kind in ["layers", "recipes"] {
         std::fs::remove_dir_all(cache.join("images").join(kind)).unwrap();
     }
