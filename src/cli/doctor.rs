@@ -89,7 +89,7 @@ pub(super) async fn doctor(cli: &Cli, flags: &DoctorFlags) -> Result<ExitCode, F
 async fn registry(cli: &Cli, config: &Config, flags: &DoctorFlags) -> Result<Vec<Finding>, Failure> {
     let product_line = flags.product_line.as_ref();
     let named = login(cli, config, product_line).await?;
-    let Some(line) = product_line.filter(|_| named.there) else { return Ok(vec![named]) };
+    let Some(line) = product_line.filter(|_| config.registry.host.is_some()) else { return Ok(vec![named]) };
     let finding = |there: bool, detail: String, hint: Option<String>| Finding {
         what: flags.name.as_ref().map_or(format!("images of {line}"), |name| format!("images of {line}/{name}")),
         there,
