@@ -233,3 +233,25 @@ fn united(
 fn access(rights: &[(&str, &str)]) -> Vec<Value> {
     rights.iter().map(|(resource, action)| json!({ "resource": resource, "action": action })).collect()
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn robots_are_known_by_their_own_name_and_in_full() {
+        let robot = Robot::of(&json!({
+            "id": 7, "name": "robot$trade+slipway", "expires_at": -1, "disable": false,
+            "permissions": [{ "access": [{ "resource": "repository", "action": "push" }] }],
+        }))
+        .unwrap();
+        assert!(robot.is("slipway") && robot.is("robot$trade+slipway") && !robot.is("way") && !robot.is("trade"));
+        assert_eq!((robot.enabled, robot.expires_at, robot.rights), (true, None, vec!["repository:push".to_owned()]));
+    }
+
+    #[test]
+    fn a_push_takes_no_more_than_a_push() {
+        assert_eq!(Task::Push.rights(), [("repository", "push"), ("repository", "pull")]);
+        assert!(Task::Push.system_rights().is_empty());
+    }
+}

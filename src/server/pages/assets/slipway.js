@@ -109,8 +109,14 @@ if (log) {
   add(first);
   // What came before: a piece at a time, until somebody has seen enough.
   const earlier = document.getElementById("earlier");
-  let begin = Number(log.dataset.begin), top = Number(log.dataset.line);
+  let begin = Number(log.dataset.begin), top = Number(log.dataset.line), busy = false;
+  // One piece at a time: two would be the same one twice.
   const back = async () => {
+    if (busy) return false;
+    busy = true;
+    try { return await piece(); } finally { busy = false; }
+  };
+  const piece = async () => {
     const from = Math.max(0, begin - (256 << 10));
     const answer = await fetch("/api/v1/builds/" + log.dataset.build + "/log", { headers: { range: "bytes=" + from + "-" + (begin - 1) } });
     if (answer.status !== 206) return false;
