@@ -1,4 +1,4 @@
-//! What a worker counts, for Prometheus.
+//! What a worker and the server count, for Prometheus.
 
 use std::sync::atomic::AtomicU64;
 use std::time::Duration;
@@ -34,6 +34,9 @@ pub struct Metrics {
     cache: Family<[(&'static str, String); 1], Gauge<u64, AtomicU64>>,
     pushed: Counter,
     reused: Counter,
+    webhooks: Family<[(&'static str, String); 2], Counter>,
+    queued: Gauge,
+    untold: Family<Labels<1>, Gauge>,
 }
 
 impl Default for Metrics {
@@ -60,8 +63,22 @@ impl Metrics {
             cache: Family::default(),
             pushed: Counter::default(),
             reused: Counter::default(),
+            webhooks: Family::default(),
+            queued: Gauge::default(),
+            untold: Family::default(),
         };
         metrics.register();
+        metrics
+    }
+
+    /// With what only the server knows.
+    #[must_use]
+    pub fn of_server() -> Self {
+        let mut metrics = Self::new();
+        let registry = &mut metrics.registry;
+        registry.register("webhooks", "Webhooks, by sender and the answer's status", metrics.webhooks.clone());
+        registry.register("queued_builds", "Builds that wait for a worker", metrics.queued.clone());
+        registry.register("untold", "What GitLab has not heard yet, by what it is", metrics.untold.clone());
         metrics
     }
 
@@ -145,6 +162,21 @@ impl Metrics {
         self.cache.get_or_create(&[("cache", name)]).set(bytes);
     }
 
+    /// A webhook was answered.
+    pub fn webhook(&self, sender: &'static str, status: u16) {
+        self.webhooks.get_or_create(&[("sender", sender.to_owned()), ("status", status.to_string())]).inc();
+    }
+
+    /// So many builds wait for a worker.
+    pub fn queued(&self, builds: i64) {
+        self.queued.set(builds);
+    }
+
+    /// GitLab has not heard so many words of this kind yet.
+    pub fn untold(&self, kind: &'static str, words: i64) {
+        self.untold.get_or_create(&[("kind", kind)]).set(words);
+    }
+
     /// All of it, as `OpenMetrics` text.
     #[must_use]
     pub fn text(&self) -> String {
@@ -199,6 +231,25 @@ mod tests {
         ] {
             assert!(text.lines().any(|found| found == line), "{line} is not in\n{text}");
         }
+    }
+
+    #[test]
+    fn what_only_the_server_knows_is_told_by_it_alone() {
+        let server = Metrics::of_server();
+        server.webhook("gitlab", 202);
+        server.webhook("gitlab", 202);
+        server.queued(3);
+        server.untold("status", 1);
+        let text = server.text();
+        for line in [
+            "slipway_webhooks_total{sender=\"gitlab\",status=\"202\"} 2",
+            "slipway_queued_builds 3",
+            "slipway_untold{kind=\"status\"} 1",
+        ] {
+            assert!(text.lines().any(|found| found == line), "{line} is not in\n{text}");
+        }
+        let worker = Metrics::new().text();
+        assert!(!worker.contains("queued") && !worker.contains("untold"), "{worker}");
     }
 
     fn report() -> BuildReport {

@@ -156,7 +156,7 @@ async fn start(
         gitlab: GitLab::new(&config)?,
         room: Room::new(ROOM),
         limiter: Limiter::new(config.server.requests_per_second),
-        metrics: Arc::new(Metrics::new()),
+        metrics: Arc::new(Metrics::of_server()),
         health: Health::default(),
         name: config.worker.name.clone().unwrap_or_else(pipeline::worker),
         leaving: CancellationToken::new(),

@@ -24,6 +24,7 @@ use tokio::sync::Semaphore;
 use tokio_util::sync::CancellationToken;
 use tracing::Instrument as _;
 
+use super::store::outbox::Kind;
 use super::{Shared, api, gitlab, harbor, pages};
 use crate::model::failure::{Failure, FailureCode};
 use crate::traces;
@@ -147,8 +148,12 @@ fn routes(shared: &Arc<Shared>) -> Router {
         .layer(from_fn_with_state(Arc::clone(shared), limit))
         // All that a GitLab sends comes from one address, and it gives up a webhook that is refused often: these count
         // only those that they do not know.
-        .route("/webhooks/gitlab", post(gitlab::hook::receive))
-        .route("/webhooks/harbor", post(harbor::receive))
+        .merge(
+            Router::new()
+                .route("/webhooks/gitlab", post(gitlab::hook::receive))
+                .route("/webhooks/harbor", post(harbor::receive))
+                .route_layer(from_fn_with_state(Arc::clone(shared), count)),
+        )
         .layer(from_fn_with_state(Arc::clone(shared), guard))
         // What machines ask is answered however many ask.
         .route("/livez", get(live))
@@ -163,6 +168,14 @@ async fn limit(State(shared): State<Arc<Shared>>, request: Request, next: Next) 
         Some(Client(address)) if !shared.limiter.takes(*address) => Problem::too_many().into_response(),
         _ => next.run(request).await,
     }
+}
+
+/// Counts how webhooks were answered: a sender that is refused again and again gives them up.
+async fn count(State(shared): State<Arc<Shared>>, request: Request, next: Next) -> Response {
+    let sender = if request.uri().path().ends_with("/harbor") { "harbor" } else { "gitlab" };
+    let response = next.run(request).await;
+    shared.metrics.webhook(sender, response.status().as_u16());
+    response
 }
 
 /// What holds for every request.
@@ -214,7 +227,20 @@ async fn ready(State(shared): State<Arc<Shared>>) -> (StatusCode, String) {
 
 async fn metrics(State(shared): State<Arc<Shared>>) -> Response {
     let kind = "application/openmetrics-text; version=1.0.0; charset=utf-8";
+    if let Err(failure) = waiting(&shared).await {
+        // What the process itself counts is told also without the database.
+        tracing::warn!(error = %failure, "what waits is not counted");
+    }
     ([(header::CONTENT_TYPE, kind)], shared.metrics.text()).into_response()
+}
+
+/// Counts what waits, in the history.
+async fn waiting(shared: &Shared) -> Result<(), Failure> {
+    shared.metrics.queued(shared.store.count_queued().await?);
+    for kind in [Kind::Status, Kind::Note] {
+        shared.metrics.untold(kind.name(), shared.store.count_untold(kind).await?);
+    }
+    Ok(())
 }
 
 fn answer(state: Result<(), String>) -> (StatusCode, String) {

@@ -34,6 +34,7 @@ const MIGRATIONS: &[(&str, &str)] = &[
     ("traces", include_str!("migrations/0003_traces.sql")),
     ("lists", include_str!("migrations/0004_lists.sql")),
     ("heads", include_str!("migrations/0005_heads.sql")),
+    ("untold", include_str!("migrations/0006_untold.sql")),
 ];
 
 /// How long a connection is waited for, and one writer for another.

@@ -28,6 +28,14 @@ pub(in crate::server) struct Untold {
 }
 
 impl Kind {
+    /// What it is called where it is counted.
+    pub(in crate::server) fn name(self) -> &'static str {
+        match self {
+            Self::Status => "status",
+            Self::Note => "comment",
+        }
+    }
+
     fn table(self) -> (&'static str, &'static str, &'static str) {
         match self {
             Self::Status => ("statuses", "build", "0"),
@@ -65,6 +73,13 @@ impl Store {
             note: number(row, "note_id"),
         };
         Ok(rows.map_err(|error| failed(&error))?.iter().map(untold).collect())
+    }
+
+    /// How many words wait, also those whose next try is later.
+    pub(in crate::server) async fn count_untold(&self, kind: Kind) -> Result<i64, Failure> {
+        let sql = format!("SELECT COUNT(*) AS words FROM {} WHERE told < wanted", kind.table().0);
+        let row = sqlx::query(AssertSqlSafe(sql)).fetch_one(&self.read).await;
+        row.map(|row| number(&row, "words")).map_err(|error| failed(&error))
     }
 
     /// GitLab has heard it, or never will.
@@ -113,8 +128,23 @@ mod tests {
         assert_eq!(untold[0].body, "success");
         store.unheard(Kind::Status, &untold[0], now() + 60_000).await.unwrap();
         assert_eq!(store.untold(Kind::Status).await.unwrap(), []);
+        assert_eq!(store.count_untold(Kind::Status).await.unwrap(), 1);
         let note = store.untold(Kind::Note).await.unwrap().remove(0);
         store.told(Kind::Note, &note, 77).await.unwrap();
         assert_eq!(store.untold(Kind::Note).await.unwrap(), []);
+        assert_eq!(store.count_untold(Kind::Note).await.unwrap(), 0);
+    }
+
+    /// All that was ever said stays in the table; what is not heard yet is looked for every two seconds.
+    #[tokio::test]
+    async fn what_was_heard_is_not_looked_at_again() {
+        let (store, _directory) = for_test().await;
+        for kind in [Kind::Status, Kind::Note] {
+            let sql =
+                format!("EXPLAIN QUERY PLAN SELECT * FROM {} WHERE told < wanted AND next_ms <= 1", kind.table().0);
+            let rows = sqlx::query(AssertSqlSafe(sql)).fetch_all(&store.read).await.unwrap();
+            let plan: Vec<String> = rows.iter().map(|row| text(row, "detail")).collect();
+            assert!(plan.iter().all(|step| step.contains("_untold")), "{plan:?}");
+        }
     }
 }

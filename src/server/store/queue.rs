@@ -33,6 +33,13 @@ impl Store {
         Ok(row.map(|row| super::number(&row, "not_before_ms")))
     }
 
+    /// How many builds wait for a worker.
+    pub(in crate::server) async fn count_queued(&self) -> Result<i64, Failure> {
+        let sql = "SELECT COUNT(*) AS builds FROM builds WHERE state = 'queued'";
+        let row = sqlx::query(sql).fetch_one(&self.read).await;
+        row.map(|row| super::number(&row, "builds")).map_err(|error| failed(&error))
+    }
+
     /// Gives back what ran when the server died; it counts that as a death of each.
     pub(in crate::server) async fn revive(&self) -> Result<u64, Failure> {
         let sql = "UPDATE builds SET state = 'queued', deaths = deaths + 1, step = '' WHERE state = 'running'";
