@@ -17,6 +17,7 @@ use super::super::store::applications::{Stored, held};
 use super::super::store::builds::{Build, Place};
 use super::super::store::commit;
 use super::super::{Shared, ask};
+use super::once::{self, Once};
 use super::openapi::Endpoint;
 use super::view::{ApplicationView, BuildView};
 use super::{Path, endpoint, etag, json_body, tagged};
@@ -77,6 +78,7 @@ pub(super) fn endpoints() -> Vec<Endpoint> {
             build,
         )
         .needs(Role::Builder)
+        .header(once::HEADER.0, once::HEADER.1)
         .body::<Asked>()
         .answers::<BuildView>(201)
         .refuses(&[422]),
@@ -199,13 +201,18 @@ struct Asked {
 async fn build(
     State(shared): State<Arc<Shared>>,
     who: Who,
+    headers: HeaderMap,
     Path((product_line, name)): Path<(String, String)>,
     request: Request,
 ) -> Result<Response, Problem> {
     let stored = seen(&shared, &who, &product_line, &name).await?;
     who.must_in(Role::Builder, &product_line)?;
     let Asked { revision } = json_body(request.into_body()).await?;
-    let build = built(&shared, &stored, &revision, "api", &who.name).await?;
+    let once = Once::of(&headers, &who, format!("build {product_line}/{name} {revision}").as_bytes());
+    if let Some(answer) = once.before(&shared).await? {
+        return Ok(answer);
+    }
+    let build = built(&shared, &stored, &revision, ("api", &who.name), &once).await?;
     Ok(json(StatusCode::CREATED, &BuildView::of(&shared, &build)))
 }
 
@@ -214,8 +221,8 @@ pub(in crate::server) async fn built(
     shared: &Shared,
     stored: &Stored,
     revision: &str,
-    cause: &str,
-    who: &str,
+    (cause, who): (&str, &str),
+    once: &Once,
 ) -> Result<Build, Problem> {
     let application = Application::parse(stored.body.as_bytes())?;
     let revision = match revision.trim() {
@@ -245,6 +252,7 @@ pub(in crate::server) async fn built(
         build.gitlab = serde_json::to_string(&place).unwrap_or_default();
     }
     let mut change = shared.store.change().await?;
+    once.keep(&mut change, &serde_json::to_string(&BuildView::of(shared, &build)).unwrap_or_default()).await?;
     ask::ask(shared, &mut change, &build).await?;
     commit(change).await?;
     ask::asked(shared, std::slice::from_ref(&build));

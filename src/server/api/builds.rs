@@ -14,6 +14,7 @@ use super::super::http::problem::Problem;
 use super::super::store::builds::{Build, Filter};
 use super::super::store::{self, commit};
 use super::super::{Shared, ask};
+use super::once::{self, Once};
 use super::openapi::Endpoint;
 use super::view::{BuildList, BuildView};
 use super::{Path, Query, endpoint, events, json_body, log, tagged};
@@ -40,6 +41,7 @@ pub(super) fn endpoints() -> Vec<Endpoint> {
             .answers::<BuildView>(200),
         endpoint("post", "/api/v1/builds/{id}/retry", "retryBuild", "Build the same once more, under a new id", retry)
             .needs(Role::Builder)
+            .header(once::HEADER.0, once::HEADER.1)
             .answers::<BuildView>(201)
             .refuses(&[409]),
         endpoint("get", "/api/v1/builds/{id}/log", "readLog", "Read the log, or a range of its bytes", log::read)
@@ -214,15 +216,29 @@ pub(in crate::server) async fn cancelled(
     Ok(())
 }
 
-async fn retry(State(shared): State<Arc<Shared>>, who: Who, Path(id): Path<String>) -> Result<Response, Problem> {
+async fn retry(
+    State(shared): State<Arc<Shared>>,
+    who: Who,
+    headers: HeaderMap,
+    Path(id): Path<String>,
+) -> Result<Response, Problem> {
     let (build, _) = seen(&shared, &who, &id).await?;
     who.must_in(Role::Builder, &build.product_line)?;
-    let again = retried(&shared, &build, &who.name).await?;
+    let once = Once::of(&headers, &who, format!("retry {id}").as_bytes());
+    if let Some(answer) = once.before(&shared).await? {
+        return Ok(answer);
+    }
+    let again = retried(&shared, &build, &who.name, &once).await?;
     Ok(json(StatusCode::CREATED, &BuildView::of(&shared, &again)))
 }
 
 /// Asks for the same build under a new id.
-pub(in crate::server) async fn retried(shared: &Shared, build: &Build, who: &str) -> Result<Build, Problem> {
+pub(in crate::server) async fn retried(
+    shared: &Shared,
+    build: &Build,
+    who: &str,
+    once: &Once,
+) -> Result<Build, Problem> {
     if !build.is_over() {
         return Err(Problem::conflict("the build has not ended"));
     }
@@ -232,6 +248,7 @@ pub(in crate::server) async fn retried(shared: &Shared, build: &Build, who: &str
     again.title.clone_from(&build.title);
     again.gitlab.clone_from(&build.gitlab);
     let mut change = shared.store.change().await?;
+    once.keep(&mut change, &serde_json::to_string(&BuildView::of(shared, &again)).unwrap_or_default()).await?;
     ask::ask(shared, &mut change, &again).await?;
     commit(change).await?;
     ask::asked(shared, std::slice::from_ref(&again));

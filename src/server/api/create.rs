@@ -11,9 +11,9 @@ use super::super::http::problem::Problem;
 use super::super::http::{body, json, json_text};
 use super::super::store::builds::Build;
 use super::super::store::commit;
-use super::super::store::deliveries::{self, Answered};
-use super::super::{Shared, ask, hash};
+use super::super::{Shared, ask};
 use super::endpoint;
+use super::once::{self, Once};
 use super::openapi::Endpoint;
 use super::view::BuildView;
 use crate::message::{BuildMessage, MAX_BYTES};
@@ -24,7 +24,7 @@ pub(super) fn endpoints() -> Vec<Endpoint> {
     vec![
         endpoint("post", "/api/v1/builds", "createBuild", "Ask for a build; the body is a build message", create)
             .needs(Role::Builder)
-            .header("Idempotency-Key", "The same key with the same body is answered as before")
+            .header(once::HEADER.0, once::HEADER.1)
             .body::<BuildMessage>()
             .answers::<BuildView>(201)
             .answers::<BuildView>(200)
@@ -46,12 +46,9 @@ async fn create(
     let raw = body::read(request.into_body(), MAX_BYTES).await?;
     let message = BuildMessage::parse(&raw)?;
     who.must_in(Role::Builder, message.application.product_line.as_str())?;
-    let key = headers.get("idempotency-key").and_then(|value| value.to_str().ok()).filter(|key| !key.is_empty());
-    let key = key.map(|key| format!("api:{}:{}", who.name, key.chars().take(200).collect::<String>()));
-    if let Some(key) = &key
-        && let Some(answered) = shared.store.answered(key).await?
-    {
-        return repeated(&answered, &raw);
+    let once = Once::of(&headers, &who, &raw);
+    if let Some(answer) = once.before(&shared).await? {
+        return Ok(answer);
     }
     if let Some(known) = shared.store.build(message.id.as_str()).await? {
         return same(&shared, &who, &known, &message);
@@ -59,12 +56,7 @@ async fn create(
     let build = Build::asked(&pinned(&shared, message.clone()).await?, "api", &who.name)?;
     let view = serde_json::to_string(&BuildView::of(&shared, &build)).unwrap_or_default();
     let mut change = shared.store.change().await?;
-    if let Some(key) = &key {
-        let answered = Answered { body_hash: hash(&raw), status: StatusCode::CREATED.as_u16(), answer: view.clone() };
-        if !deliveries::answer(&mut change, key, &answered).await? {
-            return Err(Problem::conflict("the same request is answered at this moment"));
-        }
-    }
+    once.keep(&mut change, &view).await?;
     if !ask::ask(&shared, &mut change, &build).await? {
         drop(change);
         let known = shared.store.build(message.id.as_str()).await?;
@@ -74,13 +66,6 @@ async fn create(
     commit(change).await?;
     ask::asked(&shared, &[build]);
     Ok(json_text(StatusCode::CREATED, view))
-}
-
-fn repeated(answered: &Answered, raw: &[u8]) -> Result<Response, Problem> {
-    if answered.body_hash != hash(raw) {
-        return Err(Problem::conflict("another request came under the same `Idempotency-Key` before"));
-    }
-    Ok(json_text(StatusCode::from_u16(answered.status).unwrap_or(StatusCode::OK), answered.answer.clone()))
 }
 
 /// The same request under the same id is no other build.

@@ -5,6 +5,7 @@ mod builds;
 mod create;
 mod events;
 mod log;
+pub(super) mod once;
 pub(super) mod openapi;
 mod overview;
 mod tokens;

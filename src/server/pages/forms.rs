@@ -11,6 +11,7 @@ use serde_json::json;
 use super::{Refused, Viewer, render, see};
 use crate::server::Shared;
 use crate::server::access::{Role, Who, login};
+use crate::server::api::once::Once;
 use crate::server::api::{
     application_built, application_restored, application_seen, build_cancelled, build_retried, builds_seen,
 };
@@ -118,7 +119,7 @@ pub(super) async fn retry(
 ) -> Result<Response, Refused> {
     let (build, _) = builds_seen(&shared, &who, &id).await?;
     may(&who, &headers, &said, Role::Builder, &build.product_line)?;
-    let again = build_retried(&shared, &build, &who.name).await?;
+    let again = build_retried(&shared, &build, &who.name, &Once::unnamed()).await?;
     Ok(see(&format!("/builds/{}", again.id)))
 }
 
@@ -131,7 +132,7 @@ pub(super) async fn build(
 ) -> Result<Response, Refused> {
     let stored = application_seen(&shared, &who, &product_line, &name).await?;
     may(&who, &headers, &said, Role::Builder, &product_line)?;
-    let build = application_built(&shared, &stored, &said.revision, "page", &who.name).await?;
+    let build = application_built(&shared, &stored, &said.revision, ("page", &who.name), &Once::unnamed()).await?;
     Ok(see(&format!("/builds/{}", build.id)))
 }
 

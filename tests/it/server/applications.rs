@@ -7,7 +7,11 @@ use super::site::push;
 use crate::support::fleet::Repository;
 use crate::support::slipway::PRODUCT_LINE;
 
-in_both_shapes!(a_tag_that_is_asked_for_is_built_as_a_tag, of_two_changes_of_one_version_one_is_made,);
+in_both_shapes!(
+    a_tag_that_is_asked_for_is_built_as_a_tag,
+    of_two_changes_of_one_version_one_is_made,
+    a_request_that_comes_again_is_answered_as_before,
+);
 
 async fn a_tag_that_is_asked_for_is_built_as_a_tag(site: Place) {
     let server = site.start().await;
@@ -99,4 +103,45 @@ async fn of_two_changes_of_one_version_one_is_made(site: Place) {
     let answers = futures_util::future::join_all(changes).await;
     assert!(answers.iter().all(|answer| answer.status == 200), "{answers:?}");
     assert_eq!(site.ask(&server, "GET", &path, None).await.json()["version"], 10);
+}
+
+async fn a_request_that_comes_again_is_answered_as_before(site: Place) {
+    let server = site.start().await;
+    let repository = Repository::script("true\n");
+    site.application(&server, &repository, json!({})).await;
+    let send = async |path: &str, key: &str, body: Value| {
+        let request = server.http.post(format!("{}{path}", server.url)).bearer_auth(site.token());
+        let request = request.header("idempotency-key", key).header("content-type", "application/json");
+        let answer = server.send(request.body(body.to_string())).await;
+        (answer.status, answer.json()["id"].as_str().map(str::to_owned))
+    };
+    let builds = format!("/api/v1/applications/{PRODUCT_LINE}/{}/builds", repository.name);
+    let first = send(&builds, "one", json!({ "revision": "main" })).await;
+    assert_eq!(first.0, 201);
+    assert_eq!(send(&builds, "one", json!({ "revision": "main" })).await, first);
+    assert_eq!(send(&builds, "one", json!({ "revision": "" })).await.0, 409);
+    let id = first.1.unwrap();
+    site.until(&server, &id, "succeeded").await;
+    let retry = format!("/api/v1/builds/{id}/retry");
+    let again = send(&retry, "two", Value::Null).await;
+    assert_eq!(again.0, 201);
+    assert_eq!(send(&retry, "two", Value::Null).await, again);
+    assert_eq!(send(&retry, "one", Value::Null).await.0, 409);
+    // A newer build of the branch would take its place.
+    site.until(&server, again.1.as_deref().unwrap(), "succeeded").await;
+    let other = send(&retry, "three", Value::Null).await;
+    assert!(other.0 == 201 && ![&again.1, &Some(id)].contains(&&other.1), "{other:?} {again:?}");
+    site.until(&server, &other.1.unwrap(), "succeeded").await;
+    let list = format!("/api/v1/builds?application={}", repository.name);
+    let list = site.ask(&server, "GET", &list, None).await.json();
+    assert_eq!(list["builds"].as_array().map(Vec::len), Some(3), "{list}");
+    // What waits is counted when it is asked for.
+    let told = server.ask("GET", "/metrics", None, None).await.text;
+    assert!(
+        told.contains("slipway_queued_builds 0\n") && told.contains("slipway_untold{kind=\"status\"} 0\n"),
+        "{told}"
+    );
+    assert_eq!(server.hook_with(&push(&repository, "main", "x"), &[("x-gitlab-token", "no")]).await.status, 401);
+    let told = server.ask("GET", "/metrics", None, None).await.text;
+    assert!(told.contains("slipway_webhooks_total{sender=\"gitlab\",status=\"401\"} 1\n"), "{told}");
 }
