@@ -99,6 +99,21 @@ fn a_queue_is_deleted() {
 }
 
 #[test]
+#[ignore = "long: one more fault on real parts"]
+fn a_queue_is_deleted_while_its_request_is_built() {
+    case("queue-deleted-mid-build", 49, async |case| {
+        let id = case.build(SCRIPT, Extra::Forbidden).await;
+        case.step(&id, "compile").await;
+        delete_queue("slipway.builds.interactive").await;
+        // What was delivered is built to its end and reported, though there is nothing left to acknowledge it to.
+        assert_eq!(case.report(&id).await["outcome"], "succeeded");
+        case.worker.slipway(&case.namespace, &["queues", "declare"]).unwrap();
+        let id = case.build("cp payload /output/", Extra::Forbidden).await;
+        assert_eq!(case.report(&id).await["outcome"], "succeeded");
+    });
+}
+
+#[test]
 fn a_queue_has_another_shape() {
     case("other-shape", 59, async |case| {
         assert_eq!(case.worker.take().terminate(Duration::from_secs(30)), Some(0));

@@ -3,6 +3,7 @@
 use std::time::Duration;
 
 use super::case::{Case, Extra, PATIENCE, case};
+use super::mailbox::Inbox;
 use super::proxy::{Fault, Rule};
 
 const SCRIPT: &str = "sleep 2; cp payload /output/; sleep 1";
@@ -47,6 +48,25 @@ fn a_build_is_cancelled_at_many_moments() {
             }
         });
     }
+}
+
+#[test]
+#[ignore = "long: one more fault on real parts"]
+fn a_build_is_cancelled_while_it_waits_for_its_next_attempt() {
+    case("cancelled-waiting", 121, async |case| {
+        case.git_proxy.add(Rule::always(&[], Fault::Answer(502, "")));
+        let id = case.build(SCRIPT, Extra::Forbidden).await;
+        let waits = |inbox: &Inbox| {
+            let events = inbox.events.get(&id)?;
+            events.iter().find(|event| event["kind"] == "finished" && event["retry_in_ms"].is_u64()).cloned()
+        };
+        case.mailbox.wait("the end of the first attempt", PATIENCE, waits).await.unwrap();
+        cancel(case, &id);
+        case.git_proxy.clear();
+        let report = case.report(&id).await;
+        case.say(&format!("cancelled in the pause before attempt {}", report["attempt"]));
+        assert_eq!(report["outcome"], "cancelled", "{report:#}");
+    });
 }
 
 #[test]
