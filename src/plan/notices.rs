@@ -1,5 +1,6 @@
 //! What people should know about the files and the ports of an image before it is built.
 
+use std::cell::LazyCell;
 use std::path::Path;
 
 use ignore::gitignore::{Gitignore, GitignoreBuilder};
@@ -87,7 +88,9 @@ fn copied(tree: &SourceTree, base: &str, paths: &[String], which: &Copied<'_>) -
     let names: Vec<&str> = SECRETS.iter().map(|(pattern, _)| *pattern).collect();
     let back: Vec<String> = HARMLESS.iter().map(ToString::to_string).chain(which.include.iter().cloned()).collect();
     let excludes: Vec<&str> = EXCLUDES.iter().copied().chain(which.leave_out.iter().map(String::as_str)).collect();
-    let (secrets, excludes, pointers) = (matcher(&names, &back), matcher(&excludes, &back), pointers(tree));
+    let (secrets, pointers) = (matcher(&names, &back), pointers(tree));
+    // Few trees have anything that is asked for.
+    let excludes = LazyCell::new(|| matcher(&excludes, &back));
     let skip = if base.is_empty() { 0 } else { base.len() + 1 };
     let inside =
         |path: &str| paths.is_empty() || paths.iter().any(|one| path == one || path.starts_with(&format!("{one}/")));

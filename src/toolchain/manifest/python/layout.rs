@@ -1,11 +1,13 @@
 //! Which modules of a repository are looked at, and where an import leads inside it.
 
-use std::collections::BTreeMap;
-use std::sync::Arc;
+use std::collections::{BTreeMap, BTreeSet};
+use std::sync::{Arc, LazyLock};
+
+use aho_corasick::AhoCorasick;
 
 use super::module::Module;
-use super::source;
 use super::text::{below, inside};
+use super::{identifiers, source};
 use crate::model::source_tree::{SourceTree, parent};
 
 /// Directories that hold no part of the application.
@@ -34,6 +36,34 @@ const EXCLUDED: [&str; 20] = [
 /// Those that hold none whatever else there is.
 const NEVER: [&str; 8] =
     ["tests", "test", "migrations", "venv", "virtualenv", "node_modules", "site-packages", "__pycache__"];
+/// Words of which a module must hold one to be parsed: what makes an application object, starts a script, or is imported
+/// although tests are left out. They save work and decide nothing.
+const WORDS: &[&str] = &[
+    "Flask",
+    "FastAPI",
+    "Starlette",
+    "Quart",
+    "Litestar",
+    "falcon",
+    "bottle",
+    "streamlit",
+    "aiohttp",
+    "Celery",
+    "tornado",
+    "get_wsgi_application",
+    "get_asgi_application",
+    "get_default_application",
+    "execute_from_command_line",
+    "DJANGO_SETTINGS",
+    "__main__",
+    "INSTALLED_APPS",
+    "STATIC_ROOT",
+    "import *",
+    "tests",
+    "conftest",
+    "import test",
+    ".test",
+];
 const MAX_DEPTH: usize = 4;
 const MAX_SIZE: u64 = 1024 * 1024;
 const MAX_FILES: usize = 400;
@@ -50,19 +80,25 @@ pub(super) struct Sources<'a> {
 }
 
 impl<'a> Sources<'a> {
-    /// Lists and asks for the texts of all modules at once; parses those that hold one of the words.
+    /// Lists and asks for the texts of all modules at once; parses those that hold one of the telling words.
     ///
     /// The words only save work; what counts is what the syntax tree says.
-    pub(super) fn load(tree: &'a SourceTree, directory: &'a str, words: &[&str]) -> Self {
-        Self::of(tree, directory, words, &EXCLUDED)
+    pub(super) fn load(tree: &'a SourceTree, directory: &'a str) -> Self {
+        Self::of(tree, directory, &EXCLUDED, |path| tells(tree, path))
     }
 
     /// The same with directories whose names say that they hold something else.
-    pub(super) fn load_all(tree: &'a SourceTree, directory: &'a str, words: &[&str]) -> Self {
-        Self::of(tree, directory, words, &NEVER)
+    pub(super) fn load_all(tree: &'a SourceTree, directory: &'a str) -> Self {
+        Self::of(tree, directory, &NEVER, |path| tells(tree, path))
     }
 
-    fn of(tree: &'a SourceTree, directory: &'a str, words: &[&str], excluded: &[&str]) -> Self {
+    /// Every module is parsed.
+    #[cfg(test)]
+    pub(super) fn parse_all(tree: &'a SourceTree) -> Self {
+        Self::of(tree, "", &EXCLUDED, |_| true)
+    }
+
+    fn of(tree: &'a SourceTree, directory: &'a str, excluded: &[&str], tells: impl Fn(&str) -> bool) -> Self {
         let mut files: Vec<&str> = tree
             .below(directory)
             .filter(|(path, entry)| entry.size <= MAX_SIZE && considered(below(directory, path), excluded))
@@ -73,26 +109,28 @@ impl<'a> Sources<'a> {
         let mut sources = Self { tree, directory, files, modules: BTreeMap::new() };
         let texts: Vec<(&'a str, &'a str)> =
             sources.files.iter().filter_map(|path| Some((*path, tree.text(path)?))).collect();
-        sources.parse(&texts, |path, text| is_gateway(path) || words.iter().any(|word| text.contains(word)));
-        let calls: Vec<String> = sources
+        sources.parse(&texts, |path, _| is_gateway(path) || tells(path));
+        let mut factories: Vec<String> = sources
             .modules
             .values()
             .flat_map(|module| module.functions.iter())
             .filter(|f| f.callable && !f.returns.is_empty())
-            .map(|f| format!("{}(", f.name))
+            .map(|f| f.name.clone())
             .collect();
-        let packages: Vec<&str> = sources.modules.keys().map(|path| stem(path)).collect();
+        factories.sort_unstable();
+        factories.dedup();
+        let packages: BTreeSet<&str> = sources.modules.keys().map(|path| stem(path)).collect();
+        let holds = |path: &str, name: &str| identifiers::of(tree, path).is_some_and(|found| found.has(name));
         // Modules that only call a factory or import an object from elsewhere name neither framework nor guard.
         let parsed: Vec<(&'a str, &'a str)> = texts
             .into_iter()
             .filter(|(path, text)| {
                 is_entry_name(path)
-                    || text.contains("import")
-                        && text.contains("app")
-                        && packages.iter().any(|name| text.contains(name))
+                    || text.contains("import") && text.contains("app") && packages.iter().any(|name| holds(path, name))
             })
             .collect();
-        sources.parse(&parsed, |_, text| is_short(text) || calls.iter().any(|call| text.contains(call.as_str())));
+        let calls = |path: &str, text: &str, name: &str| holds(path, name) && text.contains(&format!("{name}("));
+        sources.parse(&parsed, |path, text| is_short(text) || factories.iter().any(|name| calls(path, text, name)));
         sources
     }
 
@@ -111,16 +149,20 @@ impl<'a> Sources<'a> {
                 let line = line.trim_start();
                 (line.starts_with("import ") || line.starts_with("from ")) && line.contains(stem)
             };
-            let text = self.tree.text(path).filter(|text| text.contains(stem))?;
+            let text = self.tree.text(path)?;
+            identifiers::of(self.tree, path).filter(|found| found.may_hold(stem))?;
             // Names in parentheses stand on lines of their own.
             let names = text.lines().any(imports) || text.contains("import (");
             names.then(|| source::of(self.tree, path)).flatten().map(|module| (*path, module))
         })
     }
 
-    /// Whether a module's text holds these characters.
-    pub(super) fn any_text(&self, characters: &str) -> bool {
-        self.files.iter().any(|path| self.tree.text(path).is_some_and(|text| text.contains(characters)))
+    /// Whether a module's text holds the name of a file or a directory.
+    pub(super) fn any_text(&self, name: &str) -> bool {
+        self.files.iter().any(|path| {
+            identifiers::of(self.tree, path).is_some_and(|found| found.may_hold(name))
+                && self.tree.text(path).is_some_and(|text| text.contains(name))
+        })
     }
 
     /// The file a dotted name leads to, and what is left of the name as an attribute of it.
@@ -195,6 +237,14 @@ impl<'a> Sources<'a> {
     }
 }
 
+/// Whether a module's text holds a telling word; it is looked through once, however often planning runs again.
+fn tells(tree: &SourceTree, path: &str) -> bool {
+    struct Telling(bool);
+    static WORDS_AT_ONCE: LazyLock<Option<AhoCorasick>> = LazyLock::new(|| AhoCorasick::new(WORDS).ok());
+    let holds = |text: &str| WORDS_AT_ONCE.as_ref().is_none_or(|words| words.is_match(text));
+    tree.derived(path, |text| Telling(holds(text))).is_some_and(|telling| telling.0)
+}
+
 fn considered(path: &str, excluded: &[&str]) -> bool {
     let (directories, name) = path.rsplit_once('/').unwrap_or(("", path));
     let extension = name.strip_suffix(".py");
@@ -245,7 +295,7 @@ mod tests {
             (vec![("back/main.py", "from x import y"), ("back/x.py", "")], "back/main.py", "back", "main"),
         ] {
             let tree = SourceTree::of_texts(files);
-            let sources = Sources::load(&tree, "", &[""]);
+            let sources = Sources::parse_all(&tree);
             let file = sources.files.iter().find(|f| **f == file).unwrap();
             assert_eq!(sources.import_name(file), (root.to_owned(), name.to_owned()), "{file}");
         }
@@ -264,7 +314,7 @@ mod tests {
     #[test]
     fn imports_lead_to_files() {
         let tree = SourceTree::of_texts([("src/a/__init__.py", ""), ("src/a/b.py", ""), ("c.py", "")]);
-        let sources = Sources::load(&tree, "", &[]);
+        let sources = Sources::load(&tree, "");
         let found = |dotted: &str, from: &str| {
             sources.locate(dotted, from).map(|(f, a)| format!("{f} {}", a.unwrap_or_default()))
         };

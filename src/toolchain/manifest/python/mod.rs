@@ -14,6 +14,7 @@ mod entry;
 mod entrypoint;
 mod floors;
 mod groups;
+mod identifiers;
 mod ini;
 mod layout;
 mod lines;
@@ -61,35 +62,6 @@ const UNLOCKED: &str = "/slipway/unlocked.txt";
 /// Where pip reads which versions of distributions that nobody bounds it may take.
 const CONSTRAINTS: &str = "/slipway/constraints.txt";
 
-/// Words of which a module must hold one to be parsed: what makes an application object, starts a script, or is imported
-/// although tests are left out. They save work and decide nothing.
-const WORDS: &[&str] = &[
-    "Flask",
-    "FastAPI",
-    "Starlette",
-    "Quart",
-    "Litestar",
-    "falcon",
-    "bottle",
-    "streamlit",
-    "aiohttp",
-    "Celery",
-    "tornado",
-    "get_wsgi_application",
-    "get_asgi_application",
-    "get_default_application",
-    "execute_from_command_line",
-    "DJANGO_SETTINGS",
-    "__main__",
-    "INSTALLED_APPS",
-    "STATIC_ROOT",
-    "import *",
-    "tests",
-    "conftest",
-    "import test",
-    ".test",
-];
-
 /// Reads a Python repository without running anything of it.
 ///
 /// `variables`: `install` (`requirements`, `lock`, `project`, `dependencies`, `none`), `requirements_files` (for
@@ -114,7 +86,7 @@ pub fn read(inspection: &Inspection<'_>) -> Result<Findings, Failure> {
     manifests.extend(dockerfile::files(tree, directory));
     let missing = |path: &str| tree.has_file(path) && tree.raw_text(path).is_none();
     let manifests_missing = manifests.iter().filter(|path| missing(path)).count();
-    let sources = Sources::load(tree, directory, WORDS);
+    let sources = Sources::load(tree, directory);
     let sources_missing = sources.files.iter().filter(|path| missing(path)).count();
     if manifests_missing + sources_missing > 0 {
         return Ok(Findings::default());
@@ -219,7 +191,7 @@ fn starting(
 ) -> Result<Option<Entry>, Failure> {
     match entry::find(inspection, sources, dependencies, stated_start) {
         Err(failure) if failure.code == FailureCode::ApplicationNotFound => {
-            let wider = Sources::load_all(inspection.tree, inspection.directory, WORDS);
+            let wider = Sources::load_all(inspection.tree, inspection.directory);
             let found = entry::find(inspection, &wider, dependencies, stated_start);
             found.or_else(|_| if chooses { Ok(None) } else { Err(failure) })
         }

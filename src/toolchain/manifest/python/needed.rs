@@ -53,7 +53,7 @@ mod tests {
             ("README.md", ""),
             ("LICENSE", ""),
         ]);
-        let sources = Sources::load(&tree, "", &[""]);
+        let sources = Sources::parse_all(&tree);
         assert_eq!(include(&sources), ["/README.md", "/shop/tests", "/test_support.py"]);
     }
 }

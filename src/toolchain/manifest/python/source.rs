@@ -32,9 +32,10 @@ pub(super) fn parse(text: &str) -> Option<Module> {
     parser.set_language(&tree_sitter_python::LANGUAGE.into()).ok()?;
     let tree = parser.parse(text, None)?;
     let mut reading = Reading { text, module: Module::default() };
-    reading.imports(tree.root_node());
+    let (imports, calls) = imports_and_calls(tree.root_node());
+    reading.imports(&imports);
     reading.block(tree.root_node(), 0);
-    reading.calls(tree.root_node());
+    reading.calls(&calls);
     Some(reading.module)
 }
 
@@ -48,16 +49,8 @@ impl<'a> Reading<'a> {
         self.text.get(node.byte_range()).unwrap_or_default()
     }
 
-    /// Imports count wherever they stand: factories often import inside.
-    fn imports(&mut self, root: Node<'_>) {
-        let mut found = Vec::new();
-        walk(root, &mut |node| {
-            if matches!(node.kind(), "import_statement" | "import_from_statement") {
-                found.push(node);
-            }
-            true
-        });
-        for node in found {
+    fn imports(&mut self, imports: &[Node<'_>]) {
+        for node in imports {
             let module = node.child_by_field_name("module_name").map(|name| self.dotted_text(name));
             let mut cursor = node.walk();
             for name in node.children_by_field_name("name", &mut cursor) {
@@ -195,20 +188,28 @@ impl<'a> Reading<'a> {
         });
     }
 
-    fn calls(&mut self, root: Node<'_>) {
-        let mut found = Vec::new();
-        walk(root, &mut |node| {
-            if node.kind() == "call"
-                && found.len() < MAX_ITEMS
-                && let Some(callee) = node.child_by_field_name("function").and_then(|callee| self.reference(callee))
-            {
-                let (arguments, keywords) = self.arguments(node);
-                found.push(Call { callee, arguments, keywords, line: line(node) });
-            }
-            true
+    fn calls(&mut self, calls: &[Node<'_>]) {
+        let found = calls.iter().filter_map(|node| {
+            let callee = self.reference(node.child_by_field_name("function")?)?;
+            let (arguments, keywords) = self.arguments(*node);
+            Some(Call { callee, arguments, keywords, line: line(*node) })
         });
-        self.module.calls = found;
+        self.module.calls = found.take(MAX_ITEMS).collect();
     }
+}
+
+/// They count wherever they stand: factories often import inside.
+fn imports_and_calls(root: Node<'_>) -> (Vec<Node<'_>>, Vec<Node<'_>>) {
+    let (mut imports, mut calls) = (Vec::new(), Vec::new());
+    walk(root, &mut |node| {
+        match node.kind() {
+            "import_statement" | "import_from_statement" => imports.push(node),
+            "call" => calls.push(node),
+            _ => {}
+        }
+        true
+    });
+    (imports, calls)
 }
 
 fn all_have_defaults(parameters: Node<'_>) -> bool {
