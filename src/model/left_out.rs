@@ -51,8 +51,19 @@ pub const SECRETS: &[(&str, &str)] = &[
     (".ssh/", "holds SSH keys"),
 ];
 
-/// Names among [`SECRETS`] that are templates without values.
-pub const HARMLESS: &[&str] = &[".env.example", ".env.sample", ".env.template"];
+/// Names among [`SECRETS`] that are templates without values, or lists of public certificates under the names that curl,
+/// certifi and the clouds' databases give them.
+pub const HARMLESS: &[&str] = &[
+    ".env.example",
+    ".env.sample",
+    ".env.template",
+    "cacert.pem",
+    "ca-bundle.pem",
+    "*-ca-bundle.pem",
+    "*-ca-certificate.pem",
+    "ca-certificates.pem",
+    "global-bundle.pem",
+];
 
 /// Says that a file is left out: `path` is relative to the directory that is copied.
 #[must_use]

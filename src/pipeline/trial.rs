@@ -48,7 +48,9 @@ fn verdict(trial: &Trial, ports: &[u16], needs: &[Need]) -> Result<Vec<Warning>,
     }
     let Some(code) = trial.exit_code else { return Ok(listening(trial, ports)) };
     let output = trial.output.join("\n").to_lowercase();
-    let at_fault = |need: &Need| output.lines().any(|line| need.unless.iter().any(|text| line.starts_with(text)));
+    // Loaders say the program's name before it.
+    let says = |line: &str, text: &str| line.starts_with(text) || line.contains(&format!(": {text}"));
+    let at_fault = |need: &Need| output.lines().any(|line| need.unless.iter().any(|text| says(line, text)));
     let need = needs.iter().find(|need| need.output.iter().any(|text| output.contains(text.as_str())));
     let need = need.filter(|need| !at_fault(need));
     match (need, code) {
@@ -128,6 +130,8 @@ mod tests {
         assert_eq!(code(0, "usage: x [flags]"), "application_ends");
         let module = "could not load config\nModuleNotFoundError: No module named 'pkg_resources'";
         assert_eq!(code(1, module), "application_does_not_start");
+        let library = "uwsgi: error while loading shared libraries: libx.so.1: cannot open: No such file or directory";
+        assert_eq!(code(127, library), "application_does_not_start");
         let failure = verdict(&ended(3, "a\nb"), &[], &needs()).unwrap_err();
         assert_eq!((failure.log_tail.len(), failure.step), (2, Some(Step::Image)));
     }

@@ -81,7 +81,8 @@ fn as_demanded<'a>(
     let Some(default) = default else {
         return Err(Failure::new(FailureCode::ConfigurationInvalid, "a toolchain without releases"));
     };
-    let demands = findings.versions.iter().map(|found| substituted(found, definition, warnings)).collect::<Vec<_>>();
+    let demands = findings.versions.iter().map(|found| substituted(found, definition, findings, warnings));
+    let demands = demands.collect::<Vec<_>>();
     let allowed: Vec<_> = definition
         .releases
         .iter()
@@ -105,8 +106,13 @@ fn as_demanded<'a>(
 }
 
 /// An exact demand of a release that is not offered, as one of the next that is; said so in a warning.
-fn substituted(found: &Found<Demand>, definition: &Definition, warnings: &mut Vec<Warning>) -> Found<Demand> {
-    let Some(release) = preference::stand_in(&found.value, definition) else { return found.clone() };
+fn substituted(
+    found: &Found<Demand>,
+    definition: &Definition,
+    findings: &Findings,
+    warnings: &mut Vec<Warning>,
+) -> Found<Demand> {
+    let Some(release) = preference::stand_in(&found.value, definition, findings) else { return found.clone() };
     let message = format!(
         "{} {} is not offered: {} stands in for it ({})",
         definition.title, found.value, release.version, found.origin
@@ -118,7 +124,8 @@ fn substituted(found: &Found<Demand>, definition: &Definition, warnings: &mut Ve
         None => warning,
     });
     let mut origin = found.origin.clone();
-    origin.detail = format!("{} asks for {}, which is not offered; the next that is", origin.detail, found.value);
+    let relation = preference::relation(&found.value, release);
+    origin.detail = format!("{} asks for {}, which is not offered; {relation}", origin.detail, found.value);
     Found::new(Demand::Exactly(release.version.clone()), origin)
 }
 
@@ -190,20 +197,24 @@ fn impossible(definition: &Definition, findings: &Findings) -> Failure {
     let demands: Vec<_> = findings.versions.iter().map(|found| format!("{} ({})", found.value, found.origin)).collect();
     let alone =
         |found: &&Found<Demand>| !definition.releases.iter().any(|release| allows(definition, &found.value, release));
+    // `>=3.12,<3.13` is one demand of one line.
+    let one_line = findings.versions.windows(2).all(|two| two[0].origin == two[1].origin);
     let offered = offered(definition);
-    let failure = match findings.versions.iter().find(alone) {
-        Some(found) => Failure::new(
+    let unknown = |what: String, origin: &Origin| {
+        let there = offered.join(", ");
+        Failure::new(
             FailureCode::VersionUnknown,
-            format!(
-                "{} has no release that is {} ({}); there are {}",
-                definition.title,
-                found.value,
-                found.origin,
-                offered.join(", ")
-            ),
+            format!("{} has no release that is {what} ({origin}); there are {there}", definition.title),
         )
-        .hint("Change the line that is named to one of these releases, or set `toolchain.version` in `slipway.toml`."),
-        None => Failure::new(
+        .hint("Change the line that is named to one of these releases, or set `toolchain.version` in `slipway.toml`.")
+    };
+    let failure = match (findings.versions.iter().find(alone), findings.versions.first()) {
+        (Some(found), _) => unknown(found.value.to_string(), &found.origin),
+        (None, Some(first)) if one_line => {
+            let values: Vec<_> = findings.versions.iter().map(|found| found.value.to_string()).collect();
+            unknown(values.join(" and "), &first.origin)
+        }
+        (None, _) => Failure::new(
             FailureCode::VersionConflict,
             format!(
                 "no release of {} satisfies all of {}; there are {}",
@@ -213,6 +224,9 @@ fn impossible(definition: &Definition, findings: &Findings) -> Failure {
             ),
         ),
     };
+    if one_line && let Some(first) = findings.versions.first() {
+        return place(failure.candidates(offered), &first.origin);
+    }
     findings.versions.iter().fold(failure.candidates(offered), |failure, found| place(failure, &found.origin))
 }
 

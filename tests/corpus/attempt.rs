@@ -144,7 +144,7 @@ impl Bench {
     }
 }
 
-/// The work tree of a clone that lacks some files, large ones that nobody kept: all the others.
+/// The work tree of a clone that lacks some files, large ones that nobody kept: all the others, in a commit of the same time.
 fn borrow(into: &Path, clone: &Path, commit: &str) -> Result<(), String> {
     let inner = clone.join(".git/objects");
     let objects = if inner.is_dir() { inner } else { clone.join("objects") };
@@ -154,7 +154,23 @@ fn borrow(into: &Path, clone: &Path, commit: &str) -> Result<(), String> {
     git(into, &["read-tree", "HEAD"])?;
     // It goes on behind a file that cannot be read.
     let _ = git(into, &["checkout-index", "--all", "--quiet"]);
-    Ok(())
+    git(into, &["add", "--all"])?;
+    let when = says(into, &["show", "--no-patch", "--format=%cI", commit])?;
+    let tree = says(into, &["write-tree"])?;
+    let message = format!("what is there of {commit}");
+    let author = ["-c", "user.name=corpus", "-c", "user.email=corpus@localhost"];
+    let mut command = Command::new("git");
+    command.current_dir(into).envs([("GIT_AUTHOR_DATE", &when), ("GIT_COMMITTER_DATE", &when)]);
+    let made = command.args(author).args(["commit-tree", &tree, "-m", &message]).output();
+    let made = made.map_err(|error| format!("git: {error}"))?;
+    git(into, &["update-ref", "--no-deref", "HEAD", String::from_utf8_lossy(&made.stdout).trim()])
+}
+
+/// What Git answers.
+fn says(directory: &Path, arguments: &[&str]) -> Result<String, String> {
+    let output = Command::new("git").current_dir(directory).args(arguments).output();
+    let output = output.map_err(|error| format!("git: {error}"))?;
+    Ok(String::from_utf8_lossy(&output.stdout).trim().to_owned())
 }
 
 fn git(directory: &Path, arguments: &[&str]) -> Result<(), String> {

@@ -7,8 +7,10 @@ image gets where it runs, so it is only printed.
 import importlib
 import os
 import runpy
+import shutil
 import signal
 import sys
+import tempfile
 import traceback
 
 SECONDS = 60
@@ -23,6 +25,22 @@ def too_long(_signal, _frame):
 signal.signal(signal.SIGALRM, too_long)
 signal.alarm(SECONDS)
 name = sys.argv[1]
+
+
+def apart(place):
+    """A copy of the place: what an import writes beside the modules is the running application's, and no part of the image."""
+    copy = os.path.join(tempfile.mkdtemp(), "app")
+    shutil.copytree(place, copy, symlinks=True, ignore=shutil.ignore_patterns(".git", "node_modules"))
+    os.chdir(copy)
+    there = [copy + path[len(place):] if (path + "/").startswith(place + "/") else path for path in sys.path]
+    sys.path[:] = there
+    os.environ["PYTHONPATH"] = os.pathsep.join(path for path in there if path.startswith(copy))
+
+
+try:
+    apart(os.getcwd())
+except (OSError, shutil.Error) as error:
+    print(f"slipway: the import is tried where the modules lie: {error!r}")
 sys.path.insert(0, os.getcwd())
 code = 0
 try:

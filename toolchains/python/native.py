@@ -17,7 +17,9 @@ LOADER = next(iter(sorted(glob.glob("/lib64/ld-linux*.so.*") + glob.glob("/lib/l
 
 def loads(path):
     """Soname and where the loader finds it, or None."""
-    listed = subprocess.run([LOADER, "--list", path], capture_output=True, text=True)
+    # As `ldd` asks: with `--list` the loader gives up at the first library of a program that is missing.
+    asking = {**os.environ, "LD_TRACE_LOADED_OBJECTS": "1"}
+    listed = subprocess.run([LOADER, path], capture_output=True, text=True, env=asking)
     for line in listed.stdout.splitlines():
         name, arrow, rest = line.strip().partition(" => ")
         if arrow:

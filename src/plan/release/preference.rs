@@ -39,15 +39,37 @@ pub(super) fn among<'a>(
     Some(found.map_or((release, None), |(release, origin)| (release, Some(origin))))
 }
 
-/// The next offered release of the same major version, where an exact one is not offered.
-pub(super) fn stand_in<'a>(demand: &Demand, definition: &'a Definition) -> Option<&'a Release> {
+/// The next offered release of the same major version, where an exact one is not offered. Where pinned dependencies do not
+/// know that one, or other manifests forbid it, the nearest that they allow, be it an earlier one.
+pub(super) fn stand_in<'a>(demand: &Demand, definition: &'a Definition, findings: &Findings) -> Option<&'a Release> {
     let Demand::Exactly(version) = demand else { return None };
     if !definition.substitute || definition.releases.iter().any(|release| demand.allows(&release.version)) {
         return None;
     }
-    let later = definition.releases.iter().filter(|release| release.version > *version);
-    let same_major = later.filter(|release| release.version.parts().first() == version.parts().first());
-    same_major.min_by(|a, b| a.version.cmp(&b.version))
+    let same_major = |release: &&Release| release.version.parts().first() == version.parts().first();
+    let all = || definition.releases.iter().filter(same_major);
+    let later = || all().filter(|release| release.version > *version);
+    let known = |release: &&Release| findings.limits.iter().all(|limit| limit.value.allows(&release.version));
+    let ranges = |release: &&Release| {
+        findings
+            .versions
+            .iter()
+            .filter(|found| !matches!(found.value, Demand::Exactly(_)))
+            .all(|found| found.value.allows(&release.version))
+    };
+    let nearest = later().filter(known).filter(ranges).min_by(|a, b| a.version.cmp(&b.version));
+    let before = || all().filter(|release| release.version < *version).filter(known).filter(ranges);
+    nearest
+        .or_else(|| before().max_by(|a, b| a.version.cmp(&b.version)))
+        .or_else(|| later().min_by(|a, b| a.version.cmp(&b.version)))
+}
+
+/// How a release stands to the one that it stands in for.
+pub(super) fn relation(asked: &Demand, release: &Release) -> &'static str {
+    match asked {
+        Demand::Exactly(version) if release.version < *version => "the last before it, as others know no later one",
+        _ => "the next that is",
+    }
 }
 
 fn suggested<'a>(
@@ -59,9 +81,10 @@ fn suggested<'a>(
         let mut origin = found.origin.clone();
         let exact = allowed.iter().copied().find(|release| found.value.allows(&release.version));
         let stand_in =
-            stand_in(&found.value, definition).filter(|one| allowed.iter().any(|a| a.version == one.version));
-        if exact.is_none() && stand_in.is_some() {
-            origin.detail = format!("{} names {}, which is not offered; the next that is", origin.detail, found.value);
+            stand_in(&found.value, definition, findings).filter(|one| allowed.iter().any(|a| a.version == one.version));
+        if let (None, Some(one)) = (exact, stand_in) {
+            let relation = relation(&found.value, one);
+            origin.detail = format!("{} names {}, which is not offered; {relation}", origin.detail, found.value);
         }
         exact.or(stand_in).map(|release| (release, origin))
     })

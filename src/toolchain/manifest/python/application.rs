@@ -86,7 +86,7 @@ pub(super) struct Candidate<'a> {
     /// `shop.main`.
     pub(super) module: String,
     /// The factory that makes the object, and where an alias's object is defined.
-    source: Option<(String, String)>,
+    pub(super) source: Option<(String, String)>,
 }
 
 impl Candidate<'_> {

@@ -62,8 +62,11 @@ pub(super) fn find(sources: &Sources<'_>, dependencies: &Dependencies, candidate
         let script = Script { file, line: 1, port: None };
         return Some(told(script_entry(sources, "script", &script), &said, index));
     }
-    let program = said.words.iter().position(|word| !LAUNCHERS.contains(&word.as_str()))?;
-    let command = dependencies.scripts.iter().find(|script| said.words[program] == script.value)?;
+    // `/opt/venv/bin/python /opt/venv/bin/order` starts what was installed as `order`.
+    let installed = |word: &String| word.rsplit_once("bin/").map_or(word.clone(), |(_, name)| name.to_owned());
+    let before = |word: &String| LAUNCHERS.contains(&word.as_str()) || installed(word).starts_with("python");
+    let program = said.words.iter().position(|word| !before(word))?;
+    let command = dependencies.scripts.iter().find(|script| installed(&said.words[program]) == script.value)?;
     let entry = Entry::new("script", command.value.clone(), command.origin.clone()).decided(Vec::new());
     Some(told(Entry { command: vec![command.value.clone()], ..entry }, &said, program))
 }

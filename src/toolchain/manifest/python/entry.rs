@@ -2,6 +2,7 @@
 
 use super::application::{self, Candidate, Framework};
 use super::command;
+use super::complete;
 use super::container;
 use super::dependencies::Dependencies;
 use super::django;
@@ -96,31 +97,48 @@ fn choose(
         let why = format!("`FLASK_APP` in line {line} of `.flaskenv` names `{}`", chosen.entry());
         return Ok(object_entry(sources, chosen, &why, candidates));
     }
-    if let [only] = candidates {
-        return Ok(object_entry(sources, only, "the only one", candidates));
-    }
     let imports = uwsgi::find(sources.tree, sources.directory, dependencies).and_then(|own| own.imports);
     if let Some(chosen) = imports.and_then(|stated| named(&stated, sources, candidates)) {
         return Ok(object_entry(sources, chosen, "uWSGI's configuration imports the other", candidates));
     }
-    if let Some((chosen, rule)) = application::conventional(sources.directory, candidates) {
-        return Ok(object_entry(sources, chosen, &rule, candidates));
+    let (chosen, why) = preferred(inspection, sources, candidates)?;
+    if let Some(script) = complete::started(sources, chosen, candidates) {
+        return Ok(script_entry(sources, "script", &script));
+    }
+    match complete::whole(sources, chosen) {
+        Some(whole) => {
+            Ok(object_entry(sources, &whole, "other modules add to it, and this one imports them", candidates))
+        }
+        None => Ok(object_entry(sources, chosen, &why, candidates)),
+    }
+}
+
+/// The candidate that the frameworks' rules and conventions choose, and the rule.
+fn preferred<'c, 'a>(
+    inspection: &Inspection<'_>,
+    sources: &Sources<'_>,
+    candidates: &'c [Candidate<'a>],
+) -> Result<(&'c Candidate<'a>, String), Failure> {
+    if let [only] = candidates {
+        return Ok((only, "the only one".into()));
+    }
+    if let Some(found) = application::conventional(sources.directory, candidates) {
+        return Ok(found);
     }
     // What lies in a module of this name is there for servers to import (PEP 3333's convention, ASGI's documentation).
     let mut gateways = candidates.iter().filter(|c| matches!(stem(c.file), "wsgi" | "asgi"));
     if let (Some(chosen), None) = (gateways.next(), gateways.next()) {
-        let why = format!("`{}` is what servers import", below(sources.directory, chosen.file));
-        return Ok(object_entry(sources, chosen, &why, candidates));
+        return Ok((chosen, format!("`{}` is what servers import", below(sources.directory, chosen.file))));
     }
     let called = inspection.application.replace('-', "_");
     let mut equal = candidates.iter().filter(|c| c.module.split('.').any(|part| part == called));
     if let (Some(chosen), None) = (equal.next(), equal.next()) {
-        return Ok(object_entry(sources, chosen, "its module has the application's name", candidates));
+        return Ok((chosen, "its module has the application's name".into()));
     }
     // A single object among factories is what they are for.
     let mut objects = candidates.iter().filter(|c| !c.factory);
     if let (Some(chosen), None) = (objects.next(), objects.next()) {
-        return Ok(object_entry(sources, chosen, "the only object; the others are factories", candidates));
+        return Ok((chosen, "the only object; the others are factories".into()));
     }
     Err(ambiguous(candidates.iter().map(|c| (c.entry(), c.file, c.line)).collect()))
 }

@@ -6,6 +6,7 @@ mod application;
 mod celery;
 mod command;
 mod companions;
+mod complete;
 mod container;
 mod dependencies;
 mod django;
@@ -313,8 +314,14 @@ fn server_of_procfile(web: &Process, dependencies: &Dependencies, facts: &toml::
         [sh, flag, script] if sh == "sh" && flag == "-c" => script.split_whitespace().collect::<Vec<_>>(),
         words => words.iter().map(String::as_str).collect(),
     };
-    let program = words.into_iter().find(|word| *word != "exec")?;
-    let known = matches!(program, "gunicorn" | "uvicorn");
-    (known && web.origin.path.is_some() && web.origin.detail == "web" && !dependencies.may_have(program))
-        .then(|| server::pinned(program, facts))
+    let program = words.iter().find(|word| **word != "exec")?;
+    let known = matches!(*program, "gunicorn" | "uvicorn");
+    let needed = known && web.origin.path.is_some() && web.origin.detail == "web" && !dependencies.may_have(program);
+    let pinned = needed.then(|| server::pinned(program, facts))?;
+    // Gunicorn's extras have the names of its workers (its documentation, "worker_class").
+    let worker = words.iter().find_map(|word| ["gevent", "eventlet", "tornado"].into_iter().find(|kind| word == kind));
+    match worker.filter(|_| *program == "gunicorn") {
+        Some(worker) => Some(pinned.replacen("gunicorn", &format!("gunicorn[{worker}]"), 1)),
+        None => Some(pinned),
+    }
 }

@@ -62,6 +62,9 @@ pub(super) fn pipfile(path: &str, text: &str, asked: &Asked<'_>) -> Result<Lock,
 pub(super) fn pdm(path: &str, text: &str, asked: &Asked<'_>) -> Result<Lock, Failure> {
     let root = pyproject::parse(path, text)?;
     let packages = root.get("package").and_then(|list| list.get_ref().as_array());
+    if packages.into_iter().flatten().any(|package| package.get_ref().get("groups").is_none()) {
+        return super::pdm::read(path, &root, asked);
+    }
     let mut distributions: Vec<Locked> = Vec::new();
     for package in packages.into_iter().flatten().map(Spanned::get_ref) {
         let groups = package.get("groups").and_then(|list| list.get_ref().as_array());
@@ -70,9 +73,6 @@ pub(super) fn pdm(path: &str, text: &str, asked: &Asked<'_>) -> Result<Lock, Fai
         };
         let groups: Option<Vec<&str>> =
             groups.map(|list| list.iter().filter_map(|group| group.get_ref().as_str()).collect());
-        if groups.is_none() {
-            return Err(invalid(path, "it says no groups: it was written by PDM before 2.11"));
-        }
         if !groups.into_iter().flatten().any(installed) {
             continue;
         }
@@ -152,16 +152,16 @@ fn holds(marker: Option<&str>, asked: &Asked<'_>) -> Releases {
     marker.map_or(Releases::ALL, |marker| asked.environment.holds(marker, &[]).unwrap_or(Releases::ALL))
 }
 
-fn local(path: &str, directory: &str) -> Result<Source, Failure> {
+pub(super) fn local(path: &str, directory: &str) -> Result<Source, Failure> {
     let inside = join(parent(path), directory).ok_or_else(|| invalid(path, "a source lies outside the repository"))?;
     Ok(Source::Directory(inside))
 }
 
-fn hashes(files: Option<&DeValue<'_>>) -> Vec<String> {
+pub(super) fn hashes(files: Option<&DeValue<'_>>) -> Vec<String> {
     let files = files.and_then(DeValue::as_array).into_iter().flatten();
     files.filter_map(|file| text_of(file.get_ref(), "hash").map(str::to_owned)).collect()
 }
 
-fn text_of<'a>(value: &'a DeValue<'_>, key: &str) -> Option<&'a str> {
+pub(super) fn text_of<'a>(value: &'a DeValue<'_>, key: &str) -> Option<&'a str> {
     value.get(key).and_then(|value| value.get_ref().as_str())
 }

@@ -2,6 +2,7 @@
 
 mod flat;
 mod graph;
+mod pdm;
 mod poetry;
 mod requirements;
 mod uv;
@@ -126,7 +127,8 @@ fn workspace(tree: &SourceTree, directory: &str, asked: &Asked<'_>) -> Result<Op
     let Some(path) = workspace_lock(tree, directory).filter(|_| asked.project.is_some()) else { return Ok(None) };
     let Some(text) = manifest(tree, &path)? else { return Ok(None) };
     // A lock of another project above says nothing of this one.
-    Ok(uv::read(&path, text, directory, asked)?.filter(|lock| !lock.distributions.is_empty()))
+    let lock = uv::read(&path, text, directory, asked)?.filter(|lock| !lock.distributions.is_empty());
+    Ok(lock.map(|lock| Lock { path, ..lock }))
 }
 
 fn one(tree: &SourceTree, directory: &str, path: &str, asked: &Asked<'_>) -> Result<Lock, Failure> {

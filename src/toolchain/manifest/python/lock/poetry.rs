@@ -32,7 +32,7 @@ pub(super) fn read(path: &str, text: &str, asked: &Asked<'_>) -> Result<Lock, Fa
 }
 
 /// A requirement that the project states, as an edge.
-fn stated_edge(requirement: &Requirement, asked: &Asked<'_>) -> Edge {
+pub(super) fn stated_edge(requirement: &Requirement, asked: &Asked<'_>) -> Edge {
     let releases = requirement.marker.as_deref().and_then(|marker| asked.environment.holds(marker, &[]));
     Edge {
         name: requirement.name.clone(),

@@ -148,6 +148,18 @@ fn flat_locks() {
 }
 
 #[test]
+fn a_lock_of_an_older_pdm_follows_the_dependencies() {
+    let project = "[project]\nname='x'\ndependencies=['web[fast]>=2']\n";
+    let lock = "[metadata]\nlock_version='4.2'\n[[package]]\nname='Web'\nversion='2'\ndependencies=['tools>=1']\n\
+        [[package]]\nname='web'\nversion='2'\nextras=['fast']\ndependencies=['web==2', \"loop; sys_platform != 'win32'\"]\n\
+        [[package]]\nname='tools'\nversion='1'\n[[package]]\nname='loop'\nversion='3'\n\
+        files=[{file='x', hash='sha256:bb'}]\n[[package]]\nname='pytest'\nversion='8'\n\
+        [metadata.files]\n'Web 2'=[{file='w', hash='sha256:aa'}]\n'tools 1'=[{file='t', hash='sha256:cc'}]\n";
+    let read = said(&[("pyproject.toml", project), ("pdm.lock", lock)], "", &[]);
+    assert_eq!(read, ["loop==3", "tools==1", "web==2"]);
+}
+
+#[test]
 fn several_that_differ_are_an_error_that_the_tools_table_settles() {
     let lock = |version: &str| format!("[[package]]\nname='flask'\nversion='{version}'\ngroups=['default']\n");
     let uv = "[[package]]\nname='x'\nsource={virtual='.'}\ndependencies=[{name='flask'}]\n[[package]]\nname='flask'\nversion='1'\n";

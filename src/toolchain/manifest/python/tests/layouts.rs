@@ -183,3 +183,79 @@ fn projects_scripts_and_the_rest() {
         ),
     ]);
 }
+
+#[test]
+fn objects_that_other_modules_complete() {
+    let views = "from . import app\n\n@app.route('/')\ndef home():\n    return 'home'\n";
+    let serving = "from shop import make, parts\n\ndef main():\n    app = make()\n    app.register_blueprint(parts.pages)\n    serve(app)\n";
+    let factory = "from flask import Flask\napp = Flask(__name__)\ndef make():\n    return app\n";
+    let guarded = "from shop.serving import main\nif __name__ == '__main__':\n    main()\n";
+    check(vec![
+        (
+            "the module at the root that imports the pages",
+            vec![
+                ("requirements.txt", "flask"),
+                ("shop/__init__.py", FLASK),
+                ("shop/views.py", views),
+                ("shop/web.py", "from . import app\nfrom . import views\n"),
+                ("startup.py", "from shop.web import app\n"),
+            ],
+            format!("flask | {GUNICORN} startup:app | {PINNED} | -"),
+        ),
+        (
+            "the object's own package imports them",
+            vec![
+                ("requirements.txt", "flask"),
+                ("shop/__init__.py", "from flask import Flask\napp = Flask(__name__)\nfrom shop import views\n"),
+                ("shop/views.py", views),
+                ("startup.py", "from shop import app\n"),
+            ],
+            format!("flask | {GUNICORN} shop:app | {PINNED} | -"),
+        ),
+        (
+            "a script that would run it by itself cannot be imported",
+            vec![
+                ("requirements.txt", "flask"),
+                ("shop/__init__.py", FLASK),
+                ("shop/views.py", views),
+                ("start.py", "from shop import app\nimport shop.views\napp.run()\n"),
+            ],
+            format!("flask | {GUNICORN} shop.views:app | {PINNED} | -"),
+        ),
+        (
+            "what a function completes is started by its script",
+            vec![
+                ("requirements.txt", "flask"),
+                ("shop/__init__.py", factory),
+                ("shop/parts.py", "from flask import Blueprint\npages = Blueprint('p', __name__)\n"),
+                ("shop/serving.py", serving),
+                ("shop.py", guarded),
+            ],
+            "script | python shop.py | - | -".into(),
+        ),
+    ]);
+}
+
+#[test]
+fn commands_of_dockerfiles_and_procfiles() {
+    let project = "[build-system]\nrequires=['setuptools']\n[project]\nname='order'\nscripts={order='shop:main', other='shop:other'}\n";
+    check(vec![
+        (
+            "an installed command behind its interpreter",
+            vec![
+                ("pyproject.toml", project),
+                ("shop/__init__.py", "def main():\n    pass\n"),
+                (
+                    "Dockerfile",
+                    "FROM python:3.13\nENTRYPOINT [\"/venv/bin/python\", \"/venv/bin/order\"]\nCMD [\"--hosts\", \"0.0.0.0:5232\"]\n",
+                ),
+            ],
+            "script | order --hosts 0.0.0.0:5232 | - | -".into(),
+        ),
+        (
+            "a worker that nobody requires",
+            vec![("requirements.txt", "flask"), ("shop.py", FLASK), ("Procfile", "web: gunicorn shop:app -k gevent\n")],
+            "flask | gunicorn shop:app -k gevent | gunicorn[gevent]==23.0.0 | -".into(),
+        ),
+    ]);
+}
