@@ -85,7 +85,7 @@ pub fn find_executable(target: &Dir, expected: &Expectation) -> Result<JarFacts,
             }
         }
     }
-    candidates.extend(quarkus::find(target)?.map(|facts| Candidate { facts, classes: BTreeSet::new() }));
+    candidates.extend(quarkus::find(target)?.map(|facts| Candidate { facts, parts: BTreeSet::new() }));
     let found = choose(drop_thin_twins(candidates), expected)?;
     let facts = match (found, unreadable) {
         (Some(facts), _) => facts,
@@ -99,7 +99,8 @@ pub fn find_executable(target: &Dir, expected: &Expectation) -> Result<JarFacts,
 #[derive(Debug)]
 struct Candidate {
     facts: JarFacts,
-    classes: BTreeSet<String>,
+    /// Classes, and jars inside.
+    parts: BTreeSet<String>,
 }
 
 fn archives(target: &Dir) -> Result<Vec<String>, Failure> {
@@ -150,13 +151,14 @@ fn examine(target: &Dir, name: &str, expected: &Expectation) -> Result<Result<Ca
     if !contained && (kind != Kind::ClassPath || classifier.iter().any(|end| name.ends_with(end))) {
         return Ok(Err(format!("does not contain its `Main-Class` `{launcher}`")));
     }
-    let classes = archive.entries().iter().filter(|entry| has_extension(&entry.name, "class"));
+    let part = |name: &str| has_extension(name, "class") || has_extension(name, "jar");
+    let parts = archive.entries().iter().filter(|entry| part(&entry.name));
     let strip = |name: &str| {
         ["BOOT-INF/classes/", "WEB-INF/classes/"].iter().find_map(|prefix| name.strip_prefix(prefix)).map(str::to_owned)
     };
-    let classes = classes.map(|entry| strip(&entry.name).unwrap_or_else(|| entry.name.clone())).collect();
+    let parts = parts.map(|entry| strip(&entry.name).unwrap_or_else(|| entry.name.clone())).collect();
     let facts = JarFacts { path: PathBuf::from(name), kind, main_class: main_class.to_owned() };
-    Ok(Ok(Candidate { facts, classes }))
+    Ok(Ok(Candidate { facts, parts }))
 }
 
 /// Whether the build left anything that a `Class-Path` names.
@@ -164,16 +166,16 @@ fn beside(target: &Dir, manifest: &Manifest) -> bool {
     manifest.class_path().into_iter().any(|url| target.open_file(url).is_ok())
 }
 
-/// Without the jars that lack their dependencies where another has them: the same main class, all the same classes
-/// and more.
+/// Without the jars that lack dependencies where another has them: the same main class, all the same parts and more. So
+/// is a `slim` one that the Spring Boot plugin made beside the whole.
 fn drop_thin_twins(candidates: Vec<Candidate>) -> Vec<JarFacts> {
     let superseded = |thin: &Candidate| {
-        thin.facts.kind == Kind::SelfContained
-            && candidates.iter().any(|fat| {
-                fat.facts.main_class == thin.facts.main_class
-                    && fat.classes.len() > thin.classes.len()
-                    && thin.classes.is_subset(&fat.classes)
-            })
+        candidates.iter().any(|fat| {
+            (thin.facts.kind == Kind::SelfContained || thin.facts.kind == fat.facts.kind)
+                && fat.facts.main_class == thin.facts.main_class
+                && fat.parts.len() > thin.parts.len()
+                && thin.parts.is_subset(&fat.parts)
+        })
     };
     let kept: Vec<bool> = candidates.iter().map(|candidate| !superseded(candidate)).collect();
     candidates.into_iter().zip(kept).filter(|(_, kept)| *kept).map(|(candidate, _)| candidate.facts).collect()

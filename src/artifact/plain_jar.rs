@@ -9,12 +9,16 @@ use super::layers::LayerDirs;
 use super::manifest::Manifest;
 use super::safe_fs::{Dir, show};
 use super::spring_boot::encode;
+use super::tree::{self, TreeRules};
 use super::zip::{Archive, Entry};
 use super::zip_write::{normalise, write_jar};
 use crate::model::failure::{Failure, FailureCode};
 
 /// Where Maven's dependency plugin copies a class path to, relative to `target/`.
 const COLLECTED: &str = "dependency";
+
+/// Where Maven puts a module's classes and resources, relative to `target/`.
+const CLASSES: &str = "classes";
 
 /// Whether Maven collected the class path.
 pub(super) fn has_collected(target: &Dir) -> bool {
@@ -65,7 +69,8 @@ fn named(
     let (mut sizes, mut class_path, mut copied) = ([0; 3], Vec::new(), BTreeSet::new());
     for url in manifest.class_path() {
         if url.ends_with('/') || url == "." {
-            // A directory, for configuration that is mounted beside the jar.
+            // A directory, for configuration that lies or is mounted beside the jar.
+            sizes[2] += directory(target, url, facts, layers)?;
             class_path.push(url.to_owned());
             continue;
         }
@@ -87,6 +92,16 @@ fn named(
         class_path.push(format!("lib/{}", encode(&name)));
     }
     Ok((sizes, class_path))
+}
+
+/// Copies a directory of the `Class-Path`, and tells its size. Where the build left none of that name, an assembly fills it
+/// elsewhere, and that is with the module's resources.
+fn directory(target: &Dir, url: &str, facts: &JarFacts, layers: &LayerDirs) -> Result<u64, Failure> {
+    let Ok(path) = path_of(url.trim_end_matches('/'), facts) else { return Ok(0) };
+    let from = [path.as_str(), CLASSES].into_iter().find(|name| target.has_directory(name));
+    let Some(from) = from.filter(|_| !path.starts_with("target/")) else { return Ok(0) };
+    let into = layers.directory("application", &format!("app/{path}"))?;
+    Ok(tree::copy(&target.below(from)?, &into, &TreeRules::new(&["*.class", "*.jar"], &[], &[])?)?.bytes)
 }
 
 /// Copies what Maven collected, and tells sizes and the new paths.

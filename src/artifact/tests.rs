@@ -108,6 +108,27 @@ fn a_class_path_that_nothing_copied_comes_from_mavens_resolution() {
 }
 
 #[test]
+fn a_directory_of_the_class_path_has_what_the_build_left_there_or_the_resources() {
+    let manifest = format!("Main-Class: {MAIN}\nClass-Path: conf/ resources/ ../x/ .\n");
+    let left = [
+        ("order-1.0.jar", Left::Archive(&[(MANIFEST_PATH, &manifest), (CLASS, "x")])),
+        ("conf/order.properties", Left::Bytes(b"a=b")),
+        ("classes/com/example/Application.class", Left::Bytes(b"x")),
+        ("classes/templates/index.html", Left::Bytes(b"<p/>")),
+    ];
+    let made = made(&left, &expects("plain-classpath"));
+    assert_eq!(made.manifest.unwrap().class_path(), ["conf/", "resources/", "../x/", "."]);
+    assert_eq!(
+        made.files,
+        [
+            "layer-application/app/application.jar",
+            "layer-application/app/conf/order.properties",
+            "layer-application/app/resources/templates/index.html",
+        ]
+    );
+}
+
+#[test]
 fn a_shaded_jar_may_name_what_is_in_it() {
     let manifest = format!("Main-Class: {MAIN}\nClass-Path: a.jar lib/b.jar\n");
     let jar = [(MANIFEST_PATH, manifest.as_str()), (CLASS, "x")];
@@ -144,6 +165,18 @@ fn the_jar_that_the_plugin_made_is_taken_whatever_it_is_called() {
     let made = made(&left, &expects("spring-boot"));
     assert_eq!(made.outcome.unwrap().kind, Kind::SpringBoot);
     assert_eq!(made.manifest.unwrap().get("Main-Class"), Some(MAIN));
+}
+
+#[test]
+fn of_two_that_the_plugin_made_the_whole_one_is_taken() {
+    let fat = format!("Main-Class: org.springframework.boot.loader.JarLauncher\nStart-Class: {MAIN}\n");
+    let (launcher, class) = ("org/springframework/boot/loader/JarLauncher.class", format!("BOOT-INF/classes/{CLASS}"));
+    let slim = [(MANIFEST_PATH, fat.as_str()), (launcher, "x"), (&class, "x"), ("BOOT-INF/lib/a.jar", "a")];
+    let whole: Vec<_> = slim.iter().copied().chain([("BOOT-INF/lib/b.jar", "b")]).collect();
+    let left = [("order-1.0-slim.jar", Left::Archive(&slim)), ("order-1.0-exec.jar", Left::Archive(&whole))];
+    let made = made(&left, &expects("spring-boot"));
+    assert_eq!(made.outcome.unwrap().kind, Kind::SpringBoot);
+    assert!(made.files.contains(&"layer-dependencies/app/lib/b.jar".to_owned()), "{:?}", made.files);
 }
 
 #[test]

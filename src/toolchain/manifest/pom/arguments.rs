@@ -1,6 +1,6 @@
 //! Arguments that a framework's applications need, such as Dropwizard's `server config.yml`.
 
-use super::configuration::ports_of;
+use super::configuration::{ports_of, texts_of};
 use super::effective::Effective;
 use super::facts;
 use super::poms::Poms;
@@ -16,7 +16,14 @@ pub(super) struct Arguments {
     /// The configuration file in the repository, and its name in the image.
     pub(super) file: Option<(String, String)>,
     pub(super) ports: Vec<Found<u16>>,
+    /// The system property that says another address, where the file names the application's own host alone.
+    pub(super) address: Option<Found<String>>,
     pub(super) origin: Origin,
+}
+
+/// Whether nobody outside the container reaches what listens there.
+pub(super) fn is_loopback(address: &str) -> bool {
+    address == "localhost" || address.parse::<std::net::IpAddr>().is_ok_and(|address| address.is_loopback())
 }
 
 /// Finds the arguments of a module; the file is the first of the names that the facts list, beside the pom or among
@@ -62,5 +69,14 @@ fn found(poms: &Poms<'_>, module: &Effective, row: &toml::Value, origin: Origin)
     let keys = facts::texts(row, "port_keys");
     let ports =
         file.as_ref().and_then(|(path, _)| Some(ports_of(path, poms.tree.text(path)?, &keys))).unwrap_or_default();
-    Arguments { values, file, ports, origin }
+    let address = file.as_ref().and_then(|(path, _)| address(path, poms.tree.text(path)?, row));
+    Arguments { values, file, ports, address, origin }
+}
+
+/// The property of `addresses` for the first line that names a loopback address.
+fn address(path: &str, text: &str, row: &toml::Value) -> Option<Found<String>> {
+    let addresses = row.get("addresses").and_then(toml::Value::as_table)?;
+    let property = |key: &str| addresses.get(key).and_then(toml::Value::as_str).map(str::to_owned);
+    let said = texts_of(path, text).into_iter().find_map(|found| Some((property(&found.origin.detail)?, found)));
+    said.filter(|(_, found)| is_loopback(&found.value)).map(|(name, found)| Found::new(name, found.origin))
 }

@@ -113,10 +113,7 @@ fn stated(
             || (directory.as_deref() == Some(module.pom.directory.as_str()) || module.pom.directory == wanted)
     };
     let Some(index) = modules.iter().position(fits) else {
-        let message = format!("`application.module` is `{wanted}`, but no module has that artifact id or directory");
-        return Err(Failure::new(FailureCode::ApplicationNotFound, message)
-            .hint("Name one of the modules.")
-            .candidates(modules.iter().map(|module| module.artifact.clone())));
+        return Err(unknown(poms, modules, wanted));
     };
     let module = &modules[index];
     let runnable = match application::runnable(poms, module, Strength::Made, true)? {
@@ -129,6 +126,26 @@ fn stated(
         return Err(nothing_starts(&modules[index..=index]));
     }
     Ok(Chosen::plain(index, runnable))
+}
+
+/// No module has the name; one of a profile that is not active may.
+fn unknown(poms: &Poms<'_>, modules: &[Effective], wanted: &str) -> Failure {
+    let message = format!("`application.module` is `{wanted}`, but no module has that artifact id or directory");
+    let failure = Failure::new(FailureCode::ApplicationNotFound, message)
+        .hint("Name one of the modules.")
+        .candidates(modules.iter().map(|module| module.artifact.clone()));
+    let inactive = modules.iter().flat_map(|module| {
+        profile::inactive_modules(poms, &module.pom).into_iter().map(move |(path, id)| (&module.pom, path, id))
+    });
+    let mut named = inactive.filter(|(above, path, _)| {
+        let pom = poms.pom_path(&above.directory, path).and_then(|path| poms.load(&path).ok().flatten());
+        path == wanted || pom.is_some_and(|pom| pom.project.text_of("artifactId") == Some(wanted))
+    });
+    let Some((above, _, id)) = named.next() else { return failure };
+    let message =
+        format!("`application.module` is `{wanted}`, which only the profile `{id}` has, and that is not active");
+    let hint = format!("Activate the profile in `slipway.toml`: `[toolchain]` `args = [\"-P{id}\"]`.");
+    Failure { message, candidates: Vec::new(), ..failure }.hint(hint).at(&above.path, Some(line_of(above)))
 }
 
 fn ambiguous(modules: &[Effective], found: &[(usize, Runnable)]) -> Failure {

@@ -36,17 +36,23 @@ impl Configuration {
     /// Reads the files of a module, then those of the profiles that they switch on.
     pub(super) fn of(poms: &Poms<'_>, module: &Effective) -> Self {
         let mut configuration = Self::default();
-        configuration.read(poms, module, "application", &[]);
-        let profiles = configuration.text("spring.profiles.active", module);
-        let profiles: Vec<&str> = profiles.as_deref().unwrap_or_default().split(',').map(str::trim).collect();
-        let profiles: Vec<&str> = profiles.into_iter().filter(|profile| !profile.is_empty()).take(20).collect();
+        let name = name(poms, module);
+        configuration.read(poms, module, &name, &[]);
+        let profiles = ["spring.profiles.include", "spring.profiles.active"].map(|key| configuration.text(key, module));
+        let profiles = profiles.iter().flatten().flat_map(|profiles| profiles.split(',')).map(str::trim);
+        let profiles: Vec<&str> = profiles.filter(|profile| !profile.is_empty()).take(20).collect();
         if !profiles.is_empty() {
-            configuration.read(poms, module, "application", &profiles);
+            configuration.read(poms, module, &name, &profiles);
             for profile in &profiles {
-                configuration.read(poms, module, &format!("application-{profile}"), &profiles);
+                configuration.read(poms, module, &format!("{name}-{profile}"), &profiles);
             }
         }
         configuration
+    }
+
+    /// The line that says a key.
+    pub(super) fn origin(&self, key: &str) -> Option<Origin> {
+        self.lines.get(key).map(|line| line.origin.clone())
     }
 
     fn read(&mut self, poms: &Poms<'_>, module: &Effective, name: &str, profiles: &[&str]) {
@@ -114,6 +120,28 @@ impl Configuration {
     }
 }
 
+/// The name of the files: the one that the sources set as `spring.config.name` where there is none of the usual name.
+fn name(poms: &Poms<'_>, module: &Effective) -> String {
+    let usual = "application";
+    let places: Vec<String> = PLACES.iter().filter_map(|place| join(&module.pom.directory, place)).collect();
+    let files = places.iter().flat_map(|place| poms.tree.files_in(place)).take(MAX_FILES);
+    let names = files.filter_map(|path| path.rsplit('/').next()?.rsplit_once('.'));
+    let names: Vec<&str> =
+        names.filter(|(_, extension)| EXTENSIONS.contains(extension)).map(|(name, _)| name).collect();
+    if names.is_empty() || names.contains(&usual) {
+        return usual.to_owned();
+    }
+    let sources = source::files(poms.tree, &module.pom.directory);
+    // Every text is asked for in one go.
+    let texts: Vec<_> = sources.iter().filter_map(|path| poms.tree.text(path)).collect();
+    let texts: Vec<_> = texts.into_iter().filter(|text| text.contains("spring.config.name")).collect();
+    let sets = |name: &&&str| {
+        let ways = [format!("spring.config.name={name}\""), format!("spring.config.name\", \"{name}\"")];
+        texts.iter().any(|text| ways.iter().any(|way| text.contains(way)))
+    };
+    names.iter().find(sets).map_or(usual, |name| name).to_owned()
+}
+
 /// The port in a properties file of another name that the sources name on the class path, as for `@PropertySource`,
 /// where only one says a port.
 pub(super) fn elsewhere(poms: &Poms<'_>, module: &Effective, keys: &[&str]) -> Option<Found<u16>> {
@@ -154,6 +182,12 @@ pub(super) fn ports_of(path: &str, text: &str, keys: &[&str]) -> Vec<Found<u16>>
     lines
         .filter_map(|(key, value, line)| Some(Found::new(number(&value)?, Origin::file(path, Some(line), key))))
         .collect()
+}
+
+/// Every text of a YAML file, with its key as the origin's detail.
+pub(super) fn texts_of(path: &str, text: &str) -> Vec<Found<String>> {
+    let lines = yaml(text).into_iter().flatten();
+    lines.map(|(key, value, line)| Found::new(value, Origin::file(path, Some(line), key))).collect()
 }
 
 type Document = Vec<(String, String, u32)>;
@@ -263,6 +297,14 @@ mod tests {
         for (files, expected) in table {
             assert_eq!(port(files).as_deref(), Some(*expected), "{files:?}");
         }
+        let named = "class C { void c() { builder.properties(\"spring.config.name=shop\"); } }";
+        let files: &[_] = &[
+            ("src/main/java/C.java", named),
+            ("src/main/resources/shop.yml", "spring.profiles.include: shared\n"),
+            ("src/main/resources/shop-shared.yml", "server:\n  port: ${SHOP_PORT:9411}\n"),
+        ];
+        assert_eq!(port(files).as_deref(), Some("9411 src/main/resources/shop-shared.yml:2: server.port"));
+        assert_eq!(port(&files[1..]), None);
         for nothing in [
             "server:\n  port: 0\n",
             "server:\n  port: ${PORT}\n",

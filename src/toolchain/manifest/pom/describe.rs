@@ -6,7 +6,7 @@ use serde_json::{Value, json};
 
 use super::super::dockerfile;
 use super::application::Runnable;
-use super::arguments;
+use super::arguments::{self, is_loopback};
 use super::configuration::{self, Configuration};
 use super::container;
 use super::effective::Effective;
@@ -24,6 +24,9 @@ use crate::model::origin::{Decision, Found, Origin};
 use crate::model::source_tree::join;
 use crate::toolchain::findings::{Findings, Inspection, Process};
 use crate::toolchain::version::Demand;
+
+/// What an application is told to listen on that would listen on its own host alone.
+const ANY_ADDRESS: &str = "0.0.0.0";
 
 /// The findings of a module, which is built with all that it needs of the reactor.
 ///
@@ -177,9 +180,16 @@ fn start(
     let mut set = |key: &str, value: Value| findings.variables.insert(key.to_owned(), value);
     set("main_class", json!(runnable.and_then(|runnable| runnable.main_class.clone())));
     set("arguments", json!([]));
-    let opened = facts::list(poms.facts, "run_time_directories");
+    set("jvm_args", json!([]));
+    let shapes = poms.facts.get("listening").map(|row| facts::texts(row, "shapes")).unwrap_or_default();
+    let plain = runnable.is_some_and(|runnable| shapes.contains(&runnable.shape.as_str()));
+    let known = facts::list(poms.facts, "run_time_directories");
+    // They are named by where Maven makes them if nobody says another place.
+    let usual = join(&module.pom.directory, "target")
+        .is_some_and(|usual| module.build_directory().is_ok_and(|made| made == usual));
+    let made = if plain && usual { facts::list(poms.facts, "made_directories") } else { Vec::new() };
     let opened =
-        if runnable.is_some() { source::opened(poms.tree, &module.pom.directory, &opened) } else { Vec::new() };
+        if runnable.is_some() { source::opened(poms.tree, &module.pom.directory, &known, &made) } else { Vec::new() };
     let mut files: Vec<(String, String)> =
         opened.into_iter().filter_map(|name| Some((join(&module.pom.directory, &name)?, name))).collect();
     let configuration = Configuration::of(poms, module);
@@ -190,6 +200,16 @@ fn start(
     if let Some(arguments) = arguments::of(poms, module)?.filter(|_| runnable.is_some()) {
         set("arguments", json!(arguments.values));
         files.extend(arguments.file);
+        if let Some(address) = arguments.address {
+            let option = format!("-D{}={ANY_ADDRESS}", address.value);
+            set("jvm_args", json!([option]));
+            findings.decisions.push(Decision {
+                key: "runtime.jvm_args".into(),
+                value: json!([option]),
+                origin: address.origin,
+                rejected: Vec::new(),
+            });
+        }
         if findings.ports.is_empty() {
             findings.ports = arguments.ports;
         }
@@ -201,8 +221,7 @@ fn start(
         });
     }
     findings.variables.insert("files".into(), json!(files));
-    let shapes = poms.facts.get("listening").map(|row| facts::texts(row, "shapes")).unwrap_or_default();
-    if findings.ports.is_empty() && runnable.is_some_and(|runnable| shapes.contains(&runnable.shape.as_str())) {
+    if findings.ports.is_empty() && plain {
         let listening = listening::of(poms, module)?;
         if let Some(port) = listening.port.as_ref().filter(|_| listening.variable) {
             findings.image_env.insert("PORT".into(), Found::new(port.value.to_string(), port.origin.clone()));
@@ -212,14 +231,30 @@ fn start(
     if runnable.is_some_and(|runnable| runnable.shape == "war") {
         return war(poms, module, findings);
     }
-    if let Some(runnable) = runnable.filter(|_| findings.ports.is_empty()) {
+    if runnable.is_some() {
+        findings.image_env.extend(addresses(poms, module, &configuration));
+    }
+    if runnable.is_some() && findings.ports.is_empty() {
         other_port(poms, module, &configuration, findings);
         // A framework with a configuration listens where that says, or where it always does.
-        if findings.ports.is_empty() && shapes.contains(&runnable.shape.as_str()) {
+        if findings.ports.is_empty() && plain {
             findings.ports.extend(exposed(poms, &module.pom.directory));
         }
     }
     Ok(())
+}
+
+/// Variables that make an application listen on all addresses whose configuration names its own host alone: nobody
+/// reaches that from outside the container.
+fn addresses(poms: &Poms<'_>, module: &Effective, configuration: &Configuration) -> Vec<(String, Found<String>)> {
+    let rows = facts::rows(poms.facts, "listen_addresses");
+    let told = rows.filter_map(|row| {
+        let key = facts::text(row, "key")?;
+        configuration.text(key, module).filter(|address| is_loopback(address))?;
+        let found = Found::new(ANY_ADDRESS.to_owned(), configuration.origin(key)?);
+        Some((facts::text(row, "variable")?.to_owned(), found))
+    });
+    told.collect()
 }
 
 /// The port of an application that serves by TLS alone.

@@ -48,6 +48,9 @@ pub(super) fn of_modules(
         jdk.demands.extend(new);
     }
     let (chosen, outvoted) = vote(of_files(poms.tree, directory), &jdk.demands);
+    if chosen.is_empty() {
+        jdk.warnings.extend(outvoted.first().map(|file| refused(file, &jdk.demands)));
+    }
     jdk.outvoted = outvoted;
     jdk.demands.splice(0..0, chosen);
     let mut unstated = Vec::new();
@@ -61,8 +64,8 @@ pub(super) fn of_modules(
     Ok(jdk)
 }
 
-/// Of several version files the first that the poms allow; without such a one all of them, which is an impossible
-/// combination that the plan shows.
+/// Of several version files the first that the poms allow. One that they do not allow chooses nothing: the poms say what
+/// the code is compiled for, and the file only what somebody's machine had.
 fn vote(files: Vec<Found<Demand>>, poms: &[Found<Demand>]) -> (Vec<Found<Demand>>, Vec<Rejected>) {
     let stated = |file: &Found<Demand>| match &file.value {
         Demand::Exactly(version) => Some(version.clone()),
@@ -71,18 +74,30 @@ fn vote(files: Vec<Found<Demand>>, poms: &[Found<Demand>]) -> (Vec<Found<Demand>
     let allowed = |file: &Found<Demand>| {
         stated(file).is_some_and(|version| poms.iter().all(|demand| demand.value.allows(&version)))
     };
-    let Some(winner) = files.iter().find(|file| allowed(file)).cloned() else { return (files, Vec::new()) };
-    let losers = files.into_iter().filter(|file| file.value != winner.value);
+    let winner = files.iter().find(|file| allowed(file)).cloned();
+    let losers = files.into_iter().filter(|file| winner.as_ref().is_none_or(|winner| file.value != winner.value));
     let rejected = losers.map(|file| Rejected {
         value: file.value.to_string().into(),
-        why: if allowed(&file) {
-            format!("`{}` is asked first", winner.origin)
-        } else {
-            "the poms do not allow it".to_owned()
+        why: match winner.as_ref().filter(|_| allowed(&file)) {
+            Some(winner) => format!("`{}` is asked first", winner.origin),
+            None => "the poms do not allow it".to_owned(),
         },
         origin: file.origin,
     });
-    (vec![winner.clone()], rejected.collect())
+    let rejected = rejected.collect();
+    (winner.into_iter().collect(), rejected)
+}
+
+/// Says that a version file does not count, and what of the poms speaks against it.
+fn refused(file: &Rejected, poms: &[Found<Demand>]) -> Warning {
+    let stated = file.value.as_str().unwrap_or_default();
+    let against = |demand: &&Found<Demand>| !stated.parse().is_ok_and(|version| demand.value.allows(&version));
+    let against: Vec<_> =
+        poms.iter().filter(against).map(|found| format!("{} ({})", found.value, found.origin)).collect();
+    let path = file.origin.path.as_deref().unwrap_or_default();
+    let message = format!("`{path}` says {stated}, which the poms do not allow: {}", against.join(", "));
+    let hint = "Make the file agree with the poms, or set `toolchain.version` in `slipway.toml`.";
+    Warning::new("version_file_refused", message, hint).at(path, file.origin.line)
 }
 
 /// Demands of one module, the effective compiler level first.

@@ -122,10 +122,12 @@ impl<'a> Poms<'a> {
     fn known_parent(&self, reference: &ParentReference<'_>) -> Result<Option<Rc<Pom>>, Failure> {
         let known = self.facts.get("parents").and_then(toml::Value::as_array).into_iter().flatten();
         let text = |fact: &toml::Value, key: &str| fact.get(key).and_then(toml::Value::as_str).map(str::to_owned);
+        // A range of versions (Maven's reference, "Dependency Version Requirement Specification") begins with the lowest.
+        let version = reference.version.trim_start_matches(['[', '(']);
         for fact in known {
             let versions = fact.get("versions").and_then(toml::Value::as_array);
             let fits = versions.is_none_or(|all| {
-                all.iter().filter_map(toml::Value::as_str).any(|prefix| version_begins(reference.version, prefix))
+                all.iter().filter_map(toml::Value::as_str).any(|prefix| version_begins(version, prefix))
             });
             let same = text(fact, "group").as_deref() == Some(reference.group)
                 && text(fact, "artifact").as_deref() == Some(reference.artifact);
@@ -209,6 +211,8 @@ mod tests {
     fn known_parents_come_from_the_facts() {
         let pom = "<project><artifactId>a</artifactId><parent><groupId>b</groupId><artifactId>boot</artifactId><version>3.4.1</version></parent></project>";
         assert_eq!(lineage(&[("pom.xml", pom)], "pom.xml").unwrap(), ["pom.xml", "b:boot:3.4.1"]);
+        let range = pom.replace("3.4.1", "[3.4,3.5)");
+        assert_eq!(lineage(&[("pom.xml", &range)], "pom.xml").unwrap(), ["pom.xml", "b:boot:[3.4,3.5)"]);
         let newer = pom.replace("3.4.1", "31.0");
         assert_eq!(lineage(&[("pom.xml", &newer)], "pom.xml").unwrap(), ["pom.xml", "?"]);
     }

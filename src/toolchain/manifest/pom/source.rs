@@ -33,10 +33,10 @@ pub(super) fn files(tree: &SourceTree, directory: &str) -> Vec<String> {
 }
 
 /// Directories of a module that its main sources open by a path relative to where they run, as programs with a server
-/// inside do with `src/main/webapp`.
-pub(super) fn opened(tree: &SourceTree, directory: &str, known: &[&str]) -> Vec<String> {
+/// inside do with `src/main/webapp`; those that are `made` by the build need not be there yet.
+pub(super) fn opened(tree: &SourceTree, directory: &str, known: &[&str], made: &[&str]) -> Vec<String> {
     let there = |name: &&&str| join(directory, name).is_some_and(|path| tree.has_directory(&path));
-    let known: Vec<&&str> = known.iter().filter(there).collect();
+    let known: Vec<&&str> = known.iter().filter(there).chain(made).collect();
     let root = join(directory, "src/main/java").unwrap_or_default();
     let files = tree.below(&root).map(|(path, _)| path).filter(|path| extension(path) == Some("java"));
     let files: Vec<&str> = files.take(if known.is_empty() { 0 } else { MAX_FILES }).collect();
@@ -192,8 +192,11 @@ mod tests {
     fn directories_that_the_program_opens() {
         let opens = r#"class C { java.io.File f = new java.io.File("src/main/webapp/"); }"#;
         let tree = SourceTree::of_texts([("m/src/main/java/C.java", opens), ("m/src/main/webapp/index.jsp", "")]);
-        assert_eq!(opened(&tree, "m", &["src/main/webapp", "src/main/resources"]), ["src/main/webapp"]);
-        assert!(opened(&tree, "m", &["src/main/resources"]).is_empty());
+        assert_eq!(opened(&tree, "m", &["src/main/webapp", "src/main/resources"], &[]), ["src/main/webapp"]);
+        assert!(opened(&tree, "m", &["src/main/resources"], &["target/classes"]).is_empty());
+        let opens = r#"class C { java.io.File f = new java.io.File("target/classes"); }"#;
+        let tree = SourceTree::of_texts([("src/main/java/C.java", opens)]);
+        assert_eq!(opened(&tree, "", &[], &["target/classes"]), ["target/classes"]);
     }
 
     #[test]
