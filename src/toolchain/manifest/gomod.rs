@@ -1,6 +1,7 @@
 //! Reads a Go module or workspace: the release it demands, what starts, whether it needs cgo, which port it listens on,
 //! which files it opens (Go Modules Reference; `go help packages`).
 
+mod arguments;
 mod assets;
 mod layout;
 mod listens;
@@ -74,6 +75,7 @@ pub fn read(inspection: &Inspection<'_>) -> Result<Findings, Failure> {
     }
     if let Some(main) = main {
         running(inspection, module, main, &closure, &mut findings);
+        started(inspection, module, main, &mains, &mut findings);
     }
     Ok(findings)
 }
@@ -101,6 +103,16 @@ fn running(
             origin: Origin::file(path, Some(line), "opened by a relative path"),
             rejected: vec![],
         });
+    }
+}
+
+/// What the program is started with.
+fn started(inspection: &Inspection<'_>, module: &Module, main: &Main, mains: &[Main], findings: &mut Findings) {
+    let directories = [inspection.directory, main.directory.as_str(), module.directory.as_str()];
+    findings.arguments = arguments::of_dockerfile(inspection, &directories, main, mains, &module.path);
+    let found = findings.arguments.iter().flat_map(|found| &found.value);
+    if found.into_iter().any(|argument| argument.contains("0.0.0.0")) {
+        findings.warnings.retain(|warning| warning.code != "listens_on_loopback");
     }
 }
 

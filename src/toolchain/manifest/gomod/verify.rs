@@ -12,8 +12,9 @@ use crate::toolchain::version::{Demand, Version};
 pub(super) fn embedded(tree: &SourceTree, package: &Package<'_>) -> Result<(), Failure> {
     for (path, source) in &package.files {
         for (pattern, line) in &source.embeds {
-            let pattern = pattern.strip_prefix("all:").unwrap_or(pattern);
-            if matches_any(tree, parent(path), pattern) {
+            let all = pattern.strip_prefix("all:");
+            let (pattern, hidden) = (all.unwrap_or(pattern), all.is_some());
+            if matches_any(tree, parent(path), pattern, hidden) {
                 continue;
             }
             let message = format!(
@@ -27,11 +28,12 @@ pub(super) fn embedded(tree: &SourceTree, package: &Package<'_>) -> Result<(), F
     Ok(())
 }
 
-/// `path.Match` element by element, a directory standing for what is in it.
-fn matches_any(tree: &SourceTree, directory: &str, pattern: &str) -> bool {
+/// `path.Match` element by element, a directory standing for what is in it: without `all:` not for hidden files.
+fn matches_any(tree: &SourceTree, directory: &str, pattern: &str, hidden: bool) -> bool {
     let Some(full) = crate::model::source_tree::join(directory, pattern) else { return false };
     if !pattern.contains(['*', '?', '[']) {
-        return tree.has_file(&full) || tree.has_directory(&full);
+        let mut inside = tree.below(&full);
+        return tree.has_file(&full) || inside.any(|(path, _)| hidden || !is_hidden(&path[full.len()..]));
     }
     let wanted: Vec<&str> = full.split('/').collect();
     tree.below(directory).any(|(path, _)| {
@@ -39,6 +41,11 @@ fn matches_any(tree: &SourceTree, directory: &str, pattern: &str) -> bool {
         parts.len() >= wanted.len()
             && wanted.iter().zip(&parts).all(|(pattern, part)| element(pattern.as_bytes(), part.as_bytes()))
     })
+}
+
+/// Whether a part of the path begins as `embed` leaves it out.
+fn is_hidden(path: &str) -> bool {
+    path.split('/').any(|part| part.starts_with(['.', '_']))
 }
 
 /// `*`, `?` and `[…]` within one element, without going back more than one `*`.
@@ -173,11 +180,18 @@ mod tests {
         ] {
             assert_eq!(element(pattern.as_bytes(), text.as_bytes()), answer, "{pattern} {text}");
         }
-        let tree = SourceTree::of_texts([("web/dist/a.js", ""), ("web/x.go", "")]);
+        let files = [("web/dist/a.js", ""), ("web/x.go", ""), ("web/made/.gitkeep", ""), ("web/made/_/x", "")];
+        let tree = SourceTree::of_texts(files);
         for (pattern, answer) in
             [("dist", true), ("dist/*", true), ("*.js", false), ("d*", true), ("dist/*.css", false), ("../x", false)]
         {
-            assert_eq!(matches_any(&tree, "web", pattern), answer, "{pattern}");
+            assert_eq!(matches_any(&tree, "web", pattern, false), answer, "{pattern}");
+        }
+        // A directory stands for what does not begin with `.` or `_`, unless all of it is wanted.
+        for (pattern, hidden, answer) in
+            [("made", false, false), ("made", true, true), ("made/*", false, true), ("none", true, false)]
+        {
+            assert_eq!(matches_any(&tree, "web", pattern, hidden), answer, "{pattern} {hidden}");
         }
     }
 }
