@@ -22,7 +22,7 @@ struct Candidate {
 const LAST: u32 = 5;
 
 /// What is known of the functions and names that lead to a port: the fact `listening`.
-struct Known<'a> {
+pub(super) struct Known<'a> {
     functions: Vec<&'a str>,
     flags: Vec<&'a str>,
     names: Vec<&'a str>,
@@ -33,13 +33,21 @@ struct Known<'a> {
     /// Ports that tools for developers listen on.
     developers: Vec<u16>,
     /// Ports of databases and the like.
-    others: Vec<u16>,
+    pub(super) others: Vec<u16>,
 }
 
 /// Adds the ports to the findings, `PORT` to the image's environment where the program asks for it, and warnings.
-pub(super) fn find(files: &[File<'_>], facts: &toml::Table, exposed: &[Found<u16>], findings: &mut Findings) {
+pub(super) fn find(
+    files: &[File<'_>],
+    facts: &toml::Table,
+    exposed: &[Found<u16>],
+    stated: Option<Found<u16>>,
+    findings: &mut Findings,
+) {
     let known = Known::of(facts);
-    let mut candidates = Vec::new();
+    // A file of settings speaks where the source has nothing but addresses of no name.
+    let mut candidates: Vec<Candidate> =
+        stated.into_iter().map(|found| Candidate { rank: 4, port: found.value, origin: found.origin }).collect();
     let mut asks = None;
     for (path, mentions) in files {
         let found = mentions.iter().filter_map(|mention| candidate(path, mention, mentions, &known));
@@ -87,7 +95,7 @@ pub(super) fn find(files: &[File<'_>], facts: &toml::Table, exposed: &[Found<u16
 }
 
 impl<'a> Known<'a> {
-    fn of(facts: &'a toml::Table) -> Self {
+    pub(super) fn of(facts: &'a toml::Table) -> Self {
         let table = facts.get("listening").and_then(toml::Value::as_table);
         let list = |key: &str| {
             let list = table.and_then(|table| table.get(key)).and_then(toml::Value::as_array);
@@ -114,16 +122,27 @@ impl<'a> Known<'a> {
         }
     }
 
+    /// Whether a name speaks of another address than the application's.
+    pub(super) fn is_aside(&self, name: &str) -> bool {
+        let name = plain(name);
+        self.aside.iter().any(|word| name.contains(word))
+    }
+
     /// How well a flag's, field's or variable's name says that it is about listening: 0 exactly, 1 somehow.
-    fn named(&self, name: &str) -> Option<u32> {
-        let name = name.to_lowercase().replace(['-', '_', '.'], "");
-        if self.aside.iter().any(|word| name.contains(word)) {
+    pub(super) fn named(&self, name: &str) -> Option<u32> {
+        if self.is_aside(name) {
             return None;
         }
+        let name = plain(name);
         let exact = self.names.iter().any(|known| *known == name);
         let somehow = || self.names.iter().any(|known| name.starts_with(known) || name.ends_with(known));
         if exact { Some(0) } else { somehow().then_some(1) }
     }
+}
+
+/// A name without what separates its words, in lower case.
+fn plain(name: &str) -> String {
+    name.to_lowercase().replace(['-', '_', '.'], "")
 }
 
 /// The name of the flag whose default a text is: the nearest one before it that a field of this name says.
@@ -180,7 +199,7 @@ fn candidate(path: &str, mention: &Mention, all: &[Mention], known: &Known<'_>) 
 }
 
 /// Host and port of `:8080`, `0.0.0.0:8080`, `localhost:8080`, and of no other host.
-fn address(text: &str) -> Option<(&str, u16)> {
+pub(super) fn address(text: &str) -> Option<(&str, u16)> {
     let (host, port) = text.rsplit_once(':')?;
     let own = host.is_empty() || ["0.0.0.0", "[::]", "*"].contains(&host) || is_loopback(host);
     let port = port.parse().ok().filter(|port| *port > 0)?;
@@ -243,7 +262,8 @@ fn tagged<'a>(tag: &'a str, key: &str) -> Option<&'a str> {
 /// An address that nobody outside the container reaches.
 fn loopback(path: &str, mentions: &[Mention], known: &Known<'_>) -> Option<Warning> {
     let bad = mentions.iter().find(|mention| {
-        let local = address(&mention.text).is_some_and(|(host, _)| is_loopback(host));
+        let local =
+            address(&mention.text).is_some_and(|(host, port)| is_loopback(host) && !known.developers.contains(&port));
         let listens = match &mention.place {
             Place::Argument { function, call, .. } => {
                 let flag = known.flags.contains(&function.as_str())

@@ -5,6 +5,7 @@ use std::collections::BTreeMap;
 use super::layout::{Module, below, is_below};
 use super::packages::Package;
 use crate::model::failure::{Failure, FailureCode, Warning};
+use crate::model::origin::Found;
 use crate::model::source_tree::{SourceTree, parent};
 use crate::toolchain::version::{Demand, Version};
 
@@ -95,9 +96,7 @@ fn class(pattern: &[u8], byte: u8) -> Option<usize> {
 /// `vendor/modules.txt` agrees with `go.mod`, as `go build -mod=vendor` demands since Go 1.14 ("Vendoring").
 pub(super) fn vendored(tree: &SourceTree, module: &Module) -> Result<(), Failure> {
     let list = below(&module.directory, "vendor/modules.txt");
-    let since = Version::new(&[1, 14]);
-    let new = module.versions.iter().any(|found| matches!(&found.value, Demand::AtLeast(version) if *version >= since));
-    let Some(text) = tree.text(&list).filter(|_| new) else { return Ok(()) };
+    let Some(text) = tree.text(&list).filter(|_| !before_vendoring(module)) else { return Ok(()) };
     let mut there: BTreeMap<&str, &str> = BTreeMap::new();
     for line in text.lines() {
         let Some(rest) = line.strip_prefix("# ") else { continue };
@@ -119,6 +118,14 @@ pub(super) fn vendored(tree: &SourceTree, module: &Module) -> Result<(), Failure
             .at(module.file.as_str(), Some(*line)));
     }
     Ok(())
+}
+
+/// Whether the `go` line is older than 1.14, from which on `vendor` is built from unless something else is asked for; without
+/// the line `go` takes 1.16.
+pub(super) fn before_vendoring(module: &Module) -> bool {
+    let since = Version::new(&[1, 14]);
+    let old = |found: &Found<Demand>| matches!(&found.value, Demand::AtLeast(version) if *version < since);
+    !module.versions.is_empty() && module.versions.iter().all(old)
 }
 
 /// The first package that is known to need cgo and is imported, with the file that imports it.
