@@ -63,7 +63,7 @@ pub(super) fn image(
         user,
         workdir: definition.workdir.clone(),
         entrypoint,
-        cmd: Vec::new(),
+        cmd: start.arguments.clone(),
         ports,
         env,
         labels: labels(facts, &base),

@@ -12,6 +12,8 @@ use crate::toolchain::definition::ImageDefinition;
 /// How the application starts.
 pub(super) struct Start {
     pub(super) command: Vec<String>,
+    /// Its arguments that a container's own replace.
+    pub(super) arguments: Vec<String>,
     /// A script of the repository that is handed the command.
     pub(super) wrapper: Option<String>,
     /// The process that was chosen.
@@ -33,6 +35,7 @@ pub(super) fn start(
         decisions.push(decided("runtime.command", json!(command), origin));
         return Ok(Start {
             command: with_args(command.clone(), settings),
+            arguments: Vec::new(),
             wrapper,
             process: settings.application.process.clone(),
         });
@@ -86,7 +89,14 @@ pub(super) fn start(
                 .collect(),
         });
     }
-    Ok(Start { command, wrapper, process: chosen })
+    let stated = |name: &String| settings.processes.contains_key(name);
+    let found = facts.findings.arguments.as_ref().filter(|_| settings.runtime.args.is_none());
+    let found = found.filter(|_| chosen.as_ref().is_some_and(|name| !stated(name)));
+    if let Some(found) = found {
+        decisions.push(decided("runtime.args", json!(found.value), found.origin.clone()));
+    }
+    let arguments = found.map(|found| found.value.clone()).unwrap_or_default();
+    Ok(Start { command, arguments, wrapper, process: chosen })
 }
 
 /// `runtime.args` follow a command that a person or a reader wrote; the toolchain's own places them itself.

@@ -54,6 +54,8 @@ pub struct Findings {
     pub module: Option<Found<String>>,
     /// The ways the application can start, by name; the plan takes `web`, or the only one.
     pub processes: Vec<Process>,
+    /// What a found process is started with unless somebody says otherwise, a container's own arguments included.
+    pub arguments: Option<Found<Vec<String>>>,
     /// Values for the toolchain's templates.
     pub variables: BTreeMap<String, Value>,
     /// Which shape of Dockerfile and steps fits: a name the toolchain's data knows (`spring-boot`, `cgo`), or "".

@@ -1,6 +1,7 @@
 //! Reads a Go module or workspace: the release it demands, what starts, whether it needs cgo, which port it listens on,
 //! which files it opens (Go Modules Reference; `go help packages`).
 
+mod arguments;
 mod assets;
 mod layout;
 mod listens;
@@ -9,6 +10,7 @@ mod mentions;
 mod packages;
 mod ports;
 mod programs;
+mod stated;
 mod verify;
 
 use std::collections::BTreeMap;
@@ -74,6 +76,7 @@ pub fn read(inspection: &Inspection<'_>) -> Result<Findings, Failure> {
     }
     if let Some(main) = main {
         running(inspection, module, main, &closure, &mut findings);
+        started(inspection, module, main, &mains, &mut findings);
     }
     Ok(findings)
 }
@@ -90,9 +93,10 @@ fn running(
     let files: Vec<_> =
         paths.filter_map(|path| Some((path, mentions::mentions(inspection.tree.text(path)?)))).collect();
     let directories = [inspection.directory, main.directory.as_str(), module.directory.as_str()];
-    ports::find(&files, inspection.facts, &exposed(inspection, directories), findings);
-    findings.variables.insert("programs".to_owned(), json!(programs::started(&files)));
     let assets = assets::find(inspection.tree, inspection.facts, &files, &directories);
+    let stated = stated::port(inspection.tree, inspection.facts, &assets.directory, &assets.paths);
+    ports::find(&files, inspection.facts, &exposed(inspection, directories), stated, findings);
+    findings.variables.insert("programs".to_owned(), json!(programs::started(&files)));
     findings.variables.insert("assets".to_owned(), json!({ "directory": assets.directory, "paths": assets.paths }));
     if let Some((path, line)) = assets.first {
         findings.decisions.push(Decision {
@@ -101,6 +105,16 @@ fn running(
             origin: Origin::file(path, Some(line), "opened by a relative path"),
             rejected: vec![],
         });
+    }
+}
+
+/// What the program is started with.
+fn started(inspection: &Inspection<'_>, module: &Module, main: &Main, mains: &[Main], findings: &mut Findings) {
+    let directories = [inspection.directory, main.directory.as_str(), module.directory.as_str()];
+    findings.arguments = arguments::of_dockerfile(inspection, &directories, main, mains, &module.path);
+    let found = findings.arguments.iter().flat_map(|found| &found.value);
+    if found.into_iter().any(|argument| argument.contains("0.0.0.0")) {
+        findings.warnings.retain(|warning| warning.code != "listens_on_loopback");
     }
 }
 
@@ -198,8 +212,10 @@ fn variables(
         let list = layout::below(directory, "vendor/modules.txt");
         inspection.tree.has_file(&list)
     };
-    // In a workspace only the vendor directory beside go.work counts (`go help work vendor`).
-    let vendor = vendored(workspace.as_deref().unwrap_or(&module.directory));
+    // In a workspace only the vendor directory beside go.work counts (`go help work vendor`); elsewhere `go` builds from it by
+    // itself since 1.14, and what is older may lack modules there (Go Modules Reference, "Vendoring").
+    let old = workspace.is_none() && verify::before_vendoring(module);
+    let vendor = !old && vendored(workspace.as_deref().unwrap_or(&module.directory));
     [
         ("package", json!(main.map_or("./...", |main| main.package.as_str()))),
         ("module_path", json!(module.path)),

@@ -37,7 +37,6 @@ pub(super) fn read(name: &str, text: &str, tags: &[String]) -> Option<Source> {
         |cgo| for_linux(name) && expression.as_deref().is_none_or(|text| holds(text, &Tags { cgo, more: tags }));
     let mut source = Source {
         package: package.to_owned(),
-        embeds: if text.contains("//go:embed") { embeds(text) } else { Vec::new() },
         c_libraries: if text.contains("#cgo ") { c_libraries(text) } else { Vec::new() },
         built: built(true),
         ..Source::default()
@@ -46,6 +45,10 @@ pub(super) fn read(name: &str, text: &str, tags: &[String]) -> Option<Source> {
     let mut token = tokens.next();
     while let Some(Token { kind: Kind::Word("import"), .. }) = token {
         token = imports(&mut tokens, &mut source);
+    }
+    // Elsewhere the compiler refuses the line (package `embed`, "Directives").
+    if text.contains("//go:embed") && source.imports.iter().any(|import| import == "embed") {
+        source.embeds = embeds(text);
     }
     if package == "main" {
         source.main = main_line(token, &mut tokens);
@@ -56,10 +59,7 @@ pub(super) fn read(name: &str, text: &str, tags: &[String]) -> Option<Source> {
 /// The patterns of `//go:embed` lines: words, or Go texts (package `embed`, "Directives").
 fn embeds(text: &str) -> Vec<(String, u32)> {
     let mut found = Vec::new();
-    for (number, line) in (1..).zip(text.lines()) {
-        let Some(mut rest) = line.strip_prefix("//go:embed").filter(|rest| rest.starts_with([' ', '\t'])) else {
-            continue;
-        };
+    for (mut rest, number) in Tokens::embeds(text) {
         loop {
             rest = rest.trim_start();
             let Some(first) = rest.chars().next() else { break };
@@ -153,11 +153,11 @@ mod tests {
 
     #[test]
     fn a_main_is_found_behind_comments_and_texts() {
-        let text = "/* func main() */\n// package x\npackage main\n\nimport (\n\t\"fmt\"\n\t_ \"C\"\n)\nvar x = `func main(`\n\
+        let text = "/* func main() */\n// package x\npackage main\n\nimport (\n\t\"embed\"\n\t_ \"C\"\n)\nvar x = `func main(`\n\
             var y = \"func main(\"; const r = '\"'\nfunc (t T) main() {}\nfunc f() { func main() }\n//go:embed a\nfunc\tmain ( ) {}\n";
         let source = read("main.go", text).unwrap();
         assert_eq!((source.main, source.cgo, source.built), (Some(14), Some(7), true));
-        assert_eq!((source.imports, source.embeds), (vec!["fmt".to_owned()], vec![("a".to_owned(), 13)]));
+        assert_eq!((source.imports, source.embeds), (vec!["embed".to_owned()], vec![("a".to_owned(), 13)]));
         assert_eq!(read("a.go", "package main\nfunc mainly() {}").unwrap().main, None);
         assert_eq!(read("a.go", "package lib\nimport \"C\"\nfunc main() {}").unwrap().main, None);
         assert_eq!(read("a.go", "package a\nimport x \"y\"; import \"C\"\n").unwrap().cgo, Some(2));
@@ -167,14 +167,15 @@ mod tests {
 
     #[test]
     fn embeds_are_words_and_texts() {
-        let source =
-            read("a.go", "package a\n//go:embed dist/* all:web \"a b\" `c`\n//go:embedded x\n // go:embed y\n");
+        let lines = "//go:embed dist/* all:web \"a b\" `c`\r\n//go:embedded x\n// go:embed y\nvar (\n\t//go:embed site\n\tsite FS\n)\n\
+            const x = `\n//go:embed text\n`\n/*\n//go:embed comment\n*/\nvar y int //go:embed behind\n";
+        let source = read("a.go", &format!("package a\nimport _ \"embed\"\n{lines}"));
         let patterns: Vec<_> = source.unwrap().embeds;
         assert_eq!(
-            patterns.iter().map(|(pattern, _)| pattern.as_str()).collect::<Vec<_>>(),
-            ["dist/*", "all:web", "a b", "c"]
+            patterns.iter().map(|(pattern, line)| (pattern.as_str(), *line)).collect::<Vec<_>>(),
+            [("dist/*", 3), ("all:web", 3), ("a b", 3), ("c", 3), ("site", 7)]
         );
-        assert!(patterns.iter().all(|(_, line)| *line == 2));
+        assert!(read("a.go", &format!("package a\n{lines}")).unwrap().embeds.is_empty());
     }
 
     #[test]

@@ -24,11 +24,28 @@ pub(super) struct Tokens<'a> {
     text: &'a str,
     at: usize,
     line: u32,
+    /// `//go:embed` comments so far that have a line to themselves, blanks in front of them aside, with their lines.
+    embeds: Vec<(&'a str, u32)>,
 }
 
 impl<'a> Tokens<'a> {
     pub(super) fn of(text: &'a str) -> Self {
-        Self { text, at: 0, line: 1 }
+        Self { text, at: 0, line: 1, embeds: Vec::new() }
+    }
+
+    /// What stands behind each `//go:embed` of the text; one inside a literal or another comment is none.
+    pub(super) fn embeds(text: &'a str) -> Vec<(&'a str, u32)> {
+        let mut tokens = Self::of(text);
+        tokens.by_ref().for_each(drop);
+        tokens.embeds
+    }
+
+    fn note(&mut self, comment: &'a str) {
+        let embedded = comment.strip_prefix("//go:embed").filter(|rest| rest.starts_with([' ', '\t']));
+        let alone = || self.text[..self.at].rsplit('\n').next().is_some_and(|before| before.trim().is_empty());
+        if let Some(patterns) = embedded.filter(|_| alone()) {
+            self.embeds.push((patterns.trim_end(), self.line));
+        }
     }
 
     fn take(&mut self, bytes: usize) -> &'a str {
@@ -42,12 +59,15 @@ impl<'a> Tokens<'a> {
 
     fn skip_blank(&mut self) {
         loop {
-            let rest = &self.text[self.at..];
+            let text = self.text;
+            let rest = &text[self.at..];
             let blank = rest.len() - rest.trim_start_matches(|c: char| c.is_whitespace() || c == '\u{feff}').len();
             let length = if blank > 0 {
                 blank
             } else if rest.starts_with("//") {
-                rest.find('\n').unwrap_or(rest.len())
+                let end = rest.find('\n').unwrap_or(rest.len());
+                self.note(&rest[..end]);
+                end
             } else if let Some(comment) = rest.strip_prefix("/*") {
                 comment.find("*/").map_or(rest.len(), |end| end + 4)
             } else {

@@ -15,6 +15,17 @@ pub(super) struct Assets {
     pub(super) first: Option<(String, u32)>,
 }
 
+/// What is known of functions that open files: the fact `opening`.
+struct Known<'a> {
+    functions: Vec<&'a str>,
+    /// Functions that are given a directory in which settings are looked for.
+    searches: Vec<&'a str>,
+    /// Endings of files with settings.
+    settings: Vec<&'a str>,
+    endings: Vec<&'a str>,
+    sources: Vec<&'a str>,
+}
+
 /// Looks up what the program opens, in the first of the directories that has the most of it: a program is started in one.
 pub(super) fn find(tree: &SourceTree, facts: &toml::Table, files: &[File<'_>], directories: &[&str]) -> Assets {
     let known = |key: &str| -> Vec<&str> {
@@ -22,12 +33,13 @@ pub(super) fn find(tree: &SourceTree, facts: &toml::Table, files: &[File<'_>], d
         list.into_iter().flatten().filter_map(toml::Value::as_str).collect()
     };
     let (functions, endings, sources) = (known("functions"), known("endings"), known("sources"));
+    let known = Known { functions, endings, sources, searches: known("searches"), settings: known("settings") };
     let mut best = Assets::default();
     for directory in directories {
         let mut found = Assets { directory: (*directory).to_owned(), ..Assets::default() };
         for (file, mentions) in files {
             for mention in mentions {
-                let paths = opened(tree, directory, mention, &functions, &endings, &sources);
+                let paths = opened(tree, directory, mention, &known);
                 if !paths.is_empty() && found.first.is_none() {
                     found.first = Some(((*file).to_owned(), mention.line));
                 }
@@ -43,34 +55,32 @@ pub(super) fn find(tree: &SourceTree, facts: &toml::Table, files: &[File<'_>], d
 }
 
 /// The paths that a text stands for, where it is one that the program opens.
-fn opened(
-    tree: &SourceTree,
-    directory: &str,
-    mention: &Mention,
-    functions: &[&str],
-    endings: &[&str],
-    sources: &[&str],
-) -> Vec<String> {
+fn opened(tree: &SourceTree, directory: &str, mention: &Mention, known: &Known<'_>) -> Vec<String> {
     let text = mention.text.as_str();
     if text.is_empty() || text.len() > 200 || text.starts_with('/') || text.contains(['\n', '\\', '\0', ' ']) {
         return Vec::new();
     }
-    let opens = match &mention.place {
+    let called = |names: &[&str]| match &mention.place {
         Place::Argument { package, function, .. } => {
             let whole = format!("{package}.{function}");
-            functions.iter().any(|known| *known == whole || known == function)
+            names.iter().any(|known| *known == whole || known == function)
         }
         _ => false,
     };
+    let (opens, searches) = (called(&known.functions), called(&known.searches));
     // Elsewhere a text is a path only if it looks like one: `./web`, `config.yml`.
-    let data = endings.iter().any(|ending| text.ends_with(ending));
+    let data = known.endings.iter().any(|ending| text.ends_with(ending));
     let looks = data || (text.starts_with("./") && text.len() > 2);
-    if !(opens || looks) {
+    if !(opens || searches || looks) {
         return Vec::new();
     }
     let Some(path) = join("", text) else { return Vec::new() };
     if path.is_empty() {
-        return if opens { whole(tree, directory, sources) } else { Vec::new() };
+        return match (opens, searches) {
+            (true, _) => whole(tree, directory, &known.sources),
+            (false, true) => settings(tree, directory, known),
+            (false, false) => Vec::new(),
+        };
     }
     if let Some(at) = path.find(['*', '?', '[', '{']) {
         return match path[..at].rsplit_once('/') {
@@ -83,7 +93,7 @@ fn opened(
             _ => Vec::new(),
         };
     }
-    if exists(tree, directory, &path) && !sources.iter().any(|ending| path.ends_with(ending)) {
+    if exists(tree, directory, &path) && holds_data(tree, directory, &path, &known.sources) {
         vec![path]
     } else {
         Vec::new()
@@ -94,13 +104,29 @@ fn exists(tree: &SourceTree, directory: &str, path: &str) -> bool {
     join(directory, path).is_some_and(|path| tree.has_file(&path) || tree.has_directory(&path))
 }
 
+/// Whether it is no source, or a directory with a file that is none: many a package is called as what it reads.
+fn holds_data(tree: &SourceTree, directory: &str, path: &str, sources: &[&str]) -> bool {
+    let source = |path: &str| sources.iter().any(|ending| path.ends_with(ending));
+    let Some(full) = join(directory, path).filter(|_| !source(path)) else { return false };
+    tree.has_file(&full) || tree.below(&full).any(|(path, _)| !source(path))
+}
+
+/// The files of a directory that a library for settings looks for in it.
+fn settings(tree: &SourceTree, directory: &str, known: &Known<'_>) -> Vec<String> {
+    let names = tree.files_in(directory).filter_map(|path| path.rsplit('/').next());
+    let read = |name: &&str| {
+        let ends = |endings: &[&str]| endings.iter().any(|ending| name.ends_with(ending));
+        !name.starts_with('.') && ends(&known.settings) && !ends(&known.sources)
+    };
+    names.filter(read).map(str::to_owned).collect()
+}
+
 /// All that is no source: for programs that serve the directory they are started in.
 fn whole(tree: &SourceTree, directory: &str, sources: &[&str]) -> Vec<String> {
     let skip = if directory.is_empty() { 0 } else { directory.len() + 1 };
     let first = |path: &str| path[skip..].split('/').next().unwrap_or_default().to_owned();
     let tops: BTreeSet<String> = tree.below(directory).map(|(path, _)| first(path)).collect();
-    let kept =
-        tops.into_iter().filter(|name| !name.starts_with('.') && !sources.iter().any(|source| name.ends_with(source)));
+    let kept = tops.into_iter().filter(|name| !name.starts_with('.') && holds_data(tree, directory, name, sources));
     kept.collect()
 }
 

@@ -17,7 +17,7 @@ pub(super) struct Main {
     /// Its directory in the repository.
     pub(super) directory: String,
     /// The path under which Go imports it.
-    import_path: String,
+    pub(super) import_path: String,
     /// Index of its module.
     pub(super) module: usize,
     /// The file of `func main`.
@@ -162,7 +162,7 @@ fn relative(base: &str, directory: &str) -> String {
 }
 
 /// The last element of an import path, without a major version's `/v2`.
-fn last(path: &str) -> &str {
+pub(super) fn last(path: &str) -> &str {
     let version = |part: &str| {
         part.strip_prefix('v').is_some_and(|digits| !digits.is_empty() && digits.bytes().all(|b| b.is_ascii_digit()))
     };

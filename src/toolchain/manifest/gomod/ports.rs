@@ -18,25 +18,45 @@ struct Candidate {
     origin: Origin,
 }
 
+/// The rank of what is taken only where nothing else is found.
+const LAST: u32 = 5;
+
 /// What is known of the functions and names that lead to a port: the fact `listening`.
-struct Known<'a> {
+pub(super) struct Known<'a> {
     functions: Vec<&'a str>,
     flags: Vec<&'a str>,
     names: Vec<&'a str>,
     aside: Vec<&'a str>,
+    /// Fields of a flag that is a value of its own: its name, its default (`cli.StringFlag{Name: "listen", Value: ":8080"}`).
+    flag_name: &'a str,
+    flag_default: &'a str,
+    /// Ports that tools for developers listen on.
+    developers: Vec<u16>,
     /// Ports of databases and the like.
-    others: Vec<u16>,
+    pub(super) others: Vec<u16>,
 }
 
 /// Adds the ports to the findings, `PORT` to the image's environment where the program asks for it, and warnings.
-pub(super) fn find(files: &[File<'_>], facts: &toml::Table, exposed: &[Found<u16>], findings: &mut Findings) {
+pub(super) fn find(
+    files: &[File<'_>],
+    facts: &toml::Table,
+    exposed: &[Found<u16>],
+    stated: Option<Found<u16>>,
+    findings: &mut Findings,
+) {
     let known = Known::of(facts);
-    let mut candidates = Vec::new();
+    // A file of settings speaks where the source has nothing but addresses of no name.
+    let mut candidates: Vec<Candidate> =
+        stated.into_iter().map(|found| Candidate { rank: 4, port: found.value, origin: found.origin }).collect();
     let mut asks = None;
     for (path, mentions) in files {
         let found = mentions.iter().filter_map(|mention| candidate(path, mention, mentions, &known));
         // A database's port is where somebody else listens, unless the program says that it listens there.
-        candidates.extend(found.filter(|found| found.rank == 0 || !known.others.contains(&found.port)));
+        let found = found.filter(|found| found.rank == 0 || !known.others.contains(&found.port));
+        candidates.extend(found.map(|found| Candidate {
+            rank: if known.developers.contains(&found.port) { LAST } else { found.rank },
+            ..found
+        }));
         if asks.is_none() {
             asks = port_variable(path, mentions);
         }
@@ -75,28 +95,66 @@ pub(super) fn find(files: &[File<'_>], facts: &toml::Table, exposed: &[Found<u16
 }
 
 impl<'a> Known<'a> {
-    fn of(facts: &'a toml::Table) -> Self {
+    pub(super) fn of(facts: &'a toml::Table) -> Self {
         let table = facts.get("listening").and_then(toml::Value::as_table);
         let list = |key: &str| {
             let list = table.and_then(|table| table.get(key)).and_then(toml::Value::as_array);
             list.into_iter().flatten().filter_map(toml::Value::as_str).collect()
         };
-        let others = table.and_then(|table| table.get("others")).and_then(toml::Value::as_array);
-        let others = others.into_iter().flatten().filter_map(toml::Value::as_integer);
-        let others = others.filter_map(|port| u16::try_from(port).ok()).collect();
-        Self { functions: list("functions"), flags: list("flags"), names: list("names"), aside: list("aside"), others }
+        let ports = |key: &str| {
+            let list = table.and_then(|table| table.get(key)).and_then(toml::Value::as_array);
+            let numbers = list.into_iter().flatten().filter_map(toml::Value::as_integer);
+            numbers.filter_map(|port| u16::try_from(port).ok()).collect()
+        };
+        let field = |key: &str| {
+            let fields = table.and_then(|table| table.get("flag_fields")).and_then(toml::Value::as_table);
+            fields.and_then(|fields| fields.get(key)).and_then(toml::Value::as_str).unwrap_or_default()
+        };
+        Self {
+            functions: list("functions"),
+            flags: list("flags"),
+            names: list("names"),
+            aside: list("aside"),
+            flag_name: field("name"),
+            flag_default: field("default"),
+            developers: ports("developers"),
+            others: ports("others"),
+        }
+    }
+
+    /// Whether a name speaks of another address than the application's.
+    pub(super) fn is_aside(&self, name: &str) -> bool {
+        let name = plain(name);
+        self.aside.iter().any(|word| name.contains(word))
     }
 
     /// How well a flag's, field's or variable's name says that it is about listening: 0 exactly, 1 somehow.
-    fn named(&self, name: &str) -> Option<u32> {
-        let name = name.to_lowercase().replace(['-', '_', '.'], "");
-        if self.aside.iter().any(|word| name.contains(word)) {
+    pub(super) fn named(&self, name: &str) -> Option<u32> {
+        if self.is_aside(name) {
             return None;
         }
+        let name = plain(name);
         let exact = self.names.iter().any(|known| *known == name);
         let somehow = || self.names.iter().any(|known| name.starts_with(known) || name.ends_with(known));
         if exact { Some(0) } else { somehow().then_some(1) }
     }
+}
+
+/// A name without what separates its words, in lower case.
+fn plain(name: &str) -> String {
+    name.to_lowercase().replace(['-', '_', '.'], "")
+}
+
+/// The name of the flag whose default a text is: the nearest one before it that a field of this name says.
+fn flag_of<'m>(mention: &Mention, all: &'m [Mention], known: &Known<'_>) -> Option<&'m str> {
+    let is = |mention: &Mention, field: &str| matches!(&mention.place, Place::Named(name) if name == field);
+    if known.flag_default.is_empty() || !is(mention, known.flag_default) {
+        return None;
+    }
+    let before = all.iter().rev().skip_while(|other| !std::ptr::eq(*other, mention)).skip(1);
+    // Another default between them: this one belongs to no flag.
+    let between = before.take_while(|other| !is(other, known.flag_default));
+    between.filter(|other| is(other, known.flag_name)).map(|name| name.text.as_str()).next()
 }
 
 fn candidate(path: &str, mention: &Mention, all: &[Mention], known: &Known<'_>) -> Option<Candidate> {
@@ -115,6 +173,12 @@ fn candidate(path: &str, mention: &Mention, all: &[Mention], known: &Known<'_>) 
                 all.iter().find(|other| matches!(&other.place, Place::Argument { call: same, .. } if same == call))?;
             let rank = known.named(&name.text)?;
             Some(Candidate { rank: 1 + rank, port, origin: origin(&format!("flag `{}`", name.text)) })
+        }
+        Place::Named(_) if flag_of(mention, all, known).is_some() => {
+            let name = flag_of(mention, all, known)?;
+            let port = address.map(|(_, port)| port).or_else(number)?;
+            let rank = known.named(name)?;
+            Some(Candidate { rank: 1 + rank, port, origin: origin(&format!("flag `{name}`")) })
         }
         Place::Named(name) => {
             // A number is a port by its name alone; `MaxConnectionsPerHost` is none.
@@ -135,7 +199,7 @@ fn candidate(path: &str, mention: &Mention, all: &[Mention], known: &Known<'_>) 
 }
 
 /// Host and port of `:8080`, `0.0.0.0:8080`, `localhost:8080`, and of no other host.
-fn address(text: &str) -> Option<(&str, u16)> {
+pub(super) fn address(text: &str) -> Option<(&str, u16)> {
     let (host, port) = text.rsplit_once(':')?;
     let own = host.is_empty() || ["0.0.0.0", "[::]", "*"].contains(&host) || is_loopback(host);
     let port = port.parse().ok().filter(|port| *port > 0)?;
@@ -198,7 +262,8 @@ fn tagged<'a>(tag: &'a str, key: &str) -> Option<&'a str> {
 /// An address that nobody outside the container reaches.
 fn loopback(path: &str, mentions: &[Mention], known: &Known<'_>) -> Option<Warning> {
     let bad = mentions.iter().find(|mention| {
-        let local = address(&mention.text).is_some_and(|(host, _)| is_loopback(host));
+        let local =
+            address(&mention.text).is_some_and(|(host, port)| is_loopback(host) && !known.developers.contains(&port));
         let listens = match &mention.place {
             Place::Argument { function, call, .. } => {
                 let flag = known.flags.contains(&function.as_str())
@@ -208,7 +273,10 @@ fn loopback(path: &str, mentions: &[Mention], known: &Known<'_>) -> Option<Warni
                         .is_some_and(|name| known.named(&name.text).is_some());
                 flag || known.functions.contains(&function.as_str())
             }
-            Place::Named(name) => name.to_lowercase().contains("listen"),
+            Place::Named(name) => {
+                let flag = flag_of(mention, mentions, known).and_then(|flag| known.named(flag));
+                flag.is_some() || name.to_lowercase().contains("listen")
+            }
             _ => false,
         };
         local && listens

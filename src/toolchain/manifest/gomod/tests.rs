@@ -219,6 +219,35 @@ fn malformed_files_are_named_with_their_line() {
     assert_eq!(Ask::default().read(&[("main.go", MAIN)]).unwrap_err().code, FailureCode::ManifestInvalid);
 }
 
+#[test]
+fn arguments_of_a_dockerfile_are_those_of_the_program() {
+    let module = ("go.mod", "module example.com/trade/shop\n\ngo 1.22\n");
+    let arguments = |dockerfile: &str| {
+        let files = [module, ("main.go", MAIN), ("cmd/agent/main.go", MAIN), ("Dockerfile", dockerfile)];
+        let ask = Ask { facts: "opening = { endings = [\".yml\"] }", module: Some("."), ..Ask::default() };
+        let found = ask.read(&files).unwrap().arguments;
+        found.map(|found| format!("{} {}", found.origin.line.unwrap_or_default(), found.value.join(" ")))
+    };
+    for (dockerfile, expected) in [
+        ("FROM a\nENTRYPOINT [\"/bin/shop\"]\nCMD [\"serve\", \"--bind=0.0.0.0\"]", Some("3 serve --bind=0.0.0.0")),
+        ("FROM a\nRUN go build -o /out/app\nFROM b\nCMD [\"/out/app\", \"-p\", \"80\"]", Some("4 -p 80")),
+        ("FROM a\nENTRYPOINT [\"/sbin/tini\", \"-g\", \"--\", \"shop\"]\nCMD [\"web\"]", Some("3 web")),
+        ("FROM a\nCMD ./shop serve", Some("2 serve")),
+        // Paths, variables and files are the other image's own; what only says something about itself starts nothing.
+        ("FROM a\nCMD [\"shop\", \"serve\", \"/etc/shop/x\"]", None),
+        ("FROM a\nCMD [\"shop\", \"-c\", \"shop.yml\"]", None),
+        ("FROM a\nCMD shop --port $PORT", None),
+        ("FROM a\nENTRYPOINT [\"shop\"]\nCMD [\"--help\"]", None),
+        ("FROM a\nCMD [\"shop\"]", None),
+        // Another program, also one of the same module.
+        ("FROM a\nCMD [\"nginx\", \"-g\", \"x\"]", None),
+        ("FROM a\nRUN go build -o agent ./cmd/agent\nCMD [\"./agent\", \"run\"]", None),
+        ("FROM a\nENTRYPOINT [\"./start.sh\"]\nCMD [\"shop\", \"run\"]", None),
+    ] {
+        assert_eq!(arguments(dockerfile).as_deref(), expected, "{dockerfile}");
+    }
+}
+
 proptest! {
     #[test]
     fn arbitrary_texts_never_panic(

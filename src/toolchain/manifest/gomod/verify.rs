@@ -5,6 +5,7 @@ use std::collections::BTreeMap;
 use super::layout::{Module, below, is_below};
 use super::packages::Package;
 use crate::model::failure::{Failure, FailureCode, Warning};
+use crate::model::origin::Found;
 use crate::model::source_tree::{SourceTree, parent};
 use crate::toolchain::version::{Demand, Version};
 
@@ -12,8 +13,9 @@ use crate::toolchain::version::{Demand, Version};
 pub(super) fn embedded(tree: &SourceTree, package: &Package<'_>) -> Result<(), Failure> {
     for (path, source) in &package.files {
         for (pattern, line) in &source.embeds {
-            let pattern = pattern.strip_prefix("all:").unwrap_or(pattern);
-            if matches_any(tree, parent(path), pattern) {
+            let all = pattern.strip_prefix("all:");
+            let (pattern, hidden) = (all.unwrap_or(pattern), all.is_some());
+            if matches_any(tree, parent(path), pattern, hidden) {
                 continue;
             }
             let message = format!(
@@ -27,11 +29,12 @@ pub(super) fn embedded(tree: &SourceTree, package: &Package<'_>) -> Result<(), F
     Ok(())
 }
 
-/// `path.Match` element by element, a directory standing for what is in it.
-fn matches_any(tree: &SourceTree, directory: &str, pattern: &str) -> bool {
+/// `path.Match` element by element, a directory standing for what is in it: without `all:` not for hidden files.
+fn matches_any(tree: &SourceTree, directory: &str, pattern: &str, hidden: bool) -> bool {
     let Some(full) = crate::model::source_tree::join(directory, pattern) else { return false };
     if !pattern.contains(['*', '?', '[']) {
-        return tree.has_file(&full) || tree.has_directory(&full);
+        let mut inside = tree.below(&full);
+        return tree.has_file(&full) || inside.any(|(path, _)| hidden || !is_hidden(&path[full.len()..]));
     }
     let wanted: Vec<&str> = full.split('/').collect();
     tree.below(directory).any(|(path, _)| {
@@ -39,6 +42,11 @@ fn matches_any(tree: &SourceTree, directory: &str, pattern: &str) -> bool {
         parts.len() >= wanted.len()
             && wanted.iter().zip(&parts).all(|(pattern, part)| element(pattern.as_bytes(), part.as_bytes()))
     })
+}
+
+/// Whether a part of the path begins as `embed` leaves it out.
+fn is_hidden(path: &str) -> bool {
+    path.split('/').any(|part| part.starts_with(['.', '_']))
 }
 
 /// `*`, `?` and `[…]` within one element, without going back more than one `*`.
@@ -88,9 +96,7 @@ fn class(pattern: &[u8], byte: u8) -> Option<usize> {
 /// `vendor/modules.txt` agrees with `go.mod`, as `go build -mod=vendor` demands since Go 1.14 ("Vendoring").
 pub(super) fn vendored(tree: &SourceTree, module: &Module) -> Result<(), Failure> {
     let list = below(&module.directory, "vendor/modules.txt");
-    let since = Version::new(&[1, 14]);
-    let new = module.versions.iter().any(|found| matches!(&found.value, Demand::AtLeast(version) if *version >= since));
-    let Some(text) = tree.text(&list).filter(|_| new) else { return Ok(()) };
+    let Some(text) = tree.text(&list).filter(|_| !before_vendoring(module)) else { return Ok(()) };
     let mut there: BTreeMap<&str, &str> = BTreeMap::new();
     for line in text.lines() {
         let Some(rest) = line.strip_prefix("# ") else { continue };
@@ -112,6 +118,14 @@ pub(super) fn vendored(tree: &SourceTree, module: &Module) -> Result<(), Failure
             .at(module.file.as_str(), Some(*line)));
     }
     Ok(())
+}
+
+/// Whether the `go` line is older than 1.14, from which on `vendor` is built from unless something else is asked for; without
+/// the line `go` takes 1.16.
+pub(super) fn before_vendoring(module: &Module) -> bool {
+    let since = Version::new(&[1, 14]);
+    let old = |found: &Found<Demand>| matches!(&found.value, Demand::AtLeast(version) if *version < since);
+    !module.versions.is_empty() && module.versions.iter().all(old)
 }
 
 /// The first package that is known to need cgo and is imported, with the file that imports it.
@@ -173,11 +187,18 @@ mod tests {
         ] {
             assert_eq!(element(pattern.as_bytes(), text.as_bytes()), answer, "{pattern} {text}");
         }
-        let tree = SourceTree::of_texts([("web/dist/a.js", ""), ("web/x.go", "")]);
+        let files = [("web/dist/a.js", ""), ("web/x.go", ""), ("web/made/.gitkeep", ""), ("web/made/_/x", "")];
+        let tree = SourceTree::of_texts(files);
         for (pattern, answer) in
             [("dist", true), ("dist/*", true), ("*.js", false), ("d*", true), ("dist/*.css", false), ("../x", false)]
         {
-            assert_eq!(matches_any(&tree, "web", pattern), answer, "{pattern}");
+            assert_eq!(matches_any(&tree, "web", pattern, false), answer, "{pattern}");
+        }
+        // A directory stands for what does not begin with `.` or `_`, unless all of it is wanted.
+        for (pattern, hidden, answer) in
+            [("made", false, false), ("made", true, true), ("made/*", false, true), ("none", true, false)]
+        {
+            assert_eq!(matches_any(&tree, "web", pattern, hidden), answer, "{pattern} {hidden}");
         }
     }
 }

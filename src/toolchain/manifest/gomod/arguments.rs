@@ -1,0 +1,63 @@
+//! Arguments that a Dockerfile starts the program with, although it is not built: `serve`, `--bind=0.0.0.0`.
+
+use super::super::dockerfile::says;
+use super::layout::below;
+use super::mains::{Main, last};
+use crate::model::origin::{Found, Origin};
+use crate::toolchain::findings::Inspection;
+
+/// Programs that only start another one and hand its signals on.
+const STARTERS: &[&str] = &["tini", "dumb-init", "catatonit"];
+
+/// Arguments that end a program with a word about itself.
+const ABOUT: &[&str] = &["help", "-h", "-help", "--help", "version", "-v", "-version", "--version"];
+
+/// Those of the first Dockerfile of these directories that starts this very program with some, where they mean the same in
+/// another image: a path or a variable is that image's own.
+pub(super) fn of_dockerfile(
+    inspection: &Inspection<'_>,
+    directories: &[&str],
+    main: &Main,
+    mains: &[Main],
+    module: &str,
+) -> Option<Found<Vec<String>>> {
+    directories.iter().find_map(|directory| {
+        let path = below(directory, "Dockerfile");
+        let text = inspection.tree.text(&path)?;
+        let said = says::starts(text).filter(|said| said.plain)?;
+        let (program, arguments) = program(&said.words)?;
+        let other = mains.iter().any(|other| other != main && last(&other.import_path) == program);
+        let own = [last(&main.import_path), last(module), inspection.application].contains(&program);
+        let built = || says::builds(text).iter().flat_map(|said| &said.words).any(|word| name(word) == program);
+        let same = own || !other && built();
+        let meant = !arguments.is_empty() && arguments.iter().all(|word| is_meant_anywhere(word, inspection.facts));
+        let origin = || Origin::file(path.as_str(), Some(said.line), "what the Dockerfile starts");
+        (same && meant).then(|| Found::new(arguments.to_vec(), origin()))
+    })
+}
+
+/// The name of the program that is started in the end, and its arguments.
+fn program(words: &[String]) -> Option<(&str, &[String])> {
+    let (first, mut rest) = words.split_first()?;
+    if !STARTERS.contains(&name(first)) {
+        return Some((name(first), rest));
+    }
+    while let [word, more @ ..] = rest {
+        rest = more;
+        if !word.starts_with('-') {
+            return Some((name(word), rest));
+        }
+    }
+    None
+}
+
+/// The last element of a path.
+fn name(word: &str) -> &str {
+    word.trim_end_matches('/').rsplit('/').next().unwrap_or(word)
+}
+
+fn is_meant_anywhere(word: &str, facts: &toml::Table) -> bool {
+    let endings = facts.get("opening").and_then(|table| table.get("endings")).and_then(toml::Value::as_array);
+    let file = endings.into_iter().flatten().filter_map(toml::Value::as_str).any(|ending| word.ends_with(ending));
+    !(word.is_empty() || file || word.contains(['/', '\\', '$', '%']) || ABOUT.contains(&word))
+}
