@@ -197,7 +197,8 @@ impl<'a> Sources<'a> {
     }
 
     fn module_file(&self, path: &str) -> Option<String> {
-        let candidates = [format!("{path}.py"), inside(path, "__init__.py")];
+        // A package comes before a module of the same name (Python's `FileFinder`).
+        let candidates = [inside(path, "__init__.py"), format!("{path}.py")];
         candidates.into_iter().find(|file| self.tree.has_file(file))
     }
 
