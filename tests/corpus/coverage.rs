@@ -118,9 +118,16 @@ pub(crate) fn write(file: &Path, coverage: &Coverage) -> std::io::Result<()> {
     std::fs::write(file, text)
 }
 
-/// A sentence that fits into a cell.
+/// A sentence that fits into a cell; where a mirror or registry stands is nobody's business.
 pub(crate) fn cell(text: &str) -> String {
-    let plain: String = text.chars().map(|c| if c.is_control() || c == '|' { ' ' } else { c }).collect();
+    let mut parts = text.split("://");
+    let mut named = parts.next().unwrap_or_default().to_owned();
+    for part in parts {
+        let host = part.find(|c: char| c == '/' || c == ')' || c.is_whitespace()).unwrap_or(part.len());
+        named.push_str("://…");
+        named.push_str(&part[host..]);
+    }
+    let plain: String = named.chars().map(|c| if c.is_control() || c == '|' { ' ' } else { c }).collect();
     let words = plain.split_whitespace().collect::<Vec<_>>().join(" ");
     if words.chars().count() <= 220 { words } else { words.chars().take(219).chain(['…']).collect() }
 }
