@@ -14,12 +14,21 @@ import tempfile
 import traceback
 
 SECONDS = 60
+scratch = []
+
+
+def end(code):
+    """Leaves nothing behind, and waits for no thread that the import started."""
+    for directory in scratch:
+        shutil.rmtree(directory, ignore_errors=True)
+    sys.stdout.flush()
+    sys.stderr.flush()
+    os._exit(code)
 
 
 def too_long(_signal, _frame):
     print(f"slipway: the import was not done after {SECONDS} seconds; it is not waited for")
-    sys.stdout.flush()
-    os._exit(0)
+    end(0)
 
 
 signal.signal(signal.SIGALRM, too_long)
@@ -29,8 +38,13 @@ name = sys.argv[1]
 
 def apart(place):
     """A copy of the place: what an import writes beside the modules is the running application's, and no part of the image."""
-    copy = os.path.join(tempfile.mkdtemp(), "app")
-    shutil.copytree(place, copy, symlinks=True, ignore=shutil.ignore_patterns(".git", "node_modules"))
+    scratch.append(tempfile.mkdtemp())
+    copy = os.path.join(scratch[0], "app")
+    # The scratch directory may lie in the place itself.
+    def needless(at, names):
+        return {name for name in names if name in (".git", "node_modules") or os.path.join(at, name) in scratch}
+
+    shutil.copytree(place, copy, symlinks=True, ignore=needless)
     os.chdir(copy)
     there = [copy + path[len(place):] if (path + "/").startswith(place + "/") else path for path in sys.path]
     sys.path[:] = there
@@ -56,7 +70,4 @@ except (ImportError, SyntaxError) as error:
 except BaseException as error:
     traceback.print_exc()
     print(f"slipway: importing `{name}` needs something that is only there where it runs: {error!r}")
-sys.stdout.flush()
-sys.stderr.flush()
-# Threads that the import started are not waited for.
-os._exit(code)
+end(code)
