@@ -82,16 +82,7 @@ pub(super) fn pdm(path: &str, text: &str, asked: &Asked<'_>) -> Result<Lock, Fai
         if distributions.iter().any(|known| known.name == name && known.version == version) {
             continue;
         }
-        let from = if let Some(git) = text_of(package, "git") {
-            let commit = text_of(package, "revision").ok_or_else(|| invalid(path, "a Git source names no commit"))?;
-            Source::Url(format!("git+{git}@{commit}"))
-        } else if let Some(url) = text_of(package, "url") {
-            Source::Url(url.to_owned())
-        } else if let Some(directory) = text_of(package, "path") {
-            local(path, directory)?
-        } else {
-            Source::Index
-        };
+        let from = source_of(path, package)?;
         let hashes = hashes(package.get("files").map(Spanned::get_ref));
         distributions.push(Locked {
             name,
@@ -152,7 +143,20 @@ fn holds(marker: Option<&str>, asked: &Asked<'_>) -> Releases {
     marker.map_or(Releases::ALL, |marker| asked.environment.holds(marker, &[]).unwrap_or(Releases::ALL))
 }
 
-pub(super) fn local(path: &str, directory: &str) -> Result<Source, Failure> {
+/// Where a package of a `pdm.lock` comes from.
+pub(super) fn source_of(path: &str, package: &DeValue<'_>) -> Result<Source, Failure> {
+    if let Some(git) = text_of(package, "git") {
+        let commit = text_of(package, "revision").ok_or_else(|| invalid(path, "a Git source names no commit"))?;
+        return Ok(Source::Url(format!("git+{git}@{commit}")));
+    }
+    match (text_of(package, "url"), text_of(package, "path")) {
+        (Some(url), _) => Ok(Source::Url(url.to_owned())),
+        (None, Some(directory)) => local(path, directory),
+        (None, None) => Ok(Source::Index),
+    }
+}
+
+fn local(path: &str, directory: &str) -> Result<Source, Failure> {
     let inside = join(parent(path), directory).ok_or_else(|| invalid(path, "a source lies outside the repository"))?;
     Ok(Source::Directory(inside))
 }

@@ -3,7 +3,7 @@
 use toml::Spanned;
 use toml::de::DeValue;
 
-use super::flat::{hashes, local, text_of};
+use super::flat::{hashes, source_of, text_of};
 use super::graph::{Edge, Node, reached};
 use super::poetry::stated_edge;
 use super::{Asked, Lock, Releases, Source, invalid};
@@ -42,16 +42,7 @@ pub(super) fn read(path: &str, root: &toml::de::DeTable<'_>, asked: &Asked<'_>) 
 fn node(path: &str, package: &DeValue<'_>, files: Option<&DeValue<'_>>, asked: &Asked<'_>) -> Result<Node, Failure> {
     let stated = text_of(package, "name").ok_or_else(|| invalid(path, "a package has no name"))?;
     let (name, version) = (normalise(stated), text_of(package, "version").unwrap_or_default());
-    let from = if let Some(git) = text_of(package, "git") {
-        let commit = text_of(package, "revision").ok_or_else(|| invalid(path, "a Git source names no commit"))?;
-        Source::Url(format!("git+{git}@{commit}"))
-    } else if let Some(url) = text_of(package, "url") {
-        Source::Url(url.to_owned())
-    } else if let Some(directory) = text_of(package, "path") {
-        local(path, directory)?
-    } else {
-        Source::Index
-    };
+    let from = source_of(path, package)?;
     let own = package.get("files").or_else(|| files?.get(format!("{stated} {version}").as_str()));
     let hashes = if from == Source::Index { hashes(own.map(Spanned::get_ref)) } else { Vec::new() };
     let list = |key: &str| {
