@@ -28,6 +28,16 @@ pub(crate) struct Bench {
 }
 
 impl Bench {
+    /// Whether there is a clone of the row's repository.
+    pub(crate) fn has(&self, row: &Row) -> bool {
+        self.clone_of(row).is_some()
+    }
+
+    fn clone_of(&self, row: &Row) -> Option<PathBuf> {
+        let candidates = [self.clones.join(&row.name), self.clones.join(format!("{}.git", row.name))];
+        candidates.into_iter().find(|path| path.is_dir())
+    }
+
     /// Tries a row; what it gives has no `first` yet.
     pub(crate) async fn attempt(&self, row: &Row) -> Line {
         let mut line = Line {
@@ -103,9 +113,7 @@ impl Bench {
     /// A work tree of the commit, which the clone has to hold. Only the commit's own files are needed: a clone may lack
     /// older ones.
     fn checkout(&self, row: &Row, into: &Path) -> Result<(), String> {
-        let candidates = [self.clones.join(&row.name), self.clones.join(format!("{}.git", row.name))];
-        let clone = candidates.iter().find(|path| path.is_dir());
-        let clone = clone.ok_or_else(|| format!("no clone at `{}`", candidates[0].display()))?;
+        let clone = self.clone_of(row).ok_or("no clone")?;
         let clone = clone.canonicalize().map_err(|error| format!("{}: {error}", clone.display()))?;
         let url = format!("file://{}", clone.display());
         let serve = "git -c uploadpack.allowAnySHA1InWant=true upload-pack";
