@@ -1,5 +1,6 @@
 //! Toolchain commands on the host.
 
+use std::path::{Path, PathBuf};
 use std::process::Stdio;
 use std::sync::Arc;
 use std::time::Duration;
@@ -9,7 +10,7 @@ use tokio::process::{Child, ChildStderr, ChildStdout};
 use tokio_util::sync::CancellationToken;
 
 use super::tree::{self, MARKER, Tree};
-use super::{Translation, Watch, code_of};
+use super::{SYSTEM_PATH, Translation, Watch, code_of, on_path, runs};
 use crate::model::command::{Command, Exit, Stream};
 use crate::model::failure::{Failure, FailureCode};
 use crate::output::Output;
@@ -95,7 +96,16 @@ fn start(command: &Command, marker: &str) -> Result<Child, Failure> {
         let shown = command.workdir.display();
         return Err(Failure::new(FailureCode::SourceUnusable, format!("there is no directory `{shown}` to work in")));
     }
-    tokio::process::Command::new(translation.text(program))
+    let missing = |error: std::io::Error| {
+        let text = format!("`{program}` cannot be started on this machine: {error}");
+        Failure::new(FailureCode::ToolMissing, text)
+    };
+    let path = command.env.get("PATH").map_or_else(|| SYSTEM_PATH.to_owned(), |path| translation.text(path));
+    let named = translation.text(program);
+    let found =
+        if named.contains('/') { Some(directory.join(&named)) } else { on_path(Path::new(&named), path.as_ref()) };
+    let found = found.filter(|path| runs(path)).ok_or_else(|| missing(std::io::ErrorKind::NotFound.into()))?;
+    in_session(found)
         .args(args.iter().map(|arg| translation.text(arg)))
         .env_clear()
         .envs(command.env.iter().map(|(name, value)| (name, translation.text(value))))
@@ -104,16 +114,25 @@ fn start(command: &Command, marker: &str) -> Result<Child, Failure> {
         .stdin(Stdio::null())
         .stdout(Stdio::piped())
         .stderr(Stdio::piped())
-        .process_group(0)
         .kill_on_drop(true)
         .spawn()
         .map_err(|error| match error.kind() {
-            std::io::ErrorKind::NotFound | std::io::ErrorKind::PermissionDenied => {
-                let text = format!("`{program}` cannot be started on this machine: {error}");
-                Failure::new(FailureCode::ToolMissing, text)
-            }
+            std::io::ErrorKind::NotFound | std::io::ErrorKind::PermissionDenied => missing(error),
             _ => Failure::new(FailureCode::Internal, format!("cannot start `{program}`: {error}")),
         })
+}
+
+/// A program in a session of its own, so without a terminal: none that it could ask a person by, or be stopped by for
+/// asking from the background. `setsid(1)` becomes the program. Where a system has none, it leads a process group.
+fn in_session(program: PathBuf) -> tokio::process::Command {
+    let Some(setsid) = on_path(Path::new("setsid"), SYSTEM_PATH.as_ref()) else {
+        let mut start = tokio::process::Command::new(program);
+        start.process_group(0);
+        return start;
+    };
+    let mut start = tokio::process::Command::new(setsid);
+    start.arg(program);
+    start
 }
 
 /// Waits for a command that closed both its streams and runs on.

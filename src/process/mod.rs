@@ -62,11 +62,19 @@ impl Program {
     fn path(&self) -> OsString {
         let named = Path::new(&self.program);
         let directories = self.env.get(OsStr::new("PATH")).filter(|_| named.components().count() == 1);
-        let found = directories.into_iter().flat_map(|directories| std::env::split_paths(directories));
-        let mut found = found.map(|directory| directory.join(named)).filter(|path| path.is_absolute());
-        let runs = |path: &PathBuf| path.metadata().is_ok_and(|file| file.is_file() && file.mode() & 0o111 != 0);
-        found.find(runs).map_or_else(|| self.program.clone(), OsString::from)
+        let found = directories.and_then(|directories| on_path(named, directories));
+        found.map_or_else(|| self.program.clone(), OsString::from)
     }
+}
+
+/// The first program of this name in the directories of a `PATH`.
+fn on_path(name: &Path, directories: &OsStr) -> Option<PathBuf> {
+    let found = std::env::split_paths(directories).map(|directory| directory.join(name));
+    found.filter(|path| path.is_absolute()).find(|path| runs(path))
+}
+
+fn runs(path: &Path) -> bool {
+    path.metadata().is_ok_and(|file| file.is_file() && file.mode() & 0o111 != 0)
 }
 
 /// Shows the names of variables only: their values may be secrets.

@@ -95,7 +95,8 @@ pub(super) struct Tree {
 const PATIENCE: Duration = Duration::from_secs(5);
 
 impl Tree {
-    /// The processes of a child started with `process_group(0)` and `MARKER=marker`, working in `workspace`.
+    /// The processes of a child that leads a session or a process group, was started with `MARKER=marker` and works in
+    /// `workspace`.
     pub(super) fn of(child: &tokio::process::Child, marker: String, workspace: &Path) -> Arc<Self> {
         let workspace = workspace.canonicalize().unwrap_or_else(|_| workspace.to_owned());
         let leader = child.id().map_or(0, u32::cast_signed);

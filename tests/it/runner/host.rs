@@ -80,6 +80,15 @@ async fn a_dropped_run_leaves_nothing() {
     assert!(!lives(&word));
 }
 
+/// Nothing on a build's way can ask the person at the terminal, or stand still because it may not.
+#[tokio::test]
+async fn a_command_has_a_session_of_its_own_and_no_terminal() {
+    let script = "read -r pid _ _ _ group session terminal _ </proc/self/stat; \
+                  [ $pid = $$ ] && echo $((group - pid)) $((session - pid)) $terminal; (: </dev/tty) 2>/dev/null || echo none";
+    let (command, _workspace) = shell(script);
+    assert_eq!(run(&Runner::host(), &command).await.texts(), ["0 0 0", "none"]);
+}
+
 #[tokio::test]
 async fn silence_ends_a_command() {
     let (mut command, _workspace) = shell("echo a; sleep 600");
