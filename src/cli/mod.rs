@@ -90,6 +90,7 @@ async fn dispatch(cli: &Cli, cancel: &CancellationToken) -> Result<ExitCode, Fai
         Verb::Init(flags) => init::init(cli, flags, cancel).await,
         Verb::BaseImages(verb) => base_images::base_images(cli, verb, cancel).await,
         Verb::Worker(_) => worker::worker(cli).await,
+        Verb::Server(flags) if flags.new_admin_token => server::new_admin_token(cli).await,
         Verb::Server(_) => server::server(cli).await,
         Verb::Apply(flags) => apply::apply(cli, flags).await,
         Verb::Queues(verb) => queues::queues(cli, verb).await,

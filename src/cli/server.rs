@@ -1,4 +1,4 @@
-//! `slipway server`: the same signals as a worker's.
+//! `slipway server`: the same signals as a worker's; and a new admin token.
 
 use std::process::ExitCode;
 use std::sync::Arc;
@@ -27,4 +27,11 @@ pub(super) async fn server(cli: &Cli) -> Result<ExitCode, Failure> {
         ended = crate::server::run(receiver, going.clone()) => ended.map(|()| ExitCode::SUCCESS),
         () = signals.attend(cli, role, &sender, &going) => Ok(ExitCode::SUCCESS),
     }
+}
+
+/// Whoever may read the database may do everything anyway.
+pub(super) async fn new_admin_token(cli: &Cli) -> Result<ExitCode, Failure> {
+    let token = crate::server::new_admin_token(&setup::config(cli)?).await?;
+    anstream::println!("{token}");
+    Ok(ExitCode::SUCCESS)
 }

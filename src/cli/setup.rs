@@ -31,7 +31,8 @@ use crate::trust::Trust;
 /// Structured logs to stderr, as loud as the flags say; and traces, as long as what comes back is held.
 pub(super) fn logging(cli: &Cli) -> Option<Traces> {
     let worker = match &cli.verb {
-        Verb::Worker(flags) | Verb::Server(flags) => Some(flags.log_format),
+        Verb::Worker(flags) => Some(flags.log_format),
+        Verb::Server(flags) => Some(flags.common.log_format),
         _ => None,
     };
     let level = match (cli.quiet, cli.verbose) {

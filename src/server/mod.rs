@@ -109,6 +109,18 @@ pub async fn run(services: watch::Receiver<Arc<Services>>, going: Going) -> Resu
     Ok(())
 }
 
+/// Makes a token that may everything, for whoever has lost theirs but still has the server's database; gives its text.
+/// The server may run meanwhile.
+///
+/// # Errors
+/// `configuration_invalid` or `internal` when the database is not there or cannot be written.
+pub async fn new_admin_token(config: &Config) -> Result<String, Failure> {
+    let store = Store::open(config, &directory(config)).await?;
+    let (_, text) = access::new_token(&store, "slipway", "recovered", access::Role::Admin, "*", 0).await?;
+    store.close().await;
+    Ok(text)
+}
+
 /// Where history and logs are.
 fn directory(config: &Config) -> PathBuf {
     config.server.directory.clone().unwrap_or_else(|| crate::environment::state_directory().join("server"))

@@ -14,6 +14,16 @@ pub(in crate::cli) struct WorkerFlags {
     pub(in crate::cli) log_format: LogFormat,
 }
 
+/// Flags of `server`.
+#[derive(Debug, Clone, Args)]
+pub(in crate::cli) struct ServerFlags {
+    #[command(flatten)]
+    pub(in crate::cli) common: WorkerFlags,
+    /// Make another admin token, print it, and serve nothing; for when the first one is lost
+    #[arg(long)]
+    pub(in crate::cli) new_admin_token: bool,
+}
+
 /// How log lines look.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
 pub(in crate::cli) enum LogFormat {

@@ -11,7 +11,7 @@ use clap::{Args, Parser, Subcommand, ValueEnum};
 
 use crate::model::names::BuildId;
 pub(super) use build::{BaseImagesVerb, BuildFlags, CacheVerb, Common, DoctorFlags, InitFlags};
-pub(super) use fleet::{ApplyFlags, DeadVerb, LogFormat, QueuesVerb, SubmitFlags, WorkerFlags};
+pub(super) use fleet::{ApplyFlags, DeadVerb, LogFormat, QueuesVerb, ServerFlags, SubmitFlags, WorkerFlags};
 pub(super) use harbor::{HarborVerb, Keep, RobotTask, RobotWhere, RobotsVerb};
 pub(super) use images::{BundleVerb, ImagesVerb};
 
@@ -70,9 +70,9 @@ pub(super) enum Verb {
     Worker(WorkerFlags),
     /// Serve webhooks, the HTTP API and the page; builds by itself unless `[amqp]` names a broker
     #[command(
-        after_help = "The first start prints an admin token. Only this machine is answered unless `server.listen` says otherwise.\n\nSIGTERM or Ctrl-C: takes no more builds, lets those that run end within `worker.grace`, and exits with 0; a second\none stops them, and the next start begins them again. SIGHUP: reads the configuration again for the next build."
+        after_help = "The first start prints an admin token; `--new-admin-token` makes another one, also beside a running server. Only this machine is answered unless `server.listen` says otherwise.\n\nSIGTERM or Ctrl-C: takes no more builds, lets those that run end within `worker.grace`, and exits with 0; a second\none stops them, and the next start begins them again. SIGHUP: reads the configuration again for the next build."
     )]
-    Server(WorkerFlags),
+    Server(ServerFlags),
     /// Make the server's applications what a file says
     #[command(
         after_help = "The token stands in the environment variable `SLIPWAY_TOKEN`.\n\nExamples:\n  slipway apply applications.toml --dry-run\n  slipway apply applications.toml --server https://slipway.example.com"

@@ -13,7 +13,7 @@ use serde::{Deserialize, Serialize};
 
 use super::http::problem::Problem;
 use super::store::tokens::{self, Token};
-use super::store::{self, commit, now};
+use super::store::{self, Store, commit, now};
 use super::{Shared, hash};
 use crate::model::failure::Failure;
 
@@ -118,7 +118,7 @@ pub(super) fn random() -> String {
 
 /// Makes a token. What it says is shown once and kept nowhere.
 pub(super) async fn new_token(
-    shared: &Shared,
+    store: &Store,
     who: &str,
     name: &str,
     role: Role,
@@ -134,7 +134,7 @@ pub(super) async fn new_token(
         created_ms: now(),
         expires_ms,
     };
-    let mut change = shared.store.change().await?;
+    let mut change = store.change().await?;
     tokens::add(&mut change, &token, &hash(text.as_bytes())).await?;
     store::audit::note(&mut change, who, "token.create", &token.id, &format!("{name} {} {product_line}", role.name()))
         .await?;
@@ -147,7 +147,7 @@ pub(super) async fn first_token(shared: &Shared) -> Result<(), Failure> {
     if !shared.store.tokens().await?.is_empty() {
         return Ok(());
     }
-    let (_, text) = new_token(shared, "slipway", "first", Role::Admin, "*", 0).await?;
+    let (_, text) = new_token(&shared.store, "slipway", "first", Role::Admin, "*", 0).await?;
     // Not by the log, which is kept elsewhere for long.
     anstream::println!("admin token, shown this once: {text}");
     Ok(())

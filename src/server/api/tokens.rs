@@ -113,7 +113,7 @@ async fn create(State(shared): State<Arc<Shared>>, who: Who, request: Request) -
         None => 0,
     };
     let product_line = wanted.product_line.map_or_else(|| "*".to_owned(), |name| name.to_string());
-    let (token, text) = new_token(&shared, &who.name, &wanted.name, wanted.role, &product_line, expires).await?;
+    let (token, text) = new_token(&shared.store, &who.name, &wanted.name, wanted.role, &product_line, expires).await?;
     Ok(json(StatusCode::CREATED, &Made { token: text, kept: TokenView::of(token) }))
 }
 

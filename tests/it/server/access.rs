@@ -179,3 +179,18 @@ async fn pages_show_hostile_texts_as_texts_and_forms_are_not_forged() {
     assert_eq!(out.status, 303, "{out:?}");
     assert_eq!(get("/").await.status, 303, "the login has ended");
 }
+
+/// The first token is shown once; who has the database makes another one.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_lost_admin_token_is_replaced_beside_the_running_server() {
+    let site = Site::new(&[]).await;
+    let server = site.start().await;
+    let made = site.slipway.command(&["server".to_owned(), "--new-admin-token".to_owned()]).output().await.unwrap();
+    assert!(made.status.success(), "{made:?}");
+    let token = String::from_utf8(made.stdout).unwrap().trim().to_owned();
+    let answer = server.ask("GET", "/api/v1/tokens", Some(&token), None).await;
+    assert_eq!(answer.status, 200, "{answer:?}");
+    assert!(answer.text.contains("\"recovered\"") && !answer.text.contains(&token), "{answer:?}");
+    let audit = server.ask("GET", "/api/v1/audit", Some(&token), None).await;
+    assert!(audit.text.contains("recovered admin *"), "{audit:?}");
+}
