@@ -23,6 +23,17 @@ use crate::model::failure::Failure;
 /// # Errors
 /// `image_failed` with the line, for a source that is not there and a destination that cannot be.
 pub(super) fn copy(copy: &Copy, from: &Tree, contents: &mut Contents, tree: &mut Tree) -> Result<Items, Failure> {
+    if !copy.linked {
+        return within(copy, from, contents, tree);
+    }
+    // Dockerfile reference, "COPY --link": no link of the image is followed, and no directory's owner and mode are kept.
+    let mut alone = tree.emptied();
+    let items = within(copy, from, contents, &mut alone)?;
+    tree.overlay(&items, alone);
+    Ok(items)
+}
+
+fn within(copy: &Copy, from: &Tree, contents: &mut Contents, tree: &mut Tree) -> Result<Items, Failure> {
     let failed = |why: Unusable| failed(copy.line, &why.0);
     let owner = copy.owner.as_deref().map(|owner| tree.owner(owner)).transpose().map_err(failed)?;
     let mut writing = Writing { copy, owner, tree, items: Items::new(), links: HashMap::new() };

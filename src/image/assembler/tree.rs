@@ -127,6 +127,20 @@ impl Tree {
         self.nodes.insert(path, node);
     }
 
+    /// The same accounts, and no files.
+    pub(super) fn emptied(&self) -> Self {
+        let (passwd, group) = (self.passwd.clone(), self.group.clone());
+        Self { nodes: BTreeMap::new(), passwd, group, inodes: self.inodes }
+    }
+
+    /// Puts the entries of a layer over what is there; `made` is the tree that they were made in.
+    pub(super) fn overlay(&mut self, layer: &BTreeMap<Name, Node>, made: Self) {
+        self.inodes = made.inodes;
+        for (path, node) in layer {
+            self.put(path.clone(), node.clone());
+        }
+    }
+
     /// Says where a file's bytes are now.
     pub(super) fn set_place(&mut self, path: &Name, to: Place) {
         if let Some(Node { kind: Kind::File(File { place, .. }), .. }) = self.nodes.get_mut(path) {

@@ -246,6 +246,33 @@ async fn an_example_is_the_same_by_both() {
     assert_eq!(made[0], made[1]);
 }
 
+/// The Engine that tests have knows no `--link`: the rule is the Dockerfile reference's.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_linked_copy_follows_no_link_of_the_image() {
+    let directory = tempfile::tempdir().unwrap();
+    let assembler = AssemblerBackend::new(directory.path().join("images"), None);
+    let (cancel, run) = (CancellationToken::new(), unique());
+    let mut images = Images(Vec::new());
+    let mut found = Vec::new();
+    for link in ["", "--link", "--link=false"] {
+        let context = context(&directory.path().join(format!("context{link}")), false);
+        symlink("usr/lib", context.root.join("dir/lib")).unwrap();
+        let text = format!(
+            "FROM scratch\nCOPY dir/ /\nCOPY --chown=7 dir/a /opt/\nCOPY {link} plain /lib/\nCOPY {link} executable /opt/\nCOPY plain /lib/later\n"
+        );
+        let built = assembler.build(&BuildSpec::new(context, text), &|_| {}, &cancel).await.unwrap();
+        let reference = format!("localhost/slipway-test/linked-{run}:{}", found.len());
+        images.0.push(reference.clone());
+        let archive = directory.path().join("image.tar");
+        assembler.save(&built, &[reference.parse().unwrap()], &archive, &cancel).await.unwrap();
+        docker(&["load", "--quiet", "--input", archive.to_str().unwrap()]);
+        let files = files(&reference);
+        let is_there = |path: &str| files.keys().any(|name| name.trim_matches('/') == path);
+        found.push(["lib/plain", "usr/lib/plain", "lib/later", "usr/lib/later"].map(is_there));
+    }
+    assert_eq!(found, [[false, true, false, true], [true, false, true, false], [false, true, false, true]]);
+}
+
 #[tokio::test(flavor = "multi_thread")]
 async fn what_cannot_be_assembled_names_its_line() {
     let directory = tempfile::tempdir().unwrap();

@@ -47,6 +47,8 @@ pub(super) struct Copy {
     pub(super) destination: String,
     pub(super) owner: Option<String>,
     pub(super) mode: Option<u32>,
+    /// Whether its layer is made as if it were above nothing.
+    pub(super) linked: bool,
 }
 
 /// What happens to the files and to the configuration.

@@ -23,7 +23,10 @@ impl State {
                     let mode = u32::from_str_radix(&value, 8).ok().filter(|mode| *mode <= 0o7777);
                     copy.mode = Some(mode.ok_or_else(|| unsupported(line, &format!("`--chmod={value}`")))?);
                 }
-                "link" => {}
+                "link" => {
+                    let asked = value.parse().ok().or_else(|| value.is_empty().then_some(true));
+                    copy.linked = asked.ok_or_else(|| unsupported(line, &format!("`--link={value}`")))?;
+                }
                 "from" if !add => copy.from = Some(value),
                 other => return Err(unsupported(line, &format!("`{name} --{other}`"))),
             }
