@@ -54,7 +54,7 @@ soak: services ## builds with random faults on parts of its own: SOAK=200 builds
 bench: services base-images ## time builds against what a team would run by hand
 	$(WITH_SERVICES) tests/bench
 
-bench-image: services ## time the assembly of images against crane, BuildKit and buildah
+bench-image: services ## time the assembly of images against crane, BuildKit, buildah and Jib
 	$(WITH_SERVICES) tests/bench-image
 
 corpus: ## build, start and ask public repositories: CORPUS_DIR=clones, CORPUS_ARGS="--only NAME --plan-only --resume"
