@@ -1,12 +1,14 @@
 //! What modules leave in `target/`, one test a shape.
 
 use std::collections::BTreeMap;
+use std::fs;
 use std::path::Path;
 
 use super::jar::{Assembled, assemble};
 use super::kind::{Expectation, Kind};
 use super::manifest::{MANIFEST_PATH, Manifest};
 use super::safe_fs::Dir;
+use super::tree;
 use super::zip::tests::make;
 use super::zip::{Archive, Limits};
 use crate::model::failure::{Failure, FailureCode};
@@ -235,4 +237,40 @@ fn a_war_lies_where_its_container_looks() {
     let two = [("a.war", Left::Archive(&war)), ("b.war", Left::Archive(&war))];
     assert_eq!(made(&two, &expects("war")).outcome.unwrap_err().code, FailureCode::ArtifactMismatch);
     assert_eq!(made(&[], &expects("war")).outcome.unwrap_err().code, FailureCode::ArtifactMissing);
+}
+
+#[test]
+fn what_is_left_in_is_what_would_not_be_removed() {
+    let files = [
+        ".git/config",
+        ".env",
+        ".env.example",
+        "a/.env",
+        "a/run",
+        "a/tls.key",
+        "empty/tls.key",
+        "ignored.key",
+        "keys.pem/inner/file",
+        "keys.pem/other",
+        "public.pem",
+    ];
+    let rules = tree::TreeRules::of_a_repository(&["public.pem"]).unwrap();
+    let ignored = crate::dockerfile::ignore::Rules::parse("ignored.key\n");
+    let (kept, left_out) = tree::left_in(files.iter().map(Path::new), &rules, &ignored);
+
+    let directory = tempfile::tempdir().unwrap();
+    for path in files {
+        let path = directory.path().join(path);
+        fs::create_dir_all(path.parent().unwrap()).unwrap();
+        fs::write(path, "").unwrap();
+    }
+    let mut removed = tree::remove_left_out(directory.path(), &rules, &ignored).unwrap();
+    removed.secrets.sort();
+    assert_eq!(left_out.secrets, removed.secrets);
+    // What `.dockerignore` keeps out is not removed, and not seen either.
+    let stays = |path: &&str| *path != "ignored.key" && directory.path().join(path).exists();
+    let expected: Vec<&str> = ["a", "empty"].into_iter().chain(files).filter(stays).collect();
+    let mut kept: Vec<&str> = kept.iter().map(|path| path.to_str().unwrap()).collect();
+    kept.sort_by_key(|path| expected.iter().position(|expected| expected == path));
+    assert_eq!(kept, expected);
 }

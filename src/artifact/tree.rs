@@ -1,5 +1,6 @@
 //! An application's source tree (Python, or anything that needs no compiler) copied into a layer.
 
+use std::collections::{BTreeMap, BTreeSet};
 use std::ffi::OsStr;
 use std::os::unix::ffi::OsStrExt;
 use std::path::{Component, Path, PathBuf};
@@ -73,6 +74,12 @@ impl TreeRules {
         self.absolute.push(prefix.into());
         self
     }
+
+    /// Why what matches this pattern looks like a secret.
+    fn reason(&self, pattern: &str) -> String {
+        let reason = self.reasons.iter().find(|(known, _)| known == pattern);
+        reason.map(|(_, why)| why.clone()).unwrap_or_default()
+    }
 }
 
 /// What was copied, and what was not.
@@ -117,8 +124,7 @@ fn copy_level(from: &Dir, into: &Dir, at: &Path, rules: &TreeRules, left_out: &m
             continue;
         }
         if let Match::Ignore(glob) = rules.secrets.matched(&path, directory) {
-            let reason = rules.reasons.iter().find(|(pattern, _)| pattern == glob.original());
-            left_out.secrets.push((path, reason.map(|(_, why)| why.clone()).unwrap_or_default()));
+            left_out.secrets.push((path, rules.reason(glob.original())));
             continue;
         }
         copy_entry(from, into, &entry, &path, rules, left_out)?;
@@ -157,14 +163,50 @@ fn remove_level(
         } else if let Match::Ignore(glob) = rules.secrets.matched(&path, directory) {
             if !ignored.ignores(&path) {
                 remove_tree(&root.join(&path))?;
-                let reason = rules.reasons.iter().find(|(pattern, _)| pattern == glob.original());
-                left_out.secrets.push((path, reason.map(|(_, why)| why.clone()).unwrap_or_default()));
+                left_out.secrets.push((path, rules.reason(glob.original())));
             }
         } else if directory {
             remove_level(&from.below(&entry.name)?, root, &path, rules, ignored, left_out)?;
         }
     }
     Ok(())
+}
+
+/// Of the files of a tree that is taken as it is, those that the rules leave in, and the directories of those that they
+/// do not, which stay; also gives what looks like a secret, as [`remove_left_out`] does.
+#[must_use]
+pub fn left_in<'a>(
+    files: impl Iterator<Item = &'a Path>,
+    rules: &TreeRules,
+    ignored: &Rules,
+) -> (BTreeSet<PathBuf>, LeftOut) {
+    let (mut kept, mut left_out) = (BTreeSet::new(), LeftOut::default());
+    // A directory is judged once.
+    let mut judged: BTreeMap<PathBuf, bool> = BTreeMap::new();
+    for file in files {
+        let mut judge = |at: &Path, directory: bool| {
+            let secret = rules.secrets.matched(at, directory);
+            let excluded = rules.excludes.matched(at, directory).is_ignore();
+            if !excluded && !secret.is_ignore() {
+                return true;
+            }
+            if let (false, Match::Ignore(glob), false) = (excluded, secret, ignored.ignores(at)) {
+                left_out.secrets.push((at.to_owned(), rules.reason(glob.original())));
+            }
+            kept.extend(at.parent().filter(|above| !above.as_os_str().is_empty()).map(Path::to_owned));
+            false
+        };
+        let mut above: Vec<&Path> = file.ancestors().skip(1).filter(|above| !above.as_os_str().is_empty()).collect();
+        above.reverse();
+        let within = above.into_iter().all(|directory| match judged.get(directory) {
+            Some(known) => *known,
+            None => *judged.entry(directory.to_owned()).or_insert(judge(directory, true)),
+        });
+        if within && judge(file, false) {
+            kept.insert(file.to_owned());
+        }
+    }
+    (kept, left_out)
 }
 
 fn copy_entry(

@@ -238,8 +238,17 @@ impl Checkout {
     /// # Errors
     /// `source_unusable`, naming the files.
     pub fn refuse_lfs_pointers(&self, below: &str) -> Result<(), Failure> {
-        let reader = self.reader()?;
-        let found = reader.lfs_pointers(&reader.source_tree()?, below);
+        self.reader()?.refuse_lfs_pointers(below)
+    }
+}
+
+impl TreeReader {
+    /// As [`Checkout::refuse_lfs_pointers`].
+    ///
+    /// # Errors
+    /// As there.
+    pub fn refuse_lfs_pointers(&self, below: &str) -> Result<(), Failure> {
+        let found = self.lfs_pointers(&self.source_tree()?, below);
         if found.is_empty() { Ok(()) } else { Err(lfs_failure(&found)) }
     }
 }

@@ -1,6 +1,6 @@
 //! The working tree of a person's own machine.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::ffi::OsStr;
 use std::os::unix::ffi::OsStrExt as _;
 use std::path::{Path, PathBuf};
@@ -75,6 +75,18 @@ impl WorkingTree {
     pub fn tree(&self) -> TreeReader {
         let spoken = |(path, entry): (&PathBuf, &Entry)| Some((path.to_str()?.to_owned(), entry.clone()));
         TreeReader::of_directory(self.root.clone(), self.entries.iter().filter_map(spoken).collect())
+    }
+
+    /// The files below a directory of the repository, relative to it, and the bytes of all of them.
+    #[must_use]
+    pub fn below(&self, directory: &str) -> (BTreeSet<PathBuf>, u64) {
+        let inside =
+            |(path, entry): (&PathBuf, &Entry)| Some((path.strip_prefix(directory).ok()?.to_owned(), entry.size));
+        let found = self.entries.iter().filter_map(inside);
+        found.fold(Default::default(), |(mut files, bytes), (path, size)| {
+            files.insert(path);
+            (files, bytes + size)
+        })
     }
 
     /// Copies the files into a new directory, with a `.git` of its own on the same commit.

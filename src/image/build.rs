@@ -8,6 +8,7 @@ use bollard::models::{BuildInfo, BuildInfoAux};
 use bollard::query_parameters::{BuildImageOptions, BuilderVersion, CreateImageOptionsBuilder, TagImageOptionsBuilder};
 use futures_util::StreamExt;
 
+use super::assembler::Ahead;
 use super::build_log::BuildLog;
 use super::engine::{self, Engine};
 use super::{BuildSpec, BuiltImage, LogSink, Maker, tar_stream};
@@ -227,7 +228,15 @@ async fn inspect(docker: &Docker, id: &Digest, cached: bool) -> Result<BuiltImag
     let layers = layers
         .map_err(|error| Failure::new(FailureCode::Internal, format!("The Engine named a layer so: {error}.")))?;
     let size = image.size.and_then(|size| size.try_into().ok()).unwrap_or(0);
-    Ok(BuiltImage { id: id.clone(), size, layers, cached, made_by: Maker::Engine, in_engine: Some(id.clone()) })
+    Ok(BuiltImage {
+        id: id.clone(),
+        size,
+        layers,
+        cached,
+        made_by: Maker::Engine,
+        in_engine: Some(id.clone()),
+        ahead: Ahead::default(),
+    })
 }
 
 #[cfg(test)]

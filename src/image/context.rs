@@ -9,6 +9,7 @@ mod archive;
 use std::ffi::{CString, OsStr};
 use std::fs::File;
 use std::io::{self, Read, Write};
+use std::ops::Bound;
 use std::os::fd::OwnedFd;
 use std::os::unix::ffi::OsStrExt;
 use std::path::{Path, PathBuf};
@@ -35,7 +36,7 @@ impl BuildContext {
     pub fn dockerfile_entry(&self) -> &str {
         match &self.kind {
             ContextKind::Generated { .. } => GENERATED_DOCKERFILE,
-            ContextKind::Repository { dockerfile } => dockerfile,
+            ContextKind::Repository { dockerfile } | ContextKind::Listed { dockerfile, .. } => dockerfile,
         }
     }
 
@@ -58,7 +59,7 @@ impl BuildContext {
             context: self,
             rules: match self.kind {
                 ContextKind::Generated { .. } => Rules::default(),
-                ContextKind::Repository { .. } => self.ignore_rules()?,
+                ContextKind::Repository { .. } | ContextKind::Listed { .. } => self.ignore_rules()?,
             },
             sink,
             pending: Vec::new(),
@@ -69,6 +70,13 @@ impl BuildContext {
         let root = rustix::fs::openat(CWD, &self.root, OFlags::DIRECTORY | OFlags::CLOEXEC, Mode::empty())
             .map_err(|error| self.fault(&self.root, &Fault::Unreadable(error.into())))?;
         walk.directory(&root, Path::new(""), 0)
+    }
+
+    /// Whether a file belongs to it, or something below a directory.
+    fn holds(&self, path: &Path) -> bool {
+        let ContextKind::Listed { files, .. } = &self.kind else { return true };
+        let from = (Bound::Included(path), Bound::Unbounded);
+        files.range::<Path, _>(from).next().is_some_and(|file| file.starts_with(path))
     }
 
     /// Why an entry cannot be part of an image.
@@ -83,7 +91,7 @@ impl BuildContext {
         };
         let code = match self.kind {
             ContextKind::Generated { .. } => FailureCode::ArtifactInvalid,
-            ContextKind::Repository { .. } => FailureCode::SourceUnusable,
+            ContextKind::Repository { .. } | ContextKind::Listed { .. } => FailureCode::SourceUnusable,
         };
         let shown = path.to_string_lossy().into_owned();
         let hint = match fault {
@@ -195,6 +203,9 @@ impl<S: Sink> Walk<'_, S> {
             return Ok(());
         }
         let context = self.context;
+        if !context.holds(path) {
+            return Ok(());
+        }
         let failed = |fault: Fault| context.fault(path, &fault);
         let unreadable = |error: rustix::io::Errno| failed(Fault::Unreadable(error.into()));
         let ignored = self.rules.ignores(path);
@@ -252,7 +263,7 @@ impl<S: Sink> Walk<'_, S> {
     fn owner(&self, path: &Path) -> Owner {
         match &self.context.kind {
             ContextKind::Generated { owned } => owner(owned, path),
-            ContextKind::Repository { .. } => (0, 0),
+            ContextKind::Repository { .. } | ContextKind::Listed { .. } => (0, 0),
         }
     }
 }

@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 use std::fs;
 use std::os::unix::fs::{PermissionsExt, symlink};
 use std::os::unix::net::UnixListener;
+use std::sync::Arc;
 
 use super::*;
 
@@ -144,6 +145,24 @@ fn a_dockerignore_is_honoured() {
     // A file of the Dockerfile's own takes the place of the general one.
     write(dir.path(), "Dockerfile.dockerignore", "src\n**/*ignore\n");
     assert_eq!(names(&tar_of(&repository(dir.path()))), ["Dockerfile", "top", "top/any"]);
+}
+
+#[test]
+fn of_a_directory_as_it_lies_only_what_is_listed_is_seen() {
+    let dir = tempfile::tempdir().unwrap();
+    for path in ["app/run", "app/.env", "app-old/run", "build/deep/er", "node_modules/x/y", ".dockerignore"] {
+        write(dir.path(), path, "");
+    }
+    symlink("app/run", dir.path().join("run")).unwrap();
+    write(dir.path(), ".dockerignore", "build/*\n!build/deep\n");
+    let files = ["app/run", "app-old/run", "build/deep/er", "run", "gone"].map(PathBuf::from);
+    let kind =
+        ContextKind::Listed { dockerfile: "Dockerfile".to_owned(), files: Arc::new(files.into_iter().collect()) };
+    let context = BuildContext { root: dir.path().to_owned(), kind };
+    assert_eq!(
+        names(&tar_of(&context)),
+        ["Dockerfile", "app", "app/run", "app-old", "app-old/run", "build", "build/deep", "build/deep/er", "run"]
+    );
 }
 
 #[test]

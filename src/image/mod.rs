@@ -21,6 +21,7 @@ pub mod trial;
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 
 use tokio_util::sync::CancellationToken;
 
@@ -30,6 +31,7 @@ use crate::http::{self, ClientCertificate};
 use crate::model::failure::Failure;
 use crate::model::image_reference::{DiffId, Digest, ImageReference};
 use crate::secrets::Account;
+use assembler::Ahead;
 pub use backend::Backend;
 use credentials::Credentials;
 pub use diagnosis::log_in;
@@ -113,6 +115,17 @@ pub struct BuildSpec {
     pub no_cache: bool,
     /// Whether the Engine is to have it where there is one, also if somebody else makes it.
     pub local: bool,
+    /// Where it is to be pushed: who can, sends blobs there as soon as they are made.
+    pub destination: Option<Destination>,
+}
+
+/// A place in a registry, and how it is reached.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Destination {
+    /// The place.
+    pub reference: ImageReference,
+    /// How it is reached.
+    pub access: RegistryAccess,
 }
 
 impl BuildSpec {
@@ -131,6 +144,7 @@ impl BuildSpec {
             credentials: BTreeMap::new(),
             no_cache: false,
             local: false,
+            destination: None,
         }
     }
 }
@@ -157,6 +171,13 @@ pub enum ContextKind {
     Repository {
         /// The Dockerfile's path, relative to the root, with `/`.
         dockerfile: String,
+    },
+    /// A person: these files of a directory as it lies there, and of them what `.dockerignore` leaves.
+    Listed {
+        /// The Dockerfile's path, relative to the root, with `/`.
+        dockerfile: String,
+        /// Files, links and empty directories, relative to the root.
+        files: Arc<BTreeSet<PathBuf>>,
     },
 }
 
@@ -186,6 +207,8 @@ pub struct BuiltImage {
     pub made_by: Maker,
     /// What the Engine calls it, where the Engine has it.
     pub in_engine: Option<Digest>,
+    /// What of it is on its way to its registry.
+    pub ahead: Ahead,
 }
 
 /// Who made an image.

@@ -5,6 +5,7 @@ pub(super) mod download;
 mod location;
 mod login;
 pub(super) mod session;
+pub(super) mod stream;
 pub(super) mod upload;
 
 /// The media type of an index of images.

@@ -84,6 +84,20 @@ pub struct Plan {
     pub secret_files: BTreeMap<String, PlannedSecretFile>,
 }
 
+impl Plan {
+    /// Whether the image is that of the repository's own Dockerfile.
+    #[must_use]
+    pub fn has_own_dockerfile(&self) -> bool {
+        self.image.as_ref().is_some_and(|image| image.layers.is_empty())
+    }
+
+    /// Whether nothing is written beside the source's files.
+    #[must_use]
+    pub fn only_reads(&self) -> bool {
+        self.steps.is_empty() && self.has_own_dockerfile()
+    }
+}
+
 /// The release on a machine of its own, for the host runner.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct PlannedHost {

@@ -1,12 +1,15 @@
 //! What toolchains made becomes the build context: one directory per layer.
 
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 
 use super::disk;
+use super::source::Files;
 use crate::artifact::kind::{Expectation, Kind};
 use crate::artifact::layers::directory_name;
 use crate::artifact::safe_fs::Dir;
 use crate::artifact::{entrypoint, jar, tree};
+use crate::checkout::WorkingTree;
 use crate::image::{BuildContext, ContextKind, OwnedPath};
 use crate::model::failure::{Failure, FailureCode, Warning};
 use crate::model::left_out;
@@ -17,16 +20,21 @@ use crate::workspace::Workspace;
 /// Writes the build context of a plan, which may take so many bytes.
 pub(super) async fn write(
     plan: &Plan,
+    files: &Files,
     workspace: &Workspace,
     limit: u64,
 ) -> Result<(BuildContext, Vec<Warning>), Failure> {
     let plan = plan.clone();
+    if let Files::InPlace(tree) = files {
+        let tree = tree.clone();
+        return blocking(move || in_place(&plan, &tree, limit)).await;
+    }
     let (source, root) = (workspace.source(), workspace.context());
     let (context, warnings) = blocking(move || {
         let Some(image) = &plan.image else {
             return Err(Failure::new(FailureCode::Internal, "a library has no image"));
         };
-        if image.layers.is_empty() {
+        if plan.has_own_dockerfile() {
             return repository(&plan, &source);
         }
         let mut warnings = Vec::new();
@@ -51,6 +59,20 @@ fn repository(plan: &Plan, source: &Path) -> Result<(BuildContext, Vec<Warning>)
     let include: Vec<&str> = plan.include.iter().map(String::as_str).collect();
     let (rules, ignored) = (tree::TreeRules::of_a_repository(&include)?, context.ignore_rules()?);
     let removed = tree::remove_left_out(&context.root, &rules, &ignored)?;
+    Ok((context, warnings_of(removed.secrets, &plan.source.directory)))
+}
+
+/// The same of a person's own directory, of which nothing is copied and nothing removed.
+fn in_place(plan: &Plan, tree: &WorkingTree, limit: u64) -> Result<(BuildContext, Vec<Warning>), Failure> {
+    let root = tree.root.join(&plan.source.directory);
+    let (files, bytes) = tree.below(&plan.source.directory);
+    disk::within(bytes, limit)?;
+    let listed = |files| ContextKind::Listed { dockerfile: "Dockerfile".to_owned(), files };
+    let mut context = BuildContext { root, kind: listed(Arc::default()) };
+    let include: Vec<&str> = plan.include.iter().map(String::as_str).collect();
+    let (rules, ignored) = (tree::TreeRules::of_a_repository(&include)?, context.ignore_rules()?);
+    let (kept, removed) = tree::left_in(files.iter().map(PathBuf::as_path), &rules, &ignored);
+    context.kind = listed(Arc::new(kept));
     Ok((context, warnings_of(removed.secrets, &plan.source.directory)))
 }
 

@@ -40,7 +40,11 @@ fn workspace(limit: u64) -> Failure {
 /// Refuses a build context that is larger than an image's files may be.
 pub(super) async fn bounded(context: &Path, limit: u64) -> Result<(), Failure> {
     let path = context.to_owned();
-    let size = blocking(move || Ok(usage(&path))).await?;
+    within(blocking(move || Ok(usage(&path))).await?, limit)
+}
+
+/// Refuses a build context of so many bytes.
+pub(super) fn within(size: u64, limit: u64) -> Result<(), Failure> {
     if size <= limit {
         return Ok(());
     }

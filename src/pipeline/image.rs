@@ -7,7 +7,9 @@ use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 
 use super::{Delivery, Services};
-use crate::image::{BuildContext, BuildSpec, BuiltImage, ImageBackend as _, LogSink, PublishedImage, RegistryAccess};
+use crate::image::{
+    BuildContext, BuildSpec, BuiltImage, Destination, ImageBackend as _, LogSink, PublishedImage, RegistryAccess,
+};
 use crate::model::failure::{Failure, FailureCode};
 use crate::model::image_reference::ImageReference;
 use crate::model::plan::Plan;
@@ -23,6 +25,7 @@ const GLANCE: Duration = Duration::from_millis(250);
 /// Builds the image of a plan.
 pub(super) async fn build(
     services: &Services,
+    request: &BuildRequest,
     plan: &Plan,
     context: BuildContext,
     delivery: &Delivery,
@@ -34,16 +37,31 @@ pub(super) async fn build(
     spec.no_cache = delivery.no_cache;
     spec.local = services.config.build.start_check.enabled || !(delivery.push || delivery.archive.is_some());
     if let Some(image) = plan.image.as_ref() {
-        if image.layers.is_empty() {
+        if plan.has_own_dockerfile() {
             spec.labels.clone_from(&image.labels);
             spec.build_args = plan.build_args.clone();
             spec.target.clone_from(&plan.target);
         }
         spec.base_images = plan.bases.clone();
         spec.layouts = services.catalog.layouts();
+        if delivery.push {
+            spec.destination = destination(services, request, plan, &spec.references).await;
+        }
         spec.credentials = services.pull_credentials(&plan.bases, &plan.application.product_line).await?;
     }
     services.backend.build(&spec, log, cancel).await
+}
+
+/// Where the image goes first. Whatever is wrong with it, the push will say.
+async fn destination(
+    services: &Services,
+    request: &BuildRequest,
+    plan: &Plan,
+    references: &[ImageReference],
+) -> Option<Destination> {
+    services.catalog.operator.registry.as_ref()?;
+    let access = services.registry_access(&plan.application.product_line).await.ok()?;
+    Some(Destination { reference: references.first()?.clone(), access: access.for_request(request.id.as_str()) })
 }
 
 /// Writes the image as an archive.

@@ -18,6 +18,7 @@ pub mod source;
 mod trial;
 
 use std::path::PathBuf;
+use std::sync::Arc;
 
 use tokio_util::sync::CancellationToken;
 
@@ -102,11 +103,11 @@ async fn build(
         record.warn(judged.map_err(|failure| failure.in_step(Step::Image))?);
     }
     let into = workspace.source();
-    let checkout = deadline.step(Step::Checkout, async |stop| source.materialise(&into, &stop).await);
-    let checkout = Box::pin(record.step(Step::Checkout, checkout)).await?;
-    record.warn(checkout.warnings.clone());
-    let directory = plan.source.directory.clone();
-    blocking(move || checkout.refuse_lfs_pointers(&directory))
+    let checkout = deadline.step(Step::Checkout, async |stop| source.files(&plan, &into, &stop).await);
+    let files = Arc::new(Box::pin(record.step(Step::Checkout, checkout)).await?);
+    record.warn(files.warnings());
+    let (looked, directory) = (Arc::clone(&files), plan.source.directory.clone());
+    blocking(move || looked.refuse_lfs_pointers(&directory))
         .await
         .map_err(|failure| failure.in_step(Step::Checkout))?;
 
@@ -115,12 +116,12 @@ async fn build(
         record.deployed(&plan);
         return Ok(());
     }
-    let write = deadline.step(Step::Dockerfile, |_| context::write(&plan, &workspace, limits.output));
+    let write = deadline.step(Step::Dockerfile, |_| context::write(&plan, &files, &workspace, limits.output));
     let (context, warnings) = record.step(Step::Dockerfile, write).await?;
     record.warn(warnings);
     let log = record.log(Step::Image);
     let image = deadline.step(Step::Image, async |stop| {
-        let built = image::build(services, &plan, context, delivery, &log, &stop).await?;
+        let built = image::build(services, request, &plan, context, delivery, &log, &stop).await?;
         if let Some(archive) = &delivery.archive {
             image::save(services, &plan, &built, archive, &stop).await?;
         }

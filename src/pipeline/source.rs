@@ -6,9 +6,10 @@ use tokio_util::sync::CancellationToken;
 
 use super::Services;
 use crate::checkout::{self, Access, AllowList, Checkout, Meant, SshIdentity, TreeReader, WorkingTree};
-use crate::model::failure::{Failure, FailureCode};
+use crate::model::failure::{Failure, FailureCode, Warning};
 use crate::model::names::CommitSha;
 use crate::model::origin::OriginKind;
+use crate::model::plan::Plan;
 use crate::model::request::{BuildRequest, RequestedSource};
 use crate::model::source::{RepositoryUrl, Transport};
 use crate::model::source_tree::Revision;
@@ -22,6 +23,33 @@ pub enum Fetched {
     Commit(Box<checkout::Fetched>),
     /// A directory of this machine.
     Directory(WorkingTree),
+}
+
+/// The files that a build works on.
+#[derive(Debug)]
+pub(super) enum Files {
+    /// In the workspace, where commands may write beside them.
+    Copied(Checkout),
+    /// A person's own, where they lie: they are only read.
+    InPlace(WorkingTree),
+}
+
+impl Files {
+    /// What a person should know of them.
+    pub(super) fn warnings(&self) -> Vec<Warning> {
+        match self {
+            Self::Copied(checkout) => checkout.warnings.clone(),
+            Self::InPlace(_) => Vec::new(),
+        }
+    }
+
+    /// Refuses pointers of Git LFS below a directory.
+    pub(super) fn refuse_lfs_pointers(&self, below: &str) -> Result<(), Failure> {
+        match self {
+            Self::Copied(checkout) => checkout.refuse_lfs_pointers(below),
+            Self::InPlace(tree) => tree.tree().refuse_lfs_pointers(below),
+        }
+    }
 }
 
 /// Resolves the source and brings it within reach.
@@ -103,11 +131,12 @@ impl Fetched {
         }
     }
 
-    /// Writes the files into a directory of the build's own.
-    pub(super) async fn materialise(&self, into: &Path, cancel: &CancellationToken) -> Result<Checkout, Failure> {
+    /// Writes the files into a directory of the build's own, unless the plan only reads a directory that is there.
+    pub(super) async fn files(&self, plan: &Plan, into: &Path, cancel: &CancellationToken) -> Result<Files, Failure> {
         match self {
-            Self::Commit(fetched) => fetched.materialise(into, cancel).await,
-            Self::Directory(tree) => tree.materialise(into, cancel).await,
+            Self::Commit(fetched) => fetched.materialise(into, cancel).await.map(Files::Copied),
+            Self::Directory(tree) if plan.only_reads() => Ok(Files::InPlace(tree.clone())),
+            Self::Directory(tree) => tree.materialise(into, cancel).await.map(Files::Copied),
         }
     }
 }

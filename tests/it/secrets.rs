@@ -352,6 +352,9 @@ async fn an_own_dockerfile_gets_no_secret_looking_files_by_either_backend() {
         ("run", "x"),
     ];
     let project = committed("own-files", &files);
+    // The directory is read where it lies: Git's ignored files are not seen, and nothing in it is touched.
+    std::fs::write(project.path().join(".git/info/exclude"), "built\n").unwrap();
+    std::fs::write(project.path().join("built"), "x").unwrap();
     for backend in ["docker", "assembler"] {
         let (slipway, directory) = (Slipway::new(), tempfile::tempdir().unwrap());
         let archive = directory.path().join("image.tar").display().to_string();
@@ -372,6 +375,9 @@ async fn an_own_dockerfile_gets_no_secret_looking_files_by_either_backend() {
         found.sort_unstable();
         let expected = [".dockerignore", ".env.example", "Dockerfile", "config", "public.pem", "run", "slipway.toml"];
         assert_eq!(found, expected, "{backend}");
+        for (path, text) in files {
+            assert_eq!(std::fs::read_to_string(project.path().join(path)).unwrap(), text, "{backend}: {path}");
+        }
     }
 }
 

@@ -7,6 +7,7 @@ use serde_json::{Value, json};
 use sha2::{Digest as _, Sha256};
 use tokio_util::sync::CancellationToken;
 
+use super::ahead::{Ahead, Courier};
 use super::base::Base;
 use super::contents::Contents;
 use super::document::{CREATED, MediaTypes, configuration, history_of, json_bytes, manifest};
@@ -23,7 +24,7 @@ use crate::image::{BuildSpec, ContextKind};
 use crate::model::failure::Failure;
 
 /// Counts the ways in which the same Dockerfile became an image: what an older Slipway remembers may be another image.
-const RULES: &str = "3";
+const RULES: &str = "4";
 
 /// What an image is made of.
 pub(super) struct Work<'a> {
@@ -37,6 +38,14 @@ pub(super) struct Work<'a> {
     pub(super) stop: &'a CancellationToken,
 }
 
+/// An image, what was done for it, whether nothing was, and what of it is on its way to the registry.
+pub(super) struct Made {
+    pub(super) image: Assembled,
+    pub(super) log: Vec<String>,
+    pub(super) cached: bool,
+    pub(super) ahead: Ahead,
+}
+
 /// A stage after its last instruction.
 #[derive(Clone)]
 struct Built {
@@ -48,19 +57,20 @@ struct Built {
 }
 
 impl Work<'_> {
-    /// Makes the image, or finds the one that was made of the same. Also says what was done, and whether nothing was.
-    pub(super) fn image(&self) -> Result<(Assembled, Vec<String>, bool), Failure> {
+    /// Makes the image, or finds the one that was made of the same.
+    pub(super) fn image(&self) -> Result<Made, Failure> {
         let context = scan(&self.spec.context, &self.spec.dockerfile, self.store)?;
         let key = self.key(&context);
         let known = || self.store.recall::<Assembled>("recipes", &key).filter(|image| image.is_whole(self.store));
         if let Some(image) = known().filter(|_| !self.spec.no_cache) {
-            return Ok((image, vec!["nothing has changed".to_owned()], true));
+            let log = vec!["nothing has changed".to_owned()];
+            return Ok(Made { image, log, cached: true, ahead: Ahead::default() });
         }
         let mut contents = Contents::new(self.spec.context.clone(), self.store.clone())?;
         let built = self.stages(&context, &mut contents)?;
-        let (image, log, cached) = self.layers(built, &contents)?;
-        self.store.note("recipes", &key, &image);
-        Ok((image, log, cached))
+        let made = self.layers(built, &contents)?;
+        self.store.note("recipes", &key, &made.image);
+        Ok(made)
     }
 
     /// Everything that the image is made of.
@@ -151,8 +161,13 @@ impl Work<'_> {
     }
 
     /// Makes the layers that are not known, and the documents.
-    fn layers(&self, built: Built, contents: &Contents) -> Result<(Assembled, Vec<String>, bool), Failure> {
+    fn layers(&self, built: Built, contents: &Contents) -> Result<Made, Failure> {
         let Built { base, steps, mut config, .. } = built;
+        let destination = self.spec.destination.as_ref();
+        let courier = destination.map(|destination| Courier::new(self.store, destination, base.home.as_deref()));
+        if let Some(courier) = &courier {
+            base.layers.iter().for_each(|layer| courier.send(&layer.blob, None));
+        }
         for (key, value) in &self.spec.labels {
             config["Labels"][key.as_str()] = json!(value);
         }
@@ -170,7 +185,7 @@ impl Work<'_> {
                 }
                 entry["empty_layer"] = json!(true);
             } else {
-                let (made, known) = layer::make(self.store, &items, contents, self.stop)?;
+                let (made, known) = layer::make(self.store, &items, contents, courier.as_ref(), self.stop)?;
                 cached &= known;
                 let how = if known { "known" } else { "made" };
                 log.push(format!("{instruction}: {how}, {} entries, {} bytes", items.len(), made.blob.size));
@@ -182,7 +197,9 @@ impl Work<'_> {
         let config = self.store.put(&json_bytes(&config)?)?;
         let manifest = self.store.put(&json_bytes(&manifest(&config, &layers, self.types))?)?;
         let size = layers.iter().map(|layer| layer.blob.size).sum();
-        Ok((Assembled { layers, config, manifest, home: base.home, size, types: self.types }, log, cached))
+        let image = Assembled { layers, config, manifest, home: base.home, size, types: self.types };
+        let ahead = courier.map(|courier| courier.ahead()).unwrap_or_default();
+        Ok(Made { image, log, cached, ahead })
     }
 }
 

@@ -9,11 +9,14 @@ use std::sync::mpsc::{Receiver, sync_channel};
 
 use flate2::{Compress, Compression, Crc, FlushCompress};
 use sha2::{Digest as _, Sha256};
+use tokio::sync::watch;
 
+use super::ahead::{Courier, Streamed};
 use super::layer::Layer;
 use super::pool;
 use super::store::{BlobWriter, Remembered, Store, digest_of};
 use crate::image::registry::Descriptor;
+use crate::image::registry::stream::Progress;
 use crate::model::failure::Failure;
 use crate::model::image_reference::DiffId;
 
@@ -53,6 +56,8 @@ pub(super) struct Compressor {
     in_flight: VecDeque<Receiver<Block>>,
     /// Where each block of content is in the blob; none where that is not to be remembered.
     places: Option<Vec<([u8; 32], Remembered)>>,
+    /// Who sends the blob while it is written.
+    follower: Option<watch::Sender<Progress>>,
 }
 
 struct Block {
@@ -76,7 +81,21 @@ impl Compressor {
             crc: Crc::new(),
             in_flight: VecDeque::new(),
             places: remember.then(Vec::new),
+            follower: None,
         })
+    }
+
+    /// Lets the blob be sent while it is written.
+    pub(super) fn followed(&mut self, courier: &Courier) -> io::Result<Streamed> {
+        let (follower, streamed) = courier.follow(self.out.reopen()?);
+        self.follower = Some(follower);
+        Ok(streamed)
+    }
+
+    fn tell(&self, whole: Option<Descriptor>) {
+        if let Some(follower) = &self.follower {
+            follower.send_replace(Progress { size: self.out.size(), whole });
+        }
     }
 
     /// An entry begins: where blocks end depends on few files, so that what follows a change is found again.
@@ -111,6 +130,7 @@ impl Compressor {
         }
         self.out.write_all(&block.deflated)?;
         self.crc.combine(&block.crc);
+        self.tell(None);
         Ok(())
     }
 
@@ -127,6 +147,8 @@ impl Compressor {
             self.out.write_all(&self.crc.amount().to_le_bytes())
         });
         ended.map_err(|error| super::store::unwritable(&root, &error))?;
+        // It is on its way to the registry while it comes to the disk.
+        self.tell(Some(Descriptor { digest: self.out.digest(), size: self.out.size() }));
         let blob: Descriptor = self.store.finish(self.out)?;
         for (key, mut place) in self.places.into_iter().flatten() {
             place.blob = Some(blob.digest.clone());

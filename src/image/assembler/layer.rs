@@ -7,6 +7,7 @@ use serde::{Deserialize, Serialize};
 use sha2::{Digest as _, Sha256};
 use tokio_util::sync::CancellationToken;
 
+use super::ahead::{Courier, Streamed};
 use super::blocks::{COMPRESSOR, Compressor};
 use super::contents::Contents;
 use super::name::Name;
@@ -32,7 +33,7 @@ pub(super) struct Layer {
 pub(super) type Items = BTreeMap<Name, Node>;
 
 /// Makes a layer, or finds the one that was made of the same content. Builds that want the same layer at the same
-/// time make it once.
+/// time make it once. The courier sends it ahead of the push.
 ///
 /// # Errors
 /// `disk_full`, or `internal` when the store cannot be written; what reading the files says; `cancelled`.
@@ -40,6 +41,23 @@ pub(super) fn make(
     store: &Store,
     items: &Items,
     contents: &Contents,
+    courier: Option<&Courier>,
+    stop: &CancellationToken,
+) -> Result<(Layer, bool), Failure> {
+    let mut streamed = None;
+    let (layer, known) = found_or_made(store, items, contents, courier, &mut streamed, stop)?;
+    if let Some(courier) = courier {
+        courier.send(&layer.blob, streamed);
+    }
+    Ok((layer, known))
+}
+
+fn found_or_made(
+    store: &Store,
+    items: &Items,
+    contents: &Contents,
+    courier: Option<&Courier>,
+    streamed: &mut Option<Streamed>,
     stop: &CancellationToken,
 ) -> Result<(Layer, bool), Failure> {
     let key = key(items.iter());
@@ -53,6 +71,9 @@ pub(super) fn make(
     }
     let size: u64 = items.values().map(size_of).sum();
     let mut out = Compressor::new(store, size >= LARGE)?;
+    if let Some(courier) = courier.filter(|_| size >= LARGE) {
+        *streamed = Some(out.followed(courier).map_err(|error| unwritable(store.directory(), &error))?);
+    }
     write(items, contents, &mut out, stop)?;
     let layer = out.finish()?;
     store.note("layers", &key, &layer);

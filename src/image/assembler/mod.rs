@@ -2,9 +2,10 @@
 //!
 //! The base image comes from its registry, or once from the Engine where only that has it. The context is hashed, and
 //! of it only what changed (`scan`). Each `COPY` is carried out on the image's tree (`copy`) and becomes a layer
-//! under the hash of its content, so that it is compressed once (`layer`); configuration and manifest are written
-//! last. Equal inputs give equal bytes. What needs an Engine (`RUN`) is refused with its line (`stages`).
+//! under the hash of its content, so that it is compressed once (`layer`), and goes to its registry meanwhile (`ahead`);
+//! configuration and manifest are written last. Equal inputs give equal bytes. What needs an Engine (`RUN`) is refused with its line (`stages`).
 
+mod ahead;
 mod archive;
 mod assemble;
 mod base;
@@ -44,7 +45,8 @@ use std::time::Duration;
 use serde::{Deserialize, Serialize};
 use tokio_util::sync::CancellationToken;
 
-use self::assemble::Work;
+pub use self::ahead::Ahead;
+use self::assemble::{Made, Work};
 use self::base::Base;
 pub use self::check::{Checked, check};
 pub use self::document::MediaTypes;
@@ -176,7 +178,7 @@ impl AssemblerBackend {
             let stages = Stages::of(&file, &spec.build_args, spec.target.as_deref(), runs)?;
             Work { store: &store, spec: &spec, stages: &stages, bases: &bases, types, stop: &stop }.image()
         });
-        let (image, lines, cached) = made
+        let Made { image, log: lines, cached, ahead } = made
             .await
             .map_err(|error| Failure::new(FailureCode::Internal, format!("assembling ended abnormally: {error}")))??;
         for line in &lines {
@@ -185,7 +187,7 @@ impl AssemblerBackend {
         let cache = Cache::new(self.store.directory().to_owned()).base_images(self.own.clone());
         // Nobody waits for it.
         drop(tokio::task::spawn_blocking(move || cache.collect_if_due()));
-        Ok(built(&self.store, &image, cached))
+        Ok(BuiltImage { ahead, ..built(&self.store, &image, cached) })
     }
 
     async fn base(&self, named: &str, spec: &BuildSpec, log: LogSink<'_>) -> Result<Base, Failure> {
@@ -258,6 +260,7 @@ fn built(store: &Store, image: &Assembled, cached: bool) -> BuiltImage {
         cached,
         made_by: Maker::Assembler,
         in_engine: None,
+        ahead: Ahead::default(),
     }
 }
 

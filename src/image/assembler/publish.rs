@@ -8,7 +8,7 @@ use reqwest::StatusCode;
 
 use super::remote::PARALLEL;
 use super::store::Store;
-use super::{Assembled, AssemblerBackend};
+use super::{Ahead, Assembled, AssemblerBackend};
 use crate::image::push::{ATTEMPTS, LONGEST_PAUSE, backoff};
 use crate::image::registry::Descriptor;
 use crate::image::registry::session::{Refusal, Session};
@@ -36,14 +36,24 @@ impl AssemblerBackend {
             }
             log(&format!("pushing {reference}"));
             let place = Place::new(reference.clone(), access.clone()).await?;
-            let home = home(&image, reference);
+            let home = sources(image.home.as_deref(), reference);
             // One login for all tags of a repository.
             let session = match known.take().filter(|(name, _)| *name == reference.name()) {
                 Some((_, session)) => session,
                 None => place.session(&home)?,
             };
-            let push = Push { store: &self.store, image: &image, place, session, home, sent: Mutex::default(), log };
+            let push = Push {
+                store: &self.store,
+                image: &image,
+                place,
+                session,
+                home,
+                sent: Mutex::default(),
+                ahead: built.ahead.clone(),
+                log,
+            };
             push.with_retries().await?;
+            self.store.pushed_to(reference);
             reused.get_or_insert(push.reused());
             known = Some((reference.name(), push.session));
         }
@@ -71,8 +81,8 @@ fn is_of_content(refusal: &Refusal) -> bool {
 }
 
 /// The repository of the base, where the registry may have its layers.
-fn home(image: &Assembled, reference: &ImageReference) -> Vec<String> {
-    let home = image.home.as_deref().and_then(|home| home.split_once('/'));
+pub(super) fn sources(home: Option<&str>, reference: &ImageReference) -> Vec<String> {
+    let home = home.and_then(|home| home.split_once('/'));
     let home = home
         .filter(|(registry, repository)| *registry == reference.registry() && *repository != reference.repository());
     home.map(|(_, repository)| repository.to_owned()).into_iter().collect()
@@ -87,6 +97,8 @@ struct Push<'a> {
     home: Vec<String>,
     /// What any attempt has sent.
     sent: Mutex<BTreeSet<Digest>>,
+    /// What is on its way already.
+    ahead: Ahead,
     log: LogSink<'a>,
 }
 
@@ -144,7 +156,10 @@ impl Push<'_> {
         if trust && self.store.knows(reference, blob) {
             return Ok(());
         }
-        let brought = self.session.bring(blob, sources, Content::File(&self.store.path(&blob.digest), 0)).await?;
+        let brought = match self.ahead.arrived(&reference.name(), &blob.digest).await {
+            Some(brought) => brought,
+            None => self.session.bring(blob, sources, Content::File(&self.store.path(&blob.digest), 0)).await?,
+        };
         self.store.learn(reference, blob);
         let short = blob.digest.hex().get(..12).unwrap_or_default();
         match brought {

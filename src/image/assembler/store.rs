@@ -107,6 +107,18 @@ impl Store {
         self.note("held", &held(repository, blob), &repository.name());
     }
 
+    /// Whether an image was pushed to the repository from here.
+    pub(super) fn has_pushed_to(&self, repository: &ImageReference) -> bool {
+        self.recall::<String>("held", &pushed(repository)).is_some_and(|name| name == repository.name())
+    }
+
+    /// Notes that an image was pushed to the repository.
+    pub(super) fn pushed_to(&self, repository: &ImageReference) {
+        if !self.has_pushed_to(repository) {
+            self.note("held", &pushed(repository), &repository.name());
+        }
+    }
+
     /// Keeps bytes as a blob.
     pub(super) fn put(&self, bytes: &[u8]) -> Result<Descriptor, Failure> {
         let mut writer = self.writer()?;
@@ -178,6 +190,11 @@ impl BlobWriter {
         digest_of(self.hash.clone())
     }
 
+    /// The same file, to be read.
+    pub(super) fn reopen(&self) -> io::Result<std::fs::File> {
+        self.file.reopen()
+    }
+
     /// Bytes so far.
     pub(super) fn size(&self) -> u64 {
         self.size
@@ -199,6 +216,10 @@ impl Write for BlobWriter {
 
 fn held(repository: &ImageReference, blob: &Descriptor) -> String {
     hex::encode(Sha256::new_with_prefix(repository.name()).chain_update(blob.digest.as_str()).finalize())
+}
+
+fn pushed(repository: &ImageReference) -> String {
+    hex::encode(Sha256::digest(repository.name()))
 }
 
 /// A finished hash as a digest.

@@ -100,6 +100,16 @@ impl Session {
         Ok(None)
     }
 
+    /// As [`Session::bring`], tried once.
+    pub(in crate::image) async fn bring_once(
+        &self,
+        blob: &Descriptor,
+        sources: &[String],
+        content: Content<'_>,
+    ) -> Result<Brought, Refusal> {
+        self.once(blob, sources, content, blob.size <= SMALL).await
+    }
+
     async fn once(
         &self,
         blob: &Descriptor,
@@ -137,14 +147,19 @@ impl Session {
         }
     }
 
-    async fn begin(&self) -> Result<Location, Refusal> {
+    pub(super) async fn begin(&self) -> Result<Location, Refusal> {
         let place = self.place("blobs/uploads/")?;
         let answer = self.send(Method::POST, &place, |request| async { Ok(request.header(CONTENT_LENGTH, 0)) }).await?;
         location::of(&answer, &place.url)
     }
 
     /// All bytes at once, or none where they were sent before; ends the upload.
-    async fn put(&self, at: &Location, blob: &Descriptor, content: Option<Content<'_>>) -> Result<(), Refusal> {
+    pub(super) async fn put(
+        &self,
+        at: &Location,
+        blob: &Descriptor,
+        content: Option<Content<'_>>,
+    ) -> Result<(), Refusal> {
         let mut at = at.clone();
         at.url.query_pairs_mut().append_pair("digest", blob.digest.as_str());
         self.send(Method::PUT, &at, |request| async move {

@@ -1,6 +1,7 @@
 //! Slipway against a Harbor: what is known before a build, how a push is refused by both ways of pushing.
 
 mod after;
+mod ahead;
 mod base_tags;
 mod before;
 mod builds;
