@@ -50,7 +50,7 @@ pub use self::check::{Checked, check};
 pub use self::document::MediaTypes;
 pub use self::kept::Kept;
 use self::layer::Layer;
-use self::layout::Layout;
+use self::layout::{COPY_AGAIN, Layout};
 use self::remote::Remote;
 use self::stages::Stages;
 use self::store::Store;
@@ -217,7 +217,8 @@ impl AssemblerBackend {
         }
         let missing = |why: String| Failure::new(FailureCode::BaseImageMissing, why);
         let reference: LayoutReference = named.parse().map_err(missing)?;
-        let layout = Layout { shown: named.to_owned(), directory: reference.directory, name: reference.name };
+        let (shown, directory, name) = (named.to_owned(), reference.directory, reference.name);
+        let layout = Layout { shown, directory, name, remedy: COPY_AGAIN };
         self.read(layout).await?.ok_or_else(|| missing(format!("the layout has no image `{named}`")))
     }
 
