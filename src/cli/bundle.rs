@@ -8,7 +8,7 @@ use serde_json::json;
 use tokio_util::sync::CancellationToken;
 
 use super::args::{BundleVerb, Cli, FormatKind};
-use super::images::named;
+use super::images::{asking, named};
 use super::setup;
 use crate::image::transfer::bundle::{self, Inventory, SigningKey, TrustedKey};
 use crate::model::failure::{Failure, FailureCode};
@@ -30,7 +30,7 @@ async fn act(cli: &Cli, verb: &BundleVerb) -> Result<ExitCode, Failure> {
             let key = sign.as_deref().map(SigningKey::read).transpose()?.map(Arc::new);
             let images = references(&services, images)?;
             let done = services
-                .with_accounts(&images, async |places| {
+                .with_accounts(&images, &asking(), async |places| {
                     bundle::export(places, known.as_ref(), key.clone(), output, &say).await
                 })
                 .await?;
@@ -49,12 +49,15 @@ async fn act(cli: &Cli, verb: &BundleVerb) -> Result<ExitCode, Failure> {
         BundleVerb::Import { file, registry, inventory, key, format } => {
             let keys = keys(&services, key)?;
             let targets = targets(&services, file, &keys, registry.as_deref()).await?;
+            let id = asking();
             for target in &targets {
-                services.project_for(target).await?;
+                services.project_for(target, &id).await?;
             }
             let mut known = inventory.as_deref().map_or_else(|| Ok(Inventory::default()), Inventory::read_or_new)?;
             let done = services
-                .with_accounts(&targets, async |places| bundle::import(file, &keys, places, &mut known, &say).await)
+                .with_accounts(&targets, &id, async |places| {
+                    bundle::import(file, &keys, places, &mut known, &say).await
+                })
                 .await?;
             if let Some(path) = inventory {
                 known.write(path)?;
@@ -75,7 +78,7 @@ async fn act(cli: &Cli, verb: &BundleVerb) -> Result<ExitCode, Failure> {
         }
         BundleVerb::Inventory { images, output } => {
             let images = references(&services, images)?;
-            let inventory = services.with_accounts(&images, Inventory::of).await?;
+            let inventory = services.with_accounts(&images, &asking(), Inventory::of).await?;
             inventory.write(output)?;
             anstream::println!("{}: {} blobs", output.display(), inventory.blobs());
         }

@@ -46,18 +46,19 @@ async fn act(cli: &Cli, verb: &ImagesVerb) -> Result<ExitCode, Failure> {
         ImagesVerb::Promote { from, to, format } => {
             let from = named(&services.config, from)?;
             let to = target(&services.config, &from, to)?;
+            let id = asking();
             // No project is made for what is not there.
-            let looked = services.with_accounts(std::slice::from_ref(&from), async |places| {
+            let looked = services.with_accounts(std::slice::from_ref(&from), &id, async |places| {
                 for place in places {
                     transfer::there(place).await?;
                 }
                 Ok(())
             });
             looked.await?;
-            services.project_for(&to).await?;
+            services.project_for(&to, &id).await?;
             let say = |line: &str| anstream::eprintln!("{line}");
             let images = [from, to];
-            let copied = services.with_accounts(&images, async |places| {
+            let copied = services.with_accounts(&images, &id, async |places| {
                 let [from, to] = places else { return Err(Failure::new(FailureCode::Internal, "two places are two")) };
                 transfer::copy(from, to, &say).await
             });
@@ -69,6 +70,13 @@ async fn act(cli: &Cli, verb: &ImagesVerb) -> Result<ExitCode, Failure> {
             Ok(ExitCode::SUCCESS)
         }
     }
+}
+
+/// The id of what is done now, for the registries' own logs (`X-Request-Id`); people are told it.
+pub(super) fn asking() -> String {
+    let id = uuid::Uuid::now_v7().to_string();
+    anstream::eprintln!("registries log this as {id}");
+    id
 }
 
 /// A reference; without a registry it is one of the configured registry's.

@@ -108,6 +108,7 @@ struct Probe<'a> {
     engine_s_own: bool,
     said: &'a str,
     harbor: harbor::Client,
+    request_id: Option<String>,
 }
 
 type Answer<T> = Result<T, Diagnosis>;
@@ -126,7 +127,8 @@ impl<'a> Probe<'a> {
         let engine_s_own = matches!(known, Some(Credentials::IdentityToken(_)));
         let harbor = access.harbor(reference, known)?;
         let http = access.http(reference)?;
-        Ok(Self { http, base: access.base(reference), reference, credentials, engine_s_own, said, harbor })
+        let (base, request_id) = (access.base(reference), access.request_id.clone());
+        Ok(Self { http, base, reference, credentials, engine_s_own, said, harbor, request_id })
     }
 
     /// Login, then the right to push. `Ok` when both are there.
@@ -247,7 +249,7 @@ impl<'a> Probe<'a> {
                 && url.as_str().starts_with(&self.base)
             {
                 // The registry forgets abandoned uploads by itself; this is only polite.
-                let _ = authorize(self.http.delete(url)).send().await;
+                let _ = self.named(authorize(self.http.delete(url))).send().await;
             }
             return Ok(());
         }
@@ -318,13 +320,23 @@ impl<'a> Probe<'a> {
         self.http.request(method, format!("{}{path}", self.base))
     }
 
+    /// With the id that the registry writes to its own log.
+    fn named(&self, request: RequestBuilder) -> RequestBuilder {
+        match &self.request_id {
+            Some(id) => request.header("x-request-id", id),
+            None => request,
+        }
+    }
+
     /// Sends, and tells outages and limits from answers.
     async fn send(&self, request: RequestBuilder) -> Answer<Response> {
-        let response = request.send().await.map_err(|error| {
+        let response = self.named(request).send().await.map_err(|error| {
             let why = http::reason(error);
             Diagnosis::from(self.failure(FailureCode::RegistryUnavailable, &format!("did not answer ({why})")))
         })?;
         let status = response.status();
+        let (registry, request_id) = (self.reference.registry(), self.request_id.as_deref());
+        tracing::debug!(registry, request_id, path = response.url().path(), %status, "asked why a push failed");
         if status == StatusCode::TOO_MANY_REQUESTS {
             let after = response.headers().get(header::RETRY_AFTER).and_then(|value| value.to_str().ok());
             let seconds = after.and_then(|value| value.trim().parse::<u64>().ok());

@@ -69,7 +69,7 @@ async fn bring(
 ) -> Result<(), Failure> {
     let access = services.access(&wanted.host, request.product_line.as_str()).await?.for_request(request.id.as_str());
     for reference in &published.references {
-        let from = services.place(reference.with_digest(published.digest.clone())).await?;
+        let from = services.place(reference.with_digest(published.digest.clone()), request.id.as_str()).await?;
         let to = ImageReference::new(&wanted.host, reference.repository(), reference.tag().cloned(), None)
             .map_err(|error| Failure::new(FailureCode::ConfigurationInvalid, format!("`registry.copies`: {error}")))?;
         if copy.references.is_empty() {

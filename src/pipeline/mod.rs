@@ -22,6 +22,7 @@ use std::sync::Arc;
 
 use tokio_util::sync::CancellationToken;
 
+pub use access::reach;
 pub use record::worker;
 pub use services::Services;
 pub use source::Fetched;

@@ -159,32 +159,34 @@ impl Services {
         })
     }
 
-    /// An image in whatever registry, with the account that the operator has for it.
+    /// An image in whatever registry, with the account that the operator has for it; the registry's log names this id.
     ///
     /// # Errors
     /// `configuration_invalid` where the credentials cannot be had.
-    pub async fn place(&self, reference: ImageReference) -> Result<Place, Failure> {
-        let access = self.access(reference.registry(), project_of(&reference)).await?;
+    pub async fn place(&self, reference: ImageReference, id: &str) -> Result<Place, Failure> {
+        let access = self.access(reference.registry(), project_of(&reference)).await?.for_request(id);
         Place::new(reference, access).await
     }
 
     /// Does what `act` does with these images, and again where an account was changed while that went on and its registry
-    /// no longer takes the old one: secrets are read anew, and what was brought is not brought again.
+    /// no longer takes the old one: secrets are read anew, and what was brought is not brought again. The registries' logs
+    /// name this id.
     ///
     /// # Errors
     /// Those of `act`, and of [`Services::place`].
     pub async fn with_accounts<T>(
         &self,
         images: &[ImageReference],
+        id: &str,
         mut act: impl AsyncFnMut(&[Place]) -> Result<T, Failure>,
     ) -> Result<T, Failure> {
-        let mut places = self.places(images).await?;
+        let mut places = self.places(images, id).await?;
         loop {
             let failure = match act(&places).await {
                 Err(failure) if failure.code == FailureCode::RegistryUnauthorized => failure,
                 done => return done,
             };
-            let now = self.places(images).await?;
+            let now = self.places(images, id).await?;
             if now == places {
                 return Err(failure);
             }
@@ -192,10 +194,10 @@ impl Services {
         }
     }
 
-    async fn places(&self, images: &[ImageReference]) -> Result<Vec<Place>, Failure> {
+    async fn places(&self, images: &[ImageReference], id: &str) -> Result<Vec<Place>, Failure> {
         let mut places = Vec::new();
         for image in images {
-            places.push(self.place(image.clone()).await?);
+            places.push(self.place(image.clone(), id).await?);
         }
         Ok(places)
     }
@@ -217,12 +219,12 @@ impl Services {
         client.artifacts(project, name).await
     }
 
-    /// Sees to it that the project of an image is there, where the registry is a Harbor.
+    /// Sees to it that the project of an image is there, where the registry is a Harbor; its log names this id.
     ///
     /// # Errors
     /// `registry_repository_missing` where it is not, and the operator lets nobody make it; the `registry_…` codes.
-    pub async fn project_for(&self, reference: &ImageReference) -> Result<(), Failure> {
-        let client = self.client_of(reference).await?;
+    pub async fn project_for(&self, reference: &ImageReference, id: &str) -> Result<(), Failure> {
+        let client = self.client_of(reference).await?.for_request(id);
         let project = project_of(reference);
         if !client.is_harbor().await? {
             return Ok(());
@@ -235,6 +237,6 @@ impl Services {
         if client.has_project(project).await? {
             return Ok(());
         }
-        create(self, reference, project, "").await
+        create(self, reference, project, id).await
     }
 }

@@ -10,20 +10,29 @@ use tokio::sync::{OnceCell, Semaphore, watch};
 use tokio::task::JoinHandle;
 
 use super::pool::lock;
-use super::publish::sources;
+use super::publish::home;
 use super::remote::PARALLEL;
 use super::store::Store;
-use crate::image::Destination;
 use crate::image::registry::Descriptor;
 use crate::image::registry::session::Session;
 use crate::image::registry::stream::{Growing, Progress};
 use crate::image::registry::upload::{Brought, Content};
 use crate::image::transfer::Place;
+use crate::image::{Destination, LogSink};
 use crate::model::image_reference::Digest;
 
 /// Blobs on their way to a repository, by its name and theirs. They go no further once the last copy is dropped.
-#[derive(Debug, Clone, Default)]
-pub struct Ahead(Arc<Mutex<BTreeMap<(String, Digest), Sending>>>);
+#[derive(Clone, Default)]
+pub struct Ahead {
+    sending: Arc<Mutex<BTreeMap<(String, Digest), Sending>>>,
+    route: Option<Arc<Route>>,
+}
+
+impl std::fmt::Debug for Ahead {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Ahead").field("sending", &lock(&self.sending).keys()).finish_non_exhaustive()
+    }
+}
 
 /// How far its blobs are says nothing of an image.
 impl PartialEq for Ahead {
@@ -37,12 +46,19 @@ impl Eq for Ahead {}
 impl Ahead {
     /// How a blob came to be in the repository, once it is there; `None` where it is not on its way or did not arrive.
     pub(super) async fn arrived(&self, repository: &str, blob: &Digest) -> Option<Brought> {
-        let mut sending = lock(&self.0).remove(&(repository.to_owned(), blob.clone()))?;
+        let mut sending = lock(&self.sending).remove(&(repository.to_owned(), blob.clone()))?;
         (&mut sending.0).await.ok().flatten()
+    }
+
+    /// Does work, and tells meanwhile how far its blobs are.
+    pub(super) async fn told<T>(&self, log: LogSink<'_>, work: impl Future<Output = T>) -> T {
+        match self.route.as_ref().and_then(|route| route.session.get()) {
+            Some(Some(session)) => session.told(log, work).await,
+            _ => work.await,
+        }
     }
 }
 
-#[derive(Debug)]
 struct Sending(JoinHandle<Option<Brought>>);
 
 impl Drop for Sending {
@@ -76,16 +92,17 @@ impl Drop for Streamed {
 }
 
 impl Courier {
-    /// To this place; `home` is the repository that the base image came from.
-    pub(super) fn new(store: &Store, destination: &Destination, home: Option<&str>) -> Self {
+    /// To this place; `base` is the repository that the base image came from.
+    pub(super) fn new(store: &Store, destination: &Destination, base: Option<&str>) -> Self {
         let route = Route {
             store: store.clone(),
-            sources: sources(home, &destination.reference),
+            sources: home(base, &destination.reference).map(str::to_owned).into_iter().collect(),
             destination: destination.clone(),
             session: OnceCell::new(),
             at_once: Semaphore::new(PARALLEL),
         };
-        Self { route: Arc::new(route), ahead: Ahead::default() }
+        let route = Arc::new(route);
+        Self { ahead: Ahead { sending: Arc::default(), route: Some(Arc::clone(&route)) }, route }
     }
 
     /// What is on its way.
@@ -101,10 +118,10 @@ impl Courier {
         (tell, Streamed(tokio::spawn(async move { route.stream(&growing).await })))
     }
 
-    /// Sends a blob of the store, unless it was streamed.
+    /// Sends a blob of the store, unless it was streamed. What other repositories have the push mounts in no time.
     pub(super) fn send(&self, blob: &Descriptor, streamed: Option<Streamed>) {
-        let repository = &self.route.destination.reference;
-        if self.route.store.knows(repository, blob) {
+        let (store, repository) = (&self.route.store, &self.route.destination.reference);
+        if store.knows(repository, blob) || !store.holders(repository, blob).is_empty() {
             return;
         }
         let (route, blob, key) = (Arc::clone(&self.route), blob.clone(), (repository.name(), blob.digest.clone()));
@@ -116,7 +133,7 @@ impl Courier {
             }
             route.bring(&blob).await
         });
-        lock(&self.ahead.0).entry(key).or_insert(Sending(sending));
+        lock(&self.ahead.sending).entry(key).or_insert(Sending(sending));
     }
 }
 

@@ -2,7 +2,7 @@
 
 use serde::Serialize;
 
-use super::layout::Layout;
+use super::layout::{COPY_AGAIN, Layout};
 use super::name::Name;
 use super::store::{Store, unwritable};
 use crate::model::failure::{Failure, FailureCode};
@@ -32,7 +32,8 @@ pub async fn check(reference: &LayoutReference) -> Result<Checked, Failure> {
             .map_err(|error| unwritable(std::path::Path::new("the directory for temporary files"), &error))?;
         let store = Store::new(scratch.path().to_owned());
         let missing = || Failure::new(FailureCode::BaseImageMissing, format!("the layout has no image `{shown}`"));
-        let layout = Layout { shown: shown.clone(), directory: reference.directory, name: reference.name };
+        let layout =
+            Layout { shown: shown.clone(), directory: reference.directory, name: reference.name, remedy: COPY_AGAIN };
         let (digest, _) = layout.found()?.ok_or_else(missing)?;
         let base = layout.base(&store)?.ok_or_else(missing)?;
         let entries = base.tree(&store)?.below(&Name::default()).count();

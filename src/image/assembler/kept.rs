@@ -8,7 +8,7 @@ use std::path::Path;
 use serde_json::{Value, json};
 
 use super::document::{CREATED, configuration, history_of, json_bytes, manifest};
-use super::layout::{Layout, NAME};
+use super::layout::{Layout, MAKE_AGAIN, NAME};
 use super::store::{Store, unreadable, unwritable};
 use super::{Assembled, AssemblerBackend, blocks, built};
 use crate::image::BuiltImage;
@@ -98,7 +98,8 @@ impl AssemblerBackend {
     /// The layout of what is kept, where there is one.
     pub(super) fn own_layout(&self, shown: &str, name: &str) -> Option<Layout> {
         let tagged = if name.contains(':') { name.to_owned() } else { format!("{name}:latest") };
-        let layout = Layout { shown: shown.to_owned(), directory: self.own.clone(), name: Some(tagged) };
+        let (shown, directory, name) = (shown.to_owned(), self.own.clone(), Some(tagged));
+        let layout = Layout { shown, directory, name, remedy: MAKE_AGAIN };
         self.own.join("index.json").is_file().then_some(layout)
     }
 }
@@ -146,7 +147,8 @@ pub(super) fn lock(directory: &Path) -> io::Result<fs::File> {
 /// What the index names.
 pub(super) fn entries(directory: &Path) -> io::Result<Vec<Value>> {
     let index: Value = match fs::read(directory.join("index.json")) {
-        Ok(bytes) => serde_json::from_slice(&bytes)?,
+        Ok(bytes) => serde_json::from_slice(&bytes)
+            .map_err(|error| io::Error::other(format!("it is no JSON ({error}); {MAKE_AGAIN}")))?,
         Err(error) if error.kind() == io::ErrorKind::NotFound => Value::Null,
         Err(error) => return Err(error),
     };

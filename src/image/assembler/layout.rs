@@ -33,7 +33,17 @@ pub(super) struct Layout {
     pub(super) directory: PathBuf,
     /// Its name in the index; the only image where there is none.
     pub(super) name: Option<String>,
+    /// What to do where it is not whole.
+    pub(super) remedy: &'static str,
 }
+
+/// What to do with a layout that somebody put there.
+pub(super) const COPY_AGAIN: &str =
+    "an OCI image layout is a directory with `index.json` and `blobs/sha256`; copy it there again, all of it";
+
+/// What to do with Slipway's own.
+pub(super) const MAKE_AGAIN: &str =
+    "remove the directory `base-images` of the cache, and make them again: `slipway base-images build`";
 
 impl Layout {
     /// Brings the image into the store, where it is not there yet; none where the layout has no image of that name.
@@ -73,7 +83,8 @@ impl Layout {
 
     /// The digest that the index has for the image.
     fn entry(&self, index: &Value) -> Result<Option<Digest>, Failure> {
-        let entries = index["manifests"].as_array().map(Vec::as_slice).unwrap_or_default();
+        let unlisted = || self.unusable("has an index that lists nothing: there is no `manifests` in `index.json`");
+        let entries = index["manifests"].as_array().ok_or_else(unlisted)?;
         let name_of = |entry: &Value, key: &str| entry["annotations"][key].as_str().map(str::to_owned);
         let fits = |entry: &&Value| {
             let platform = &entry["platform"];
@@ -140,18 +151,16 @@ impl Layout {
 
     fn missing(&self, path: &Path, error: &io::Error) -> Failure {
         let message = format!("The base image `{}`: `{}` cannot be read: {error}", self.shown, path.display());
-        Failure::new(FailureCode::BaseImageMissing, message).hint(
-            "an OCI image layout is a directory with `index.json` and `blobs/sha256`; see that all of it is there",
-        )
+        Failure::new(FailureCode::BaseImageMissing, message).hint(self.remedy)
     }
 
     fn damaged(&self, digest: &Digest) -> Failure {
         let message = format!("The blob `{digest}` of the base image `{}` is not what its name says", self.shown);
-        Failure::new(FailureCode::DigestMismatch, message).hint("copy the layout there again")
+        Failure::new(FailureCode::DigestMismatch, message).hint(self.remedy)
     }
 
     fn unusable(&self, why: &str) -> Failure {
-        Failure::new(FailureCode::ImageFailed, format!("The base image `{}` {why}", self.shown))
+        Failure::new(FailureCode::ImageFailed, format!("The base image `{}` {why}", self.shown)).hint(self.remedy)
     }
 }
 

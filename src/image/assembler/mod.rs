@@ -52,14 +52,14 @@ pub use self::check::{Checked, check};
 pub use self::document::MediaTypes;
 pub use self::kept::Kept;
 use self::layer::Layer;
-use self::layout::Layout;
+use self::layout::{COPY_AGAIN, Layout};
 use self::remote::Remote;
 use self::stages::Stages;
 use self::store::Store;
 pub use self::upkeep::{Cache, Holding, Limits};
 use super::docker::run;
 use super::registry::Descriptor;
-use super::{BuildSpec, BuiltImage, ImageBackend, LogSink, Maker, PublishedImage, RegistryAccess};
+use super::{BuildSpec, BuiltImage, ImageBackend, LogSink, Maker, PublishedImage, Reach, RegistryAccess};
 use crate::dockerfile::parse::parse;
 use crate::http::ClientCertificate;
 use crate::model::failure::{Failure, FailureCode, Step};
@@ -124,6 +124,12 @@ impl AssemblerBackend {
     #[must_use]
     pub fn client_certificates(self, shown: BTreeMap<String, ClientCertificate>) -> Self {
         Self { access: RegistryAccess { client_certificates: shown, ..self.access }, ..self }
+    }
+
+    /// With what the operator says of all registries.
+    #[must_use]
+    pub fn reach(self, reach: Reach) -> Self {
+        Self { access: RegistryAccess { reach, ..self.access }, ..self }
     }
 
     /// With the base images of an OCI image layout, for names that no registry has (`slipway/debian`).
@@ -219,7 +225,8 @@ impl AssemblerBackend {
         }
         let missing = |why: String| Failure::new(FailureCode::BaseImageMissing, why);
         let reference: LayoutReference = named.parse().map_err(missing)?;
-        let layout = Layout { shown: named.to_owned(), directory: reference.directory, name: reference.name };
+        let (shown, directory, name) = (named.to_owned(), reference.directory, reference.name);
+        let layout = Layout { shown, directory, name, remedy: COPY_AGAIN };
         self.read(layout).await?.ok_or_else(|| missing(format!("the layout has no image `{named}`")))
     }
 

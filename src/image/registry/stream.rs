@@ -4,6 +4,7 @@ use std::fs::File;
 use std::io;
 use std::os::unix::fs::FileExt as _;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
 
 use bytes::Bytes;
 use futures_util::stream::{self, Stream};
@@ -12,7 +13,6 @@ use reqwest::{Body, Method, StatusCode};
 use tokio::sync::watch;
 
 use super::Descriptor;
-use super::location;
 use super::session::{Refusal, Session};
 
 /// How much is read at a time.
@@ -41,16 +41,23 @@ impl Growing {
         (tell, Self { file: Arc::new(file), progress })
     }
 
-    /// Its bytes from the first on, as they come. It fails when the writer gives up.
-    fn bytes(&self) -> impl Stream<Item = io::Result<Bytes>> + Send + 'static {
-        stream::try_unfold((self.clone(), 0_u64), |(mut growing, at)| async move {
+    /// The blob, once it is whole; none where the writer gives up.
+    async fn whole(&self) -> Option<Descriptor> {
+        let mut progress = self.progress.clone();
+        progress.wait_for(|now| now.whole.is_some()).await.ok()?.whole.clone()
+    }
+
+    /// Its bytes from the first on, as they come, and are counted. It fails when the writer gives up.
+    fn bytes(&self, sent: Arc<AtomicU64>) -> impl Stream<Item = io::Result<Bytes>> + Send + 'static {
+        stream::try_unfold((self.clone(), sent, 0_u64), |(mut growing, sent, at)| async move {
             loop {
+                sent.store(at, Ordering::Relaxed);
                 let now = growing.progress.borrow_and_update().clone();
                 if at < now.size {
                     let (file, length) = (Arc::clone(&growing.file), BUFFER.min(now.size - at));
                     let piece = tokio::task::spawn_blocking(move || read(&file, at, length));
                     let piece = piece.await.map_err(io::Error::other)??;
-                    return Ok(Some((piece, (growing, at + length))));
+                    return Ok(Some((piece, (growing, sent, at + length))));
                 }
                 if now.whole.is_some() {
                     return Ok(None);
@@ -71,13 +78,16 @@ impl Session {
     /// Sends a blob that is being written, by one `PATCH` of unknown length. It is tried once.
     pub(in crate::image) async fn stream(&self, growing: &Growing) -> Result<(), Refusal> {
         let begun = self.begin().await?;
+        let sent = Arc::new(AtomicU64::new(0));
         let body = |request: reqwest::RequestBuilder| async {
-            Ok(request.header(CONTENT_TYPE, "application/octet-stream").body(Body::wrap_stream(growing.bytes())))
+            let bytes = Body::wrap_stream(growing.bytes(Arc::clone(&sent)));
+            Ok(request.header(CONTENT_TYPE, "application/octet-stream").body(bytes))
         };
-        let answer = self.send(Method::PATCH, &begun, body).await?;
-        let whole = growing.progress.borrow().whole.clone();
+        // Only then can be told how much there is to send.
+        let whole = async { growing.whole().await.inspect(|blob| self.meter.count(blob, Arc::clone(&sent))) };
+        let (answer, whole) = tokio::join!(self.send(Method::PATCH, &begun, body), whole);
         let blob = whole.ok_or_else(|| Refusal::Own("the blob ended before it was whole".to_owned()))?;
-        self.put(&location::of(&answer, &begun.url)?, &blob, None).await
+        self.put(&self.named(&answer?, &begun)?, &blob, None).await
     }
 
     /// Whether the registry says that there is no such repository.
@@ -100,7 +110,7 @@ mod tests {
     async fn all_of_a_growing_file_is_read_however_it_grows() {
         let mut file = tempfile::NamedTempFile::new().unwrap();
         let (tell, growing) = Growing::new(file.reopen().unwrap());
-        let reading = tokio::spawn(growing.bytes().try_collect::<Vec<Bytes>>());
+        let reading = tokio::spawn(growing.bytes(Arc::default()).try_collect::<Vec<Bytes>>());
         let mut all = Vec::new();
         for length in [1_usize, 700_000, 0, 3] {
             let piece = vec![u8::try_from(length % 251).unwrap(); length];
@@ -118,6 +128,6 @@ mod tests {
     async fn a_blob_that_nobody_finishes_is_an_error() {
         let (tell, growing) = Growing::new(tempfile::tempfile().unwrap());
         drop(tell);
-        assert!(growing.bytes().try_collect::<Vec<Bytes>>().await.is_err());
+        assert!(growing.bytes(Arc::default()).try_collect::<Vec<Bytes>>().await.is_err());
     }
 }

@@ -8,6 +8,7 @@ use slipway::image::docker::DockerBackend;
 use slipway::image::{BuildSpec, ImageBackend as _};
 use slipway::model::failure::{Failure, FailureCode};
 use slipway::model::image_reference::ImageReference;
+use slipway::model::layout_reference::LayoutReference;
 use tokio_util::sync::CancellationToken;
 
 use super::{context, write};
@@ -80,42 +81,102 @@ async fn a_layout_is_a_base_that_only_the_operator_names() {
     assert_eq!(failure.code, FailureCode::BaseImageMissing, "{failure}");
 }
 
+/// Each damage, what it is refused with, and what the words say.
+const DAMAGES: &[(&str, FailureCode, &str)] = &[
+    ("layer", FailureCode::DigestMismatch, "is not what its name says"),
+    ("layer cut", FailureCode::DigestMismatch, "is not what its name says"),
+    ("layer too long", FailureCode::DigestMismatch, "is not what its name says"),
+    ("layer missing", FailureCode::BaseImageMissing, "cannot be read"),
+    ("configuration cut", FailureCode::DigestMismatch, "is not what its name says"),
+    ("manifest", FailureCode::DigestMismatch, "is not what its name says"),
+    ("manifest missing", FailureCode::BaseImageMissing, "cannot be read"),
+    ("index missing", FailureCode::BaseImageMissing, "index.json` cannot be read"),
+    ("index", FailureCode::ImageFailed, "has an index that is no JSON"),
+    ("index of nothing", FailureCode::ImageFailed, "has an index that lists nothing"),
+    ("index without digest", FailureCode::ImageFailed, "has an index that is none"),
+    ("index of another", FailureCode::BaseImageMissing, "cannot be read"),
+    ("platform", FailureCode::BaseImageMissing, "has no image"),
+];
+
+/// Damages a layout of one image.
+fn damaged(layouts: &Path, damage: &str) {
+    let blob = |digest: &str| layouts.join("blobs/sha256").join(digest.trim_start_matches("sha256:"));
+    let read = |path: &Path| -> serde_json::Value { serde_json::from_slice(&std::fs::read(path).unwrap()).unwrap() };
+    let mut index = read(&layouts.join("index.json"));
+    let manifest = blob(index["manifests"][0]["digest"].as_str().unwrap());
+    let layer = blob(read(&manifest)["layers"][0]["digest"].as_str().unwrap());
+    let config = blob(read(&manifest)["config"]["digest"].as_str().unwrap());
+    let resized = |path: &Path, by: i64| {
+        let file = std::fs::File::options().write(true).open(path).unwrap();
+        file.set_len(file.metadata().unwrap().len().checked_add_signed(by).unwrap()).unwrap();
+    };
+    let lists = |index: &serde_json::Value| std::fs::write(layouts.join("index.json"), index.to_string()).unwrap();
+    match damage {
+        "layer" => {
+            let length = std::fs::metadata(&layer).unwrap().len();
+            std::fs::write(&layer, vec![0; usize::try_from(length).unwrap()]).unwrap();
+        }
+        "layer cut" => resized(&layer, -7),
+        "layer too long" => resized(&layer, 7),
+        "layer missing" => std::fs::remove_file(&layer).unwrap(),
+        "configuration cut" => resized(&config, -7),
+        "manifest" => std::fs::write(&manifest, "{}").unwrap(),
+        "manifest missing" => std::fs::remove_file(&manifest).unwrap(),
+        "index missing" => std::fs::remove_file(layouts.join("index.json")).unwrap(),
+        "index" => std::fs::write(layouts.join("index.json"), "{").unwrap(),
+        "index of nothing" => lists(&serde_json::json!({ "schemaVersion": 2 })),
+        "index without digest" => {
+            index["manifests"][0]["digest"] = "sha256:../../../etc/passwd".into();
+            lists(&index);
+        }
+        "index of another" => {
+            index["manifests"][0]["digest"] = format!("sha256:{}", "a".repeat(64)).into();
+            lists(&index);
+        }
+        _ => {
+            index["manifests"][0]["platform"] = serde_json::json!({ "os": "linux", "architecture": "riscv64" });
+            lists(&index);
+        }
+    }
+}
+
 #[tokio::test(flavor = "multi_thread")]
-async fn a_layout_that_is_not_what_it_says_is_refused() {
-    for damage in ["blob", "manifest", "index", "platform"] {
+async fn a_layout_that_is_not_whole_is_refused_in_clear_words() {
+    for (damage, code, words) in DAMAGES {
         let directory = tempfile::tempdir().unwrap();
         let root = directory.path();
-        let (layouts, config) = layout(root, "1").await;
-        let blob = |digest: &str| layouts.join("blobs/sha256").join(digest.trim_start_matches("sha256:"));
-        let read =
-            |path: &Path| -> serde_json::Value { serde_json::from_slice(&std::fs::read(path).unwrap()).unwrap() };
-        let index = read(&layouts.join("index.json"));
-        let manifest = blob(index["manifests"][0]["digest"].as_str().unwrap());
-        let expected = match damage {
-            "blob" => {
-                let layer = blob(read(&manifest)["layers"][0]["digest"].as_str().unwrap());
-                let length = std::fs::metadata(&layer).unwrap().len();
-                std::fs::write(&layer, vec![0; usize::try_from(length).unwrap()]).unwrap();
-                FailureCode::DigestMismatch
-            }
-            "manifest" => {
-                std::fs::write(&manifest, "{}").unwrap();
-                FailureCode::DigestMismatch
-            }
-            "index" => {
-                std::fs::write(layouts.join("index.json"), "{").unwrap();
-                FailureCode::ImageFailed
-            }
-            _ => {
-                let mut index = index.clone();
-                index["manifests"][0]["platform"] = serde_json::json!({ "os": "linux", "architecture": "riscv64" });
-                std::fs::write(layouts.join("index.json"), index.to_string()).unwrap();
-                FailureCode::BaseImageMissing
-            }
-        };
-        assert!(config.starts_with("sha256:"));
+        let (layouts, _) = layout(root, "1").await;
+        damaged(&layouts, damage);
         let failure = refused(root, &format!("oci:{}:1", layouts.display()), true).await;
-        assert_eq!(failure.code, expected, "{damage}: {failure}");
+        assert_eq!(failure.code, *code, "{damage}: {failure}");
+        assert!(failure.message.contains(words), "{damage}: {failure}");
+        assert!(*damage == "platform" || failure.hint.contains("copy it there again"), "{damage}: {}", failure.hint);
+        // As the whole it is read by `slipway images check` too, and nothing of it stays in the cache.
+        let named: LayoutReference = format!("oci:{}:1", layouts.display()).parse().unwrap();
+        assert_eq!(slipway::image::assembler::check(&named).await.unwrap_err().code, *code, "{damage}");
+        assert!(!root.join("images/bases").exists(), "{damage}");
+    }
+}
+
+/// The layout of Slipway's own base images is made anew rather than copied.
+#[tokio::test(flavor = "multi_thread")]
+async fn slipways_own_base_images_are_to_be_made_again_where_they_are_damaged() {
+    for (damage, code, _) in DAMAGES.iter().filter(|(damage, ..)| !["platform", "index missing"].contains(damage)) {
+        let directory = tempfile::tempdir().unwrap();
+        let root = directory.path();
+        let own = root.join("base-images");
+        let assembler = AssemblerBackend::new(root.join("images"), None).base_images(own.clone());
+        let cancel = CancellationToken::new();
+        let base = BuildSpec::new(context(&root.join("base"), false), "FROM scratch\nCOPY plain /plain\n");
+        let built = assembler.build(&base, &|_| {}, &cancel).await.unwrap();
+        assembler.keep(&built, "slipway/jre:latest").await.unwrap();
+        assembler.build(&spec(root, "slipway/jre", false), &|_| {}, &cancel).await.unwrap();
+        damaged(&own, damage);
+        // Another cache, as the blobs of this one are whole.
+        let other = AssemblerBackend::new(root.join("others"), None).base_images(own);
+        let failure = other.build(&spec(root, "slipway/jre", false), &|_| {}, &cancel).await.unwrap_err();
+        assert_eq!(failure.code, *code, "{damage}: {failure}");
+        assert!(failure.hint.contains("slipway base-images build"), "{damage}: {}", failure.hint);
     }
 }
 
