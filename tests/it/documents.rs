@@ -295,32 +295,32 @@ fn links_lead_somewhere() {
     }
 }
 
-/// What `deploy/compose.yaml` sets and starts is there, and no image of somebody's is named.
+/// What the Compose files set and start is there, and no image of somebody's is named.
 #[tokio::test]
-async fn the_compose_file_holds() {
-    let compose = std::fs::read_to_string(root().join("deploy/compose.yaml")).unwrap();
-    let values = |key: &str| -> Vec<String> {
-        compose.lines().filter_map(|line| Some(line.trim().strip_prefix(key)?.trim().to_owned())).collect()
-    };
-    let images = values("image:");
-    assert!(
-        images.len() == 3 && images.iter().all(|image| image.starts_with("${") && image.contains(":?")),
-        "{images:?}"
-    );
-    let settings: Vec<(&str, &str)> = compose
-        .lines()
-        .filter_map(|line| line.trim().split_once(": ").filter(|(key, _)| key.starts_with("SLIPWAY__")))
-        .collect();
-    assert_eq!(settings.len(), 3, "{settings:?}");
-    let slipway = settings.iter().fold(Slipway::new(), |slipway, (key, value)| slipway.env(key, value));
-    let shown = slipway.run(&["queues", "show"].map(str::to_owned)).await;
-    assert_eq!(shown.code, 0, "{}", shown.text());
-    let commands: Vec<Vec<String>> =
-        values("command:").iter().map(|command| serde_json::from_str(command).unwrap()).collect();
-    assert_eq!(commands.len(), 2);
-    for command in commands {
-        // Help is given only where all that stands before it is understood.
-        let help = slipway.run(&[command, vec!["--help".to_owned()]].concat()).await;
-        assert_eq!(help.code, 0, "{}", help.text());
+async fn the_compose_files_hold() {
+    for (file, images, settings, commands) in [("compose.yaml", 3, 3, 2), ("compose.postgres.yaml", 1, 1, 0)] {
+        let compose = std::fs::read_to_string(root().join("deploy").join(file)).unwrap();
+        let values = |key: &str| -> Vec<String> {
+            compose.lines().filter_map(|line| Some(line.trim().strip_prefix(key)?.trim().to_owned())).collect()
+        };
+        let named = values("image:");
+        let open = |image: &String| image.starts_with("${") && image.contains(":?");
+        assert!(named.len() == images && named.iter().all(open), "{named:?}");
+        let set: Vec<(&str, &str)> = compose
+            .lines()
+            .filter_map(|line| line.trim().split_once(": ").filter(|(key, _)| key.starts_with("SLIPWAY__")))
+            .collect();
+        assert_eq!(set.len(), settings, "{set:?}");
+        let slipway = set.iter().fold(Slipway::new(), |slipway, (key, value)| slipway.env(key, value));
+        let shown = slipway.run(&["queues", "show"].map(str::to_owned)).await;
+        assert_eq!(shown.code, 0, "{}", shown.text());
+        let started: Vec<Vec<String>> =
+            values("command:").iter().map(|command| serde_json::from_str(command).unwrap()).collect();
+        assert_eq!(started.len(), commands);
+        for command in started {
+            // Help is given only where all that stands before it is understood.
+            let help = slipway.run(&[command, vec!["--help".to_owned()]].concat()).await;
+            assert_eq!(help.code, 0, "{}", help.text());
+        }
     }
 }
