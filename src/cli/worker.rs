@@ -150,7 +150,12 @@ async fn reload(cli: &Cli, role: Role, began: &Config, services: &watch::Sender<
 
 /// Those of the keys that have other values.
 fn changed(keys: &[&str], old: &Config, new: &Config) -> Vec<String> {
-    let (Ok(old), Ok(new)) = (serde_json::to_value(old), serde_json::to_value(new)) else { return Vec::new() };
+    let (Ok(mut old), Ok(mut new)) = (serde_json::to_value(old), serde_json::to_value(new)) else { return Vec::new() };
+    for picked_up in ["/server/gitlab/webhook_secrets", "/server/harbor/webhook_secrets"] {
+        for config in [&mut old, &mut new] {
+            config.pointer_mut(picked_up).map(Value::take);
+        }
+    }
     let at = |config: &Value, key: &str| config.pointer(&format!("/{}", key.replace('.', "/"))).cloned();
     keys.iter().filter(|key| at(&old, key) != at(&new, key)).map(|key| format!("`{key}`")).collect()
 }

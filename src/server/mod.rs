@@ -52,7 +52,7 @@ const ROOM: usize = 64 << 20;
 
 /// What everything in the server has at hand.
 struct Shared {
-    /// As it was at the start; builds use their services' own.
+    /// As it was at the start; [`Shared::current`] is what holds now.
     config: Config,
     services: watch::Receiver<Arc<Services>>,
     store: Store,
@@ -179,6 +179,11 @@ async fn start(
 }
 
 impl Shared {
+    /// What holds now: the configuration may have been read again since the start.
+    fn current(&self) -> Arc<Services> {
+        Arc::clone(&self.services.borrow())
+    }
+
     /// There is something to build or to send.
     fn wake(&self) {
         self.work.send_modify(|count| *count += 1);

@@ -60,9 +60,9 @@ pub(in crate::server) async fn receive(
 
 /// Whether a delivery shows the server's own secret token, which takes no look at its body.
 async fn known(shared: &Shared, headers: &HeaderMap) -> bool {
-    let mut secrets = Vec::new();
-    for name in &shared.config.server.gitlab.webhook_secrets {
-        secrets.extend(shared.gitlab.secrets.of(&shared.config, name, "*").await);
+    let (current, mut secrets) = (shared.current(), Vec::new());
+    for name in &current.config.server.gitlab.webhook_secrets {
+        secrets.extend(shared.gitlab.secrets.of(&current.config, name, "*").await);
     }
     // A signature is over the body; without it, none fits.
     shown(&secrets, headers, b"", 0).contains(&true)
@@ -120,7 +120,8 @@ async fn authentic(
 ) -> Result<Vec<Application>, Problem> {
     let applications: Vec<Application> =
         found.iter().filter_map(|stored| Application::parse(stored.body.as_bytes()).ok()).collect();
-    let common = &shared.config.server.gitlab.webhook_secrets;
+    let current = shared.current();
+    let common = &current.config.server.gitlab.webhook_secrets;
     // Whose secrets they are: the server's, or those of an application by its place in the list.
     let mut names: Vec<(Option<usize>, &str, &str)> = common.iter().map(|name| (None, name.as_str(), "*")).collect();
     for (place, application) in applications.iter().enumerate() {
@@ -129,7 +130,7 @@ async fn authentic(
     }
     let mut secrets = Vec::new();
     for (_, name, product_line) in &names {
-        let secret = shared.gitlab.secrets.of(&shared.config, name, product_line).await;
+        let secret = shared.gitlab.secrets.of(&current.config, name, product_line).await;
         secrets.push(
             secret
                 .inspect_err(|failure| tracing::error!(error = %failure, "a webhook's secret is missing"))

@@ -41,9 +41,9 @@ pub(super) async fn receive(State(shared): State<Arc<Shared>>, request: Request)
 async fn authentic(shared: &Shared, headers: &HeaderMap) -> Result<(), Problem> {
     let shown = headers.get(header::AUTHORIZATION).map(axum::http::HeaderValue::as_bytes).unwrap_or_default();
     let shown = Sha256::digest(shown);
-    let mut known = false;
-    for name in &shared.config.server.harbor.webhook_secrets {
-        match crate::secrets::proof(&shared.config, name, "*").await {
+    let (current, mut known) = (shared.current(), false);
+    for name in &current.config.server.harbor.webhook_secrets {
+        match crate::secrets::proof(&current.config, name, "*").await {
             Ok(secret) if !secret.is_empty() => known |= bool::from(Sha256::digest(secret).ct_eq(&shown)),
             Ok(_) => tracing::error!(name, "a webhook's secret is empty"),
             Err(failure) => tracing::error!(error = %failure, "a webhook's secret is missing"),

@@ -194,3 +194,24 @@ async fn a_lost_admin_token_is_replaced_beside_the_running_server() {
     let audit = server.ask("GET", "/api/v1/audit", Some(&token), None).await;
     assert!(audit.text.contains("recovered admin *"), "{audit:?}");
 }
+
+/// The next secret of a rotation is named without stopping the server.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_webhook_secret_that_is_named_later_counts_after_a_signal() {
+    let site = Site::new(&[]).await;
+    let both = std::fs::read_to_string(site.slipway.config()).unwrap();
+    let one = both.replace("\"hook\", \"hook-next\"", "\"hook\"");
+    assert_ne!(one, both);
+    site.slipway.replace_config(&one);
+    let server = site.start().await;
+    let repository = Repository::script("true\n");
+    site.application(&server, &repository, json!({})).await;
+    let payload = push(&repository, "main", "change");
+    let next = [("x-gitlab-token", "hook-of-tomorrow"), ("idempotency-key", "k")];
+    problem(&server.hook_with(&payload, &next).await, 401, "unauthorized");
+    site.slipway.replace_config(&both);
+    server.signal("HUP");
+    server.says("the configuration was read again").await;
+    assert!(!server.log().contains("only a restart picks up"), "{}", server.log());
+    assert_eq!(server.hook_with(&payload, &next).await.status, 202);
+}
