@@ -13,7 +13,7 @@ mod server;
 mod tests;
 mod units;
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};
 
 use schemars::JsonSchema;
@@ -245,6 +245,19 @@ impl Config {
         let own = [Some(self.server.listen), self.probes.listen].into_iter().flatten();
         let own = own.filter(|listen| !listen.ip().is_loopback()).map(|listen| listen.to_string());
         self.network.closed.iter().cloned().chain(others.into_iter().flatten()).chain(own).collect()
+    }
+
+    /// The hosts that the configuration names, without their ports: registries and their copies, those that credentials are
+    /// for, mirrors and proxies.
+    #[must_use]
+    pub fn hosts(&self) -> BTreeSet<String> {
+        let registries = self.registry.host.iter().chain(self.registry.copies.iter().map(|copy| &copy.host));
+        let accounts = self.credentials.values().flat_map(|entry| &entry.hosts);
+        let hosts = registries.chain(accounts).chain(self.registry.client_certificates.keys());
+        let proxies = [&self.network.http_proxy, &self.network.https_proxy].into_iter().flatten().map(String::as_str);
+        let urls = self.urls().map(|(_, url)| url).chain(proxies);
+        let named = hosts.map(|host| format!("http://{host}")).chain(urls.map(str::to_owned));
+        named.filter_map(|url| url::Url::parse(&url).ok()?.host_str().map(str::to_owned)).collect()
     }
 
     /// The settings that are URLs and stand in plans or messages, by key.

@@ -21,7 +21,7 @@ use crate::image::docker::DockerBackend;
 use crate::image::{Backend, RegistryAccess};
 use crate::model::failure::{Failure, FailureCode};
 use crate::model::request::RequestedSource;
-use crate::pipeline::Services;
+use crate::pipeline::{Services, reach};
 use crate::process;
 use crate::runner::Runner;
 use crate::schema;
@@ -294,6 +294,7 @@ pub(super) fn assembler(config: &Config, cache: &std::path::Path) -> AssemblerBa
     };
     AssemblerBackend::new(cache.join("images"), bundle)
         .client_certificates(config.registry.client_certificates.clone())
+        .reach(reach(config))
         .base_images(cache.join("base-images"))
         .media_types(types)
         .base_tags(config.build.base_tags.unwrap_or(BASE_TAGS))
@@ -338,7 +339,7 @@ fn planning_with(cli: &Cli, otherwise: OwnDockerfiles) -> Result<Services, Failu
 pub(super) fn registry_access(config: &Config) -> RegistryAccess {
     let ca_bundle = config.network.ca_bundle.as_ref().and_then(|path| std::fs::read(path).ok());
     let client_certificates = config.registry.client_certificates.clone();
-    RegistryAccess { ca_bundle, client_certificates, ..RegistryAccess::default() }
+    RegistryAccess { ca_bundle, client_certificates, reach: reach(config), ..RegistryAccess::default() }
 }
 
 /// Prints the JSON schema of a format.

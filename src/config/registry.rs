@@ -1,6 +1,7 @@
 //! `[registry]`: where images go, and what is done there.
 
 use std::collections::BTreeMap;
+use std::num::NonZeroU16;
 use std::path::PathBuf;
 use std::time::Duration;
 
@@ -26,6 +27,10 @@ pub struct Registry {
     /// How Harbor's projects are made that are missing; without it, they are not.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub projects: Option<ProjectsConfig>,
+    /// Requests and uploads that a registry has at a time from all builds of this process; 8 if absent. Pushes by the Docker
+    /// Engine are the Engine's own (`max-concurrent-uploads`).
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub connections: Option<NonZeroU16>,
     /// Labels that Harbor shows on every pushed image.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub labels: Vec<LabelKind>,

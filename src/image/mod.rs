@@ -12,6 +12,7 @@ mod build_log;
 mod diagnosis;
 mod engine;
 mod push;
+mod pushing;
 mod registry;
 mod save;
 mod start;
@@ -20,6 +21,7 @@ pub mod transfer;
 pub mod trial;
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::num::NonZeroU16;
 use std::path::{Path, PathBuf};
 
 use tokio_util::sync::CancellationToken;
@@ -243,6 +245,17 @@ pub struct RegistryAccess {
     pub client_certificates: BTreeMap<String, ClientCertificate>,
     /// The id that the registry writes to its own logs (`X-Request-Id`): the build's.
     pub request_id: Option<String>,
+    /// How much is asked of a registry at a time, and which hosts are the operator's.
+    pub reach: Reach,
+}
+
+/// What the operator says of all registries.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Reach {
+    /// Requests that a registry has at a time from all builds of this process; 8 where nothing is said.
+    pub connections: Option<NonZeroU16>,
+    /// Hosts of the operator's: a registry may send there, wherever they are.
+    pub hosts: BTreeSet<String>,
 }
 
 impl RegistryAccess {

@@ -11,6 +11,7 @@ use futures_util::StreamExt;
 use super::credentials::{self, Credentials};
 use super::diagnosis::{Diagnosis, diagnose};
 use super::engine::{self, Engine};
+use super::pushing::Pushing;
 use super::registry::session::{Refusal, Session};
 use super::registry::{Manifest, Shown};
 use super::{BuiltImage, LogSink, PublishedImage, PublishedLayer, RegistryAccess, build};
@@ -141,10 +142,16 @@ impl Push<'_> {
         let mut messages = engine::messages(pushed);
         let mut digest = None;
         let mut reused = BTreeSet::new();
+        let mut pushing = Pushing::begin();
         (self.log)(&format!("pushing {}", self.reference));
         while let Some(message) = messages.next().await {
             match message {
-                Ok(message) => self.note(&message, &mut digest, &mut reused, sent),
+                Ok(message) => {
+                    if let Some(line) = pushing.line(&message) {
+                        (self.log)(&line);
+                    }
+                    self.note(&message, &mut digest, &mut reused, sent);
+                }
                 Err(error) => {
                     let what = format!("The push of `{}` failed", self.reference);
                     let failure = engine::failure_of(self.docker, &error, FailureCode::RegistryRefused, &what).await;

@@ -1,9 +1,12 @@
 //! Registries: what they say of a pushed image ([`confirm`]), the push of blobs ([`upload`]) and their pull ([`download`]).
 
 mod confirm;
+mod connections;
 pub(super) mod download;
 mod location;
 mod login;
+pub(super) mod meter;
+mod outside;
 pub(super) mod session;
 pub(super) mod upload;
 

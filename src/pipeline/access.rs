@@ -3,10 +3,10 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use super::Services;
-use crate::config::{CopyConfig, CredentialsConfig};
+use crate::config::{Config, CopyConfig, CredentialsConfig};
 use crate::harbor::Client;
-use crate::image::RegistryAccess;
 use crate::image::credentials::{Credentials, of_docker};
+use crate::image::{Reach, RegistryAccess};
 use crate::model::failure::{Failure, FailureCode};
 use crate::model::image_reference::ImageReference;
 
@@ -19,6 +19,12 @@ enum Fit {
     Own,
     /// They list the registry, and are everybody's.
     Everybodys,
+}
+
+/// What the configuration says of all registries.
+#[must_use]
+pub fn reach(config: &Config) -> Reach {
+    Reach { connections: config.registry.connections, hosts: config.hosts() }
 }
 
 impl Services {
@@ -57,7 +63,7 @@ impl Services {
             (None, None) => None,
         };
         let client_certificates = self.config.registry.client_certificates.clone();
-        Ok(RegistryAccess { ca_bundle, client_certificates, ..RegistryAccess::default() })
+        Ok(RegistryAccess { ca_bundle, client_certificates, reach: reach(&self.config), ..RegistryAccess::default() })
     }
 
     /// What the images are pulled with, by registry: the operator's credentials for that host, else Docker's own.

@@ -21,6 +21,7 @@ use std::path::PathBuf;
 
 use tokio_util::sync::CancellationToken;
 
+pub use access::reach;
 pub use record::worker;
 pub use services::Services;
 pub use source::Fetched;

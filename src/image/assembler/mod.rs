@@ -57,7 +57,7 @@ use self::store::Store;
 pub use self::upkeep::{Cache, Holding, Limits};
 use super::docker::run;
 use super::registry::Descriptor;
-use super::{BuildSpec, BuiltImage, ImageBackend, LogSink, Maker, PublishedImage, RegistryAccess};
+use super::{BuildSpec, BuiltImage, ImageBackend, LogSink, Maker, PublishedImage, Reach, RegistryAccess};
 use crate::dockerfile::parse::parse;
 use crate::http::ClientCertificate;
 use crate::model::failure::{Failure, FailureCode, Step};
@@ -122,6 +122,12 @@ impl AssemblerBackend {
     #[must_use]
     pub fn client_certificates(self, shown: BTreeMap<String, ClientCertificate>) -> Self {
         Self { access: RegistryAccess { client_certificates: shown, ..self.access }, ..self }
+    }
+
+    /// With what the operator says of all registries.
+    #[must_use]
+    pub fn reach(self, reach: Reach) -> Self {
+        Self { access: RegistryAccess { reach, ..self.access }, ..self }
     }
 
     /// With the base images of an OCI image layout, for names that no registry has (`slipway/debian`).

@@ -1,6 +1,6 @@
 //! The push: what the registry lacks is sent, the tag is confirmed, what may pass is tried again.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::{Mutex, PoisonError};
 
 use futures_util::{StreamExt as _, TryStreamExt as _, stream};
@@ -36,13 +36,13 @@ impl AssemblerBackend {
             }
             log(&format!("pushing {reference}"));
             let place = Place::new(reference.clone(), access.clone()).await?;
-            let home = home(&image, reference);
+            let sources = sources(&self.store, &image, reference);
             // One login for all tags of a repository.
             let session = match known.take().filter(|(name, _)| *name == reference.name()) {
                 Some((_, session)) => session,
-                None => place.session(&home)?,
+                None => place.session(&all(&sources))?,
             };
-            let push = Push { store: &self.store, image: &image, place, session, home, sent: Mutex::default(), log };
+            let push = Push { store: &self.store, image: &image, place, session, sources, sent: Mutex::default(), log };
             push.with_retries().await?;
             reused.get_or_insert(push.reused());
             known = Some((reference.name(), push.session));
@@ -70,13 +70,33 @@ fn is_of_content(refusal: &Refusal) -> bool {
     matches!(status, Some(400 | 404 | 422)) || refusal.to_string().contains("blob unknown")
 }
 
-/// The repository of the base, where the registry may have its layers.
-fn home(image: &Assembled, reference: &ImageReference) -> Vec<String> {
+/// Where the registry may have the image's blobs: layers in the repository of the base, and what was brought to other
+/// repositories there.
+fn sources(store: &Store, image: &Assembled, reference: &ImageReference) -> Sources {
     let home = image.home.as_deref().and_then(|home| home.split_once('/'));
-    let home = home
-        .filter(|(registry, repository)| *registry == reference.registry() && *repository != reference.repository());
-    home.map(|(_, repository)| repository.to_owned()).into_iter().collect()
+    let home = home.filter(|(registry, _)| *registry == reference.registry()).map(|(_, repository)| repository);
+    let layers = image.layers.iter().map(|layer| (&layer.blob, home));
+    let mut found = Sources::new();
+    for (blob, home) in layers.chain([(&image.config, None)]) {
+        let mut names: Vec<String> = home.map(str::to_owned).into_iter().collect();
+        names.extend(store.holders(reference, blob).into_iter().filter(|name| Some(name.as_str()) != home));
+        names.retain(|name| name != reference.repository());
+        found.insert(blob.digest.clone(), names);
+    }
+    found
 }
+
+/// All of these repositories, each once: the token has to name them.
+fn all(sources: &Sources) -> Vec<String> {
+    let all: BTreeSet<&String> = sources.values().flatten().collect();
+    all.into_iter().take(NAMED).cloned().collect()
+}
+
+/// Repositories by what they may have.
+type Sources = BTreeMap<Digest, Vec<String>>;
+
+/// The most repositories that a token is asked for, which all stand in one URL.
+const NAMED: usize = 16;
 
 /// An image on its way to one tag.
 struct Push<'a> {
@@ -84,7 +104,7 @@ struct Push<'a> {
     image: &'a Assembled,
     place: Place,
     session: Session,
-    home: Vec<String>,
+    sources: Sources,
     /// What any attempt has sent.
     sent: Mutex<BTreeSet<Digest>>,
     log: LogSink<'a>,
@@ -130,26 +150,28 @@ impl Push<'_> {
         }
         let mut bringing = Vec::new();
         for layer in &self.image.layers {
-            bringing.push(self.bring(&layer.blob, &self.home, trust));
+            bringing.push(self.bring(&layer.blob, trust));
         }
-        bringing.push(self.bring(&self.image.config, &[], trust));
-        stream::iter(bringing).buffered(PARALLEL).try_collect::<()>().await?;
+        bringing.push(self.bring(&self.image.config, trust));
+        let all = stream::iter(bringing).buffered(PARALLEL).try_collect::<()>();
+        self.session.told(self.log, all).await?;
         let own = |failure: Failure| Refusal::Own(failure.message);
         let manifest = self.store.read(&self.image.manifest.digest).map_err(own)?;
         self.session.put_manifest(self.place.tag(), self.image.types.manifest(), &manifest).await
     }
 
-    async fn bring(&self, blob: &Descriptor, sources: &[String], trust: bool) -> Result<(), Refusal> {
+    async fn bring(&self, blob: &Descriptor, trust: bool) -> Result<(), Refusal> {
         let reference = self.place.reference();
         if trust && self.store.knows(reference, blob) {
             return Ok(());
         }
+        let sources = self.sources.get(&blob.digest).map(Vec::as_slice).unwrap_or_default();
         let brought = self.session.bring(blob, sources, Content::File(&self.store.path(&blob.digest), 0)).await?;
         self.store.learn(reference, blob);
         let short = blob.digest.hex().get(..12).unwrap_or_default();
         match brought {
             Brought::There => (self.log)(&format!("{short}: already there")),
-            Brought::Mounted => (self.log)(&format!("{short}: mounted from {}", sources.join(", "))),
+            Brought::Mounted(source) => (self.log)(&format!("{short}: mounted from {source}")),
             Brought::Sent => {
                 self.sent.lock().unwrap_or_else(PoisonError::into_inner).insert(blob.digest.clone());
                 (self.log)(&format!("{short}: pushed, {} bytes", blob.size));

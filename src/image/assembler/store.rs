@@ -21,6 +21,9 @@ const DOCUMENT_LIMIT: u64 = 32 << 20;
 /// How often a lease that somebody else has is tried.
 const LOOK: Duration = Duration::from_millis(10);
 
+/// Repositories that are remembered to have a blob.
+const HOLDERS: usize = 3;
+
 /// No block is longer than this, compressed.
 const LONGEST_BLOCK: usize = 2 << 20;
 
@@ -105,6 +108,20 @@ impl Store {
     /// Notes that a repository has the blob.
     pub(super) fn learn(&self, repository: &ImageReference, blob: &Descriptor) {
         self.note("held", &held(repository, blob), &repository.name());
+        let mut holders = self.holders(repository, blob);
+        // Of two who note at once one is forgotten, which costs no more than a mount.
+        if holders.first().is_none_or(|first| first != repository.repository()) {
+            holders.retain(|name| name != repository.repository());
+            holders.insert(0, repository.repository().to_owned());
+            holders.truncate(HOLDERS);
+            self.note("holders", &holders_of(repository, blob), &(repository.registry(), holders));
+        }
+    }
+
+    /// Repositories of the same registry that were seen to have the blob, the latest first.
+    pub(super) fn holders(&self, repository: &ImageReference, blob: &Descriptor) -> Vec<String> {
+        let known = self.recall::<(String, Vec<String>)>("holders", &holders_of(repository, blob));
+        known.filter(|(registry, _)| registry == repository.registry()).map(|(_, holders)| holders).unwrap_or_default()
     }
 
     /// Keeps bytes as a blob.
@@ -199,6 +216,10 @@ impl Write for BlobWriter {
 
 fn held(repository: &ImageReference, blob: &Descriptor) -> String {
     hex::encode(Sha256::new_with_prefix(repository.name()).chain_update(blob.digest.as_str()).finalize())
+}
+
+fn holders_of(repository: &ImageReference, blob: &Descriptor) -> String {
+    hex::encode(Sha256::new_with_prefix(repository.registry()).chain_update(blob.digest.as_str()).finalize())
 }
 
 /// A finished hash as a digest.

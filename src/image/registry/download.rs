@@ -157,7 +157,7 @@ impl Session {
                 return Ok(answer);
             }
             let own = place.own;
-            place = location::of(&answer, &place.url)?;
+            place = self.named(&answer, &place)?;
             // Who was sent away once has no token any more, wherever it is sent then.
             place.own &= own;
         }

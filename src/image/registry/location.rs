@@ -1,5 +1,6 @@
 //! Where a registry says that an upload or a download goes on: with it, or elsewhere, but nowhere inside.
 
+use std::collections::BTreeSet;
 use std::net::IpAddr;
 
 use reqwest::Response;
@@ -19,12 +20,12 @@ pub(super) struct Location {
 /// The place that an answer names, relative or absolute (OCI distribution specification, "Pushing blobs").
 ///
 /// # Errors
-/// What names none, gives TLS up, or leads from a registry outside to an address inside: a registry must not make
-/// Slipway speak to its neighbours.
-pub(super) fn of(response: &Response, asked: &Url) -> Result<Location, Refusal> {
+/// What names none, gives TLS up, or leads from a registry outside to an address inside that is none of the operator's
+/// hosts: a registry must not make Slipway speak to its neighbours. Of names, [`super::outside`] sees to that.
+pub(super) fn of(response: &Response, asked: &Url, known: &BTreeSet<String>) -> Result<Location, Refusal> {
     let named = response.headers().get(LOCATION).and_then(|value| value.to_str().ok());
     let named = named.ok_or_else(|| Refusal::Own("the registry names no place to go on at".to_owned()))?;
-    resolve(named, asked).map_err(Refusal::Own)
+    resolve(named, asked, known).map_err(Refusal::Own)
 }
 
 /// The next page of a list, where an answer names one of the same registry (RFC 8288: `<URL>; rel="next"`).
@@ -32,10 +33,10 @@ pub(super) fn next(response: &Response, asked: &Url) -> Option<Location> {
     let link = response.headers().get(LINK)?.to_str().ok()?;
     let next = link.split(',').find(|one| one.contains("rel=\"next\"") || one.contains("rel=next"))?;
     let named = next.split_once('<')?.1.split_once('>')?.0;
-    resolve(named, asked).ok().filter(|next| next.own && next.url != *asked)
+    resolve(named, asked, &BTreeSet::new()).ok().filter(|next| next.own && next.url != *asked)
 }
 
-fn resolve(named: &str, asked: &Url) -> Result<Location, String> {
+fn resolve(named: &str, asked: &Url, known: &BTreeSet<String>) -> Result<Location, String> {
     let url =
         asked.join(named).map_err(|error| format!("the registry names a place to go on at that is none: {error}"))?;
     let url = secured(url, asked);
@@ -43,7 +44,8 @@ fn resolve(named: &str, asked: &Url) -> Result<Location, String> {
         return Err("the registry names a place to go on at without TLS".to_owned());
     }
     let own = url.host() == asked.host() && url.port_or_known_default() == asked.port_or_known_default();
-    if !own && is_inside(&url) && !is_inside(asked) {
+    let operators = url.host_str().is_some_and(|host| known.contains(host));
+    if !own && !operators && is_inside(&url) && !is_inside(asked) {
         return Err("the registry names a place to go on at that is in the local network".to_owned());
     }
     Ok(Location { url, own })
@@ -60,17 +62,23 @@ pub(in crate::image) fn secured(mut url: Url, asked: &Url) -> Url {
     url
 }
 
-/// Whether a host is this machine or one of a private network.
-fn is_inside(url: &Url) -> bool {
-    let address = match url.host() {
-        Some(Host::Ipv4(address)) => IpAddr::V4(address),
-        Some(Host::Ipv6(address)) => IpAddr::V6(address),
-        Some(Host::Domain(name)) => return name == "localhost" || name.ends_with(".localhost"),
-        None => return true,
-    };
+/// Whether a host is by its looks this machine or one of a private network.
+pub(super) fn is_inside(url: &Url) -> bool {
+    match url.host() {
+        Some(Host::Ipv4(address)) => is_local(IpAddr::V4(address)),
+        Some(Host::Ipv6(address)) => is_local(IpAddr::V6(address)),
+        Some(Host::Domain(name)) => name == "localhost" || name.ends_with(".localhost"),
+        None => true,
+    }
+}
+
+/// Whether an address is this machine's or one of a private network (RFC 1918, 3927, 4193, 4291 and 6598).
+pub(super) fn is_local(address: IpAddr) -> bool {
     match address.to_canonical() {
         IpAddr::V4(address) => {
-            address.is_loopback() || address.is_private() || address.is_link_local() || address.is_unspecified()
+            let [first, second, ..] = address.octets();
+            let shared = first == 100 && second & 0xc0 == 64;
+            first == 0 || shared || address.is_loopback() || address.is_private() || address.is_link_local()
         }
         IpAddr::V6(address) => {
             address.is_loopback()
@@ -88,7 +96,8 @@ mod tests {
     #[test]
     fn places_are_relative_or_foreign_but_not_inside() {
         let asked = Url::parse("https://harbor.example.com/v2/a/blobs/uploads/").unwrap();
-        let place = |named: &str| resolve(named, &asked);
+        let known = BTreeSet::from(["10.9.8.7".to_owned()]);
+        let place = |named: &str| resolve(named, &asked, &known);
         let own = place("/v2/a/blobs/uploads/1?state=x").unwrap();
         assert_eq!((own.url.as_str(), own.own), ("https://harbor.example.com/v2/a/blobs/uploads/1?state=x", true));
         assert!(place("1").unwrap().own);
@@ -102,6 +111,7 @@ mod tests {
             "https://10.1.2.3/",
             "https://[::1]/",
             "https://169.254.169.254/latest",
+            "https://100.100.100.200/latest",
             "https://[::ffff:10.0.0.1]/",
             "https://localhost/",
             "ftp://x/",
@@ -109,15 +119,17 @@ mod tests {
         ] {
             assert!(place(refused).is_err(), "{refused}");
         }
+        // The operator names it.
+        assert!(!place("https://10.9.8.7/x").unwrap().own);
         // A proxy in front of Harbor that does not say that it speaks TLS.
         let own = place("http://harbor.example.com/v2/x?_state=y").unwrap();
         assert_eq!((own.url.as_str(), own.own), ("https://harbor.example.com/v2/x?_state=y", true));
         let port = Url::parse("https://harbor.example.com:8443/v2/").unwrap();
         for named in ["http://harbor.example.com/x", "http://harbor.example.com:8443/x"] {
-            assert_eq!(resolve(named, &port).unwrap().url.as_str(), "https://harbor.example.com:8443/x");
+            assert_eq!(resolve(named, &port, &known).unwrap().url.as_str(), "https://harbor.example.com:8443/x");
         }
         // A registry of the local network may name its neighbours.
         let inside = Url::parse("http://10.0.0.1:5000/v2/").unwrap();
-        assert!(resolve("http://10.0.0.2/x", &inside).is_ok());
+        assert!(resolve("http://10.0.0.2/x", &inside, &known).is_ok());
     }
 }

@@ -1,5 +1,7 @@
 //! Requests to one repository of a registry: authorised, the token renewed whenever the registry wants it.
 
+use std::collections::BTreeSet;
+use std::sync::{Arc, OnceLock};
 use std::time::{Duration, Instant};
 
 use oci_client::secrets::RegistryAuth;
@@ -8,13 +10,16 @@ use serde_json::Value;
 use tokio::sync::Mutex;
 use url::Url;
 
+use super::connections::Connections;
 use super::location::{self, Location};
 use super::login::{Granted, Login, TokenService};
-use super::{TIMEOUT, speaks_plain_http};
+use super::meter::Meter;
+use super::outside::{self, Outside};
+use super::{Descriptor, TIMEOUT, speaks_plain_http};
 use crate::http;
-use crate::image::RegistryAccess;
 use crate::image::answers::{body, starts_with_word, words_of};
 use crate::image::credentials::Credentials;
+use crate::image::{LogSink, RegistryAccess};
 use crate::model::failure::{Failure, FailureCode};
 use crate::model::image_reference::ImageReference;
 
@@ -54,6 +59,11 @@ impl Refusal {
         self.status() == Some(StatusCode::PRECONDITION_FAILED)
     }
 
+    /// Whether it may be how a proxy words what was refused in the middle of a body: 502, or no answer.
+    pub(super) fn breaks_off(&self) -> bool {
+        matches!(self, Self::Lost(_)) || self.status() == Some(StatusCode::BAD_GATEWAY)
+    }
+
     /// How long the registry wants to be left alone.
     pub(in crate::image) fn retry_after(&self) -> Option<Duration> {
         match self {
@@ -74,8 +84,9 @@ impl Refusal {
 /// One repository, and the account for it.
 pub(in crate::image) struct Session {
     http: reqwest::Client,
-    /// For other hosts that it sends to; they are shown no client certificate.
-    elsewhere: reqwest::Client,
+    /// For other hosts that it sends to; they are shown no client certificate. Few registries send anybody anywhere.
+    elsewhere: OnceLock<reqwest::Client>,
+    ca_bundle: Option<Vec<u8>>,
     pub(super) base: Url,
     pub(super) repository: String,
     account: Option<(String, String)>,
@@ -85,6 +96,11 @@ pub(in crate::image) struct Session {
     pushes: bool,
     request_id: Option<String>,
     login: Mutex<Login>,
+    /// The registry's own, for its token service too.
+    connections: Connections,
+    /// Hosts that it may send to wherever they are.
+    known: BTreeSet<String>,
+    pub(super) meter: Meter,
 }
 
 impl Session {
@@ -122,15 +138,8 @@ impl Session {
             Failure::new(FailureCode::ConfigurationInvalid, message)
         };
         // The proxies are the environment's, as for everything else. Cookies stay off: Harbor takes one for a browser.
-        let client = |shown| {
-            let builder = http::builder(access.ca_bundle.as_deref(), shown)?.read_timeout(TIMEOUT * 4);
-            builder.build().map_err(|error| http::unusable(&error))
-        };
-        let elsewhere = client(None)?;
-        let http = match access.shown_to(reference) {
-            Some(shown) => client(Some(shown))?,
-            None => elsewhere.clone(),
-        };
+        let builder = http::builder(access.ca_bundle.as_deref(), access.shown_to(reference))?;
+        let http = builder.read_timeout(TIMEOUT * 4).build().map_err(|error| http::unusable(&error))?;
         let scheme = if speaks_plain_http(reference, access) { "http" } else { "https" };
         // The registry of this name is at another.
         let host = if reference.registry() == "docker.io" { "registry-1.docker.io" } else { reference.registry() };
@@ -143,7 +152,11 @@ impl Session {
         };
         Ok(Self {
             http,
-            elsewhere,
+            elsewhere: OnceLock::new(),
+            ca_bundle: access.ca_bundle.clone(),
+            connections: Connections::of(&base, access.reach.connections),
+            known: access.reach.hosts.clone(),
+            meter: Meter::default(),
             base,
             repository: reference.repository().to_owned(),
             account,
@@ -159,6 +172,28 @@ impl Session {
         let path = format!("{}/{rest}", self.repository);
         let url = self.base.join(&path).map_err(|error| Refusal::Own(format!("`{path}`: {error}")))?;
         Ok(Location { url, own: true })
+    }
+
+    /// What other hosts are asked with: no name leads it inside.
+    fn elsewhere(&self) -> Result<&reqwest::Client, Refusal> {
+        if let Some(known) = self.elsewhere.get() {
+            return Ok(known);
+        }
+        let unusable = |failure: Failure| Refusal::Own(failure.message);
+        let builder = http::builder(self.ca_bundle.as_deref(), None).map_err(unusable)?.read_timeout(TIMEOUT * 4);
+        let made = builder.dns_resolver(Arc::new(Outside::new(&self.base, &self.known))).build();
+        let made = made.map_err(|error| unusable(http::unusable(&error)))?;
+        Ok(self.elsewhere.get_or_init(|| made))
+    }
+
+    /// The place that an answer names.
+    pub(super) fn named(&self, answer: &Response, asked: &Location) -> Result<Location, Refusal> {
+        location::of(answer, &asked.url, &self.known)
+    }
+
+    /// Does work, and tells meanwhile how far the uploads of this session are.
+    pub(in crate::image) async fn told<T>(&self, log: LogSink<'_>, work: impl Future<Output = T>) -> T {
+        self.meter.told(log, work).await
     }
 
     /// Sends a request that is to be answered here.
@@ -200,7 +235,7 @@ impl Session {
         let mut renewed = false;
         loop {
             let used = if to.own { self.authorization().await? } else { None };
-            let client = if to.own { &self.http } else { &self.elsewhere };
+            let client = if to.own { &self.http } else { self.elsewhere()? };
             let mut builder = client.request(method.clone(), to.url.clone());
             if let Some(value) = &used {
                 builder = builder.header(header::AUTHORIZATION, value);
@@ -208,8 +243,15 @@ impl Session {
             if let Some(id) = self.request_id.as_ref().filter(|_| to.own) {
                 builder = builder.header("x-request-id", id);
             }
-            let response = request(builder).await?.send().await.map_err(|error| lost(&error))?;
+            let ready = request(builder).await?;
+            // What its body comes from is open by now, so that nobody who holds one waits for another.
+            let connection = if to.own { self.connections.one().await } else { None };
+            let response = ready.send().await.map_err(|error| lost(&error))?;
+            drop(connection);
             let status = response.status();
+            let (registry, request_id) = (to.url.host_str(), self.request_id.as_deref());
+            // No query: it may hold the state of an upload.
+            tracing::debug!(registry, request_id, %method, path = to.url.path(), %status, "a registry answered");
             if status == StatusCode::UNAUTHORIZED && to.own && !renewed {
                 renewed = true;
                 let challenge = response.headers().get(header::WWW_AUTHENTICATE);
@@ -240,6 +282,16 @@ impl Session {
             (None, Some((name, password))) => RegistryAuth::Basic(name.clone(), password.clone()),
             (None, None) => RegistryAuth::Anonymous,
         }
+    }
+
+    /// What requests are authorised by at this moment.
+    pub(super) async fn shown(&self) -> Option<String> {
+        self.login.lock().await.value.clone()
+    }
+
+    /// Whether what was shown is over by the registry's word, and there is something else now.
+    pub(super) async fn had_expired(&self, shown: Option<&String>, blob: &Descriptor) -> bool {
+        self.has(blob).await.is_ok() && self.shown().await.as_ref() != shown
     }
 
     /// Gets what a challenge asks for; false where there is nothing to get. An empty challenge is Harbor's way to say that
@@ -279,7 +331,7 @@ impl Session {
             }
         }
         let own = url.origin() == self.base.origin();
-        let mut request = if own { &self.http } else { &self.elsewhere }.get(url);
+        let mut request = if own { &self.http } else { self.elsewhere()? }.get(url);
         if let Some((name, password)) = &self.account {
             request = request.basic_auth(name, Some(password));
         }
@@ -287,7 +339,9 @@ impl Session {
             request = request.header("x-request-id", id);
         }
         let asked = Instant::now();
+        let connection = if own { self.connections.one().await } else { None };
         let response = request.send().await.map_err(|error| lost(&error))?;
+        drop(connection);
         if !response.status().is_success() {
             return Err(refusal(response).await);
         }
@@ -303,6 +357,9 @@ impl Session {
 }
 
 pub(in crate::image) fn lost(error: &reqwest::Error) -> Refusal {
+    if let Some(inside) = outside::refused(error) {
+        return Refusal::Own(inside.to_string());
+    }
     // The error names its URL, which may hold the state of an upload.
     let mut source: &dyn std::error::Error = error;
     while let Some(inner) = source.source() {
@@ -329,4 +386,22 @@ async fn refusal(response: Response) -> Refusal {
         None => format!("error parsing HTTP {} response", status.as_u16()),
     };
     Refusal::Answered { status, words, retry_after }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_breaks_off_may_be_a_refusal_and_what_is_said_in_words_is_none() {
+        let answered = |status: u16| {
+            let (status, words) = (StatusCode::from_u16(status).unwrap(), String::new());
+            Refusal::Answered { status, words, retry_after: None }
+        };
+        assert!(answered(502).breaks_off() && Refusal::Lost(String::new()).breaks_off());
+        for status in [401, 403, 413, 500, 503] {
+            assert!(!answered(status).breaks_off(), "{status}");
+        }
+        assert!(!Refusal::Own(String::new()).breaks_off());
+    }
 }

@@ -5,7 +5,9 @@
 //! in chunks. An answer that is lost is looked for by `HEAD` before anything is sent again.
 
 use std::path::Path;
+use std::sync::atomic::Ordering;
 
+use futures_util::TryStreamExt as _;
 use reqwest::header::{CONTENT_LENGTH, CONTENT_RANGE, CONTENT_TYPE};
 use reqwest::{Body, Method, StatusCode};
 use tokio::io::{AsyncReadExt as _, AsyncSeekExt as _};
@@ -13,7 +15,8 @@ use tokio_util::io::ReaderStream;
 
 use super::Descriptor;
 use super::download::digest_in;
-use super::location::{self, Location};
+use super::location::Location;
+use super::meter::Meter;
 use super::session::{Refusal, Session};
 use crate::harbor::refusal;
 use crate::image::push::{ATTEMPTS, LONGEST_PAUSE, backoff};
@@ -28,11 +31,15 @@ const CHUNK: u64 = 4 << 20;
 /// How much of a file is read at a time.
 const BUFFER: usize = 1 << 18;
 
+/// Repositories that a blob is looked for in.
+const SOURCES: usize = 3;
+
 /// How a blob came to be in the repository.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub(in crate::image) enum Brought {
     There,
-    Mounted,
+    /// From this repository.
+    Mounted(String),
     Sent,
 }
 
@@ -64,14 +71,19 @@ impl Session {
         sources: &[String],
         content: Content<'_>,
     ) -> Result<Brought, Refusal> {
-        let mut attempt = 1;
+        let (mut attempt, mut renewed, mut shown) = (1, false, None);
         loop {
             // What broke off may have been a refusal of the bytes, which a `PUT` without any tells in words.
             let small = blob.size <= SMALL && attempt == 1;
-            let refusal = match self.once(blob, sources, content, small).await {
+            let refusal = match self.once(blob, sources, (content, small), &mut shown).await {
                 Ok(brought) => return Ok(brought),
                 Err(refusal) => refusal,
             };
+            // Or of the token, which is no outage and nothing to wait for.
+            if !renewed && refusal.breaks_off() && self.had_expired(shown.as_ref(), blob).await {
+                renewed = true;
+                continue;
+            }
             let pause = refusal.retry_after().unwrap_or_else(|| backoff(attempt));
             let again = refusal.may_pass() || refusal.is_upload_gone();
             if !again || attempt == ATTEMPTS || pause > LONGEST_PAUSE {
@@ -92,9 +104,10 @@ impl Session {
         if self.has(blob).await? {
             return Ok(Some(Brought::There));
         }
-        for source in sources {
+        // Each costs a request; the bytes of most blobs cost no more than a few.
+        for source in sources.iter().take(SOURCES) {
             if self.mount(blob, source).await? {
-                return Ok(Some(Brought::Mounted));
+                return Ok(Some(Brought::Mounted(source.clone())));
             }
         }
         Ok(None)
@@ -104,13 +117,14 @@ impl Session {
         &self,
         blob: &Descriptor,
         sources: &[String],
-        content: Content<'_>,
-        small: bool,
+        (content, small): (Content<'_>, bool),
+        shown: &mut Option<String>,
     ) -> Result<Brought, Refusal> {
         if let Some(brought) = self.known(blob, sources).await? {
             return Ok(brought);
         }
         let begun = self.begin().await?;
+        *shown = self.shown().await;
         let sent =
             if small { self.put(&begun, blob, Some(content)).await } else { self.patch(begun, blob, content).await };
         match sent {
@@ -140,7 +154,7 @@ impl Session {
     async fn begin(&self) -> Result<Location, Refusal> {
         let place = self.place("blobs/uploads/")?;
         let answer = self.send(Method::POST, &place, |request| async { Ok(request.header(CONTENT_LENGTH, 0)) }).await?;
-        location::of(&answer, &place.url)
+        self.named(&answer, &place)
     }
 
     /// All bytes at once, or none where they were sent before; ends the upload.
@@ -149,7 +163,7 @@ impl Session {
         at.url.query_pairs_mut().append_pair("digest", blob.digest.as_str());
         self.send(Method::PUT, &at, |request| async move {
             Ok(match content {
-                Some(content) => part(request, content, blob, 0, blob.size).await?,
+                Some(content) => part(request, content, blob, (0, blob.size), &self.meter).await?,
                 None => request.header(CONTENT_LENGTH, 0),
             })
         })
@@ -158,8 +172,9 @@ impl Session {
     }
 
     async fn patch(&self, at: Location, blob: &Descriptor, content: Content<'_>) -> Result<(), Refusal> {
-        let answer = self.send(Method::PATCH, &at, |request| part(request, content, blob, 0, blob.size)).await?;
-        self.put(&location::of(&answer, &at.url)?, blob, None).await
+        let answer =
+            self.send(Method::PATCH, &at, |request| part(request, content, blob, (0, blob.size), &self.meter)).await?;
+        self.put(&self.named(&answer, &at)?, blob, None).await
     }
 
     async fn chunks(&self, mut at: Location, blob: &Descriptor, content: Content<'_>) -> Result<(), Refusal> {
@@ -169,10 +184,10 @@ impl Session {
             let range = format!("{start}-{}", start + length - 1);
             let answer = self
                 .send(Method::PATCH, &at, |request| {
-                    part(request.header(CONTENT_RANGE, &range), content, blob, start, length)
+                    part(request.header(CONTENT_RANGE, &range), content, blob, (start, length), &self.meter)
                 })
                 .await?;
-            at = location::of(&answer, &at.url)?;
+            at = self.named(&answer, &at)?;
             start += length;
         }
         self.put(&at, blob, None).await
@@ -203,20 +218,25 @@ async fn part(
     request: reqwest::RequestBuilder,
     content: Content<'_>,
     blob: &Descriptor,
-    start: u64,
-    length: u64,
+    (start, length): (u64, u64),
+    meter: &Meter,
 ) -> Result<reqwest::RequestBuilder, Refusal> {
+    let sent = meter.begin(blob, start);
+    let count = move |piece: &[u8]| {
+        sent.fetch_add(piece.len() as u64, Ordering::Relaxed);
+    };
     let body = match content {
         Content::Registry(source) => {
             let opened = source.open(blob, start, length).await.map_err(|refusal| withheld(&refusal))?;
-            Body::wrap_stream(opened.bytes_stream())
+            Body::wrap_stream(opened.bytes_stream().inspect_ok(move |piece| count(piece)))
         }
         Content::File(file, offset) => {
             let unreadable =
                 |error: std::io::Error| Refusal::Own(format!("`{}` cannot be read: {error}", file.display()));
             let mut open = tokio::fs::File::open(file).await.map_err(unreadable)?;
             open.seek(std::io::SeekFrom::Start(offset + start)).await.map_err(unreadable)?;
-            Body::wrap_stream(ReaderStream::with_capacity(open.take(length), BUFFER))
+            let pieces = ReaderStream::with_capacity(open.take(length), BUFFER);
+            Body::wrap_stream(pieces.inspect_ok(move |piece| count(piece)))
         }
     };
     let kind = "application/octet-stream";

@@ -87,7 +87,7 @@ impl Copied {
         for (size, brought) in all {
             match brought {
                 Brought::There => {}
-                Brought::Mounted => self.mounted += size,
+                Brought::Mounted(_) => self.mounted += size,
                 Brought::Sent => self.sent += size,
             }
         }
@@ -112,7 +112,8 @@ async fn bring(
     for blob in tree.descriptors() {
         bringing.push(one(blob));
     }
-    match stream::iter(bringing).buffer_unordered(PARALLEL).try_collect().await {
+    let all = stream::iter(bringing).buffer_unordered(PARALLEL).try_collect();
+    match target.told(log, all).await {
         Ok(brought) => Ok(brought),
         Err(refusal) => Err(to.refused(&refusal).await),
     }

@@ -172,7 +172,7 @@ async fn one(
         log(&format!("{}: already there", place.reference()));
         imported.there += image.tree.size();
     } else {
-        imported.enter(tree(bundle, file, place, &target, homes, &image.tree).await?);
+        imported.enter(target.told(log, tree(bundle, file, place, &target, homes, &image.tree)).await?);
         copy::put(&target, &image.tree, place.tag(), place).await?;
         log(&format!("{}: imported", place.reference()));
     }
@@ -197,7 +197,7 @@ impl Imported {
         for (size, brought) in all {
             match brought {
                 Brought::There => self.there += size,
-                Brought::Mounted => self.mounted += size,
+                Brought::Mounted(_) => self.mounted += size,
                 Brought::Sent => self.sent += size,
             }
         }

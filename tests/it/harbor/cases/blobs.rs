@@ -79,6 +79,47 @@ async fn case_5_11_a_full_project_that_looks_like_an_outage_is_told() {
     }
 }
 
+/// So does a token that the registry no longer takes. The Engine keeps it for as long as its push lasts.
+#[tokio::test(flavor = "multi_thread")]
+async fn case_5_11_a_token_that_is_over_and_looks_like_an_outage_is_renewed() {
+    let (harbor, robot) = trade();
+    assert!(harbor.state().faults.refusals_break);
+    for image in both(3_000_000).await {
+        at_first(&harbor, &["PATCH"], |state| {
+            state.age_all(61);
+            None
+        });
+        harbor.requests();
+        image.push(&harbor, &robot, &[&format!("trade/{}:1", image.way)]).await.unwrap();
+        let requests = harbor.requests();
+        assert!(count(&requests, &["PATCH"]) >= 2, "{}: {requests:#?}", image.way);
+        assert!(count(&requests, &["/service/token"]) >= 2, "{}: {requests:#?}", image.way);
+    }
+}
+
+/// It is none of the attempts that an outage is given.
+#[tokio::test(flavor = "multi_thread")]
+async fn case_5_11_a_token_that_is_over_costs_no_attempt() {
+    let (harbor, robot) = trade();
+    let image = build("assembler", 3_000_000).await;
+    let mut patches = 0;
+    harbor.state().when = Some(Box::new(move |state, line, _| {
+        patches += i32::from(line.starts_with("PATCH"));
+        match patches {
+            1 if line.starts_with("PATCH") => state.age_all(61),
+            2 | 3 if line.starts_with("PATCH") => return Some(Instead::Cut),
+            _ => {}
+        }
+        None
+    }));
+    harbor.requests();
+    image.push(&harbor, &robot, &["trade/order:1"]).await.unwrap();
+    let requests = harbor.requests();
+    assert_eq!(count(&requests, &["PATCH"]), 4, "{requests:#?}");
+    // A push that begins anew asks for the tag again.
+    assert_eq!(count(&requests, &["HEAD", "/manifests/1"]), 2, "without and with a login: {requests:#?}");
+}
+
 /// A proxy in front takes no large bodies.
 #[tokio::test(flavor = "multi_thread")]
 async fn case_5_12_what_is_too_large_for_a_proxy_goes_in_parts() {
