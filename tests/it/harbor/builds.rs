@@ -2,12 +2,15 @@
 
 use std::path::{Path, PathBuf};
 
+use futures_util::future::join_all;
 use serde_json::Value;
+use tokio::sync::oneshot;
 
 use super::before::READER;
 use super::refused::release_rule;
 use super::ways::build;
 use crate::support::harbor::Harbor;
+use crate::support::harbor::state::Instead;
 use crate::support::slipway::{PRODUCT_LINE, Run, Slipway};
 
 /// A configuration with nothing but the registry.
@@ -179,6 +182,45 @@ async fn a_missing_project_is_made_where_the_operator_wants_that() {
     let doctor = slipway.run(&["doctor", "--format", "json", "--product-line", PRODUCT_LINE].map(str::to_owned)).await;
     assert_eq!(finding(&doctor.report)["there"], true, "{}", doctor.report);
     assert_eq!(harbor.state().projects[PRODUCT_LINE].metadata["auto_scan"], "true");
+}
+
+/// Eight programs find no project, and each makes it before any of them knows of another.
+#[tokio::test(flavor = "multi_thread")]
+async fn eight_programs_at_once_push_into_a_project_that_none_has_made() {
+    let harbor = Harbor::start();
+    let maker = harbor.system_robot("slipway", &["repository:push"], &["project:create"]);
+    let more = "[registry.projects]\ncredentials = \"robot\"\n\
+                [build]\nimage_backend = \"assembler\"\nown_dockerfiles = true\nstart_check = { enabled = false }\n";
+    let directory = tempfile::tempdir().unwrap();
+    std::fs::write(directory.path().join("Dockerfile"), "FROM scratch\nCOPY Dockerfile /\n").unwrap();
+    // No project is made until all eight want it.
+    let mut waiting: Vec<oneshot::Sender<()>> = Vec::new();
+    harbor.state().when = Some(Box::new(move |_, line, _| {
+        if line != "POST /api/v2.0/projects" {
+            return None;
+        }
+        let (release, released) = oneshot::channel();
+        waiting.push(release);
+        if waiting.len() == 8 {
+            waiting.drain(..).for_each(|release| release.send(()).unwrap());
+        }
+        Some(Instead::Held(released))
+    }));
+    let programs: Vec<Slipway> = (0..8).map(|_| config(&harbor, &maker, more)).collect();
+    let runs = programs.iter().enumerate().map(|(number, slipway)| {
+        let args = ["--push", "--name", &format!("order-{number}"), "--tag", "1"].map(str::to_owned);
+        let path = directory.path();
+        async move { slipway.build(path, &args).await }
+    });
+    for run in join_all(runs).await {
+        assert_eq!(run.report["outcome"], "succeeded", "{}", run.text());
+    }
+    let state = harbor.state();
+    assert_eq!(state.projects.keys().filter(|name| *name == PRODUCT_LINE).count(), 1);
+    for number in 0..8 {
+        let repository = state.repository(&format!("{PRODUCT_LINE}/order-{number}")).unwrap();
+        assert!(repository.tags.contains_key("1"), "order-{number}");
+    }
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -25,8 +25,9 @@ fn managed(harbor: &Harbor) -> Slipway {
     slipway
 }
 
-async fn robots(slipway: &Slipway, args: &str) -> Run {
-    let args = format!("harbor robots {args} --credentials robot --format json");
+/// `slipway harbor robots`, as the account of these credentials.
+pub(super) async fn robots(slipway: &Slipway, args: &str, credentials: &str) -> Run {
+    let args = format!("harbor robots {args} --credentials {credentials} --format json");
     slipway.run(&args.split(' ').map(str::to_owned).collect::<Vec<_>>()).await
 }
 
@@ -36,7 +37,7 @@ async fn a_robot_gets_the_least_rights_and_its_secret_a_file() {
     harbor.project("trade");
     let slipway = managed(&harbor);
     let store = slipway.config().with_file_name("store");
-    let made = robots(&slipway, "create slipway --project trade --store trade").await;
+    let made = robots(&slipway, "create slipway --project trade --store trade", "robot").await;
     assert_eq!(made.code, 0, "{}", made.text());
     assert_eq!(made.report["robot"]["name"], "robot$trade+slipway");
     assert_eq!(made.report["robot"]["rights"], serde_json::json!(["repository:pull", "repository:push"]));
@@ -45,16 +46,16 @@ async fn a_robot_gets_the_least_rights_and_its_secret_a_file() {
     assert_eq!(std::fs::metadata(&store).unwrap().permissions().mode() & 0o777, 0o600);
     assert_eq!(harbor.state().robots[0].secret, first);
 
-    let again = robots(&slipway, "create slipway --project trade --store trade").await;
+    let again = robots(&slipway, "create slipway --project trade --store trade", "robot").await;
     assert!(again.code == 1 && again.stderr.contains("rotate"), "{}", again.text());
     assert_eq!(std::fs::read_to_string(&store).unwrap(), first);
 
-    let rotated = robots(&slipway, "rotate slipway --project trade --store trade").await;
+    let rotated = robots(&slipway, "rotate slipway --project trade --store trade", "robot").await;
     assert_eq!(rotated.code, 0, "{}", rotated.text());
     let second = std::fs::read_to_string(&store).unwrap();
     assert!(second != first && harbor.state().robots[0].secret == second);
 
-    let listed = robots(&slipway, "list --project trade").await;
+    let listed = robots(&slipway, "list --project trade", "robot").await;
     assert_eq!(listed.report["robots"][0]["name"], "robot$trade+slipway", "{}", listed.text());
     assert_eq!(listed.report["robots"][0]["enabled"], true);
 }
@@ -64,22 +65,23 @@ async fn secrets_are_printed_only_where_that_is_asked_for() {
     let harbor = Harbor::start();
     harbor.project("trade");
     let slipway = managed(&harbor);
-    let nowhere = robots(&slipway, "create slipway --project trade").await;
+    let nowhere = robots(&slipway, "create slipway --project trade", "robot").await;
     assert!(nowhere.code != 0 && nowhere.stderr.contains("--show-secret"), "{}", nowhere.text());
     assert!(harbor.state().robots.is_empty());
-    let unwritable = robots(&slipway, "create slipway --project trade --secret-file /nonexistent/secret").await;
+    let unwritable =
+        robots(&slipway, "create slipway --project trade --secret-file /nonexistent/secret", "robot").await;
     assert!(unwritable.code != 0 && harbor.state().robots.is_empty(), "{}", unwritable.text());
-    let shown = robots(&slipway, "create slipway --project trade --may push,inspect,scan --show-secret").await;
+    let shown = robots(&slipway, "create slipway --project trade --may push,inspect,scan --show-secret", "robot").await;
     assert_eq!(shown.report["secret"], harbor.state().robots[0].secret.as_str(), "{}", shown.text());
     let rights = shown.report["robot"]["rights"].as_array().unwrap().clone();
     assert!(rights.contains(&"quota:read".into()) && rights.contains(&"scan:create".into()), "{rights:?}");
-    let system = robots(&slipway, "create everywhere --show-secret").await;
+    let system = robots(&slipway, "create everywhere --show-secret", "robot").await;
     assert_eq!(system.report["robot"]["name"], "robot$everywhere", "{}", system.text());
-    let unknown = robots(&slipway, "rotate nobody --project trade --show-secret").await;
+    let unknown = robots(&slipway, "rotate nobody --project trade --show-secret", "robot").await;
     assert!(unknown.code != 0 && unknown.stderr.contains("robot$trade+slipway"), "{}", unknown.text());
-    let bad = robots(&slipway, "create Slip --project trade --show-secret").await;
+    let bad = robots(&slipway, "create Slip --project trade --show-secret", "robot").await;
     assert!(bad.code != 0 && bad.stderr.contains("lower-case"), "{}", bad.text());
-    let missing = robots(&slipway, "create slip --project nosuch --show-secret").await;
+    let missing = robots(&slipway, "create slip --project nosuch --show-secret", "robot").await;
     assert!(missing.code != 0 && missing.stderr.contains("registry_repository_missing"), "{}", missing.text());
 }
 
@@ -110,21 +112,21 @@ async fn a_robot_of_the_system_gets_what_is_asked_for() {
         let all = permissions.flat_map(|permission| permission["access"].as_array().unwrap());
         all.into_iter().any(|right| right["resource"] == "project" && right["action"] == "create")
     };
-    let reader = robots(&slipway, "create reader --may pull --show-secret").await;
+    let reader = robots(&slipway, "create reader --may pull --show-secret", "robot").await;
     assert_eq!((reader.code, creates("reader")), (0, false), "{}", reader.text());
     let all = "push,pull,inspect,tag,label,scan,projects";
-    let maker = robots(&slipway, &format!("create maker --may {all} --show-secret")).await;
+    let maker = robots(&slipway, &format!("create maker --may {all} --show-secret"), "robot").await;
     assert_eq!((maker.code, creates("maker")), (0, true), "{}", maker.text());
     let rights = maker.report["robot"]["rights"].as_array().unwrap();
     assert!(rights.contains(&"project:create".into()) && rights.contains(&"scan:create".into()), "{rights:?}");
-    let nonsense = robots(&slipway, "create maker --project trade --may push,projects --show-secret").await;
+    let nonsense = robots(&slipway, "create maker --project trade --may push,projects --show-secret", "robot").await;
     assert!(nonsense.code != 0 && nonsense.stderr.contains("leave out `--project`"), "{}", nonsense.text());
 
     let manager = harbor.system_robot("manager", &["robot:list", "project:read"], &["robot:create", "robot:list"]);
     let as_robot = config(&harbor, &manager, "");
-    let made = robots(&as_robot, "create third --show-secret").await;
+    let made = robots(&as_robot, "create third --show-secret", "robot").await;
     assert_eq!(made.code, 0, "{}", made.text());
-    let refused = robots(&as_robot, "rotate third --show-secret").await;
+    let refused = robots(&as_robot, "rotate third --show-secret", "robot").await;
     assert!(refused.stderr.contains("registry_forbidden"), "{}", refused.text());
     assert!(refused.stderr.contains("Harbor lets no robot change another"), "{}", refused.text());
 }
@@ -145,7 +147,7 @@ async fn a_secret_that_is_replaced_keeps_owner_group_and_mode() {
     } else {
         std::fs::metadata(&store).unwrap().gid()
     };
-    let rotated = robots(&slipway, "rotate slipway --project trade --store trade").await;
+    let rotated = robots(&slipway, "rotate slipway --project trade --store trade", "robot").await;
     assert_eq!(rotated.code, 0, "{}", rotated.text());
     assert_eq!(std::fs::read_to_string(&store).unwrap(), harbor.state().robots[0].secret);
     let now = std::fs::metadata(&store).unwrap();
@@ -165,7 +167,7 @@ async fn a_secret_that_cannot_be_put_in_place_is_kept_beside() {
         std::fs::create_dir(&place).unwrap();
         None
     });
-    let rotated = robots(&slipway, "rotate slipway --project trade --store trade").await;
+    let rotated = robots(&slipway, "rotate slipway --project trade --store trade", "robot").await;
     assert_ne!(rotated.code, 0, "{}", rotated.text());
     let beside = std::fs::read_dir(store.parent().unwrap()).unwrap().map(|entry| entry.unwrap().path());
     let kept = beside.filter(|path| path.display().to_string().contains(".slipway-secret-")).collect::<Vec<_>>();
@@ -181,6 +183,6 @@ async fn more_robots_than_a_page_are_listed() {
     for number in 0..101 {
         harbor.robot("trade", &format!("r{number}"), &["repository:pull"]);
     }
-    let listed = robots(&managed(&harbor), "list --project trade").await;
+    let listed = robots(&managed(&harbor), "list --project trade", "robot").await;
     assert_eq!(listed.report["robots"].as_array().map(Vec::len), Some(101), "{}", listed.stderr);
 }

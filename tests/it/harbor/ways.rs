@@ -7,7 +7,8 @@ use std::sync::Mutex;
 use slipway::image::assembler::AssemblerBackend;
 use slipway::image::docker::DockerBackend;
 use slipway::image::{
-    Backend, BuildContext, BuildSpec, BuiltImage, ContextKind, ImageBackend as _, PublishedImage, RegistryAccess,
+    Backend, BuildContext, BuildSpec, BuiltImage, ContextKind, ImageBackend as _, LogSink, PublishedImage,
+    RegistryAccess,
 };
 use slipway::model::failure::Failure;
 use slipway::model::image_reference::ImageReference;
@@ -81,13 +82,23 @@ impl Built {
             .await
     }
 
+    /// The same, and gives what it tells.
+    pub(super) async fn push_telling(
+        &self,
+        reference: ImageReference,
+        access: &RegistryAccess,
+        log: LogSink<'_>,
+    ) -> Result<PublishedImage, Failure> {
+        Box::pin(self.backend.push(&self.image, &[reference], access, log, &CancellationToken::new())).await
+    }
+
     /// Pushes to any registry.
     pub(super) async fn push_to(
         &self,
         reference: ImageReference,
         access: &RegistryAccess,
     ) -> Result<PublishedImage, Failure> {
-        Box::pin(self.backend.push(&self.image, &[reference], access, &|_| {}, &CancellationToken::new())).await
+        self.push_telling(reference, access, &|_| {}).await
     }
 }
 

@@ -7,11 +7,13 @@ mod logins;
 mod manifests;
 mod outages;
 mod projects;
+mod rotate;
 mod rotation;
 mod tls;
 
 use slipway::image::transfer::{self, Copied, Place};
 use slipway::model::failure::Failure;
+use tokio::sync::oneshot;
 
 use crate::support::harbor::state::{Instead, State};
 use crate::support::harbor::{Harbor, access};
@@ -38,6 +40,19 @@ pub(super) fn at_first(
         done = true;
         happens(state)
     }));
+}
+
+/// Holds the answer to the first request whose line has all of these words: the first end is told when the request has
+/// come, the second lets it go on.
+pub(super) fn hold(harbor: &Harbor, words: &'static [&'static str]) -> (oneshot::Receiver<()>, oneshot::Sender<()>) {
+    let ((reached, at), (release, released)) = (oneshot::channel(), oneshot::channel());
+    let mut ends = Some((reached, released));
+    at_first(harbor, words, move |_| {
+        let (reached, released) = ends.take()?;
+        reached.send(()).unwrap();
+        Some(Instead::Held(released))
+    });
+    (at, release)
 }
 
 /// How many requests have all of these words.

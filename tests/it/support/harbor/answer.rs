@@ -23,6 +23,25 @@ pub(super) fn json_of(status: u16, value: &Value) -> Answer {
     text(status, "application/json", format!("{value}\n"))
 }
 
+/// The same, by the parts that say how it is encoded: all of `/v2/`, and the token service.
+pub(super) fn encoded_json(status: u16, value: &Value) -> Answer {
+    text(status, "application/json; charset=utf-8", format!("{value}\n"))
+}
+
+/// An answer of what comes before anybody is looked up: no session is begun.
+#[derive(Clone, Copy)]
+pub(super) struct Early;
+
+pub(super) fn early(mut answer: Answer) -> Answer {
+    answer.extensions_mut().insert(Early);
+    answer
+}
+
+/// An answer of `/v2/` says which protocol that is.
+pub(super) fn of_v2(answer: Answer) -> Answer {
+    with(answer, "docker-distribution-api-version", "registry/2.0")
+}
+
 /// `{"errors":[{"code","message"}]}` and a line break.
 pub(super) fn error(status: u16, code: &str, message: &str) -> Answer {
     let body = json!({ "errors": [{ "code": code, "message": message }] });
@@ -48,7 +67,7 @@ pub(super) fn not_found(message: &str) -> Answer {
 }
 
 pub(super) fn read_only() -> Answer {
-    error(403, "DENIED", "The system is in read only mode. Any modification is prohibited.")
+    early(error(403, "DENIED", "The system is in read only mode. Any modification is prohibited."))
 }
 
 pub(super) fn internal() -> Answer {

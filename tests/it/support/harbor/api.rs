@@ -33,7 +33,7 @@ pub(super) async fn answer(shared: &Shared, call: Call, body: Body) -> Answer {
         return text(404, "text/html; charset=utf-8", "<!DOCTYPE HTML>\n".to_owned());
     }
     if call.path == "/api/version" {
-        return json_of(200, &json!({ "version": "v2.0" }));
+        return text(200, "text/plain; charset=utf-8", "{\"version\":\"v2.0\"}\n".to_owned());
     }
     let bytes = to_bytes(body, 8 << 20).await.unwrap_or_default();
     let json_body = call.header("content-type").is_some_and(|kind| kind.starts_with("application/json"));
@@ -47,7 +47,7 @@ pub(super) async fn answer(shared: &Shared, call: Call, body: Body) -> Answer {
     let mut state = shared.state.lock().unwrap();
     let who = call.shown.api();
     match path.as_str() {
-        "/ping" => return text(200, "text/plain; charset=utf-8", "Pong".to_owned()),
+        "/ping" => return text(200, "text/plain", "Pong".to_owned()),
         "/health" => return health(&state, healthy),
         _ => {}
     }
@@ -183,9 +183,9 @@ pub(super) fn page(call: &Call, all: Vec<Value>) -> Answer {
             .query
             .iter()
             .filter(|(key, _)| key != "page" && key != "page_size")
-            .map(|(key, value)| format!("{key}={value}&"))
+            .map(|(key, value)| format!("&{key}={value}"))
             .collect();
-        format!("<{}?{}page={page}&page_size={size}>; rel=\"{rel}\"", call.path, rest.concat())
+        format!("<{}?page={page}&page_size={size}{}>; rel=\"{rel}\"", call.path, rest.concat())
     };
     let mut links = Vec::new();
     if number > 1 {

@@ -240,6 +240,9 @@ fn copy(state: &mut State, api: &Api<'_>, name: &str) -> Answer {
         return error(400, "BAD_REQUEST", &format!("artifact {from} not found"));
     };
     state.enter(name, reference, &digest, Artifact { accessory: None, ..artifact });
-    let location = format!("/api/v2.0/projects/{}/artifacts/{digest}", name.replace('/', "%2F"));
+    let (project, rest) = name.split_once('/').unwrap_or((name, ""));
+    // Encoded once, where it has to be asked for encoded twice.
+    let rest = rest.replace('/', "%2F");
+    let location = format!("/api/v2.0/projects/{project}/repositories/{rest}/artifacts/{reference}");
     with(empty(201), "location", &location)
 }

@@ -5,7 +5,7 @@ use serde_json::{Value, json};
 use sha2::{Digest as _, Sha256};
 
 use super::Shared;
-use super::answer::{Answer, empty, error, internal, json_of, not_found, text, with};
+use super::answer::{Answer, empty, encoded_json, error, internal, not_found, text, with};
 use super::quota;
 use super::scans;
 use super::server::Call;
@@ -241,7 +241,7 @@ fn tags(state: &State, call: &Call, name: &str) -> Answer {
     let last = call.query("last").unwrap_or_default();
     let after: Vec<&String> = repository.tags.keys().filter(|tag| last.is_empty() || tag.as_str() > last).collect();
     let page: Vec<&&String> = after.iter().take(n.unwrap_or(usize::MAX)).collect();
-    let answer = json_of(200, &json!({ "name": name, "tags": page }));
+    let answer = encoded_json(200, &json!({ "name": name, "tags": page }));
     match (n, page.last()) {
         (Some(n), Some(end)) if page.len() < after.len() => {
             with(answer, "link", &format!("</v2/{name}/tags/list?last={end}&n={n}>; rel=\"next\""))

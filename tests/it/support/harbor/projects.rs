@@ -106,7 +106,10 @@ fn one(state: &mut State, api: &Api<'_>, method: &str, name: &str, rest: &[&str]
             merge(project, &json!({ *key: api.value()[*key] }));
             empty(200)
         }
-        ("GET", ["immutabletagrules"]) => json_of(200, &json!(project.immutable)),
+        ("GET", ["immutabletagrules"]) => {
+            let count = project.immutable.len().to_string();
+            with(json_of(200, &json!(project.immutable)), "x-total-count", &count)
+        }
         ("POST", ["immutabletagrules"]) => add_rule(project, api.value()),
         ("POST", ["members"]) => {
             let user = api.value()["member_user"]["username"].as_str().unwrap_or_default().to_owned();
@@ -122,7 +125,7 @@ fn head(state: &State, api: &Api<'_>) -> Answer {
         return unauthorized();
     }
     let name = api.call.query("project_name").unwrap_or_default();
-    empty(if state.projects.contains_key(name) { 200 } else { 404 })
+    if state.projects.contains_key(name) { empty(200) } else { not_found(&format!("project {name} not found")) }
 }
 
 fn create(state: &mut State, api: &Api<'_>) -> Answer {

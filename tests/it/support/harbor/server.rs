@@ -6,7 +6,7 @@ use axum::extract::State as Extract;
 use axum::http::{HeaderMap, HeaderValue, Request};
 use futures_util::StreamExt as _;
 
-use super::answer::{Answer, bad_gateway, empty, error, text, with};
+use super::answer::{Answer, Early, bad_gateway, empty, error, text, with};
 use super::state::Instead;
 use super::who::{Shown, Who};
 use super::{Shared, api, token, v2};
@@ -61,11 +61,22 @@ async fn otherwise(instead: Instead, body: Body) -> Answer {
         Instead::Error(status, code, message) => error(status, code, message),
         Instead::Page(status) => text(status, "text/html", "<html><head></head></html>\r\n".to_owned()),
         Instead::Later(status, after) => with(text(status, "text/html", String::new()), "retry-after", after),
+        Instead::Held(_) => unreachable!("it is answered as usual"),
         Instead::Cut => {
             let _ = body.into_data_stream().next().await;
             // hyper closes the connection; nobody is told, as this is no fault of the program.
             std::panic::resume_unwind(Box::new("cut"))
         }
+    }
+}
+
+/// What a browser is to keep: its session, and once it has one, what proves that its requests come from Harbor's own pages.
+fn cookie(sent: &str, has_token: bool) -> Option<String> {
+    let value = uuid::Uuid::now_v7().simple();
+    match (sent.contains("sid="), has_token) {
+        (false, _) => Some(format!("sid={value}; Path=/; HttpOnly")),
+        (true, false) => Some(format!("_gorilla_csrf={value}; Path=/; HttpOnly; SameSite=Strict")),
+        (true, true) => None,
     }
 }
 
@@ -78,9 +89,15 @@ async fn answer(Extract(shared): Extract<Shared>, request: Request<Body>) -> Ans
     let id = parts.headers.get("x-request-id").and_then(|value| value.to_str().ok()).map(str::to_owned);
     let head = parts.method == "HEAD";
     let line = format!("{} {}", parts.method, parts.uri);
+    shared.state.lock().unwrap().requests.push((line.clone(), id.clone()));
+    let length = parts.headers.get("content-length").and_then(|value| value.to_str().ok()?.parse().ok());
+    match shared.happens(&line, length.unwrap_or(0)) {
+        Some(Instead::Held(go_on)) => drop(go_on.await),
+        Some(instead) => return otherwise(instead, body).await,
+        None => {}
+    }
     let call = {
         let mut state = shared.state.lock().unwrap();
-        state.requests.push((line.clone(), id.clone()));
         let call = Call {
             method: parts.method.to_string(),
             path: parts.uri.path().replace("//", "/"),
@@ -92,15 +109,14 @@ async fn answer(Extract(shared): Extract<Shared>, request: Request<Body>) -> Ans
         state.refused_logins += u32::from(matches!(call.shown, Shown::Basic(Who::Anonymous)));
         call
     };
-    if let Some(instead) = shared.happens(&line, call.length()) {
-        return otherwise(instead, body).await;
-    }
-    let (core_down, cookies) = (shared.state.lock().unwrap().faults.core, call.header("cookie").unwrap_or_default());
+    let core_down = shared.state.lock().unwrap().faults.core;
+    let cookies = call.header("cookie").unwrap_or_default().to_owned();
+    let has_token = call.header("x-harbor-csrf-token").is_some();
     let mut answer = if core_down {
         bad_gateway()
     } else if call.path == "/v2" {
         return with(text(301, "text/html", String::new()), "location", &format!("http://{}/v2/", call.host()));
-    } else if cookies.contains("sid=") && !call.reads() && call.header("x-harbor-csrf-token").is_none() {
+    } else if cookies.contains("sid=") && !call.reads() && !has_token {
         error(403, "FORBIDDEN", "CSRF token not found in request")
     } else if call.path == "/service/token" {
         token::answer(&mut shared.state.lock().unwrap(), &call)
@@ -116,8 +132,9 @@ async fn answer(Extract(shared): Extract<Shared>, request: Request<Body>) -> Ans
     if !page {
         let id = id.unwrap_or_else(|| uuid::Uuid::now_v7().to_string());
         answer.headers_mut().insert("x-request-id", HeaderValue::from_str(&id).unwrap());
-        let sid = format!("sid={}; Path=/; HttpOnly", uuid::Uuid::now_v7().simple());
-        answer.headers_mut().insert("set-cookie", HeaderValue::from_str(&sid).unwrap());
+        if let Some(cookie) = cookie(&cookies, has_token).filter(|_| answer.extensions().get::<Early>().is_none()) {
+            answer.headers_mut().insert("set-cookie", HeaderValue::from_str(&cookie).unwrap());
+        }
     }
     if head {
         let (parts, _) = answer.into_parts();

@@ -32,6 +32,8 @@ pub(crate) struct State {
     /// What happens when a request comes.
     pub(crate) when: Option<When>,
     pub(super) tokens: HashMap<String, Token>,
+    /// Bytes that came by `PATCH`.
+    pub(crate) received: u64,
     /// Bytes of unfinished uploads, by session.
     pub(super) uploads: HashMap<String, u64>,
     ids: u64,
@@ -51,6 +53,8 @@ pub(crate) enum Instead {
     Later(u16, &'static str),
     /// The connection ends when a part of the body has come.
     Cut,
+    /// The usual answer, but not before this is told or dropped; meanwhile no byte of the body is read.
+    Held(tokio::sync::oneshot::Receiver<()>),
 }
 
 /// What is broken.
@@ -162,6 +166,7 @@ impl State {
             refused_logins: 0,
             when: None,
             tokens: HashMap::new(),
+            received: 0,
             uploads: HashMap::new(),
             ids: 0,
         };

@@ -6,7 +6,7 @@ use std::time::Instant;
 use base64::Engine as _;
 use serde_json::{Value, json};
 
-use super::answer::{Answer, empty, json_of, text};
+use super::answer::{Answer, empty, encoded_json, text};
 use super::server::Call;
 use super::state::{State, Token};
 use super::who::Who;
@@ -42,7 +42,7 @@ pub(super) fn answer(state: &mut State, call: &Call) -> Answer {
     // Clients count the token's life from here.
     let now = slipway::clock::now();
     let answer = json!({ "token": token, "access_token": "", "expires_in": seconds, "issued_at": now });
-    json_of(200, &answer)
+    encoded_json(200, &answer)
 }
 
 /// A token that can be read; nobody but its issuer checks it, who knows it.

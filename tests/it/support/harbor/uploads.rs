@@ -4,7 +4,7 @@ use axum::body::Body;
 use futures_util::StreamExt as _;
 
 use super::Shared;
-use super::answer::{Answer, bad_gateway, error, text};
+use super::answer::{Answer, bad_gateway, error, of_v2, text};
 use super::quota::{self, Over};
 use super::server::Call;
 use super::v2::{Target, forward, project_of};
@@ -16,13 +16,22 @@ pub(super) async fn answer(shared: &Shared, call: &Call, target: &Target, body: 
     if !call.reads() && shared.state.lock().unwrap().faults.disk_full {
         let detail = r#"{"errors":[{"code":"UNKNOWN","message":"unknown error","detail":{"DriverName":"filesystem","Enclosed":{"Op":"write","Path":"/storage/docker/registry","Err":28}}}]}"#;
         drain(body).await;
-        return text(500, "application/json; charset=utf-8", detail.to_owned());
+        return of_v2(text(500, "application/json; charset=utf-8", detail.to_owned()));
     }
     match (call.method.as_str(), target) {
         ("POST", Target::Uploads(name)) => begin(shared, call, name, body).await,
         ("PATCH", Target::Upload(_, session)) => counted(shared, call, session, body).await,
         ("PUT", Target::Upload(name, session)) => finish(shared, call, name, session, body).await,
-        ("GET", Target::Uploads(_)) => error(404, "BLOB_UPLOAD_UNKNOWN", "blob upload unknown to registry"),
+        ("GET", Target::Uploads(_)) => of_v2(error(404, "BLOB_UPLOAD_UNKNOWN", "blob upload unknown to registry")),
+        ("HEAD", Target::Blob(name)) => {
+            let known = shared.state.lock().unwrap().repository(name).is_some();
+            let mut answer = forward(shared, call, body, &call.path).await;
+            // Of a repository that it does not know, the core says so by itself.
+            if !known && answer.status() == 404 {
+                answer.headers_mut().remove("docker-distribution-api-version");
+            }
+            answer
+        }
         _ => forward(shared, call, body, &call.path).await,
     }
 }
@@ -53,7 +62,9 @@ async fn counted(shared: &Shared, call: &Call, session: &str, body: Body) -> Ans
     let (state, session) = (shared.state.clone(), session.to_owned());
     let counted = body.into_data_stream().inspect(move |piece| {
         let bytes = piece.as_ref().map_or(0, |piece| piece.len() as u64);
-        *state.lock().unwrap().uploads.entry(session.clone()).or_default() += bytes;
+        let mut state = state.lock().unwrap();
+        state.received += bytes;
+        *state.uploads.entry(session.clone()).or_default() += bytes;
     });
     forward(shared, call, Body::from_stream(counted), &call.path).await
 }
@@ -63,9 +74,7 @@ async fn finish(shared: &Shared, call: &Call, name: &str, session: &str, body: B
     let (project, coming) = (project_of(name), call.length());
     let before = shared.state.lock().unwrap().uploads.get(session).copied().unwrap_or(0);
     if let Err(over) = shared.reserve(project, &digest, before + coming) {
-        drain(body).await;
-        let breaks = shared.state.lock().unwrap().faults.refusals_break;
-        return if breaks && coming > BREAKS { bad_gateway() } else { over.answer() };
+        return in_the_middle(shared, body, over.answer()).await;
     }
     let answer = forward(shared, call, body, &call.path).await;
     if answer.status() == 201 {
@@ -76,9 +85,20 @@ async fn finish(shared: &Shared, call: &Call, name: &str, session: &str, body: B
     answer
 }
 
-async fn drain(body: Body) {
-    let mut pieces = body.into_data_stream();
-    while pieces.next().await.is_some_and(|piece| piece.is_ok()) {}
+/// A refusal, as it comes to a client that has not sent all of its body yet.
+pub(super) async fn in_the_middle(shared: &Shared, body: Body, refusal: Answer) -> Answer {
+    let came = drain(body).await;
+    let breaks = shared.state.lock().unwrap().faults.refusals_break;
+    if breaks && came > BREAKS { bad_gateway() } else { refusal }
+}
+
+/// Reads all of a body; gives its bytes.
+async fn drain(body: Body) -> u64 {
+    let (mut pieces, mut came) = (body.into_data_stream(), 0);
+    while let Some(Ok(piece)) = pieces.next().await {
+        came += piece.len() as u64;
+    }
+    came
 }
 
 impl Shared {

@@ -3,7 +3,7 @@
 use axum::body::Body;
 use axum::http::header;
 
-use super::answer::{Answer, bad_gateway, empty, error, internal, json_of, text, with};
+use super::answer::{Answer, bad_gateway, early, empty, encoded_json, error, internal, of_v2, text, with};
 use super::server::Call;
 use super::state::State;
 use super::who::{Shown, Who};
@@ -66,20 +66,21 @@ pub(super) async fn answer(shared: &Shared, call: Call, body: Body) -> Answer {
         return refused(&what, "");
     };
     if matches!(&target, Target::Manifest(_, reference) if reference.is_empty()) {
-        return text(404, "text/plain; charset=utf-8", "404 page not found\n".to_owned());
+        return of_v2(text(404, "text/plain; charset=utf-8", "404 page not found\n".to_owned()));
     }
     if !target.repository().contains('/') {
         let message = format!("bad request: invalid repository name: {}", target.repository());
-        return error(400, "BAD_REQUEST", &message);
+        return early(error(400, "BAD_REQUEST", &message));
     }
-    if let Err(refusal) = authorize(&shared.state.lock().unwrap(), &call, &target) {
-        return refusal;
+    let refused = authorize(&shared.state.lock().unwrap(), &call, &target);
+    if let Err(refusal) = refused {
+        return uploads::in_the_middle(shared, body, refusal).await;
     }
     if target.repository().len() > 255 {
-        return error(500, "UNKNOWN", "unknown error");
+        return of_v2(error(500, "UNKNOWN", "unknown error"));
     }
     if target.repository().len() > 245 {
-        return text(500, "application/json", "{}".to_owned());
+        return of_v2(text(500, "application/json; charset=utf-8", "{}".to_owned()));
     }
     if let Err(refusal) = policy(&shared.state.lock().unwrap(), &call, &target) {
         return refusal;
@@ -106,7 +107,7 @@ async fn root(shared: &Shared, call: &Call) -> Answer {
             _ => "Basic realm=\"harbor\"".to_owned(),
         };
         let answer = error(401, "UNAUTHORIZED", "unauthorized: unauthorized");
-        return with(with(answer, "www-authenticate", &challenge), "docker-distribution-api-version", "registry/2.0");
+        return of_v2(with(answer, "www-authenticate", &challenge));
     }
     forward(shared, call, Body::empty(), &call.path).await
 }
@@ -124,7 +125,7 @@ fn catalog(state: &State, call: &Call) -> Answer {
     });
     let all: Vec<String> = names.collect();
     let n = call.query("n").and_then(|n| n.parse().ok()).unwrap_or(usize::MAX);
-    let answer = json_of(200, &serde_json::json!({ "repositories": all.iter().take(n).collect::<Vec<_>>() }));
+    let answer = encoded_json(200, &serde_json::json!({ "repositories": all.iter().take(n).collect::<Vec<_>>() }));
     if n >= all.len() {
         return answer;
     }
@@ -160,7 +161,7 @@ fn authorize(state: &State, call: &Call, target: &Target) -> Result<(), Answer> 
     if state.faults.database {
         let sends = call.method == "POST" || (call.method == "PUT" && matches!(target, Target::Manifest(..)));
         let away = "failed to connect to `user=harbor database=registry`: postgresql:5432 (10.0.0.2): dial error";
-        return Err(if sends { internal() } else { refused(away, "") });
+        return Err(if sends { early(internal()) } else { refused(away, "") });
     }
     let action = match call.method.as_str() {
         "GET" | "HEAD" if !matches!(target, Target::Upload(..) | Target::Uploads(_)) => "pull",
@@ -218,7 +219,7 @@ pub(super) fn project_of(repository: &str) -> &str {
 
 /// A 401 with the message twice, as Harbor wraps its errors.
 fn refused(message: &str, challenge: &str) -> Answer {
-    with(error(401, "UNAUTHORIZED", &format!("{message}: {message}")), "www-authenticate", challenge)
+    of_v2(with(error(401, "UNAUTHORIZED", &format!("{message}: {message}")), "www-authenticate", challenge))
 }
 
 fn bearer(call: &Call, scopes: &[String]) -> String {
@@ -258,6 +259,10 @@ pub(super) async fn forward(shared: &Shared, call: &Call, body: Body, path: &str
         if ![header::TRANSFER_ENCODING, header::CONNECTION].contains(name) {
             answer.headers_mut().append(name.clone(), value.clone());
         }
+    }
+    // The core answers so by itself.
+    if status == 304 {
+        answer.headers_mut().remove("docker-distribution-api-version");
     }
     answer
 }
