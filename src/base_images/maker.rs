@@ -102,7 +102,8 @@ impl Maker {
     ) -> Result<Option<String>, Failure> {
         match &self.0 {
             Kind::Engine(engine) => by_engine(engine, reference, repository, tags, access).await,
-            Kind::Own(own) => own.push(reference, repository, tags, access).await.map(Some),
+            // Its future is large, and this one is a part of others.
+            Kind::Own(own) => Box::pin(own.push(reference, repository, tags, access)).await.map(Some),
         }
     }
 

@@ -75,7 +75,7 @@ async fn act(cli: &Cli, verb: &BaseImagesVerb) -> Result<ExitCode, Failure> {
             let access = RegistryAccess { credentials, ..setup::registry_access(&config) };
             let prefix = format!("{host}/{}", base_images::REPOSITORY);
             let maker = maker(&config, *image_backend, engine)?;
-            let pushed = Box::pin(base_images::push(&images, names, &maker, &prefix, &access, say)).await?;
+            let pushed = base_images::push(&images, names, &maker, &prefix, &access, say).await?;
             let (accepted, refused) = gated(&config, account, pushed).await?;
             remember(&config, accepted)?;
             if let Some(refused) = refused {

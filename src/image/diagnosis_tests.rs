@@ -70,7 +70,9 @@ async fn a_login_that_is_refused_in_the_middle_is_an_outage() {
         ("auth POST /v2/trade/order/blobs/uploads/", "202 Accepted", "", ""),
     ])
     .await;
-    for said in ["unauthorized: authentication required", "no basic auth credentials"] {
+    // The last is how a proxy words it in the middle of a large body.
+    let broken = "received unexpected HTTP status: 502 Bad Gateway";
+    for said in ["unauthorized: authentication required", "no basic auth credentials", broken] {
         let failure = diagnosed(&reference, said).await.failure;
         assert_eq!((failure.code, failure.retryable), (FailureCode::RegistryUnavailable, true), "{failure}");
     }

@@ -66,6 +66,10 @@ pub fn sweep_directories(parent: &Path) -> usize {
 }
 
 fn is_left(directory: &Path) -> bool {
+    // It may have its lock's file and not the lock, for a moment.
+    if directory.file_name().is_some_and(|name| name.to_string_lossy().starts_with(NEW)) {
+        return is_old(directory);
+    }
     match File::open(directory.join(LOCK)) {
         // Locked and let go at once: nobody comes to lock a directory that was made before.
         Ok(lock) => !matches!(lock.try_lock(), Err(TryLockError::WouldBlock | TryLockError::Error(_))),
@@ -100,6 +104,17 @@ mod tests {
         let path = own.path().to_owned();
         drop(own);
         assert!(!path.exists());
+    }
+
+    /// Of eight programs that begin at once, one swept away what another was about to lock.
+    #[test]
+    fn a_directory_in_the_making_is_nobodys_leftover() {
+        let parent = tempfile::tempdir().unwrap();
+        let new = parent.path().join(format!("{NEW}x"));
+        std::fs::create_dir(&new).unwrap();
+        std::fs::write(new.join(LOCK), "").unwrap();
+        assert_eq!(sweep_directories(parent.path()), 0);
+        assert!(new.join(LOCK).exists());
     }
 
     #[test]

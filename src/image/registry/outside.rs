@@ -35,7 +35,12 @@ pub(super) struct Inside(String);
 
 impl fmt::Display for Inside {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "the registry names a place to go on at, `{}`, that is in the local network", self.0)
+        let name = &self.0;
+        write!(
+            f,
+            "the registry names a place to go on at, `{name}`, that is in the local network; if it is the operator's, "
+        )?;
+        write!(f, "name it in the configuration, such as in `hosts` of the registry's credentials")
     }
 }
 

@@ -387,3 +387,21 @@ async fn refusal(response: Response) -> Refusal {
     };
     Refusal::Answered { status, words, retry_after }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_breaks_off_may_be_a_refusal_and_what_is_said_in_words_is_none() {
+        let answered = |status: u16| {
+            let (status, words) = (StatusCode::from_u16(status).unwrap(), String::new());
+            Refusal::Answered { status, words, retry_after: None }
+        };
+        assert!(answered(502).breaks_off() && Refusal::Lost(String::new()).breaks_off());
+        for status in [401, 403, 413, 500, 503] {
+            assert!(!answered(status).breaks_off(), "{status}");
+        }
+        assert!(!Refusal::Own(String::new()).breaks_off());
+    }
+}

@@ -212,9 +212,10 @@ async fn eight_programs_at_once_push_into_a_project_that_none_has_made() {
         let path = directory.path();
         async move { slipway.build(path, &args).await }
     });
-    for run in join_all(runs).await {
-        assert_eq!(run.report["outcome"], "succeeded", "{}", run.text());
-    }
+    let runs = join_all(runs).await;
+    let failed: Vec<String> = runs.iter().filter(|run| run.report["outcome"] != "succeeded").map(Run::text).collect();
+    let lines = harbor.requests();
+    assert!(failed.is_empty(), "{}\n{lines:#?}", failed.join("\n"));
     let state = harbor.state();
     assert_eq!(state.projects.keys().filter(|name| *name == PRODUCT_LINE).count(), 1);
     for number in 0..8 {

@@ -49,8 +49,8 @@ async fn a_slow_registry_has_few_requests_at_a_time_and_delays_only_itself() {
         }
         held.recv().await.unwrap().send(()).unwrap();
     };
-    let (pushed, ()) = tokio::join!(join_all(pushes), elsewhere);
-    for one in pushed {
+    let (all, ()) = tokio::join!(join_all(pushes), elsewhere);
+    for one in all {
         one.unwrap();
     }
 }
