@@ -4,6 +4,7 @@
 use std::collections::BTreeMap;
 
 use super::super::dockerfile::says::{self, Said};
+use super::layout::Sources;
 use super::specifier;
 use super::text::inside;
 use crate::model::origin::{Found, Origin};
@@ -56,6 +57,30 @@ pub(super) fn variable(tree: &SourceTree, directory: &str, name: &str) -> Option
         let (line, value) = says::variable(tree.text(&path)?, name)?;
         Some(Found::new(value, Origin::file(path, Some(line), format!("ENV {name}"))))
     })
+}
+
+/// What the Dockerfile that starts the application sets for it (`ENV`) and a source reads: its author's word on how it runs.
+/// Values that are places of another image, that are kept secret, or that are for Python and its installers are no such word.
+pub(super) fn variables(sources: &Sources<'_>) -> Vec<(String, Found<String>)> {
+    let (tree, directory) = (sources.tree, sources.directory);
+    let Some((path, _)) = started(tree, directory) else { return Vec::new() };
+    let of_others =
+        ["PYTHON", "PIP_", "POETRY_", "UV_", "LC_", "LANG", "LD_", "DEBIAN_", "VIRTUAL_ENV", "PATH", "HOME", "PORT"];
+    let secret = ["SECRET", "PASSWORD", "TOKEN", "KEY", "CREDENTIAL"];
+    let meant = |name: &str, value: &str| {
+        !of_others.iter().any(|other| name.starts_with(other))
+            && !secret.iter().any(|part| name.to_ascii_uppercase().contains(part))
+            && !value.is_empty()
+            && !value.contains(['/', '\\', '$'])
+            && sources.any_text(name)
+    };
+    let set = says::variables(tree.text(&path).unwrap_or_default()).into_iter();
+    set.filter(|(name, (_, value))| meant(name, value))
+        .map(|(name, (line, value))| {
+            let origin = Origin::file(&path, Some(line), format!("ENV {name}"));
+            (name, Found::new(value, origin))
+        })
+        .collect()
 }
 
 /// Without those for development and tests.

@@ -147,6 +147,9 @@ pub fn read(inspection: &Inspection<'_>) -> Result<Findings, Failure> {
     if let Some(web) = findings.processes.iter().find(|process| process.name == "web") {
         server_requirement = server_of_procfile(web, &dependencies, inspection.facts).or(server_requirement);
     }
+    for (name, value) in dockerfile::variables(&sources) {
+        findings.image_env.entry(name).or_insert(value);
+    }
     port_of_web(inspection, &sources, &mut findings);
     let script = entry_script(inspection, entrypoint, &mut findings);
     findings.variables.extend(installing(&dependencies, &constraints));

@@ -183,6 +183,19 @@ fn ports_entrypoints_and_installs() {
 }
 
 #[test]
+fn what_a_dockerfile_sets_and_a_source_reads_is_set() {
+    let reads = "import os\nfrom flask import Flask\napp = Flask(__name__)\n\
+                 x = os.environ['PRODUCTION'], os.getenv('DATA'), os.getenv('API_KEY'), os.getenv('PORT'), os.getenv('MODE')\n";
+    let docker = "FROM python:3.13 AS build\nENV MODE=build\nFROM python:3.13\nENV PRODUCTION=true UNREAD=1 PYTHONPATH=x\n\
+                  ENV DATA=/data API_KEY=abc PORT=9000\nCMD [\"python\", \"app.py\"]\n";
+    let findings = found(&[("requirements.txt", "flask"), ("app.py", reads), ("Dockerfile", docker)]);
+    let set = findings.image_env.iter().map(|(name, found)| format!("{name}={} {:?}", found.value, found.origin.line));
+    assert_eq!(set.collect::<Vec<_>>(), ["PORT=8080 None", "PRODUCTION=true Some(4)"]);
+    let development = [("requirements.txt", "flask"), ("app.py", reads), ("Dockerfile.dev", docker)];
+    assert!(!found(&development).image_env.contains_key("PRODUCTION"));
+}
+
+#[test]
 fn scripts_that_would_wait_for_ever_are_left_alone() {
     let run = |script: &str| {
         let files = [("requirements.txt", "flask"), ("app.py", FLASK), ("entrypoint.sh*", script)];
