@@ -36,11 +36,14 @@ pub(super) fn pythons(tree: &SourceTree, directory: &str) -> Vec<Found<Demand>> 
     files(tree, directory).iter().filter_map(|path| named(path)).collect()
 }
 
-/// What the first of them exposes that exposes anything: the application's own `Dockerfile`, or one on a base with Python.
+/// What the first of them exposes that exposes anything: the application's own `Dockerfile`, the one that starts it, or one on a
+/// base with Python.
 pub(super) fn exposed(tree: &SourceTree, directory: &str) -> Vec<Found<u16>> {
     let own = inside(directory, "Dockerfile");
+    let starts = started(tree, directory).map(|(path, _)| path);
     let ports = files(tree, directory).into_iter().filter_map(|path| {
-        let text = tree.text(&path).filter(|text| path == own || base(text).is_some())?;
+        let is_meant = |text: &&str| path == own || Some(&path) == starts.as_ref() || base(text).is_some();
+        let text = tree.text(&path).filter(is_meant)?;
         Some(super::super::dockerfile::exposed(&path, text))
     });
     ports.into_iter().find(|ports| !ports.is_empty()).unwrap_or_default()
@@ -161,6 +164,19 @@ mod tests {
             ("", None),
         ] {
             assert_eq!(base(text), expected.map(|(line, version)| (line, version.to_owned())), "{text}");
+        }
+    }
+
+    #[test]
+    fn ports_of_what_starts() {
+        for (path, text, expected) in [
+            ("Dockerfile", "FROM scratch\nEXPOSE 1\n", &[1][..]),
+            ("docker/Dockerfile", "FROM python:3-alpine\nEXPOSE 2\nCMD [\"shop\"]\n", &[2]),
+            ("docker/Dockerfile", "FROM python:3.13\nEXPOSE 3\n", &[3]),
+            ("docker/Dockerfile", "FROM nginx\nEXPOSE 4\n", &[]),
+        ] {
+            let found = exposed(&SourceTree::of_texts([(path, text)]), "");
+            assert_eq!(found.iter().map(|found| found.value).collect::<Vec<_>>(), expected, "{text}");
         }
     }
 
