@@ -298,6 +298,9 @@ pub struct PlannedImage {
     pub volumes: Vec<String>,
     /// Layers, least changing first.
     pub layers: Vec<PlannedLayer>,
+    /// Files that the repository does not hold and says so (`.gitignore`): whoever runs the image brings them.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub given: Vec<String>,
     /// How the container is asked whether it is healthy.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub health: Option<Vec<String>>,

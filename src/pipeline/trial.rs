@@ -35,11 +35,11 @@ pub(super) async fn check(
         processes: services.config.limits.processes,
     };
     let trial = engine.try_start(&spec, cancel).await?;
-    verdict(&trial, &image.ports, &services.catalog.needs)
+    verdict(&trial, &image.ports, &image.given, &services.catalog.needs)
 }
 
 /// What a trial says.
-fn verdict(trial: &Trial, ports: &[u16], needs: &[Need]) -> Result<Vec<Warning>, Failure> {
+fn verdict(trial: &Trial, ports: &[u16], given: &[String], needs: &[Need]) -> Result<Vec<Warning>, Failure> {
     if trial.out_of_memory {
         let message = "the application used more memory than it may when it was started for a trial";
         return Err(
@@ -47,9 +47,16 @@ fn verdict(trial: &Trial, ports: &[u16], needs: &[Need]) -> Result<Vec<Warning>,
         );
     }
     let Some(code) = trial.exit_code else { return Ok(listening(trial, ports)) };
+    if let Some((module, file)) = brought(trial, given).filter(|_| code != 0) {
+        let message = format!(
+            "started alone, the application ended with exit code {code}: it imports `{module}`, and `.gitignore` says \
+             that no checkout has `{file}`"
+        );
+        return Ok(vec![Warning::new("needs_configuration", message, "nothing, if the platform mounts that file")]);
+    }
     let output = trial.output.join("\n").to_lowercase();
     // Loaders say the program's name before it.
-    let says = |line: &str, text: &str| line.starts_with(text) || line.contains(&format!(": {text}"));
+    let says = |line: &str, text: &str| line.trim_start().starts_with(text) || line.contains(&format!(": {text}"));
     let at_fault = |need: &Need| output.lines().any(|line| need.unless.iter().any(|text| says(line, text)));
     let need = needs.iter().find(|need| need.output.iter().any(|text| output.contains(text.as_str())));
     let need = need.filter(|need| !at_fault(need));
@@ -74,6 +81,27 @@ fn verdict(trial: &Trial, ports: &[u16], needs: &[Need]) -> Result<Vec<Warning>,
         )]),
         _ => Err(failed(&format!("the application ended with exit code {code} as soon as it was started"), trial)),
     }
+}
+
+/// The module that the application missed where it is one of the files that whoever runs it brings, and that file.
+fn brought<'t>(trial: &Trial, given: &'t [String]) -> Option<(String, &'t str)> {
+    // `No module named 'shop.secrets'` and `cannot import name 'secrets' from 'shop' (/app/shop/__init__.py)`.
+    let named = |line: &String| {
+        let mut quoted = line.split('\'').skip(1).step_by(2);
+        let (first, second) = (quoted.next()?, quoted.next());
+        match second {
+            _ if line.contains("No module named '") => Some(first.to_owned()),
+            Some(package) if line.contains("cannot import name '") => Some(format!("{package}.{first}")),
+            _ => None,
+        }
+    };
+    let module = trial.output.iter().rev().find_map(named)?;
+    let is = |file: &&String| {
+        let path = file.trim_start_matches('/').trim_end_matches(".py").rsplit('/');
+        path.zip(module.rsplit('.')).all(|(directory, package)| directory == package)
+    };
+    let file = given.iter().find(is)?;
+    Some((module, file.as_str()))
 }
 
 fn failed(message: &str, trial: &Trial) -> Failure {
@@ -118,7 +146,7 @@ mod tests {
 
     #[test]
     fn a_crash_is_a_failure_and_a_missing_service_a_warning() {
-        let code = |code, output| match verdict(&ended(code, output), &[8080], &needs()) {
+        let code = |code, output| match verdict(&ended(code, output), &[8080], &[], &needs()) {
             Ok(warnings) => warnings.first().map(|warning| warning.code.clone()).unwrap_or_default(),
             Err(failure) => failure.code.name().to_owned(),
         };
@@ -127,13 +155,44 @@ mod tests {
         assert_eq!(code(1, "dial tcp 127.0.0.1:5432: connect: connection refused"), "needs_a_service");
         assert_eq!(code(1, "java.net.UnknownHostException: db"), "needs_a_service");
         assert_eq!(code(1, "2026/11/21 $DATABASE_URL must be set"), "needs_configuration");
+        let environment = "    key = open(os.environ.get('KEY_PATH')).read()\nTypeError: expected str, not NoneType";
+        assert_eq!(code(1, environment), "needs_configuration");
         assert_eq!(code(0, "usage: x [flags]"), "application_ends");
         let module = "could not load config\nModuleNotFoundError: No module named 'pkg_resources'";
         assert_eq!(code(1, module), "application_does_not_start");
         let library = "uwsgi: error while loading shared libraries: libx.so.1: cannot open: No such file or directory";
         assert_eq!(code(127, library), "application_does_not_start");
-        let failure = verdict(&ended(3, "a\nb"), &[], &needs()).unwrap_err();
+        let program = "getaddrinfo\n    raise child_exception_type(errno_num, err_msg)\nFileNotFoundError: No such file or directory: 'git'";
+        assert_eq!(code(1, program), "application_does_not_start");
+        let failure = verdict(&ended(3, "a\nb"), &[], &[], &needs()).unwrap_err();
         assert_eq!((failure.log_tail.len(), failure.step), (2, Some(Step::Image)));
+    }
+
+    #[test]
+    fn a_module_that_git_ignores_is_brought_by_whoever_runs_it() {
+        let given = ["/shop/shop/configuration.py".to_owned(), "local_settings.py".to_owned()];
+        for (missing, file) in [
+            ("shop.configuration", Some("/shop/shop/configuration.py")),
+            ("configuration", Some("/shop/shop/configuration.py")),
+            ("shop.local_settings", Some("local_settings.py")),
+            ("other.configuration", None),
+            ("other.local_settings", Some("local_settings.py")),
+            ("requests", None),
+        ] {
+            let output = match missing.split_once('.') {
+                Some(("other", name)) => format!("ImportError: cannot import name '{name}' from 'other' (/app/o.py)"),
+                _ => format!("ModuleNotFoundError: No module named '{missing}'\nImproperlyConfigured: no settings"),
+            };
+            let said = verdict(&ended(3, &output), &[], &given, &needs());
+            match (file, said) {
+                (Some(file), Ok(warnings)) => {
+                    assert_eq!(warnings[0].code, "needs_configuration");
+                    assert!(warnings[0].message.contains(&format!("`{file}`")), "{}", warnings[0].message);
+                }
+                (None, Err(failure)) => assert_eq!(failure.code, FailureCode::ApplicationDoesNotStart, "{missing}"),
+                (_, said) => panic!("{missing}: {said:?}"),
+            }
+        }
     }
 
     #[test]
@@ -144,7 +203,7 @@ mod tests {
             ..Trial::default()
         };
         let codes = |trial, ports: &[u16]| -> Vec<String> {
-            verdict(&trial, ports, &[]).unwrap().into_iter().map(|warning| warning.code).collect()
+            verdict(&trial, ports, &[], &[]).unwrap().into_iter().map(|warning| warning.code).collect()
         };
         assert!(codes(trial(&[8080, 9090], &[9090]), &[8080]).is_empty());
         assert!(codes(trial(&[], &[]), &[8080]).is_empty());

@@ -15,6 +15,10 @@ pub(super) fn made(directory: &str, tree: &SourceTree, catalog: &Catalog) -> Vec
     let rows = catalog.made_elsewhere.iter();
     rows.filter_map(|row| {
         let manifests = manifests(row, directory, tree, catalog);
+        let by_dockerfile = dockerfile(row, directory, tree);
+        // The context of the Dockerfile of one directory may be the repository.
+        let above = manifests.is_empty() && by_dockerfile.is_some();
+        let manifests = if above { self::manifests(row, "", tree, catalog) } else { manifests };
         // Every text is asked for in one go.
         let making: Vec<&str> = manifests
             .into_iter()
@@ -25,7 +29,7 @@ pub(super) fn made(directory: &str, tree: &SourceTree, catalog: &Catalog) -> Vec
         if making.is_empty() || made_here(row, directory, tree) {
             return None;
         }
-        let (path, why) = dockerfile(row, directory, tree)
+        let (path, why) = by_dockerfile
             .and_then(|why| Some((*making.first()?, why)))
             .or_else(|| making.iter().find_map(|path| Some((*path, ignored(row, path, directory, tree)?))))?;
         let message = format!(

@@ -69,6 +69,7 @@ pub(super) fn image(
         labels: labels(facts, &base),
         volumes: settings.volumes.clone().unwrap_or_default(),
         layers,
+        given: facts.findings.given.clone(),
         health,
         before_start: settings.before_start.clone(),
     };

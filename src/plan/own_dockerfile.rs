@@ -59,6 +59,7 @@ pub(super) fn made(facts: &Facts<'_>, decisions: &mut Vec<Decision>) -> Result<M
         volumes: Vec::new(),
         layers: Vec::new(),
         health: None,
+        given: Vec::new(),
         before_start: None,
     };
     let mut bases: Vec<String> = Vec::new();

@@ -39,6 +39,7 @@ pub(super) fn choose<'a>(
     };
     decision.rejected.extend(findings.outvoted.iter().cloned());
     warnings.extend(end_of_life(release, definition, as_of, &decision.origin, findings));
+    warnings.extend(outgrown(release, definition, findings));
     let version = Some(release.version.to_string());
     Ok(Chosen { release: Some(release), version, decision: Some(decision), warnings })
 }
@@ -235,6 +236,24 @@ fn place(failure: Failure, origin: &Origin) -> Failure {
         Some(path) => failure.at(path, origin.line),
         None => failure,
     }
+}
+
+/// The warning about dependencies that are known not to work with the release, where none that they know may be taken.
+fn outgrown(release: &Release, definition: &Definition, findings: &Findings) -> Option<Warning> {
+    let mut broken = findings.limits.iter().filter(|limit| !limit.value.allows(&release.version));
+    let first = broken.next()?;
+    let others = match broken.count() {
+        0 => String::new(),
+        1 => "; so is one more".to_owned(),
+        more => format!("; so are {more} more"),
+    };
+    let message = format!("{} {} is taken, and {}{others}", definition.title, release.version, first.origin.detail);
+    let hint = "raise what is pinned, or ask the operator to offer an older release";
+    let warning = Warning::new("pins_too_old", message, hint);
+    Some(match &first.origin.path {
+        Some(path) => warning.at(path, first.origin.line),
+        None => warning,
+    })
 }
 
 fn end_of_life(

@@ -66,6 +66,8 @@ pub struct Findings {
     pub ports: Vec<Found<u16>>,
     /// Patterns of files that the application needs although the toolchain leaves them out of images.
     pub include: Vec<String>,
+    /// Files that whoever runs the application brings, as the repository names them.
+    pub given: Vec<String>,
     /// Texts that commands see as files, by where they see them.
     pub files: BTreeMap<String, String>,
     /// Decisions of the reader that are worth showing.

@@ -26,6 +26,7 @@ mod offline;
 mod packaging;
 mod plans;
 mod projects;
+mod python_programs;
 mod runner;
 mod rust_source;
 mod secrets;

@@ -6,6 +6,7 @@ image gets where it runs, so it is only printed.
 
 import importlib
 import os
+import re
 import runpy
 import shutil
 import signal
@@ -33,7 +34,7 @@ def too_long(_signal, _frame):
 
 signal.signal(signal.SIGALRM, too_long)
 signal.alarm(SECONDS)
-name = sys.argv[1]
+name, given = sys.argv[1], sys.argv[2:]
 
 
 def apart(place):
@@ -51,6 +52,18 @@ def apart(place):
     os.environ["PYTHONPATH"] = os.pathsep.join(path for path in there if path.startswith(copy))
 
 
+def brought(error):
+    """The file that whoever runs the application brings, where that is what an import missed."""
+    of_package = re.match(r"cannot import name '(\w+)' from '([\w.]+)'", str(error))
+    missed = f"{of_package[2]}.{of_package[1]}" if of_package else error.name if isinstance(error, ModuleNotFoundError) else None
+    module = (missed or "").split(".")[::-1]
+    for file in given:
+        path = file.lstrip("/")[: -len(".py")].split("/")[::-1]
+        if all(directory == package for directory, package in zip(path, module)):
+            return file
+    return None
+
+
 try:
     apart(os.getcwd())
 except (OSError, shutil.Error) as error:
@@ -65,8 +78,12 @@ try:
         importlib.import_module(name)
 except (ImportError, SyntaxError) as error:
     traceback.print_exc()
-    print(f"slipway: `{name}` cannot be imported: {error}")
-    code = 1
+    file = brought(error)
+    if file:
+        print(f"slipway: importing `{name}` needs `{file}`, which Git ignores: whoever runs the image brings it")
+    else:
+        print(f"slipway: `{name}` cannot be imported: {error}")
+        code = 1
 except BaseException as error:
     traceback.print_exc()
     print(f"slipway: importing `{name}` needs something that is only there where it runs: {error!r}")

@@ -56,6 +56,20 @@ pub(crate) fn variable(text: &str, name: &str) -> Option<(u32, String)> {
     })
 }
 
+/// Every variable that the built stage sets to a plain value, with its line; the last one of a name.
+pub(crate) fn variables(text: &str) -> BTreeMap<String, (u32, String)> {
+    let read = |instructions: &[Located]| {
+        let set = instructions.iter().filter_map(|located| match &located.instruction {
+            Instruction::Env(pairs) => Some((located.line, pairs)),
+            _ => None,
+        });
+        let each = set.flat_map(|(line, pairs)| pairs.iter().map(move |(name, value)| (name, line, value)));
+        let plain = each.filter_map(|(name, line, value)| Some((name.clone(), (line, value.as_literal()?.to_owned()))));
+        Some(plain.collect())
+    };
+    of_built_stage(text, read).unwrap_or_default()
+}
+
 /// The last instruction of a name, with its line.
 fn last<'i>(name: &str, instructions: &'i [Located]) -> Option<(u32, &'i Command)> {
     let found = instructions.iter().rfind(|located| located.instruction.name() == name)?;
@@ -133,5 +147,8 @@ mod tests {
         assert_eq!(variable(text, "S"), Some((5, "shop.settings".to_owned())));
         assert_eq!(variable(text, "T"), None);
         assert_eq!(variable("FROM a\nENV S=x\nFROM b", "S"), None);
+        let said: Vec<_> =
+            variables(text).into_iter().map(|(name, (line, value))| format!("{line} {name}={value}")).collect();
+        assert_eq!(said, ["5 S=shop.settings"]);
     }
 }

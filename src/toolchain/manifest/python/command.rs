@@ -1,4 +1,4 @@
-//! The command that a project installs: `[project.scripts]` (entry points specification, `console_scripts`).
+//! The command that a project installs: `[project.scripts]`, and `console_scripts` of setuptools (entry points specification).
 
 use serde_json::json;
 
@@ -8,7 +8,8 @@ use crate::model::failure::{Failure, FailureCode};
 use crate::model::origin::{Found, Rejected};
 use crate::toolchain::findings::Inspection;
 
-/// The only command, or the one of several that has the project's or the application's name.
+/// The only command, or the one of several that has the project's or the application's name. `setup.py` often installs tools
+/// beside an application: there none of several may be it.
 ///
 /// # Errors
 /// `application_ambiguous`.
@@ -19,9 +20,11 @@ pub(super) fn find(inspection: &Inspection<'_>, dependencies: &Dependencies) -> 
     let chosen = match &scripts[..] {
         [] => return Ok(None),
         [only] => only,
-        several => {
-            named(&dependencies.project).or_else(|| named(inspection.application)).ok_or_else(|| ambiguous(several))?
-        }
+        several => match named(&dependencies.project).or_else(|| named(inspection.application)) {
+            Some(found) => found,
+            None if several.iter().any(of_setuptools) => return Ok(None),
+            None => return Err(ambiguous(several)),
+        },
     };
     let rejected = scripts.iter().filter(|script| *script != chosen).map(|script| Rejected {
         value: json!(script.value),
@@ -31,6 +34,10 @@ pub(super) fn find(inspection: &Inspection<'_>, dependencies: &Dependencies) -> 
     let command = vec![chosen.value.clone()];
     let entry = Entry::new("script", chosen.value.clone(), chosen.origin.clone());
     Ok(Some(Entry { command, ..entry.decided(rejected.collect()) }))
+}
+
+fn of_setuptools(script: &Found<String>) -> bool {
+    script.origin.path.as_deref().is_some_and(|path| path.rsplit('/').next() != Some("pyproject.toml"))
 }
 
 fn ambiguous(scripts: &[Found<String>]) -> Failure {

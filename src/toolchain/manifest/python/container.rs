@@ -10,6 +10,7 @@ use super::script::Script;
 use super::source;
 use super::start::{Entry, object_entry, script_entry};
 use super::text::{below, inside};
+use crate::model::origin::Found;
 
 /// Programs in front of the one that they start.
 const LAUNCHERS: &[&str] = &[
@@ -66,9 +67,23 @@ pub(super) fn find(sources: &Sources<'_>, dependencies: &Dependencies, candidate
     let installed = |word: &String| word.rsplit_once("bin/").map_or(word.clone(), |(_, name)| name.to_owned());
     let before = |word: &String| LAUNCHERS.contains(&word.as_str()) || installed(word).starts_with("python");
     let program = said.words.iter().position(|word| !before(word))?;
-    let command = dependencies.scripts.iter().find(|script| installed(&said.words[program]) == script.value)?;
-    let entry = Entry::new("script", command.value.clone(), command.origin.clone()).decided(Vec::new());
-    Some(told(Entry { command: vec![command.value.clone()], ..entry }, &said, program))
+    let name = installed(&said.words[program]);
+    let (command, words) = if let Some(own) = dependencies.scripts.iter().find(|script| script.value == name) {
+        (own, vec![name])
+    } else {
+        let sub = said.words.get(program + 1)?;
+        (added(dependencies, &name, sub)?, vec![name, sub.clone()])
+    };
+    let last = program + words.len() - 1;
+    let entry = Entry::new("script", words.join(" "), command.origin.clone()).decided(Vec::new());
+    Some(told(Entry { command: words, installed: true, ..entry }, &said, last))
+}
+
+/// The sub-command that installing the project adds to the program of another distribution: programs that can be extended
+/// so read a group of entry points with their own name in front (Celery, "Extensions and Bootsteps": `celery.commands`).
+fn added<'d>(dependencies: &'d Dependencies, program: &str, sub: &str) -> Option<&'d Found<String>> {
+    let of_program = |group: &str| group.split('.').next() == Some(program) && dependencies.may_have(program);
+    dependencies.additions.iter().find(|one| one.name.value == sub && of_program(&one.group)).map(|one| &one.name)
 }
 
 /// The arguments behind what starts, unless they say a place of the author's own image or want a shell.

@@ -2,12 +2,14 @@
 
 use serde_json::{Value, json};
 
+use super::declared::{self, Declared};
+use super::extras;
 use super::groups;
 use super::lock::{self, Lock};
 use super::marker::Environment;
 use super::pipfile;
 use super::pyproject::{self, Pyproject};
-use super::requirement::{Requirement, normalise};
+use super::requirement::Requirement;
 use super::requirements;
 use super::text::{below, inside};
 use crate::model::failure::{Failure, FailureCode, Warning};
@@ -44,6 +46,10 @@ pub(super) struct Dependencies {
     pub(super) project: String,
     /// The commands that installing the project brings.
     pub(super) scripts: Vec<Found<String>>,
+    /// What installing the project adds to other distributions: `celery.commands`, by its group.
+    pub(super) additions: Vec<Declared>,
+    /// The extras of the project that are installed with it.
+    pub(super) extras: Vec<String>,
     /// Locked distributions with their hashes, as a requirements file.
     pub(super) locked: String,
     /// Locked distributions that no hash can check: commits and directories.
@@ -86,7 +92,8 @@ pub(super) fn read(inspection: &Inspection<'_>) -> Result<(Dependencies, Option<
     let project = pyproject.as_ref().filter(|found| found.project.is_some());
     let there: Vec<&str> = FILES.into_iter().filter(|name| tree.has_file(&inside(directory, name))).collect();
     let environment = Environment::of(inspection.facts);
-    let (production, extras) = (groups::production(inspection.facts), asked_extras(inspection, project)?);
+    let production = groups::production(inspection.facts);
+    let (extras, by_dockerfile) = extras::asked(inspection, project)?;
     let asked = lock::Asked { project, extras: &extras, production: &production, environment: &environment };
     let lock = if there.is_empty() { lock::read(tree, directory, &asked)? } else { None };
     let mut found = if let Some((first, others)) = there.split_first() {
@@ -119,6 +126,15 @@ pub(super) fn read(inspection: &Inspection<'_>) -> Result<(Dependencies, Option<
     if let Some(project) = project.filter(|_| found.editable || found.package) {
         found.project.clone_from(&project.name);
         found.scripts.clone_from(&project.scripts);
+        found.additions.clone_from(&project.additions);
+    }
+    found.decisions.extend(by_dockerfile.filter(|_| there.is_empty()));
+    found.extras = extras;
+    if found.editable || found.package {
+        let (scripts, additions): (Vec<_>, Vec<_>) =
+            declared::read(tree, directory).into_iter().partition(|one| one.group == declared::COMMANDS);
+        found.scripts.extend(scripts.into_iter().map(|one| one.name));
+        found.additions.extend(additions);
     }
     found.warnings.extend(pyproject.iter().flat_map(|p| p.warnings.iter().cloned()).filter(|_| there.is_empty()));
     Ok((found, pyproject))
@@ -175,18 +191,6 @@ fn from_requirements(
 
 fn lost(value: Value, origin: Origin, winner: &str) -> Rejected {
     Rejected { value, origin, why: format!("`{winner}` is there, and its form is what pip installs") }
-}
-
-/// The extras that are asked for, which the project has to know.
-fn asked_extras(inspection: &Inspection<'_>, project: Option<&Pyproject>) -> Result<Vec<String>, Failure> {
-    let asked: Vec<String> = inspection.extras.iter().map(|extra| normalise(extra)).collect();
-    let Some(project) = project.filter(|project| !project.dynamic) else { return Ok(asked) };
-    match asked.iter().find(|extra| !project.extras.contains_key(*extra)) {
-        Some(unknown) => Err(Failure::new(FailureCode::PlanInvalid, format!("the project has no extra `{unknown}`"))
-            .hint("set `toolchain.extras` to some of those that are named")
-            .candidates(project.extras.keys().cloned())),
-        None => Ok(asked),
-    }
 }
 
 /// Everything is pinned by the lock, so nothing is left to resolve.

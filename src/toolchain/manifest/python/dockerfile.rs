@@ -4,6 +4,7 @@
 use std::collections::BTreeMap;
 
 use super::super::dockerfile::says::{self, Said};
+use super::layout::Sources;
 use super::specifier;
 use super::text::inside;
 use crate::model::origin::{Found, Origin};
@@ -35,11 +36,14 @@ pub(super) fn pythons(tree: &SourceTree, directory: &str) -> Vec<Found<Demand>> 
     files(tree, directory).iter().filter_map(|path| named(path)).collect()
 }
 
-/// What the first of them exposes that exposes anything: the application's own `Dockerfile`, or one on a base with Python.
+/// What the first of them exposes that exposes anything: the application's own `Dockerfile`, the one that starts it, or one on a
+/// base with Python.
 pub(super) fn exposed(tree: &SourceTree, directory: &str) -> Vec<Found<u16>> {
     let own = inside(directory, "Dockerfile");
+    let starts = started(tree, directory).map(|(path, _)| path);
     let ports = files(tree, directory).into_iter().filter_map(|path| {
-        let text = tree.text(&path).filter(|text| path == own || base(text).is_some())?;
+        let is_meant = |text: &&str| path == own || Some(&path) == starts.as_ref() || base(text).is_some();
+        let text = tree.text(&path).filter(is_meant)?;
         Some(super::super::dockerfile::exposed(&path, text))
     });
     ports.into_iter().find(|ports| !ports.is_empty()).unwrap_or_default()
@@ -56,6 +60,30 @@ pub(super) fn variable(tree: &SourceTree, directory: &str, name: &str) -> Option
         let (line, value) = says::variable(tree.text(&path)?, name)?;
         Some(Found::new(value, Origin::file(path, Some(line), format!("ENV {name}"))))
     })
+}
+
+/// What the Dockerfile that starts the application sets for it (`ENV`) and a source reads: its author's word on how it runs.
+/// Values that are places of another image, that are kept secret, or that are for Python and its installers are no such word.
+pub(super) fn variables(sources: &Sources<'_>) -> Vec<(String, Found<String>)> {
+    let (tree, directory) = (sources.tree, sources.directory);
+    let Some((path, _)) = started(tree, directory) else { return Vec::new() };
+    let of_others =
+        ["PYTHON", "PIP_", "POETRY_", "UV_", "LC_", "LANG", "LD_", "DEBIAN_", "VIRTUAL_ENV", "PATH", "HOME", "PORT"];
+    let secret = ["SECRET", "PASSWORD", "TOKEN", "KEY", "CREDENTIAL"];
+    let meant = |name: &str, value: &str| {
+        !of_others.iter().any(|other| name.starts_with(other))
+            && !secret.iter().any(|part| name.to_ascii_uppercase().contains(part))
+            && !value.is_empty()
+            && !value.contains(['/', '\\', '$'])
+            && sources.any_text(name)
+    };
+    let set = says::variables(tree.text(&path).unwrap_or_default()).into_iter();
+    set.filter(|(name, (_, value))| meant(name, value))
+        .map(|(name, (line, value))| {
+            let origin = Origin::file(&path, Some(line), format!("ENV {name}"));
+            (name, Found::new(value, origin))
+        })
+        .collect()
 }
 
 /// Without those for development and tests.
@@ -136,6 +164,19 @@ mod tests {
             ("", None),
         ] {
             assert_eq!(base(text), expected.map(|(line, version)| (line, version.to_owned())), "{text}");
+        }
+    }
+
+    #[test]
+    fn ports_of_what_starts() {
+        for (path, text, expected) in [
+            ("Dockerfile", "FROM scratch\nEXPOSE 1\n", &[1][..]),
+            ("docker/Dockerfile", "FROM python:3-alpine\nEXPOSE 2\nCMD [\"shop\"]\n", &[2]),
+            ("docker/Dockerfile", "FROM python:3.13\nEXPOSE 3\n", &[3]),
+            ("docker/Dockerfile", "FROM nginx\nEXPOSE 4\n", &[]),
+        ] {
+            let found = exposed(&SourceTree::of_texts([(path, text)]), "");
+            assert_eq!(found.iter().map(|found| found.value).collect::<Vec<_>>(), expected, "{text}");
         }
     }
 

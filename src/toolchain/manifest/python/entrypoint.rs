@@ -34,6 +34,23 @@ pub(super) fn chooses(inspection: &Inspection<'_>) -> bool {
     text.lines().any(|line| signs.iter().any(|sign| line.trim_start().starts_with(sign)))
 }
 
+/// The warning about one that hands over, but first waits, whatever is set, with a program that the run image lacks
+/// (`[facts.absent]`): it would wait for ever.
+pub(super) fn waits(inspection: &Inspection<'_>) -> Option<Warning> {
+    let path = path(inspection);
+    let absent = inspection.facts.get("absent")?.get("programs")?.as_array()?;
+    let absent: Vec<&str> = absent.iter().filter_map(toml::Value::as_str).collect();
+    let (number, program) = (1..).zip(inspection.tree.text(&path)?.lines()).find_map(|(number, line)| {
+        // An indented loop stands behind a condition, or in a function.
+        let asked = line.strip_prefix("while ").or(line.strip_prefix("until "))?;
+        let mut words = asked.split_whitespace().skip_while(|word| *word == "!");
+        Some((number, words.next().filter(|word| absent.contains(word))?.to_owned()))
+    })?;
+    let message = format!("`{path}` is not run: it waits for another service with `{program}`, which the image lacks");
+    let hint = "nothing, if the platform starts the application again until the service is there";
+    Some(Warning::new("entrypoint_not_used", message, hint).at(path, Some(number))).filter(|_| hands_over(inspection))
+}
+
 /// The warning about one that is not run because something else starts.
 pub(super) fn left_alone(inspection: &Inspection<'_>) -> Warning {
     let path = path(inspection);

@@ -38,6 +38,7 @@ mod tests {
             ("psycopg2-binary==2.9.3", Some("below 3.11")),
             ("psycopg2-binary==2.9.9", Some("below 3.13")),
             ("psycopg2-binary==2.9.11", None),
+            ("psycopg2==2.7.3", Some("below 3.9")),
             ("psycopg2-binary>=2.9", None),
             ("Django==3.2.13", Some("below 3.13")),
             ("Django==5.2.*", None),

@@ -64,6 +64,35 @@ const WORDS: &[&str] = &[
     "import test",
     ".test",
 ];
+/// Packages that many bring along: a directory with several of them holds distributions and nothing of the application.
+const BROUGHT: &[&str] = &[
+    "attr",
+    "bs4",
+    "certifi",
+    "chardet",
+    "charset_normalizer",
+    "cherrypy",
+    "click",
+    "dateutil",
+    "docutils",
+    "html5lib",
+    "idna",
+    "jinja2",
+    "mako",
+    "markupsafe",
+    "paste",
+    "pkg_resources",
+    "pytz",
+    "requests",
+    "setuptools",
+    "simplejson",
+    "tornado",
+    "urllib3",
+    "werkzeug",
+    "yaml",
+];
+/// How many of them.
+const SEVERAL: usize = 3;
 const MAX_DEPTH: usize = 4;
 const MAX_SIZE: u64 = 1024 * 1024;
 const MAX_FILES: usize = 400;
@@ -99,10 +128,13 @@ impl<'a> Sources<'a> {
     }
 
     fn of(tree: &'a SourceTree, directory: &'a str, excluded: &[&str], tells: impl Fn(&str) -> bool) -> Self {
+        let brought = brought(tree, directory);
+        let of_application = |path: &str| !brought.iter().any(|place| below(place, path) != path);
         let mut files: Vec<&str> = tree
             .below(directory)
             .filter(|(path, entry)| entry.size <= MAX_SIZE && considered(below(directory, path), excluded))
             .map(|(path, _)| path)
+            .filter(|path| of_application(path))
             .collect();
         files.sort_by_key(|path| (path.matches('/').count(), *path));
         files.truncate(MAX_FILES);
@@ -126,7 +158,7 @@ impl<'a> Sources<'a> {
             .into_iter()
             .filter(|(path, text)| {
                 is_entry_name(path)
-                    || text.contains("import") && text.contains("app") && packages.iter().any(|name| holds(path, name))
+                    || text.contains("import") && speaks_of_app(text) && packages.iter().any(|name| holds(path, name))
             })
             .collect();
         let calls = |path: &str, text: &str, name: &str| holds(path, name) && text.contains(&format!("{name}("));
@@ -238,6 +270,26 @@ impl<'a> Sources<'a> {
     }
 }
 
+/// Directories below the application's that hold several distributions, as vendored ones do.
+fn brought<'a>(tree: &'a SourceTree, directory: &'a str) -> Vec<&'a str> {
+    let packages = tree.below(directory).filter_map(|(path, _)| path.strip_suffix("/__init__.py"));
+    let mut places: BTreeMap<&str, usize> = BTreeMap::new();
+    for (place, _) in packages.filter_map(|path| path.rsplit_once('/')).filter(|(_, name)| BROUGHT.contains(name)) {
+        *places.entry(place).or_default() += 1;
+    }
+    let of_others = |(place, count): (&'a str, usize)| (count >= SEVERAL && place != directory).then_some(place);
+    places.into_iter().filter_map(of_others).collect()
+}
+
+/// Whether a text speaks of an `app`, a `webapp` or an `application`, and not only of `append` and its like.
+fn speaks_of_app(text: &str) -> bool {
+    text.match_indices("app").any(|(at, found)| {
+        let rest = &text[at + found.len()..];
+        let ends = !rest.starts_with(|c: char| c.is_ascii_alphabetic());
+        ends || rest.starts_with("lication") && !rest.starts_with("lication/")
+    })
+}
+
 /// Whether a module's text holds a telling word; it is looked through once, however often planning runs again.
 fn tells(tree: &SourceTree, path: &str) -> bool {
     struct Telling(bool);
@@ -310,6 +362,33 @@ mod tests {
             assert!(!considered(path, &EXCLUDED), "{path}");
         }
         assert!(considered("a/b/c/d/e.py", &EXCLUDED));
+    }
+
+    #[test]
+    fn brought_distributions_are_no_part_of_the_application() {
+        let tree = SourceTree::of_texts([
+            ("shop.py", ""),
+            ("shop/__init__.py", ""),
+            ("lib/requests/__init__.py", ""),
+            ("lib/certifi/__init__.py", ""),
+            ("lib/idna/__init__.py", ""),
+            ("lib/serving.py", ""),
+            ("parts/requests/__init__.py", ""),
+        ]);
+        let sources = Sources::load(&tree, "");
+        assert_eq!(sources.files, ["shop.py", "shop/__init__.py", "parts/requests/__init__.py"]);
+        // They are found all the same.
+        assert_eq!(sources.locate("serving.x", "lib/requests/__init__.py").unwrap().0, "lib/serving.py");
+    }
+
+    #[test]
+    fn words_that_speak_of_an_application() {
+        for text in ["from shop import app", "import (my_app,", "application = x", "webapp()", "x.append(app)"] {
+            assert!(speaks_of_app(text), "{text}");
+        }
+        for text in ["x.append(1)", "'application/json'", "mapping", "apply()", "App", "it appears"] {
+            assert!(!speaks_of_app(text), "{text}");
+        }
     }
 
     #[test]

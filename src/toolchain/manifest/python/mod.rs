@@ -8,12 +8,15 @@ mod command;
 mod companions;
 mod complete;
 mod container;
+mod declared;
 mod dependencies;
 mod django;
 mod dockerfile;
 mod entry;
 mod entrypoint;
+mod extras;
 mod floors;
+mod given;
 mod groups;
 mod identifiers;
 mod ini;
@@ -43,7 +46,7 @@ mod version;
 #[cfg(test)]
 mod tests;
 
-use serde_json::json;
+use serde_json::{Value, json};
 
 use self::companions::Constraints;
 use self::dependencies::Dependencies;
@@ -68,7 +71,7 @@ const CONSTRAINTS: &str = "/slipway/constraints.txt";
 /// `variables`: `install` (`requirements`, `lock`, `project`, `dependencies`, `none`), `requirements_files` (for
 /// `pip install -r`, relative to the application's directory), `requirements_inputs` (these and all they
 /// include, relative to the repository's root), `dependencies` (requirements as arguments of pip, for
-/// `install = "dependencies"`), `locked`, `unlocked` and `constrained` (whether there is such a file), `extras`, `editable`, `package` (the project's own package is installed too), `server_requirement` (or null), `framework`, `entry` (or null),
+/// `install = "dependencies"`), `locked`, `unlocked` and `constrained` (whether there is such a file), `wheel` (whether the requirements do not name it), `given`, `extras`, `editable`, `package` (the project's own package is installed too), `server_requirement` (or null), `framework`, `entry` (or null),
 /// `python_path` (or null), `settings`, `manage`, `collectstatic`, `entrypoint` (or null).
 /// The shape is `django`, `flask`, `fastapi`, `pyramid`, `tornado`, `script` or `library`.
 ///
@@ -85,6 +88,7 @@ pub fn read(inspection: &Inspection<'_>) -> Result<Findings, Failure> {
     manifests.extend(version::FILES.iter().map(|name| inside(directory, name)));
     manifests.extend(lock::files(tree, directory));
     manifests.extend(dockerfile::files(tree, directory));
+    manifests.extend(given::files(directory));
     let missing = |path: &str| tree.has_file(path) && tree.raw_text(path).is_none();
     let manifests_missing = manifests.iter().filter(|path| missing(path)).count();
     let sources = Sources::load(tree, directory);
@@ -105,6 +109,8 @@ pub fn read(inspection: &Inspection<'_>) -> Result<Findings, Failure> {
     let (versions, version_warnings) = version::read(tree, directory, pyproject.as_ref())?;
     let (processes, procfile_warnings) = procfile::read(tree, directory);
     let entrypoint = entrypoint::find(inspection);
+    let waits = entrypoint.as_ref().and_then(|_| entrypoint::waits(inspection));
+    let entrypoint = entrypoint.filter(|_| waits.is_none());
     let chooses = entrypoint.is_some() && entrypoint::chooses(inspection);
     let starts = entrypoint.as_ref().filter(|_| !chooses && !entrypoint::hands_over(inspection));
     let stated_start = inspection.command_given || processes.iter().any(|p| p.name == "web") || starts.is_some();
@@ -113,6 +119,7 @@ pub fn read(inspection: &Inspection<'_>) -> Result<Findings, Failure> {
         suggestions: dockerfile::pythons(tree, directory),
         limits: floors::limits(&dependencies, inspection.facts),
         include: needed::include(&sources),
+        given: given::modules(tree, directory),
         files,
         versions,
         processes,
@@ -121,8 +128,9 @@ pub fn read(inspection: &Inspection<'_>) -> Result<Findings, Failure> {
     findings.warnings.extend(version_warnings.into_iter().chain(procfile_warnings));
     findings.warnings.extend(dependencies.warnings.iter().cloned());
     findings.warnings.extend(entrypoint::unexecutable(inspection));
+    findings.warnings.extend(waits);
     findings.decisions.extend(dependencies.decisions.iter().cloned());
-    findings.decisions.extend(constraints.decisions);
+    findings.decisions.extend(constraints.decisions.iter().cloned());
 
     let entry =
         if inspection.library { None } else { starting(inspection, &sources, &dependencies, (stated_start, chooses))? };
@@ -139,23 +147,14 @@ pub fn read(inspection: &Inspection<'_>) -> Result<Findings, Failure> {
     if let Some(web) = findings.processes.iter().find(|process| process.name == "web") {
         server_requirement = server_of_procfile(web, &dependencies, inspection.facts).or(server_requirement);
     }
+    for (name, value) in dockerfile::variables(&sources) {
+        findings.image_env.entry(name).or_insert(value);
+    }
     port_of_web(inspection, &sources, &mut findings);
     let script = entry_script(inspection, entrypoint, &mut findings);
-    // Elsewhere pip reads them from the manifest; URLs in it may hold what no plan should show.
-    let listed: Vec<&str> = match dependencies.install {
-        "dependencies" => dependencies.list.iter().map(|requirement| requirement.text.as_str()).collect(),
-        _ => Vec::new(),
-    };
+    findings.variables.extend(installing(&dependencies, &constraints));
     findings.variables.extend([
-        ("install".to_owned(), json!(dependencies.install)),
-        ("requirements_files".to_owned(), json!(dependencies.files)),
-        ("requirements_inputs".to_owned(), json!(dependencies.inputs)),
-        ("dependencies".to_owned(), json!(listed)),
-        ("locked".to_owned(), json!(!dependencies.locked.is_empty())),
-        ("unlocked".to_owned(), json!(!dependencies.unlocked.is_empty())),
-        ("constrained".to_owned(), json!(!constraints.lines.is_empty())),
-        ("extras".to_owned(), json!(inspection.extras)),
-        ("editable".to_owned(), json!(dependencies.editable)),
+        ("given".to_owned(), json!(findings.given)),
         (
             "package".to_owned(),
             json!(dependencies.package || entry.as_ref().is_some_and(|e| e.installed && !dependencies.editable)),
@@ -180,6 +179,27 @@ pub fn read(inspection: &Inspection<'_>) -> Result<Findings, Failure> {
         ("entrypoint".to_owned(), json!(script.map(|(path, _)| path))),
     ]);
     Ok(findings)
+}
+
+/// How the dependencies are installed, for the steps' templates.
+fn installing(dependencies: &Dependencies, constraints: &Constraints) -> [(String, Value); 10] {
+    // Elsewhere pip reads them from the manifest; URLs in it may hold what no plan should show.
+    let listed: Vec<&str> = match dependencies.install {
+        "dependencies" => dependencies.list.iter().map(|requirement| requirement.text.as_str()).collect(),
+        _ => Vec::new(),
+    };
+    [
+        ("install".to_owned(), json!(dependencies.install)),
+        ("requirements_files".to_owned(), json!(dependencies.files)),
+        ("requirements_inputs".to_owned(), json!(dependencies.inputs)),
+        ("dependencies".to_owned(), json!(listed)),
+        ("locked".to_owned(), json!(!dependencies.locked.is_empty())),
+        ("unlocked".to_owned(), json!(!dependencies.unlocked.is_empty())),
+        ("wheel".to_owned(), json!(!dependencies.has("wheel"))),
+        ("constrained".to_owned(), json!(!constraints.lines.is_empty())),
+        ("extras".to_owned(), json!(dependencies.extras)),
+        ("editable".to_owned(), json!(dependencies.editable)),
+    ]
 }
 
 /// What starts; where that is nothing, directories that usually hold examples are looked at too. A script that chooses what

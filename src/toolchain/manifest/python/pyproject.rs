@@ -5,6 +5,7 @@ use std::collections::BTreeMap;
 use toml::Spanned;
 use toml::de::{DeTable, DeValue};
 
+use super::declared::Declared;
 use super::package;
 use super::requirement::{Requirement, normalise};
 use super::specifier;
@@ -27,6 +28,8 @@ pub(super) struct Pyproject {
     pub(super) name: String,
     /// The commands that it installs.
     pub(super) scripts: Vec<Found<String>>,
+    /// What installing it adds to other distributions.
+    pub(super) additions: Vec<Declared>,
     /// What extras bring, by their normalised names.
     pub(super) extras: BTreeMap<String, Vec<Requirement>>,
     /// The lock that the project's tool writes: `uv.lock` for `[tool.uv]`.
@@ -106,6 +109,7 @@ impl File<'_> {
             name.clone_into(&mut found.name);
         }
         self.scripts("project.scripts", table.get("scripts"), found);
+        self.additions("project.entry-points", table.get("entry-points"), found);
         let optional = table.get("optional-dependencies").and_then(|table| table.get_ref().as_table());
         for (extra, list) in optional.into_iter().flatten() {
             let list = self.requirements("project.optional-dependencies", list.get_ref())?;
@@ -123,6 +127,16 @@ impl File<'_> {
             Found::new(name.get_ref().to_string(), self.origin(name.span().start, key))
         };
         found.scripts.extend(table.into_iter().flatten().map(|(name, _)| named(name)));
+    }
+
+    /// A table of each group of entry points, by the names in it.
+    fn additions(&self, key: &str, groups: Option<&Spanned<DeValue<'_>>>, found: &mut Pyproject) {
+        for (group, names) in groups.and_then(|groups| groups.get_ref().as_table()).into_iter().flatten() {
+            for (name, _) in names.get_ref().as_table().into_iter().flatten() {
+                let name = Found::new(name.get_ref().to_string(), self.origin(name.span().start, key));
+                found.additions.push(Declared { group: group.get_ref().to_string(), name });
+            }
+        }
     }
 
     fn requirements(&self, key: &str, list: &DeValue<'_>) -> Result<Vec<Requirement>, Failure> {
@@ -173,6 +187,7 @@ impl File<'_> {
         let table = poetry.get_ref();
         let with_project = found.project.is_some();
         self.scripts("tool.poetry.scripts", table.get("scripts"), found);
+        self.additions("tool.poetry.plugins", table.get("plugins"), found);
         if let Some(name) = table.get("name").and_then(|name| name.get_ref().as_str()) {
             name.clone_into(&mut found.name);
         }

@@ -253,6 +253,34 @@ fn commands_of_dockerfiles_and_procfiles() {
             "script | order --hosts 0.0.0.0:5232 | - | -".into(),
         ),
         (
+            "a sub-command that the project adds to another's program",
+            vec![
+                (
+                    "setup.py",
+                    "from setuptools import setup\nsetup(name='till', entry_points={'celery.commands': ['till = till:till']})\n",
+                ),
+                ("till/__init__.py", "def till():\n    pass\n"),
+                ("till/__main__.py", "if __name__ == '__main__':\n    pass\n"),
+                (
+                    "Dockerfile",
+                    "FROM python\nRUN pip install redis till\nCMD [\"celery\", \"till\", \"--port=5555\"]\n",
+                ),
+            ],
+            "script | celery till --port=5555 | - | -".into(),
+        ),
+        (
+            "a command of `setup.py`",
+            vec![
+                (
+                    "setup.py",
+                    "from setuptools import setup\nsetup(name='till', entry_points='[console_scripts]\\ntill=a:b')\n",
+                ),
+                ("setup.cfg", "[options.entry_points]\nconsole_scripts =\n    till = till:main\n"),
+                ("till/__init__.py", "def main():\n    pass\n"),
+            ],
+            "script | till | - | -".into(),
+        ),
+        (
             "a worker that nobody requires",
             vec![("requirements.txt", "flask"), ("shop.py", FLASK), ("Procfile", "web: gunicorn shop:app -k gevent\n")],
             "flask | gunicorn shop:app -k gevent | gunicorn[gevent]==23.0.0 | -".into(),

@@ -17,8 +17,8 @@ pub(super) static FACTS: LazyLock<toml::Table> = LazyLock::new(|| {
     file["facts"].as_table().unwrap().clone()
 });
 
-fn inspect<'a>(tree: &'a SourceTree, change: impl FnOnce(&mut Inspection<'a>)) -> Result<Findings, Failure> {
-    let mut inspection = Inspection {
+pub(super) fn inspection(tree: &SourceTree) -> Inspection<'_> {
+    Inspection {
         tree,
         directory: "",
         application: "order",
@@ -29,12 +29,16 @@ fn inspect<'a>(tree: &'a SourceTree, change: impl FnOnce(&mut Inspection<'a>)) -
         extras: &[],
         args: &[],
         facts: &FACTS,
-    };
+    }
+}
+
+fn inspect<'a>(tree: &'a SourceTree, change: impl FnOnce(&mut Inspection<'a>)) -> Result<Findings, Failure> {
+    let mut inspection = inspection(tree);
     change(&mut inspection);
     read(&inspection)
 }
 
-fn found(files: &[(&str, &str)]) -> Findings {
+pub(super) fn found(files: &[(&str, &str)]) -> Findings {
     inspect(&SourceTree::of_texts(files.iter().copied()), |_| {}).unwrap()
 }
 
@@ -176,6 +180,36 @@ fn ports_entrypoints_and_installs() {
     assert_eq!(findings.processes.len(), 2);
     assert_eq!(findings.image_env["PORT"].value, "8080");
     assert_eq!(findings.ports[0].value, 8080);
+}
+
+#[test]
+fn what_a_dockerfile_sets_and_a_source_reads_is_set() {
+    let reads = "import os\nfrom flask import Flask\napp = Flask(__name__)\n\
+                 x = os.environ['PRODUCTION'], os.getenv('DATA'), os.getenv('API_KEY'), os.getenv('PORT'), os.getenv('MODE')\n";
+    let docker = "FROM python:3.13 AS build\nENV MODE=build\nFROM python:3.13\nENV PRODUCTION=true UNREAD=1 PYTHONPATH=x\n\
+                  ENV DATA=/data API_KEY=abc PORT=9000\nCMD [\"python\", \"app.py\"]\n";
+    let findings = found(&[("requirements.txt", "flask"), ("app.py", reads), ("Dockerfile", docker)]);
+    let set = findings.image_env.iter().map(|(name, found)| format!("{name}={} {:?}", found.value, found.origin.line));
+    assert_eq!(set.collect::<Vec<_>>(), ["PORT=8080 None", "PRODUCTION=true Some(4)"]);
+    let development = [("requirements.txt", "flask"), ("app.py", reads), ("Dockerfile.dev", docker)];
+    assert!(!found(&development).image_env.contains_key("PRODUCTION"));
+}
+
+#[test]
+fn scripts_that_would_wait_for_ever_are_left_alone() {
+    let run = |script: &str| {
+        let files = [("requirements.txt", "flask"), ("app.py", FLASK), ("entrypoint.sh*", script)];
+        let findings = found(&files);
+        let warned = findings.warnings.iter().find(|warning| warning.code == "entrypoint_not_used");
+        (findings.variables["entrypoint"].as_str().is_some(), warned.and_then(|warning| warning.line))
+    };
+    assert_eq!(run("#!/bin/sh\nwhile ! nc -z db 5432; do\n  sleep 1\ndone\nexec \"$@\"\n"), (false, Some(2)));
+    assert_eq!(run("#!/bin/sh\nuntil pg_isready -h db; do sleep 1; done\nexec \"$@\"\n"), (false, Some(2)));
+    // Only where somebody wants it.
+    let guarded =
+        "#!/bin/sh\nif [ \"$DATABASE\" = postgres ]; then\n  while ! nc -z $H 1; do sleep 1; done\nfi\nexec \"$@\"\n";
+    assert_eq!(run(guarded), (true, None));
+    assert_eq!(run("#!/bin/sh\nuntil python wait.py; do sleep 1; done\nexec \"$@\"\n"), (true, None));
 }
 
 #[test]
