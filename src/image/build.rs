@@ -103,12 +103,16 @@ fn unauthorized(error: &Error) -> bool {
     text.contains("no basic auth credentials") || text.contains("unauthorized:")
 }
 
-/// Somebody removed an image that shared layers with this one, just when they were taken from the cache: the Engine
-/// (seen on 20.10) does not keep them for the build that wants them.
+/// Somebody removed an image that shared layers with this one, or the builder's cache, just when they were taken from
+/// there: the Engine (seen on 20.10) does not keep them for the build that wants them. In the words of its steps.
 fn has_lost_a_layer(failure: &Failure) -> bool {
-    failure.code == FailureCode::ImageFailed
-        && failure.message.contains("failed to get layer")
-        && failure.message.contains("layer does not exist")
+    let words = [
+        ("failed to get layer", "layer does not exist"),
+        ("exporting to image", "layer does not exist"),
+        ("failed to prepare", "/committed: no such file or directory"),
+    ];
+    let says = |(step, what): &(&str, &str)| failure.message.contains(step) && failure.message.contains(what);
+    failure.code == FailureCode::ImageFailed && words.iter().any(says)
 }
 
 /// That is never the project's fault.
@@ -245,6 +249,12 @@ mod tests {
 
     #[test]
     fn a_lost_layer_is_the_services_fault() {
+        for text in [
+            "The image build failed: exporting to image: layer does not exist.",
+            "The image build failed: failed to prepare ef0e: open /d/overlay2/9wq9/committed: no such file or directory.",
+        ] {
+            assert!(has_lost_a_layer(&Failure::new(FailureCode::ImageFailed, text)), "{text}");
+        }
         let text = "The image build failed: failed to get layer sha256:733b: layer does not exist.";
         let failure = Failure::new(FailureCode::ImageFailed, text);
         assert!(has_lost_a_layer(&failure));

@@ -29,7 +29,7 @@ pub(super) fn copy(copy: &Copy, from: &Tree, contents: &mut Contents, tree: &mut
     // Dockerfile reference, "COPY --link": no link of the image is followed, and no directory's owner and mode are kept.
     let mut alone = tree.emptied();
     let items = within(copy, from, contents, &mut alone)?;
-    tree.overlay(&items, alone);
+    tree.overlay(&items, &alone);
     Ok(items)
 }
 

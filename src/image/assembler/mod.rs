@@ -278,7 +278,7 @@ impl ImageBackend for AssemblerBackend {
         log: LogSink<'_>,
         cancel: &CancellationToken,
     ) -> Result<BuiltImage, Failure> {
-        run(cancel, Step::Image, self.assemble(spec, log)).await
+        run(cancel, Step::Image, Box::pin(self.assemble(spec, log))).await
     }
 
     async fn push(
@@ -289,7 +289,7 @@ impl ImageBackend for AssemblerBackend {
         log: LogSink<'_>,
         cancel: &CancellationToken,
     ) -> Result<PublishedImage, Failure> {
-        run(cancel, Step::Push, self.publish(image, references, access, log)).await
+        run(cancel, Step::Push, Box::pin(self.publish(image, references, access, log))).await
     }
 
     async fn save(

@@ -134,7 +134,7 @@ impl Tree {
     }
 
     /// Puts the entries of a layer over what is there; `made` is the tree that they were made in.
-    pub(super) fn overlay(&mut self, layer: &BTreeMap<Name, Node>, made: Self) {
+    pub(super) fn overlay(&mut self, layer: &BTreeMap<Name, Node>, made: &Self) {
         self.inodes = made.inodes;
         for (path, node) in layer {
             self.put(path.clone(), node.clone());
