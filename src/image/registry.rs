@@ -7,6 +7,7 @@ mod location;
 mod login;
 pub(super) mod meter;
 mod outside;
+pub(super) mod refusal;
 pub(super) mod session;
 pub(super) mod stream;
 pub(super) mod upload;
@@ -17,7 +18,8 @@ use oci_client::manifest::{OciDescriptor, OciImageManifest};
 use reqwest::StatusCode;
 
 pub(super) use self::location::secured;
-use self::session::{Refusal, Session};
+use self::refusal::Refusal;
+use self::session::Session;
 use super::RegistryAccess;
 use crate::http::{TIMEOUT, USER_AGENT};
 use crate::model::image_reference::{Digest, ImageReference};

@@ -4,7 +4,8 @@ use oci_client::client::{Certificate, CertificateEncoding, Client, ClientConfig,
 use oci_client::errors::OciDistributionError;
 use reqwest::StatusCode;
 
-use super::session::{Refusal, Session};
+use super::refusal::Refusal;
+use super::session::Session;
 use super::{TIMEOUT, USER_AGENT, speaks_plain_http};
 use crate::http;
 use crate::image::RegistryAccess;
@@ -57,7 +58,7 @@ fn configuration(reference: &ImageReference, access: &RegistryAccess) -> ClientC
 fn refusal(error: &OciDistributionError) -> Refusal {
     let answered = |status: StatusCode, words: String| Refusal::Answered { status, words, retry_after: None };
     match error {
-        OciDistributionError::RequestError(error) => super::session::lost(error),
+        OciDistributionError::RequestError(error) => super::refusal::lost(error),
         OciDistributionError::UnauthorizedError { .. } | OciDistributionError::AuthenticationFailure(_) => {
             answered(StatusCode::UNAUTHORIZED, "unauthorized: authentication required".to_owned())
         }

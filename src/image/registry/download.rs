@@ -9,7 +9,8 @@ use sha2::{Digest as _, Sha256};
 use super::Descriptor;
 use super::IMAGE_INDEX;
 use super::location::{self, Location};
-use super::session::{Refusal, Session, lost};
+use super::refusal::{Refusal, lost};
+use super::session::Session;
 use crate::model::image_reference::Digest;
 
 /// The longest manifest; registries take no longer ones (distribution specification, "Pushing Manifests").

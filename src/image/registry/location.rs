@@ -7,7 +7,7 @@ use reqwest::Response;
 use reqwest::header::{LINK, LOCATION};
 use url::{Host, Url};
 
-use super::session::Refusal;
+use super::refusal::Refusal;
 
 /// A place that requests go to.
 #[derive(Debug, Clone, PartialEq, Eq)]

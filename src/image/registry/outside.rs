@@ -100,7 +100,7 @@ pub(super) fn refused<'a>(error: &'a (dyn std::error::Error + 'static)) -> Optio
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::image::registry::session::{Refusal, lost};
+    use crate::image::registry::refusal::{Refusal, lost};
 
     /// Names as they resolve for a registry at this address.
     fn names(registry: &str, known: &[&str]) -> Outside {

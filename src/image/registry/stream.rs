@@ -13,7 +13,8 @@ use reqwest::{Body, Method, StatusCode};
 use tokio::sync::watch;
 
 use super::Descriptor;
-use super::session::{Refusal, Session};
+use super::refusal::Refusal;
+use super::session::Session;
 
 /// How much is read at a time.
 const BUFFER: u64 = 1 << 18;

@@ -8,7 +8,8 @@ use serde_json::Value;
 
 use super::tree::{Tree, found};
 use super::{PARALLEL, Place};
-use crate::image::registry::session::{Refusal, Session};
+use crate::image::registry::refusal::Refusal;
+use crate::image::registry::session::Session;
 use crate::model::failure::{Failure, FailureCode};
 use crate::model::image_reference::Digest;
 

@@ -16,7 +16,8 @@ use super::{
 use crate::image::LogSink;
 use crate::image::registry::Descriptor;
 use crate::image::registry::download::FoundManifest;
-use crate::image::registry::session::{Refusal, Session, lost};
+use crate::image::registry::refusal::{Refusal, lost};
+use crate::image::registry::session::Session;
 use crate::image::transfer::{Place, referrers::Referrer, tree::Tree};
 use crate::model::failure::{Failure, FailureCode};
 use crate::model::image_reference::Digest;

@@ -7,7 +7,7 @@ use aho_corasick::AhoCorasick;
 
 use super::module::Module;
 use super::text::{below, inside};
-use super::{identifiers, source};
+use super::{identifiers, source, vendored};
 use crate::model::source_tree::{SourceTree, parent};
 
 /// Directories that hold no part of the application.
@@ -64,35 +64,6 @@ const WORDS: &[&str] = &[
     "import test",
     ".test",
 ];
-/// Packages that many bring along: a directory with several of them holds distributions and nothing of the application.
-const BROUGHT: &[&str] = &[
-    "attr",
-    "bs4",
-    "certifi",
-    "chardet",
-    "charset_normalizer",
-    "cherrypy",
-    "click",
-    "dateutil",
-    "docutils",
-    "html5lib",
-    "idna",
-    "jinja2",
-    "mako",
-    "markupsafe",
-    "paste",
-    "pkg_resources",
-    "pytz",
-    "requests",
-    "setuptools",
-    "simplejson",
-    "tornado",
-    "urllib3",
-    "werkzeug",
-    "yaml",
-];
-/// How many of them.
-const SEVERAL: usize = 3;
 const MAX_DEPTH: usize = 4;
 const MAX_SIZE: u64 = 1024 * 1024;
 const MAX_FILES: usize = 400;
@@ -128,7 +99,7 @@ impl<'a> Sources<'a> {
     }
 
     fn of(tree: &'a SourceTree, directory: &'a str, excluded: &[&str], tells: impl Fn(&str) -> bool) -> Self {
-        let brought = brought(tree, directory);
+        let brought = vendored::directories(tree, directory);
         let of_application = |path: &str| !brought.iter().any(|place| below(place, path) != path);
         let mut files: Vec<&str> = tree
             .below(directory)
@@ -268,17 +239,6 @@ impl<'a> Sources<'a> {
             inside(root, &format!("{first}.py")) != file && there(root) && !there(self.directory)
         })
     }
-}
-
-/// Directories below the application's that hold several distributions, as vendored ones do.
-fn brought<'a>(tree: &'a SourceTree, directory: &'a str) -> Vec<&'a str> {
-    let packages = tree.below(directory).filter_map(|(path, _)| path.strip_suffix("/__init__.py"));
-    let mut places: BTreeMap<&str, usize> = BTreeMap::new();
-    for (place, _) in packages.filter_map(|path| path.rsplit_once('/')).filter(|(_, name)| BROUGHT.contains(name)) {
-        *places.entry(place).or_default() += 1;
-    }
-    let of_others = |(place, count): (&'a str, usize)| (count >= SEVERAL && place != directory).then_some(place);
-    places.into_iter().filter_map(of_others).collect()
 }
 
 /// Whether a text speaks of an `app`, a `webapp` or an `application`, and not only of `append` and its like.

@@ -41,6 +41,7 @@ mod start;
 mod text;
 mod undeclared;
 mod uwsgi;
+mod vendored;
 mod version;
 
 #[cfg(test)]
