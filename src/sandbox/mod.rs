@@ -94,7 +94,8 @@ impl Sandbox {
     /// Runs a command to its end and hands its lines to `output`. The workspace and the caches then belong to the
     /// run's user, so removing them needs the same user or root.
     ///
-    /// A child that was killed for its memory while the command ended with 0 is a note in the output.
+    /// A child that was killed for its memory while the command ended with 0 is a note in the output, unless the
+    /// command ended in the same moment: the Engine then never hears of it.
     ///
     /// # Errors
     /// `base_image_missing`, `tool_missing`, `engine_unavailable`, and `internal` when the Engine refuses the container.
