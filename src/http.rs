@@ -1,6 +1,13 @@
 //! The HTTP client for registries: ring's TLS, the operator's authorities, no cookies and no redirects.
 
-use std::time::Duration;
+use std::collections::BTreeMap;
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::{Duration, Instant};
+
+use rustls::ClientConfig;
+use rustls::pki_types::CertificateDer;
+use rustls::pki_types::pem::PemObject as _;
+use rustls_platform_verifier::Verifier;
 
 pub use crate::config::ClientCertificate;
 use crate::model::failure::{Failure, FailureCode};
@@ -10,6 +17,10 @@ pub const TIMEOUT: Duration = Duration::from_secs(30);
 
 /// How Slipway names itself.
 pub const USER_AGENT: &str = concat!("slipway/", env!("CARGO_PKG_VERSION"));
+
+/// How long what the system trusts is not read again: each reading is some hundred files, and a build makes several
+/// clients.
+const REMEMBERED: Duration = Duration::from_mins(1);
 
 /// A client that trusts these certificates (PEM) beside the system's, and shows this one where it is asked for one. A
 /// login must follow nobody elsewhere, and Harbor takes a client that keeps its cookies for a browser.
@@ -26,17 +37,40 @@ pub fn client(ca_bundle: Option<&[u8]>, shown: Option<&ClientCertificate>) -> Re
 /// As [`client`].
 pub fn builder(ca_bundle: Option<&[u8]>, shown: Option<&ClientCertificate>) -> Result<reqwest::ClientBuilder, Failure> {
     install_tls();
-    let mut builder = reqwest::Client::builder()
+    let builder = reqwest::Client::builder()
         .connect_timeout(TIMEOUT)
         .user_agent(USER_AGENT)
         .redirect(reqwest::redirect::Policy::none());
-    if let Some(bundle) = ca_bundle {
-        builder = builder.tls_certs_merge(certificates(bundle).map_err(|error| unusable(&error))?);
+    let Some(shown) = shown else {
+        return Ok(builder.tls_backend_preconfigured(trusting(ca_bundle.unwrap_or_default())?));
+    };
+    let certificates = ca_bundle.map(certificates).transpose().map_err(|error| unusable(&error))?;
+    Ok(builder.tls_certs_merge(certificates.unwrap_or_default()).identity(identity(shown)?))
+}
+
+/// TLS as for any client without a certificate of its own: the system's authorities are trusted, and these.
+fn trusting(bundle: &[u8]) -> Result<ClientConfig, Failure> {
+    static KNOWN: Mutex<BTreeMap<Vec<u8>, (Instant, ClientConfig)>> = Mutex::new(BTreeMap::new());
+    let mut known = KNOWN.lock().unwrap_or_else(PoisonError::into_inner);
+    known.retain(|_, (read, _)| read.elapsed() < REMEMBERED);
+    if let Some((_, config)) = known.get(bundle) {
+        return Ok(config.clone());
     }
-    if let Some(shown) = shown {
-        builder = builder.identity(identity(shown)?);
-    }
-    Ok(builder)
+    let provider = Arc::new(rustls::crypto::ring::default_provider());
+    let verifier = Verifier::new_with_extra_roots(ders(bundle)?, Arc::clone(&provider)).map_err(|e| unusable(&e))?;
+    let versions = ClientConfig::builder_with_provider(provider).with_safe_default_protocol_versions();
+    let config = versions.map_err(|error| unusable(&error))?.dangerous();
+    let config = config.with_custom_certificate_verifier(Arc::new(verifier)).with_no_client_auth();
+    known.insert(bundle.to_owned(), (Instant::now(), config.clone()));
+    Ok(config)
+}
+
+/// The certificates of a PEM bundle in the form that TLS takes.
+fn ders(bundle: &[u8]) -> Result<Vec<CertificateDer<'static>>, Failure> {
+    certificate_texts(bundle)
+        .iter()
+        .map(|text| CertificateDer::from_pem_slice(text.as_bytes()).map_err(|error| unusable(&error)))
+        .collect()
 }
 
 /// What says that the certificates of a client are of no use.
@@ -107,5 +141,6 @@ mod tests {
         assert_eq!(texts, [one.trim_end(), one.trim_end()]);
         assert!(client(Some(key.as_bytes()), None).is_ok());
         assert!(client(Some(one.as_bytes()), None).is_err());
+        assert!(client(Some(one.as_bytes()), None).is_err(), "it is not remembered");
     }
 }
