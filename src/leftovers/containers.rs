@@ -1,12 +1,15 @@
 //! Containers: their labels, and how those that nobody waits for are found.
 
 use std::collections::HashMap;
+use std::path::Path;
 use std::time::Duration;
 
 use bollard::Docker;
 use bollard::errors::Error;
 use bollard::query_parameters::{ListContainersOptionsBuilder, RemoveContainerOptionsBuilder};
 use tracing::Instrument as _;
+
+use super::directory::is_let_go;
 
 /// The label with the build's id.
 pub const BUILD: &str = "slipway.build";
@@ -16,6 +19,9 @@ const OWNER: &str = "slipway.owner";
 
 /// The label with the Unix time after which nobody waits for the container.
 const DEADLINE: &str = "slipway.deadline";
+
+/// The label with the build's directory, which its worker holds locked.
+pub const DIRECTORY: &str = "slipway.directory";
 
 /// How often an Engine that did not remove a container is asked again, and the time between.
 const TRIES: u32 = 1800;
@@ -105,8 +111,8 @@ pub async fn sweep(docker: &Docker) -> Result<usize, Error> {
     Ok(removed)
 }
 
-/// Whether nobody waits for a container with these labels. Of a worker on another machine, or in another container,
-/// only the deadline can tell.
+/// Whether nobody waits for a container with these labels. Of a worker in another container, as the one before this was
+/// that Compose made anew, the lock of the directory tells that they share; else only the deadline can.
 fn left(labels: &HashMap<String, String>, own: &str, now: u64) -> bool {
     let owner = labels.get(OWNER).map_or("", String::as_str);
     if owner == own {
@@ -118,6 +124,9 @@ fn left(labels: &HashMap<String, String>, own: &str, now: u64) -> bool {
         && there == place()
     {
         return started(pid).as_deref() != Some(start);
+    }
+    if labels.get(DIRECTORY).is_some_and(|directory| is_let_go(Path::new(directory))) {
+        return true;
     }
     labels.get(DEADLINE).and_then(|deadline| deadline.parse().ok()).is_none_or(|deadline: u64| deadline < now)
 }
@@ -142,5 +151,19 @@ mod tests {
         assert!(!left(&labelled("boot/pid:[1]/1/1", "99"), &owner(), 10), "elsewhere, in its time");
         assert!(left(&labelled("boot/pid:[1]/1/1", "9"), &owner(), 10), "elsewhere, past its time");
         assert!(left(&labelled("", ""), &owner(), 10), "nobody's");
+
+        let parent = tempfile::tempdir().unwrap();
+        let own = super::super::OwnDirectory::create(parent.path(), "b1").unwrap();
+        let elsewhere = |directory: &Path| {
+            let mut labels = labelled("boot/pid:[1]/1/1", "99");
+            labels.insert(DIRECTORY.to_owned(), directory.display().to_string());
+            left(&labels, &owner(), 10)
+        };
+        assert!(!elsewhere(own.path()), "of a worker in another container that lives");
+        assert!(!elsewhere(&parent.path().join("none")), "on another machine");
+        let dead = parent.path().join("b2");
+        std::fs::create_dir(&dead).unwrap();
+        std::fs::write(dead.join(super::super::directory::LOCK), "").unwrap();
+        assert!(elsewhere(&dead), "of a worker in another container that is dead");
     }
 }

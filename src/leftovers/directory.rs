@@ -1,6 +1,6 @@
 //! Directories that belong to a living process.
 
-use std::fs::{File, TryLockError};
+use std::fs::File;
 use std::io;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
@@ -8,7 +8,7 @@ use std::time::Duration;
 use crate::artifact::remove::remove_tree;
 
 /// Locked by the owner for as long as it lives.
-const LOCK: &str = ".slipway-lock";
+pub(super) const LOCK: &str = ".slipway-lock";
 
 /// How directories are called while they have no lock yet.
 const NEW: &str = ".new-";
@@ -70,11 +70,13 @@ fn is_left(directory: &Path) -> bool {
     if directory.file_name().is_some_and(|name| name.to_string_lossy().starts_with(NEW)) {
         return is_old(directory);
     }
-    match File::open(directory.join(LOCK)) {
-        // Locked and let go at once: nobody comes to lock a directory that was made before.
-        Ok(lock) => !matches!(lock.try_lock(), Err(TryLockError::WouldBlock | TryLockError::Error(_))),
-        Err(_) => is_old(directory),
-    }
+    if directory.join(LOCK).exists() { is_let_go(directory) } else { is_old(directory) }
+}
+
+/// Whether a directory has a lock that nobody holds any more. Where there is none, nobody knows.
+pub(super) fn is_let_go(directory: &Path) -> bool {
+    // Locked and let go at once: nobody comes to lock a directory that was made before.
+    File::open(directory.join(LOCK)).is_ok_and(|lock| lock.try_lock().is_ok())
 }
 
 fn is_old(directory: &Path) -> bool {

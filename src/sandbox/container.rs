@@ -47,6 +47,9 @@ pub(super) fn body(
 fn labels(command: &Command) -> HashMap<String, String> {
     let mut labels = containers::labels(&command.build, command.limits.timeout);
     labels.insert("slipway.step".to_owned(), command.step.name().to_owned());
+    if let Some(directory) = command.workspace.parent() {
+        labels.insert(containers::DIRECTORY.to_owned(), directory.display().to_string());
+    }
     labels
 }
 

@@ -5,6 +5,7 @@ use std::collections::HashMap;
 use bollard::models::ContainerCreateBody;
 use bollard::query_parameters::{CreateContainerOptions, EventsOptionsBuilder, ListContainersOptionsBuilder};
 use futures_util::StreamExt;
+use slipway::leftovers::OwnDirectory;
 use slipway::model::command::{CacheMount, FileMount};
 use slipway::model::failure::FailureCode;
 use slipway::output::Tail;
@@ -271,8 +272,10 @@ async fn a_mount_without_a_source_is_no_new_directory() {
 async fn leftovers_of_dead_workers_are_swept() {
     let (runner, _scratch) = container().await;
     let Runner::Container(sandbox) = &runner else { unreachable!() };
-    let left = async |owner: &str, deadline: &str| {
-        let labels = [("slipway.owner", owner), ("slipway.deadline", deadline)];
+    let left = async |deadline: &str, directory: &Path| {
+        let directory = directory.display().to_string();
+        let labels =
+            [("slipway.owner", "elsewhere/1/1/1"), ("slipway.deadline", deadline), ("slipway.directory", &directory)];
         let body = ContainerCreateBody {
             image: Some(IMAGE.to_owned()),
             cmd: Some(vec![word()]),
@@ -281,13 +284,24 @@ async fn leftovers_of_dead_workers_are_swept() {
         };
         docker().await.create_container(None::<CreateContainerOptions>, body).await.unwrap().id
     };
-    let (dead, alive) = (left("elsewhere/1/1/1", "1").await, left("elsewhere/1/1/1", "99999999999").await);
-    assert!(sandbox.sweep().await.unwrap() >= 1);
+    let (never, none) = ("99999999999", Path::new("/nonexistent"));
+    let builds = tempfile::tempdir().unwrap();
+    let held = OwnDirectory::create(builds.path(), "b1").unwrap();
+    // What a killed worker leaves has its lock's file, and nobody who holds it.
+    let let_go = builds.path().join("b2");
+    std::fs::create_dir(&let_go).unwrap();
+    std::fs::write(let_go.join(".slipway-lock"), "").unwrap();
+    let dead = [left("1", none).await, left(never, &let_go).await];
+    let alive = [left(never, none).await, left(never, held.path()).await];
+    // How many it finds, nobody can say: programs of other tests sweep, too.
+    sandbox.sweep().await.unwrap();
     let options = ListContainersOptionsBuilder::default().all(true).build();
     let all = docker().await.list_containers(Some(options)).await.unwrap();
     let there = |id: &str| all.iter().any(|container| container.id.as_deref() == Some(id));
-    assert!(!there(&dead) && there(&alive));
-    docker().await.remove_container(&alive, None).await.unwrap();
+    assert_eq!((dead.each_ref().map(|id| there(id)), alive.each_ref().map(|id| there(id))), ([false; 2], [true; 2]));
+    for id in alive {
+        docker().await.remove_container(&id, None).await.unwrap();
+    }
 }
 
 #[tokio::test]
