@@ -57,6 +57,12 @@ impl Workspace {
         self.root().join("context")
     }
 
+    /// Caches of a build that shares none with others.
+    #[must_use]
+    pub fn caches(&self) -> PathBuf {
+        self.root().join("caches")
+    }
+
     /// Settings, trust stores and credentials that commands see.
     #[must_use]
     pub fn files(&self) -> PathBuf {

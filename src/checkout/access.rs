@@ -24,6 +24,8 @@ pub struct Access {
     /// Whether SSH may use keys, agent and known hosts of the account that Slipway runs as: for people at their own
     /// machine, where no credentials are named.
     pub own_ssh: bool,
+    /// Whether submodules stay empty: whoever wrote an untrusted `.gitmodules` would choose what the credentials fetch.
+    pub no_submodules: bool,
 }
 
 /// Secrets for the hosts that the operator bound them to.

@@ -40,6 +40,12 @@ pub(super) async fn write(
             warnings.push(Warning::new("submodule_undeclared", message, "declare it with `git submodule add`"));
             continue;
         };
+        if parent.access.no_submodules {
+            let message = format!("the submodule `{path}` is left empty: the source is untrusted");
+            let hint = "push the change to a branch of the application's own repository, where somebody vouches for it";
+            warnings.push(Warning::new("submodule_untrusted", message, hint).at(".gitmodules", None));
+            continue;
+        }
         let named = |failure: Failure| Failure {
             message: format!("the submodule `{path}`: {}", failure.message),
             ..failure.at(".gitmodules", None)

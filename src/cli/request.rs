@@ -38,6 +38,7 @@ pub(super) fn request(flags: &Common, tags: &[String]) -> Result<BuildRequest, F
         settings: settings(flags)?,
         asked_by: OriginKind::Flag,
         timeout: None,
+        untrusted: flags.untrusted,
     })
 }
 

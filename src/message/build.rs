@@ -71,6 +71,10 @@ pub struct MessageSource {
     /// The name of the operator's credentials for the repository.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub credentials: Option<String>,
+    /// Whether nobody vouches for it, as for a fork's: it is built without secrets and with caches of its own, and is
+    /// neither deployed nor pushed.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub untrusted: bool,
 }
 
 /// `application`
@@ -220,6 +224,7 @@ impl BuildMessage {
             },
             asked_by: OriginKind::Message,
             timeout: self.timeout().map_err(invalid)?,
+            untrusted: self.source.untrusted,
         })
     }
 }

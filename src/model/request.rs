@@ -31,6 +31,9 @@ pub struct BuildRequest {
     pub asked_by: OriginKind,
     /// The most that the build may take; only lowers the operator's.
     pub timeout: Option<Duration>,
+    /// Whether nobody vouches for the source, as for a fork's: it sees no secret, leaves nothing in a cache that others
+    /// use, and is neither deployed nor pushed.
+    pub untrusted: bool,
 }
 
 /// What is built: a revision of a repository, or a directory as it is.

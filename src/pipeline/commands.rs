@@ -12,8 +12,9 @@ use super::context::layer_directory;
 use super::deadline::Deadline;
 use super::extras::{self, Extras};
 use super::record::Record;
+use super::secret_files::SecretFiles;
 use super::services::{self, Services};
-use super::{Delivery, disk, secret_files};
+use super::{Delivery, disk, secret_files, strangers};
 use crate::image::LogSink;
 use crate::model::command::{CacheMount, Command, Exit, FileMount};
 use crate::model::failure::{Failure, FailureCode, Warning};
@@ -96,7 +97,11 @@ async fn one(
         log("left out on this machine: it would look into the image that the application runs in");
         return Ok(true);
     }
-    let secret = secret_files::write(services, plan, planned.step, workspace).await?;
+    let secret = if request.untrusted {
+        SecretFiles::default()
+    } else {
+        secret_files::write(services, plan, planned.step, workspace).await?
+    };
     let hidden = secret.secrets.iter().cloned().chain(services.passwords(plan));
     let redactor = Arc::new(Redactor::new(hidden));
     let mut command = command(build, planned, left)?;
@@ -104,7 +109,7 @@ async fn one(
     if let Runner::Host(_) = services.runner {
         linked_at_home(&command)?;
     }
-    let resolved = planned.offline.as_ref().map(|offline| services.resolved(request, &offline.key));
+    let resolved = planned.offline.as_ref().map(|offline| services.resolved(request, workspace, &offline.key));
     if let (Some(offline), Some(stamp)) = (&planned.offline, &resolved)
         && stamp.is_file()
     {
@@ -217,6 +222,11 @@ async fn bounded(
 fn command(build: Build<'_>, planned: &PlannedStep, left: Duration) -> Result<Command, Failure> {
     let Build { services, request, plan, workspace, extras, .. } = build;
     let mut env = services.network_env();
+    let mut files = services.files(&plan.files);
+    if request.untrusted {
+        strangers::without_passwords(&mut env);
+        strangers::without_secrets(&mut files, workspace)?;
+    }
     env.extend(planned.env.clone());
     if let Runner::Host(_) = services.runner {
         // The tools are where this machine has them; what they keep at home lasts as long as the build.
@@ -229,12 +239,11 @@ fn command(build: Build<'_>, planned: &PlannedStep, left: Duration) -> Result<Co
         caches.push(CacheMount { source: made(workspace.files().join("home"))?, target: PathBuf::from(HOME) });
     }
     for (name, target) in &planned.caches {
-        caches.push(CacheMount { source: services.cache(request, name)?, target: PathBuf::from(target) });
+        caches.push(CacheMount { source: services.cache(request, workspace, name)?, target: PathBuf::from(target) });
     }
     for (name, target) in &plan.outputs {
         caches.push(CacheMount { source: output(plan, name, workspace)?, target: PathBuf::from(target) });
     }
-    let mut files = services.files(&plan.files);
     files.extend(extras.mounts.iter().cloned());
     let mut command = Command {
         build: request.id.to_string(),

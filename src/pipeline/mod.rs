@@ -15,6 +15,7 @@ mod registry;
 mod secret_files;
 mod services;
 pub mod source;
+mod strangers;
 mod trial;
 
 use std::path::PathBuf;
@@ -84,6 +85,9 @@ async fn build(
     cancel: &CancellationToken,
 ) -> Result<(), Failure> {
     let limits = &services.config.limits;
+    strangers::may_run(services, request)?;
+    let push = delivery.push && !request.untrusted;
+    let delivery = &Delivery { push, ..delivery.clone() };
     let deadline = Deadline::start(services.timeout(request), &limits.steps, cancel);
     let workspace = workspace(services, request).await?;
 
@@ -114,7 +118,9 @@ async fn build(
 
     commands::run(services, request, &plan, delivery, &workspace, record, &deadline).await?;
     if request.kind == Kind::Library {
-        record.deployed(&plan);
+        if !request.untrusted {
+            record.deployed(&plan);
+        }
         return Ok(());
     }
     let write = deadline.step(Step::Dockerfile, |_| context::write(&plan, &files, &workspace, limits.output));

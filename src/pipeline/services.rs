@@ -16,6 +16,7 @@ use crate::model::plan::Plan;
 use crate::model::request::BuildRequest;
 use crate::runner::Runner;
 use crate::trust::Trust;
+use crate::workspace::Workspace;
 
 /// What builds are made with.
 pub struct Services {
@@ -41,15 +42,18 @@ impl Services {
     }
 
     /// The directory of a named cache for this request's scope.
-    pub(super) fn cache(&self, request: &BuildRequest, name: &str) -> Result<PathBuf, Failure> {
-        let directory = self.scope(request).join(name);
+    pub(super) fn cache(&self, request: &BuildRequest, workspace: &Workspace, name: &str) -> Result<PathBuf, Failure> {
+        let directory = self.scope(request, workspace).join(name);
         std::fs::create_dir_all(&directory).map_err(|error| {
             Failure::new(FailureCode::Internal, format!("the cache `{}` cannot be made: {error}", directory.display()))
         })?;
         Ok(directory)
     }
 
-    fn scope(&self, request: &BuildRequest) -> PathBuf {
+    fn scope(&self, request: &BuildRequest, workspace: &Workspace) -> PathBuf {
+        if request.untrusted {
+            return workspace.caches();
+        }
         // What the user of this machine writes, the user in a container cannot change.
         let scopes = match self.runner {
             Runner::Container(_) => self.cache.join("toolchains"),
@@ -65,8 +69,8 @@ impl Services {
     }
 
     /// The stamp that says that a cache has resolved these manifests.
-    pub(super) fn resolved(&self, request: &BuildRequest, key: &str) -> PathBuf {
-        self.scope(request).join("resolved").join(key)
+    pub(super) fn resolved(&self, request: &BuildRequest, workspace: &Workspace, key: &str) -> PathBuf {
+        self.scope(request, workspace).join("resolved").join(key)
     }
 
     /// Proxies and certificate authorities, as every tool wants to hear of them.

@@ -162,7 +162,7 @@ async fn access(services: &Services, request: &BuildRequest, url: &RepositoryUrl
     let ca_bundle = config.network.ca_bundle.clone().or_else(crate::environment::ca_bundle);
     // Who asks by a message has no part in the keys of the account that Slipway runs as.
     let own_ssh = credentials.is_none() && request.asked_by == OriginKind::Flag;
-    Ok(Access { allow, credentials, ca_bundle, proxy, own_ssh })
+    Ok(Access { allow, credentials, ca_bundle, proxy, own_ssh, no_submodules: request.untrusted })
 }
 
 /// The named credentials: what the source asks for has to be there; a submodule may ask for the other.

@@ -229,8 +229,14 @@ impl Facts<'_> {
             "version": self.tree.revision.tag.clone().or_else(|| self.tree.revision.commit.as_ref().map(|commit| commit.short().to_owned())),
             "operator": { "mirrors": self.catalog.operator.mirrors, "ca_bundle": self.catalog.operator.ca_bundle },
             "tests": self.settings.value.toolchain.tests.unwrap_or(false),
-            "deploy": self.request.kind == Kind::Library || self.settings.value.toolchain.deploy.unwrap_or(false),
+            "deploy": self.deploys(),
         })
+    }
+
+    /// Whether the artifacts go to the package repository: a library's always, if somebody vouches for them.
+    fn deploys(&self) -> bool {
+        let asked = self.request.kind == Kind::Library || self.settings.value.toolchain.deploy.unwrap_or(false);
+        asked && !self.request.untrusted
     }
 
     /// The offered releases before the chosen one, the newest first.

@@ -72,6 +72,12 @@ pub(super) fn made(facts: &Facts<'_>, decisions: &mut Vec<Decision>) -> Result<M
 }
 
 fn allowed(facts: &Facts<'_>) -> Result<(), Failure> {
+    if facts.request.untrusted {
+        let message =
+            "an untrusted repository's own Dockerfile is not built: its `RUN` would execute as root in the Engine";
+        return Err(Failure::new(FailureCode::ToolchainForbidden, message)
+            .hint("push the change to a branch of the application's own repository, where somebody vouches for it"));
+    }
     let product_line = facts.request.product_line.as_str();
     if facts.catalog.operator.own_dockerfiles.allow(product_line) {
         return Ok(());

@@ -69,8 +69,23 @@ pub(super) struct Rules {
     pub(super) branches: Vec<String>,
     /// Tags that are built: patterns.
     pub(super) tags: Vec<String>,
-    /// Whether merge requests are built. Those of forks never are.
+    /// Whether merge requests are built.
     pub(super) merge_requests: bool,
+    /// What becomes of merge requests from forks.
+    pub(super) forks: Forks,
+}
+
+/// What becomes of merge requests from forks, whose authors need no right in the application's repository.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "snake_case")]
+pub(super) enum Forks {
+    /// They are not built.
+    Never,
+    /// They are built without secrets and with caches of their own, and are not pushed.
+    #[default]
+    Untrusted,
+    /// They are built as all others are: whoever can open a merge request can use what builds may use.
+    Trusted,
 }
 
 /// What GitLab shows.
@@ -100,6 +115,8 @@ pub(super) struct Wanted {
     pub(super) tag: Option<String>,
     /// The merge request, where it is of one.
     pub(super) merge_request: Option<u64>,
+    /// Whether nobody vouches for it.
+    pub(super) untrusted: bool,
 }
 
 impl Default for Rules {
@@ -108,6 +125,7 @@ impl Default for Rules {
             branches: vec!["main".to_owned(), "master".to_owned()],
             tags: vec!["*".to_owned()],
             merge_requests: true,
+            forks: Forks::default(),
         }
     }
 }
@@ -122,6 +140,16 @@ impl Rules {
     /// Whether pushes to a branch are built.
     pub(super) fn branch(&self, name: &str) -> bool {
         matches(&self.branches, name)
+    }
+
+    /// Whether a merge request is built, and then whether somebody vouches for it; else why not.
+    pub(super) fn merge_request(&self, of_a_fork: bool) -> Result<bool, &'static str> {
+        match self.forks {
+            _ if !self.merge_requests => Err("merge requests are not built: `rules.merge_requests` is false"),
+            Forks::Never if of_a_fork => Err("it comes from a fork, and `rules.forks` is `never`"),
+            Forks::Untrusted => Ok(!of_a_fork),
+            Forks::Never | Forks::Trusted => Ok(true),
+        }
     }
 
     /// Whether a tag is built.
@@ -163,7 +191,7 @@ impl Application {
             return Err(invalid("is wrong at `tags`: it has one at least").at("tags", None));
         }
         let id = "check".parse().map_err(|_| invalid("cannot be checked"))?;
-        let wanted = Wanted { revision: None, commit: None, tag: None, merge_request: None };
+        let wanted = Wanted { revision: None, commit: None, tag: None, merge_request: None, untrusted: false };
         self.message(id, &wanted, "1970-01-01")?.request().map(drop)
     }
 
@@ -193,6 +221,7 @@ impl Application {
                 commit: wanted.commit.clone(),
                 directory: self.directory.clone(),
                 credentials: self.credentials.clone(),
+                untrusted: wanted.untrusted,
             },
             application: MessageApplication {
                 product_line: self.product_line.clone(),

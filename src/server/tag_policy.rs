@@ -73,6 +73,7 @@ mod tests {
             commit: Some(commit.parse().unwrap()),
             tag: tag.map(str::to_owned),
             merge_request: None,
+            untrusted: false,
         }
     }
 

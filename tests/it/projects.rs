@@ -104,6 +104,7 @@ pub(crate) fn request(name: &str) -> BuildRequest {
         settings: Settings::default(),
         asked_by: OriginKind::Flag,
         timeout: None,
+        untrusted: false,
     }
 }
 

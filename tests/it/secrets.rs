@@ -23,6 +23,7 @@ struct Planted {
     directory: tempfile::TempDir,
     secrets: BTreeMap<String, String>,
     server: PrivatePackages,
+    cache: String,
 }
 
 impl Planted {
@@ -39,7 +40,8 @@ impl Planted {
             [("simple", &*simple), ("extra", &*simple), ("go", &*secrets["go"]), ("maven", &*secrets["maven"])];
         let server = PrivatePackages::start(&passwords).await;
         let directory = tempfile::tempdir().unwrap();
-        let planted = Self { directory, secrets, server };
+        let cache = format!("{}/slipway-cache", env!("CARGO_TARGET_TMPDIR"));
+        let planted = Self { directory, secrets, server, cache };
         planted.write("settings.xml", &format!(
             "<settings><servers><server><id>nexus</id><username>{USER}</username><password>{}</password></server></servers></settings>",
             planted.secrets["settings"].replace('&', "&amp;")
@@ -71,7 +73,7 @@ impl Planted {
              python_index = {{ url = {simple:?}, credentials = \"simple\" }}\n\
              python_extra_indexes = [{{ url = {extra:?}, credentials = \"simple\" }}]\n\
              go_proxy = {{ url = {go:?}, credentials = \"go\" }}\ngo_no_sumdb = [\"example.com/*\"]\n",
-            cache = format!("{}/slipway-cache", env!("CARGO_TARGET_TMPDIR")),
+            cache = self.cache,
             bundle = at("bundle.pem"),
             settings = at("settings.xml"),
             proxy = percent(&self.secrets["proxy"]),
@@ -96,8 +98,8 @@ impl Planted {
 
     /// Builds and pushes; gives everything that came out, by where.
     async fn build(&self, source: &str, args: &[&str]) -> Outcome {
-        let mut all =
-            ["build", "-vv", "--format", "jsonl", "--push", "--product-line", PRODUCT_LINE].map(str::to_owned).to_vec();
+        let mut all = ["build", "-vv", "--format", "jsonl", "--product-line", PRODUCT_LINE].map(str::to_owned).to_vec();
+        all.extend((!args.contains(&"--untrusted")).then(|| "--push".to_owned()));
         all.extend(args.iter().map(|arg| (*arg).to_owned()));
         all.push(source.to_owned());
         let slipway = Slipway::new();
@@ -403,6 +405,27 @@ async fn a_mirror_that_refuses_the_account_is_named_with_its_credentials() {
     assert!(hint.contains("`mirrors.maven_settings`") && hint.contains("refuses the account"), "{failure:#}");
 }
 
+#[tokio::test(flavor = "multi_thread")]
+async fn an_index_and_a_proxy_that_refuse_the_account_are_named_likewise() {
+    let mut planted = Planted::new().await;
+    // What other builds have brought would be there without asking.
+    let cache = tempfile::tempdir().unwrap();
+    planted.cache = cache.path().display().to_string();
+    for place in ["simple", "go"] {
+        planted.write(place, "another-password");
+    }
+    let python = committed("refused-python", PYTHON);
+    let go = committed("refused-go", GO);
+    for (project, args, setting) in
+        [(python, [].as_slice(), "`mirrors.python_index`"), (go, GO_ARGS, "`mirrors.go_proxy`")]
+    {
+        let built = planted.build(&path(&project), args).await;
+        let failure = &built.report["failure"];
+        let hint = failure["hint"].as_str().unwrap_or_default();
+        assert!(hint.contains(setting) && hint.contains("refuse"), "{failure:#}");
+    }
+}
+
 /// The search finds what a project leaks on purpose: its resources are the directory of the operator's files.
 #[tokio::test(flavor = "multi_thread")]
 async fn a_leak_is_found() {
@@ -417,6 +440,68 @@ async fn a_leak_is_found() {
         "what the project puts into its jar is found: {leaks:?}"
     );
     assert!(leaks.iter().all(|leak| leak.contains("`settings`")), "and nothing else is there to leak: {leaks:?}");
+}
+
+/// The same project as above and worse, without anybody who vouches for it.
+#[tokio::test(flavor = "multi_thread")]
+async fn what_nobody_vouches_for_sees_no_secret_and_leaves_nothing() {
+    let mut planted = Planted::new().await;
+    let cache = tempfile::tempdir().unwrap();
+    planted.cache = cache.path().display().to_string();
+    let curious = "<resources><resource><directory>/slipway</directory></resource>\
+        <resource><directory>/home</directory></resource>\
+        <resource><directory>seen</directory><filtering>true</filtering></resource></resources>";
+    let project = committed(
+        "curious",
+        &[
+            ("pom.xml", &POM.replace("RESOURCES", curious)),
+            ("src/main/java/a/Main.java", MAIN),
+            ("seen/proxies", "${env.http_proxy} ${env.HTTP_PROXY}\n"),
+            (".gitmodules", "[submodule \"lib\"]\n\tpath = lib\n\turl = ../lib.git\n"),
+        ],
+    );
+    let deploy = ["--untrusted", "--set", "toolchain.deploy=true"];
+    let built = planted.build(&path(&project), &deploy).await;
+    built.succeeded();
+    assert_eq!(built.report["image"]["pushed"], false, "{:#}", built.report);
+    let steps: Vec<&str> =
+        built.report["steps"].as_array().unwrap().iter().map(|step| step["step"].as_str().unwrap()).collect();
+    assert_eq!(steps, ["checkout", "plan", "checkout", "compile", "dockerfile", "image"]);
+    assert!(!planted.server.file("maven/com/example/planted/1/planted-1.jar").is_file(), "nothing is deployed");
+    let built = built.with_image();
+    let seen = |name: &str| {
+        let (_, bytes) = built.found.iter().find(|(place, _)| place.ends_with(name)).expect("the project looked");
+        String::from_utf8_lossy(bytes).into_owned()
+    };
+    assert!(seen("settings.xml").contains("<id>nexus</id>"), "{}", seen("settings.xml"));
+    assert!(seen("proxies").contains("http://127.0.0.1:9/"), "{}", seen("proxies"));
+    assert_eq!(built.leaks(&planted.secrets), [""; 0]);
+    assert!(!cache.path().join("toolchains").exists(), "no cache is there for the next build");
+    assert_eq!(std::fs::read_dir(cache.path().join("workspaces")).unwrap().count(), 0);
+}
+
+/// Commands on the machine itself read what the account may read.
+#[tokio::test(flavor = "multi_thread")]
+async fn what_nobody_vouches_for_runs_in_containers_alone() {
+    let project = committed(
+        "curious",
+        &[("go.mod", "module example.com/curious\n\ngo 1.24\n"), ("main.go", "package main\n\nfunc main() {}\n")],
+    );
+    let refused = Slipway::new().build(&project.path(), &["--untrusted", "--runner", "host"].map(str::to_owned)).await;
+    assert_eq!(
+        (refused.code, &refused.report["failure"]["code"]),
+        (1, &"source_forbidden".into()),
+        "{}",
+        refused.text()
+    );
+    let own = committed("curious", &[("Dockerfile", "FROM slipway/debian\nRUN id\nCMD [\"sleep\", \"60\"]\n")]);
+    let refused = Slipway::new().build(&own.path(), &["--untrusted".to_owned()]).await;
+    assert_eq!(
+        (refused.code, &refused.report["failure"]["code"]),
+        (1, &"toolchain_forbidden".into()),
+        "{}",
+        refused.text()
+    );
 }
 
 #[test]

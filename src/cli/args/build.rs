@@ -53,6 +53,9 @@ pub(in crate::cli) struct Common {
     /// rest; if nobody chose, the Engine where it answers, else Slipway itself
     #[arg(long, value_name = "docker|assembler|auto", value_parser = image_backend)]
     pub(in crate::cli) image_backend: Option<BackendKind>,
+    /// Treat the source as a fork's: no secrets, no shared caches, nothing deployed or pushed
+    #[arg(long)]
+    pub(in crate::cli) untrusted: bool,
     #[command(flatten)]
     pub(in crate::cli) format: Format,
 }
@@ -76,7 +79,7 @@ pub(in crate::cli) struct BuildFlags {
     #[arg(long)]
     pub(in crate::cli) dry_run: bool,
     /// Push the image to the registry
-    #[arg(long)]
+    #[arg(long, conflicts_with = "untrusted")]
     pub(in crate::cli) push: bool,
     /// Build every layer of the image afresh
     #[arg(long)]

@@ -229,7 +229,7 @@ pub(in crate::server) async fn built(
         "" => None,
         text => Some(text.parse().map_err(|error| Problem::bad_request(&format!("`revision`: {error}")))?),
     };
-    let mut wanted = Wanted { revision, commit: None, tag: None, merge_request: None };
+    let mut wanted = Wanted { revision, commit: None, tag: None, merge_request: None, untrusted: false };
     let day: String = crate::clock::now().chars().take(10).collect();
     let id = ask::new_id();
     let request = application.message(id.clone(), &wanted, &day)?.request()?;

@@ -57,6 +57,9 @@ fn text(report: &BuildReport, before: Option<i64>, url: &str) -> String {
             );
         }
     }
+    if report.failure.is_none() && report.image.as_ref().is_some_and(|image| !image.pushed) {
+        text.push_str("\nThe image was built and started, and is not pushed: nobody vouches for a fork.\n");
+    }
     if let Some(failure) = &report.failure {
         // Nothing that a project prints may become a link, a picture or a mention.
         let said = |text: &str| text.replace('`', "'").replace(['\r', '\n'], " ");

@@ -64,18 +64,13 @@ fn tag(payload: &Payload, application: &Application) -> Result<Asked, String> {
 
 fn merge_request(payload: &Payload, application: &Application) -> Result<Asked, String> {
     let request = &payload.object_attributes;
-    if !application.rules.merge_requests {
-        return Err("merge requests are not built: `rules.merge_requests` is false".to_owned());
-    }
+    let trusted = application.rules.merge_request(request.source_project_id != request.target_project_id)?;
     let is_ready = payload.changes.draft.as_ref().is_some_and(|draft| draft.current == Some(false));
     match request.action.as_str() {
         "open" | "reopen" => {}
         "update" if request.oldrev.is_some() || is_ready => {}
         "update" => return Err("the update brought no commits".to_owned()),
         action => return Err(format!("the action `{}` builds nothing", shown(action))),
-    }
-    if request.source_project_id != request.target_project_id {
-        return Err("it comes from a fork, which is nobody's that is trusted here".to_owned());
     }
     if request.draft || request.work_in_progress {
         return Err("it is a draft; it is built when it is ready".to_owned());
@@ -85,7 +80,7 @@ fn merge_request(payload: &Payload, application: &Application) -> Result<Asked, 
         return Err("its commit says `[skip ci]`".to_owned());
     }
     let revision = format!("refs/merge-requests/{}/head", request.iid);
-    let wanted = wanted(&revision, &commit.id, None, Some(request.iid))?;
+    let wanted = Wanted { untrusted: !trusted, ..wanted(&revision, &commit.id, None, Some(request.iid))? };
     let mut asked = asked(payload, wanted, "merge_request", &format!("!{} {}", request.iid, request.title));
     asked.place = Place {
         project: request.source_project_id,
@@ -103,7 +98,13 @@ fn asked(payload: &Payload, wanted: Wanted, cause: &'static str, title: &str) ->
 fn wanted(revision: &str, commit: &str, tag: Option<&str>, merge_request: Option<u64>) -> Result<Wanted, String> {
     let revision: Revision = revision.parse().map_err(|error| format!("{error}"))?;
     let commit: CommitSha = commit.parse().map_err(|error| format!("{error}"))?;
-    Ok(Wanted { revision: Some(revision), commit: Some(commit), tag: tag.map(str::to_owned), merge_request })
+    Ok(Wanted {
+        revision: Some(revision),
+        commit: Some(commit),
+        tag: tag.map(str::to_owned),
+        merge_request,
+        untrusted: false,
+    })
 }
 
 /// All zeros stand for nothing: 40 of them, or 64 where hashes are SHA-256.
@@ -141,12 +142,16 @@ mod tests {
     }
 
     fn of(differs: &[(&str, Value)], base: Value) -> Result<Asked, String> {
+        decide(&differing(differs, base), &application())
+    }
+
+    fn differing(differs: &[(&str, Value)], base: Value) -> Payload {
         let mut value = base;
         for (pointer, new) in differs {
             let (parent, key) = pointer.rsplit_once('/').unwrap();
             value.pointer_mut(parent).unwrap()[key] = new.clone();
         }
-        decide(&serde_json::from_value(value).unwrap(), &application())
+        serde_json::from_value(value).unwrap()
     }
 
     fn push() -> Value {
@@ -213,7 +218,6 @@ mod tests {
             (vec![at("action", json!("update"))], "no commits"),
             (vec![at("action", json!("approved"))], "builds nothing"),
             (vec![at("action", json!("merge"))], "builds nothing"),
-            (vec![at("source_project_id", json!(99))], "fork"),
             (vec![at("draft", json!(true))], "draft"),
             (vec![at("work_in_progress", json!(true))], "draft"),
             (vec![at("last_commit", json!(null))], "no commit"),
@@ -222,6 +226,22 @@ mod tests {
             let refused = of(&differs, merge_request()).unwrap_err();
             assert!(refused.contains(reason), "{refused}");
         }
+        let fork = [("/object_attributes/source_project_id", json!(99))];
+        for (forks, expected) in [
+            ("untrusted", Ok(true)),
+            ("trusted", Ok(false)),
+            ("never", Err("it comes from a fork, and `rules.forks` is `never`")),
+        ] {
+            let mut own = application();
+            own.rules.forks = serde_json::from_value(json!(forks)).unwrap();
+            let asked = decide(&differing(&fork, merge_request()), &own);
+            let untrusted = asked.as_ref().map(|asked| asked.wanted.untrusted).map_err(String::as_str);
+            assert_eq!(untrusted, expected, "{forks}");
+            // The status is for the commit of the fork, the comment for the merge request.
+            let place = asked.ok().map(|asked| (asked.place.project, asked.place.merge_request));
+            assert!(place.is_none_or(|place| place == (99, Some((15, 7)))), "{place:?}");
+        }
+        assert!(!of(&[], merge_request()).unwrap().wanted.untrusted);
         let update = ("/object_attributes/action", json!("update"));
         assert!(of(&[update.clone(), ("/object_attributes/oldrev", json!(BEFORE))], merge_request()).is_ok());
         assert!(of(&[update, ("/changes/draft", json!({ "current": false }))], merge_request()).is_ok());

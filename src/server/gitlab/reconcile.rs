@@ -169,7 +169,7 @@ impl Asking<'_> {
         if shown.may_be_skipped() && skips(&Commit { id: shown.commit.clone(), message: message.clone() }) {
             return Ok(None);
         }
-        let Some(asked) = shown.asked(&message) else { return Ok(None) };
+        let Some(asked) = shown.asked(&self.application, &message) else { return Ok(None) };
         let day: String = crate::clock::now().chars().take(10).collect();
         let build = asked_for(&self.application, asked, "slipway", &day).map_err(|failure| failure.message)?;
         Ok(Some(Build { cause: "reconciler".to_owned(), ..build }))

@@ -26,7 +26,7 @@ pub(super) struct Shown {
 enum Kind {
     Branch,
     Tag,
-    MergeRequest { number: u64, title: String },
+    MergeRequest { number: u64, title: String, of_a_fork: bool },
 }
 
 fn text(value: &Value) -> String {
@@ -60,11 +60,11 @@ fn named(project: u64, shown: &Value, below: &str, kind: Kind) -> Option<Shown> 
     })
 }
 
-/// One of `GET /projects/:id/merge_requests`; none of a fork, and no draft: that is new when it is ready.
+/// One of `GET /projects/:id/merge_requests`; no draft: that is new when it is ready.
 pub(super) fn merge_request(project: u64, request: &Value) -> Option<Shown> {
     let is = |key: &str| request[key].as_bool().unwrap_or_default();
-    let is_own = request["source_project_id"] == request["target_project_id"];
-    if !is_own || is("draft") || is("work_in_progress") {
+    let of_a_fork = request["source_project_id"] != request["target_project_id"];
+    if is("draft") || is("work_in_progress") {
         return None;
     }
     let number = request["iid"].as_u64()?;
@@ -75,8 +75,13 @@ pub(super) fn merge_request(project: u64, request: &Value) -> Option<Shown> {
         commit: request["sha"].as_str()?.to_owned(),
         message: None,
         since_ms: milliseconds(&request["created_at"]),
-        kind: Kind::MergeRequest { number, title: text(&request["title"]) },
-        place: Place { project, merge_request: Some((project, number)), ..Place::default() },
+        kind: Kind::MergeRequest { number, title: text(&request["title"]), of_a_fork },
+        // The status belongs to the commit, which is the fork's.
+        place: Place {
+            project: request["source_project_id"].as_u64().unwrap_or(project),
+            merge_request: Some((project, number)),
+            ..Place::default()
+        },
     })
 }
 
@@ -86,7 +91,7 @@ impl Shown {
         match self.kind {
             Kind::Branch => application.rules.branch(&self.revision),
             Kind::Tag => application.rules.tag(&self.revision),
-            Kind::MergeRequest { .. } => application.rules.merge_requests,
+            Kind::MergeRequest { of_a_fork, .. } => application.rules.merge_request(of_a_fork).is_ok(),
         }
     }
 
@@ -96,17 +101,22 @@ impl Shown {
     }
 
     /// The build that its webhook would have asked for.
-    pub(super) fn asked(&self, message: &str) -> Option<Asked> {
+    pub(super) fn asked(&self, application: &Application, message: &str) -> Option<Asked> {
+        let trusted = match self.kind {
+            Kind::MergeRequest { of_a_fork, .. } => application.rules.merge_request(of_a_fork).ok()?,
+            Kind::Branch | Kind::Tag => true,
+        };
         let wanted = Wanted {
             revision: Some(self.revision.parse().ok()?),
             commit: Some(self.commit.parse().ok()?),
             tag: matches!(self.kind, Kind::Tag).then(|| self.revision.clone()),
             merge_request: self.place.merge_request.map(|(_, number)| number),
+            untrusted: !trusted,
         };
         let (cause, title) = match &self.kind {
             Kind::Branch => ("push", message.lines().next().unwrap_or_default().to_owned()),
             Kind::Tag => ("tag", message.lines().next().unwrap_or_default().to_owned()),
-            Kind::MergeRequest { number, title } => ("merge_request", format!("!{number} {title}")),
+            Kind::MergeRequest { number, title, .. } => ("merge_request", format!("!{number} {title}")),
         };
         Some(Asked { wanted, cause, title: title.chars().take(200).collect(), place: self.place.clone() })
     }

@@ -136,7 +136,7 @@ pub(super) async fn read_until(stream: &mut reqwest::Response, words: &str) -> S
 async fn a_merge_request_gets_one_comment_that_is_kept_up_to_date(site: Place) {
     let server = site.start().await;
     let repository = Repository::script("true\n");
-    site.application(&server, &repository, json!({})).await;
+    site.application(&server, &repository, json!({ "rules": { "forks": "never" } })).await;
     let mut payload = push(&repository, "main", "");
     payload["object_kind"] = json!("merge_request");
     payload["user"] = json!({ "username": "jsmith" });
@@ -144,7 +144,7 @@ async fn a_merge_request_gets_one_comment_that_is_kept_up_to_date(site: Place) {
         "iid": 7, "title": "a change", "action": "open", "source_project_id": 15, "target_project_id": 15,
         "last_commit": { "id": repository.commit, "message": "a change" }, "draft": false
     });
-    // The fork of somebody: nothing is built, and it is said why.
+    // The fork of somebody, where forks are not wanted: nothing is built, and it is said why.
     let mut fork = payload.clone();
     fork["object_attributes"]["source_project_id"] = json!(99);
     let answer = server.hook(&fork, "fork").await;

@@ -32,7 +32,7 @@ async fn what_moved_without_a_webhook_is_built_however_old_it_is() {
     site.gitlab.shows(json!(branches));
     site.gitlab.shows_more(json!([named("v0", commit)]), json!([merge_request(6, &old, 15, false)]));
     let server = site.start().await;
-    site.application(&server, &repository, json!({})).await;
+    site.application(&server, &repository, json!({ "rules": { "forks": "never" } })).await;
     let quiet = json!({
         "product_line": PRODUCT_LINE, "name": "quiet", "repository": repository.url, "kind": "library",
         "rules": { "merge_requests": false, "tags": [] }, "notify": { "commit_status": false, "merge_request": false },
