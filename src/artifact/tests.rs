@@ -216,6 +216,7 @@ fn a_war_lies_where_its_container_looks() {
         ("slipway-container/apache-tomcat-9/bin/bootstrap.jar", Left::Bytes(b"b")),
         ("slipway-container/apache-tomcat-9/bin/tomcat-juli.jar", Left::Bytes(b"j")),
         ("slipway-container/apache-tomcat-9/conf/server.xml", Left::Bytes(b"<Server/>")),
+        ("slipway-container/apache-tomcat-9/conf/logging.properties", Left::Bytes(b"to files")),
         ("slipway-container/apache-tomcat-9/lib/catalina.jar", Left::Bytes(b"c")),
         ("slipway-container/apache-tomcat-9/webapps/manager/index.jsp", Left::Bytes(b"m")),
     ];
@@ -228,6 +229,8 @@ fn a_war_lies_where_its_container_looks() {
             format!("layer-application/app/webapps/{place}/index.jsp"),
             "layer-dependencies/app/bin/bootstrap.jar".to_owned(),
             "layer-dependencies/app/bin/tomcat-juli.jar".to_owned(),
+            // Written anew: the console's.
+            "layer-dependencies/app/conf/logging.properties".to_owned(),
             "layer-dependencies/app/conf/server.xml".to_owned(),
             "layer-dependencies/app/lib/catalina.jar".to_owned(),
             format!("layer-dependencies/app/webapps/{place}/WEB-INF/lib/a.jar"),

@@ -1,18 +1,34 @@
 //! A war on a servlet container, laid out as Tomcat's documentation describes (`CATALINA_BASE`): `bin`, `lib`, `conf` and
 //! `webapps/<context>` in the application's directory.
 
+use std::io::Write as _;
 use std::path::{Path, PathBuf};
 
 use super::jar;
 use super::kind::{Expectation, JarFacts, Kind};
 use super::layers::LayerDirs;
 use super::plain_jar::layer_of;
-use super::safe_fs::{Dir, Kind as FileKind, show};
+use super::safe_fs::{self, Dir, Kind as FileKind, show};
 use super::tree::{self, TreeRules};
 use crate::model::failure::{Failure, FailureCode};
 
 /// Where Maven unpacked the container, relative to `target/`.
 const CONTAINER: &str = "slipway-container";
+
+/// Files of its `conf` that are written anew, as patterns.
+const SERVER: &str = "/server.xml";
+const LOGGING: &str = "/logging.properties";
+/// Bytes of a `server.xml` that are read.
+const LONGEST: u64 = 1 << 20;
+
+/// Everything goes to the console.
+const TO_THE_CONSOLE: &str = "\
+handlers = java.util.logging.ConsoleHandler
+.handlers = java.util.logging.ConsoleHandler
+java.util.logging.ConsoleHandler.level = ALL
+java.util.logging.ConsoleHandler.formatter = org.apache.juli.OneLineFormatter
+java.util.logging.ConsoleHandler.encoding = UTF-8
+";
 
 /// The war of a module: the one of its final name, or the only one.
 ///
@@ -77,6 +93,30 @@ fn directory_of(context: &str) -> String {
     if context.is_empty() { "ROOT".to_owned() } else { context.replace('/', "#") }
 }
 
+/// Writes what Tomcat would keep in files that nobody reads or removes: what it and the applications log goes to the
+/// container's own log, the stack trace of an application that did not start above all, and requests are not logged.
+fn configuration(from: &Dir, into: &Dir) -> Result<u64, Failure> {
+    let server = String::from_utf8_lossy(&from.read(&SERVER[1..], LONGEST)?).into_owned();
+    let written = |name: &str, text: &str| {
+        let file = into.create(name, false)?.write_all(text.as_bytes());
+        file.map_err(|error| safe_fs::failure("write", Path::new(name), error))
+    };
+    let server = without_access_log(&server);
+    written(&SERVER[1..], &server)?;
+    written(&LOGGING[1..], TO_THE_CONSOLE)?;
+    Ok((server.len() + TO_THE_CONSOLE.len()) as u64)
+}
+
+/// Tomcat's `server.xml` without the element that writes a file of all requests.
+fn without_access_log(server: &str) -> String {
+    let valve = server.find(r#"<Valve className="org.apache.catalina.valves.AccessLogValve""#);
+    let end = valve.and_then(|start| Some(start + server[start..].find("/>")? + 2));
+    match (valve, end) {
+        (Some(start), Some(end)) => format!("{}{}", &server[..start], &server[end..]),
+        _ => server.to_owned(),
+    }
+}
+
 /// Copies the container without what it brings for administrators and examples.
 fn container(target: &Dir, layers: &LayerDirs) -> Result<u64, Failure> {
     let missing =
@@ -88,10 +128,11 @@ fn container(target: &Dir, layers: &LayerDirs) -> Result<u64, Failure> {
     let mut versions = unpacked.entries()?.into_iter().filter(|entry| entry.kind == FileKind::Directory);
     let from = unpacked.below(versions.next().ok_or_else(missing)?.name)?;
     let mut size = 0;
-    for part in ["lib", "conf"] {
+    for (part, rules) in [("lib", TreeRules::everything()), ("conf", TreeRules::new(&[LOGGING, SERVER], &[], &[])?)] {
         let into = layers.directory("dependencies", &format!("app/{part}"))?;
-        size += tree::copy(&from.below(part)?, &into, &TreeRules::everything())?.bytes;
+        size += tree::copy(&from.below(part)?, &into, &rules)?.bytes;
     }
+    size += configuration(&from.below("conf")?, &layers.directory("dependencies", "app/conf")?)?;
     // Tomcat makes this directory otherwise, and `conf` is not its user's.
     layers.directory("dependencies", "app/conf/Catalina/localhost")?;
     let into = layers.directory("dependencies", "app/bin")?;
@@ -99,4 +140,36 @@ fn container(target: &Dir, layers: &LayerDirs) -> Result<u64, Failure> {
         size += from.copy_file(format!("bin/{name}"), &into, name)?;
     }
     Ok(size)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn everything_is_logged_to_the_console() {
+        let temp = tempfile::tempdir().unwrap();
+        let place = |name: &str| {
+            std::fs::create_dir(temp.path().join(name)).unwrap();
+            Dir::open(&temp.path().join(name)).unwrap()
+        };
+        let (from, into) = (place("from"), place("into"));
+        std::fs::write(temp.path().join("from/server.xml"), "<Server/>").unwrap();
+        std::fs::write(temp.path().join("from/logging.properties"), "handlers = a.FileHandler").unwrap();
+        let size = configuration(&from, &into).unwrap();
+        let written = |name: &str| std::fs::read_to_string(temp.path().join("into").join(name)).unwrap();
+        assert_eq!(written("server.xml"), "<Server/>");
+        assert_eq!(written("logging.properties"), TO_THE_CONSOLE);
+        assert_eq!(size, (TO_THE_CONSOLE.len() + "<Server/>".len()) as u64);
+    }
+
+    #[test]
+    fn requests_are_not_logged_to_a_file() {
+        let valve =
+            "<Valve className=\"org.apache.catalina.valves.AccessLogValve\" directory=\"logs\"\n pattern=\"%h\" />";
+        let other = "<Valve className=\"org.apache.catalina.valves.RemoteIpValve\" />";
+        let server = |valves: &str| format!("<Server>\n<Host>{other}{valves}</Host>\n</Server>");
+        assert_eq!(without_access_log(&server(valve)), server(""));
+        assert_eq!(without_access_log(&server("")), server(""));
+    }
 }
