@@ -108,7 +108,9 @@ impl Runner {
 /// used for years. Where none of them is found, the command is taken to have failed for the project's own reasons.
 #[must_use]
 pub fn failure_of(exit: Exit, command: &Command, tail: &Tail) -> Failure {
+    // Where a program lies in a cache tells nobody anything.
     let program = command.argv.first().map_or("", String::as_str);
+    let program = program.strip_prefix("/cache/").and_then(|path| path.rsplit('/').next()).unwrap_or(program);
     let limits = &command.limits;
     let lines = tail.lines();
     let (code, message) = match exit {
@@ -200,6 +202,11 @@ const NETWORK: &[&str] = &[
     "503 Service Unavailable",
     "504 Gateway Timeout",
     "503 Service Temporarily Unavailable",
+    "status code: 429",
+    "status code: 50",
+    "status: 429",
+    "status: 50",
+    "Return code is: 50",
 ];
 
 /// Words that stand beside those of [`NETWORK`] when a tool, and not the project's own program, could not connect.
@@ -309,6 +316,18 @@ mod tests {
             (Exit::Code(1), Step::Compile, "[ERROR] cannot find symbol", F::CompileFailed),
             (Exit::Code(1), Step::Compile, refused, F::DependencyUnavailable),
             (Exit::Code(1), Step::Compile, "my program: Connection refused", F::CompileFailed),
+            (
+                Exit::Code(1),
+                Step::Compile,
+                "Could not transfer artifact a:b:1 from/to c (u): status code: 503, reason phrase: Service Unavailable (503)",
+                F::DependencyUnavailable,
+            ),
+            (
+                Exit::Code(1),
+                Step::Compile,
+                "Could not transfer artifact a:b:1: status code: 429",
+                F::DependencyUnavailable,
+            ),
             (Exit::Code(1), Step::Compile, "dial tcp: lookup x: i/o timeout", F::DependencyUnavailable),
             (Exit::Code(1), Step::Compile, "error reading /cache/m2/a.jar; zip END header not found", F::CacheDamaged),
             (
@@ -357,6 +376,9 @@ mod tests {
     #[test]
     fn messages_say_what_happened() {
         let said = |exit| failure_of(exit, &command(Step::Compile), &Tail::default()).message;
+        let cached =
+            Command { argv: vec!["/cache/m2/maven/apache-maven-3.6.3/bin/mvn".to_owned()], ..command(Step::Compile) };
+        assert_eq!(failure_of(Exit::Code(1), &cached, &Tail::default()).message, "`mvn` ended with exit code 1");
         assert_eq!(said(Exit::Code(2)), "`mvn` ended with exit code 2");
         assert_eq!(said(Exit::Code(139)), "`mvn` was ended by signal 11");
         assert_eq!(said(Exit::TimedOut), "`mvn` was stopped after its time of 30 min");

@@ -14,7 +14,7 @@ use super::extras::{self, Extras};
 use super::record::Record;
 use super::secret_files::SecretFiles;
 use super::services::{self, Services};
-use super::{Delivery, disk, secret_files, strangers};
+use super::{Delivery, disk, mirror, secret_files, strangers};
 use crate::image::LogSink;
 use crate::model::command::{CacheMount, Command, Exit, FileMount};
 use crate::model::failure::{Failure, FailureCode, Warning};
@@ -138,9 +138,18 @@ async fn one(
 fn failed(exit: Exit, command: &Command, said: &Said, planned: &PlannedStep, plan: &Plan) -> Result<bool, Failure> {
     match exit {
         Exit::Code(_) if planned.may_fail => Ok(false),
-        Exit::Code(_) => Err(explained(failure_of(exit, command, &said.tail), &said.cause, plan)),
+        Exit::Code(_) => {
+            let failure = explained(failure_of(exit, command, &said.tail), &said.cause, plan);
+            Err(mirror::blamed(failure, &operators(command, plan)))
+        }
         exit => Err(failure_of(exit, command, &said.tail)),
     }
+}
+
+/// What the operator's files that the command saw say.
+fn operators(command: &Command, plan: &Plan) -> String {
+    let named = command.files.iter().filter(|file| plan.files.keys().any(|target| file.target == *target));
+    named.filter_map(|file| std::fs::read_to_string(&file.source).ok()).collect()
 }
 
 /// A failure with the line that tells why, and with what the toolchain's data knows to do about such lines.
@@ -311,3 +320,48 @@ fn made(directory: PathBuf) -> Result<PathBuf, Failure> {
 
 /// Environment variables by name; the type that commands carry.
 pub(super) type Env = BTreeMap<String, String>;
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::catalog::{Catalog, Operator, embedded};
+
+    /// What is told of lines of Maven's.
+    fn told(lines: &[&str]) -> String {
+        let catalog = Catalog::from_files(&embedded(), Operator::default()).unwrap();
+        let mut cause = Cause::by(&catalog.toolchains["maven"].definition.causes);
+        for line in lines {
+            cause.see(line);
+        }
+        cause.told().unwrap_or_default()
+    }
+
+    #[test]
+    fn what_maven_lacks_is_told_with_where_it_was_looked_for() {
+        let missing = "Could not find artifact a:b:jar:1 in central (https://central.example.org/maven2)";
+        let transfer = "Could not transfer artifact a:b:pom:1 from/to public (https://gone.example.org/): gone.example.org: Name or service not known";
+        let parent = format!(
+            "Non-resolvable parent POM for x:y:1: The following artifacts could not be resolved: a:b:pom:1 (absent): {transfer}"
+        );
+        let plugin =
+            "[ERROR] Unresolveable build extension: Plugin a:b:1 or one of its dependencies could not be resolved:";
+        assert_eq!(
+            told(&[&format!("[FATAL] {parent} and 'parent.relativePath' points at no local POM @ line 5, column 13")]),
+            transfer
+        );
+        assert_eq!(told(&[&format!("[ERROR] {parent} @ line 5, column 13: Unknown host -> [Help 2]")]), transfer);
+        assert_eq!(told(&[plugin, &format!("\t{missing}"), " @ "]), missing);
+        assert_eq!(told(&[&format!("[ERROR] Failed to execute goal on project x: {missing} -> [Help 1]")]), missing);
+        let cached = "a:b:jar:1 was not found in https://central.example.org/maven2 during a previous attempt.";
+        assert_eq!(told(&[&format!("[ERROR] Could not resolve: {cached} -> [Help 1]")]), cached);
+        let error = "[ERROR] /workspace/src/main/java/A.java:[3,4] cannot find symbol";
+        assert_eq!(told(&[error, missing]), "src/main/java/A.java:[3,4] cannot find symbol");
+    }
+
+    #[test]
+    fn an_assembly_that_is_not_right_says_why() {
+        let goal = "[ERROR] Failed to execute goal a:maven-assembly-plugin:3.7.1:single: Assembly is incorrectly configured: null:";
+        let why = "Assembly: null is not configured correctly: Assembly ID must be present and non-empty.";
+        assert_eq!(told(&[goal, &format!("[ERROR] {why}")]), why);
+    }
+}

@@ -10,6 +10,7 @@ mod deadline;
 mod disk;
 mod extras;
 mod image;
+mod mirror;
 mod record;
 mod registry;
 mod secret_files;
