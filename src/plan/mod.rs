@@ -261,6 +261,7 @@ fn inspect(
     let mut facts = definition.facts.clone();
     let build_args = toolchain.build_args.iter().map(|(key, value)| (key.clone(), value.clone().into()));
     facts.insert("build_args".into(), toml::Value::Table(build_args.collect()));
+    facts.insert("tests".into(), toolchain.tests.unwrap_or(false).into());
     facts.extend(toolchain.target.clone().map(|target| ("target".to_owned(), target.into())));
     manifest::reader(name)?(&Inspection {
         tree,

@@ -11,6 +11,8 @@ use crate::model::source_tree::join;
 
 /// Weaker first: of one place `.properties` wins, and `config/` wins over its parent.
 const PLACES: &[&str] = &["src/main/resources", "src/main/resources/config", "", "config"];
+/// The files that Spring Cloud's and Micronaut's bootstrap contexts read before the application's own, which win.
+const EARLIER: &str = "bootstrap";
 const EXTENSIONS: &[&str] = &["yaml", "yml", "properties"];
 
 /// More files of other names than this are not looked at.
@@ -37,14 +39,17 @@ impl Configuration {
     pub(super) fn of(poms: &Poms<'_>, module: &Effective) -> Self {
         let mut configuration = Self::default();
         let name = name(poms, module);
-        configuration.read(poms, module, &name, &[]);
+        let names = [EARLIER, name.as_str()];
+        names.iter().for_each(|name| configuration.read(poms, module, name, &[]));
         let profiles = ["spring.profiles.include", "spring.profiles.active"].map(|key| configuration.text(key, module));
         let profiles = profiles.iter().flatten().flat_map(|profiles| profiles.split(',')).map(str::trim);
         let profiles: Vec<&str> = profiles.filter(|profile| !profile.is_empty()).take(20).collect();
         if !profiles.is_empty() {
-            configuration.read(poms, module, &name, &profiles);
-            for profile in &profiles {
-                configuration.read(poms, module, &format!("{name}-{profile}"), &profiles);
+            for name in names {
+                configuration.read(poms, module, name, &profiles);
+                for profile in &profiles {
+                    configuration.read(poms, module, &format!("{name}-{profile}"), &profiles);
+                }
             }
         }
         configuration
@@ -237,10 +242,20 @@ fn yaml(text: &str) -> Vec<Document> {
             && let Some(document) = documents.last_mut()
         {
             let key = levels.iter().map(|(_, key)| key.as_str()).collect::<Vec<_>>().join(".");
-            document.push((key, value.to_owned(), number));
+            match value.strip_prefix('{').and_then(|inside| inside.strip_suffix('}')) {
+                Some(inside) => document.extend(flow(&key, inside, number)),
+                None => document.push((key, value.to_owned(), number)),
+            }
         }
     }
     documents
+}
+
+/// A mapping in one line, `{ port: 8080 }`, of plain values.
+fn flow(key: &str, inside: &str, number: u32) -> Document {
+    let word = |text: &str| text.trim().trim_matches(['"', '\'']).to_owned();
+    let pairs = inside.split(',').filter_map(|pair| pair.split_once(": "));
+    pairs.map(|(name, value)| (format!("{key}.{}", word(name).to_lowercase()), word(value), number)).collect()
 }
 
 #[cfg(test)]
@@ -265,6 +280,25 @@ mod tests {
         let yml = "src/main/resources/application.yml";
         let table: &[(&[(&str, &str)], &str)] = &[
             (&[(yml, "server:\n  port: 9000 # x\n")], "9000 src/main/resources/application.yml:2: server.port"),
+            (
+                &[(yml, "server: { port: 9010, address: x }\n")],
+                "9010 src/main/resources/application.yml:1: server.port",
+            ),
+            (
+                &[("src/main/resources/bootstrap.yml", "server:\n  port: 9011\n"), (yml, "a: b\n")],
+                "9011 src/main/resources/bootstrap.yml:2: server.port",
+            ),
+            (
+                &[("src/main/resources/bootstrap.yml", "server:\n  port: 9011\n"), (yml, "server.port: 9012\n")],
+                "9012 src/main/resources/application.yml:1: server.port",
+            ),
+            (
+                &[
+                    ("src/main/resources/bootstrap.yml", "spring:\n  profiles:\n    active: dev\n"),
+                    ("src/main/resources/application-dev.yml", "server.port: 9013\n"),
+                ],
+                "9013 src/main/resources/application-dev.yml:1: server.port",
+            ),
             (
                 &[(yml, "server.port: ${PORT:${OTHER:9001}}\n")],
                 "9001 src/main/resources/application.yml:1: server.port",

@@ -4,6 +4,9 @@ use super::ceilings;
 use super::effective::Effective;
 use super::facts;
 use super::jdk_version::major;
+use super::maven_version::allows;
+use super::outside::runs_until_package;
+use super::plugin::Plugin;
 use super::poms::{Poms, version_begins};
 use super::wrapper::nearest;
 use crate::model::failure::{Failure, Warning};
@@ -134,6 +137,7 @@ fn of_module(poms: &Poms<'_>, module: &Effective) -> Result<Vec<Found<Demand>>, 
         }
     }
     found.extend(frameworks(poms, module)?);
+    found.extend(plugins(poms, module)?);
     Ok(found)
 }
 
@@ -178,8 +182,7 @@ pub(super) fn toolchains(module: &Effective) -> Result<Vec<Found<String>>, Failu
 /// The compiler plugin's rule: `release` wins over `source` and `target`, its configuration
 /// over the `maven.compiler.*` properties.
 fn compiler(poms: &Poms<'_>, module: &Effective) -> Result<Vec<Found<Demand>>, Failure> {
-    let configurations =
-        module.plugin("maven-compiler-plugin").map(super::plugin::Plugin::configurations).unwrap_or_default();
+    let configurations = module.plugin("maven-compiler-plugin").map(Plugin::configurations).unwrap_or_default();
     let level = |key: &str| -> Result<Vec<Found<Demand>>, Failure> {
         let mut found = Vec::new();
         for configuration in &configurations {
@@ -211,6 +214,17 @@ fn compiler(poms: &Poms<'_>, module: &Effective) -> Result<Vec<Found<Demand>>, F
 
 /// The oldest JDK that a framework of `[[facts.frameworks]]` runs on.
 fn frameworks(poms: &Poms<'_>, module: &Effective) -> Result<Vec<Found<Demand>>, Failure> {
+    let minimums = of_frameworks(poms, module, "minimum")?.into_iter();
+    let demands =
+        minimums.filter_map(|found| Some(Found::new(Demand::AtLeast(found.value.parse().ok()?), found.origin)));
+    Ok(demands.collect())
+}
+
+/// What a table of `[[facts.frameworks]]` says of the frameworks' versions, by the versions' beginnings.
+///
+/// # Errors
+/// `manifest_invalid` for circular properties.
+pub(super) fn of_frameworks(poms: &Poms<'_>, module: &Effective, table: &str) -> Result<Vec<Found<String>>, Failure> {
     let mut found = Vec::new();
     for fact in facts::rows(poms.facts, "frameworks") {
         let groups = facts::texts(fact, "groups");
@@ -220,12 +234,42 @@ fn frameworks(poms: &Poms<'_>, module: &Effective) -> Result<Vec<Found<Demand>>,
             let group = module.expand(element.text_of("groupId").unwrap_or_default())?;
             let Some(version) = element.child("version").filter(|_| groups.contains(&group.as_str())) else { continue };
             let Some(version) = module.value(version, &group)? else { continue };
-            let minimum = fact.get("minimum").and_then(toml::Value::as_table).into_iter().flatten();
-            let mut fits = minimum.filter(|(prefix, _)| version_begins(&version.value, prefix));
-            if let Some(minimum) = fits.find_map(|(_, value)| value.as_str()?.parse().ok()) {
-                found.push(Found::new(Demand::AtLeast(minimum), version.origin));
+            let table = fact.get(table).and_then(toml::Value::as_table).into_iter().flatten();
+            let mut fits = table.filter(|(prefix, _)| version_begins(&version.value, prefix));
+            if let Some(said) = fits.find_map(|(_, value)| value.as_str()) {
+                found.push(Found::new(said.to_owned(), version.origin));
                 break;
             }
+        }
+    }
+    Ok(found)
+}
+
+/// The oldest JDK that plugins of the build run on (`[[facts.plugin_floors]]`), and what they bring along: code for 8 is
+/// built by 17 where a plugin was compiled for 17.
+fn plugins(poms: &Poms<'_>, module: &Effective) -> Result<Vec<Found<Demand>>, Failure> {
+    let mut found = Vec::new();
+    for row in facts::rows(poms.facts, "plugin_floors") {
+        let text = |key: &str| facts::text(row, key).unwrap_or_default();
+        let runs = |plugin: &&Plugin| {
+            let phase = facts::text(row, "phase");
+            plugin.artifact == text("plugin") && plugin.executions.iter().any(|one| runs_until_package(one, phase))
+        };
+        let Some(plugin) = module.plugins.iter().find(runs) else { continue };
+        let brought = plugin.element.all("dependencies/dependency").into_iter();
+        let mut named = std::iter::once(&plugin.element).chain(brought);
+        let name = facts::text(row, "brings").unwrap_or(text("plugin"));
+        let Some(version) =
+            named.find(|one| one.text_of("artifactId") == Some(name)).and_then(|one| one.child("version"))
+        else {
+            continue;
+        };
+        let Some(version) = module.value(version, name)?.filter(|found| allows(text("from"), &found.value)) else {
+            continue;
+        };
+        if let Ok(minimum) = text("minimum").parse() {
+            let origin = Origin { detail: format!("{name} {}", version.value), ..version.origin };
+            found.push(Found::new(Demand::AtLeast(minimum), origin));
         }
     }
     Ok(found)

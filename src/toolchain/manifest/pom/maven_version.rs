@@ -2,6 +2,8 @@
 
 use super::effective::Effective;
 use super::facts;
+use super::jdk;
+use super::plugin::Plugin;
 use super::poms::Poms;
 use super::wrapper;
 use crate::model::failure::{Failure, Warning};
@@ -31,13 +33,14 @@ pub(super) fn choose<'m>(
     let own = poms.facts.get("maven_version").and_then(toml::Value::as_str).unwrap_or_default().to_owned();
     let wrapper = wrapper::maven_version(poms.tree, root).filter(|found| !stands_for(&own, &found.value));
     let mut demands: Vec<Found<String>> = Vec::new();
-    for plugin in modules.flat_map(|module| module.plugins.iter().map(move |plugin| (module, plugin))) {
-        let (module, plugin) = plugin;
-        for configuration in plugin.configurations().iter().filter(|_| plugin.artifact == "maven-enforcer-plugin") {
+    for module in modules {
+        let enforcers = module.plugins.iter().filter(|plugin| plugin.artifact == "maven-enforcer-plugin");
+        for configuration in enforcers.flat_map(Plugin::configurations) {
             for element in configuration.all("rules/requireMavenVersion/version") {
                 demands.extend(module.value(element, "requireMavenVersion")?);
             }
         }
+        demands.extend(jdk::of_frameworks(poms, module, "maven")?);
     }
     let fits = |version: &str| demands.iter().all(|demand| allows(&demand.value, version));
     let offered = facts::list(poms.facts, "maven_versions");
@@ -51,7 +54,15 @@ pub(super) fn choose<'m>(
     let mut candidates = candidates.collect::<Vec<_>>();
     if let Some(at) = candidates.iter().position(|(version, _)| fits(version)) {
         let (version, asked) = candidates.swap_remove(at);
-        return Ok(Maven { version, asked, warning: None });
+        let warning = wrapper.filter(|wrapper| *wrapper.value != version).map(|wrapper| {
+            let against = demands.iter().find(|demand| !allows(&demand.value, &wrapper.value));
+            let against =
+                against.map_or_else(String::new, |demand| format!(": {} wants {}", demand.origin, demand.value));
+            let message = format!("Maven {version} builds, and not the wrapper's {}{against}", wrapper.value);
+            let warning = Warning::new("wrapper_refused", message, "let the wrapper name a Maven that the poms allow");
+            warning.at(wrapper.origin.path.as_deref().unwrap_or_default(), wrapper.origin.line)
+        });
+        return Ok(Maven { version, asked, warning });
     }
     let warning = demanded.map(|demand| {
         let message = format!("no Maven that is known here is within `{}`; {own} builds", demand.value);
@@ -114,17 +125,22 @@ mod tests {
     use crate::toolchain::manifest::pom::wrapper::Invocation;
 
     fn chosen(wrapper: &str, range: &str) -> String {
+        chosen_for(wrapper, range, "")
+    }
+
+    fn chosen_for(wrapper: &str, range: &str, framework: &str) -> String {
         let url = format!("distributionUrl=https://repo.example.com/apache-maven-{wrapper}-bin.zip\n");
         let pom = format!(
-            "<project><artifactId>a</artifactId><build><plugins><plugin><artifactId>maven-enforcer-plugin</artifactId><executions><execution><goals><goal>enforce</goal></goals><configuration><rules><requireMavenVersion>\n<version>{range}</version></requireMavenVersion></rules></configuration></execution></executions></plugin></plugins></build></project>"
+            "<project><artifactId>a</artifactId>{framework}<build><plugins><plugin><artifactId>maven-enforcer-plugin</artifactId><executions><execution><goals><goal>enforce</goal></goals><configuration><rules><requireMavenVersion>\n<version>{range}</version></requireMavenVersion></rules></configuration></execution></executions></plugin></plugins></build></project>"
         );
         let mut files = vec![("pom.xml", pom.as_str())];
         if !wrapper.is_empty() {
             files.push((".mvn/wrapper/maven-wrapper.properties", &url));
         }
         let tree = SourceTree::of_texts(files);
-        let facts =
-            toml::from_str("maven_version = '3.9.11'\nmaven_versions = ['3.6.3', '3.8.8', '4.0.0-rc-4']").unwrap();
+        let facts = "maven_version = '3.9.11'\nmaven_versions = ['3.6.3', '3.8.8', '4.0.0-rc-4']\n\
+                     [[frameworks]]\ngroups = ['b']\nmaven = { '3' = '3.6.3' }";
+        let facts = toml::from_str(facts).unwrap();
         let poms = Poms::new(&tree, &facts, Invocation::default(), None);
         let module = Effective::of(&poms, &poms.load("pom.xml").unwrap().unwrap(), &[]).unwrap();
         let maven = choose(&poms, "", [&module].into_iter()).unwrap();
@@ -143,13 +159,26 @@ mod tests {
             ("3.6.3", "", format!("3.6.3 by {wrapper}")),
             ("4.0.0-rc-3", "[3.8,)", format!("4.0.0-rc-3 by {wrapper}")),
             ("", "3.6", "3.9.11".to_owned()),
-            ("3.6.3", "[3.9,)", "3.9.11".to_owned()),
+            // The warning is at the wrapper's line.
+            ("3.6.3", "[3.9,)", "3.9.11 1".to_owned()),
             ("", "[3.6,3.9)", "3.8.8 by pom.xml:2: requireMavenVersion".to_owned()),
             ("", "[5,)", "3.9.11 2".to_owned()),
         ];
         for (version, range, expected) in table {
             assert_eq!(chosen(version, range), expected, "{version} {range}");
         }
+    }
+
+    #[test]
+    fn a_framework_wants_a_maven_too() {
+        let uses = |version: &str| {
+            format!(
+                "<dependencies><dependency><groupId>b</groupId><artifactId>c</artifactId><version>{version}</version></dependency></dependencies>"
+            )
+        };
+        assert_eq!(chosen_for("3.3.9", "", &uses("3.1")), "3.9.11 1");
+        assert!(chosen_for("3.3.9", "", &uses("2.1")).starts_with("3.3.9 by"));
+        assert!(chosen_for("3.8.1", "", &uses("3.1")).starts_with("3.8.1 by"));
     }
 
     #[test]

@@ -40,26 +40,38 @@ use crate::model::origin::Decision;
 use crate::model::source_tree::join;
 use crate::toolchain::version::Demand;
 
+/// How the toolchain's command says that tests are neither compiled nor run, and that they are compiled alone.
+const NO_TESTS: &str = "-Dmaven.test.skip=true";
+const TESTS_FOR_OTHERS: &str = "-DskipTests";
+
 /// Reads the poms of a repository, statically: no project code runs and nothing is fetched.
 /// Rules: Maven's POM reference ("Inheritance", "Aggregation", "Interpolation", "Profiles").
 ///
 /// # Errors
 /// `manifest_invalid`, `application_ambiguous` (names the modules), `application_not_found`.
 pub fn read(inspection: &Inspection<'_>) -> Result<Findings, Failure> {
-    // Profiles may depend on the JDK and the JDK on profiles: the second pass knows the first's answer.
-    let (findings, asked) = pass(inspection, None)?;
+    // Profiles may depend on how tests are left out, and that on what the modules need.
+    let tests = inspection.facts.get("tests").and_then(toml::Value::as_bool).unwrap_or(false);
+    let mut skip = if tests { "" } else { NO_TESTS };
+    let mut first = pass(inspection, None, skip)?;
+    if !tests && first.0.variables.get("has_test_jar_dependency") == Some(&json!(true)) {
+        (skip, first) = (TESTS_FOR_OTHERS, pass(inspection, None, TESTS_FOR_OTHERS)?);
+    }
+    // Profiles may depend on the JDK and the JDK on profiles: the next pass knows the first's answer.
+    let (findings, asked) = first;
     let demanded = findings.versions.iter().filter_map(|found| match &found.value {
         Demand::Exactly(version) | Demand::AtLeast(version) => version.parts().first().copied(),
         _ => None,
     });
     match demanded.max().filter(|_| asked) {
-        Some(jdk) => Ok(pass(inspection, Some(jdk))?.0),
+        Some(jdk) => Ok(pass(inspection, Some(jdk), skip)?.0),
         None => Ok(findings),
     }
 }
 
-fn pass(inspection: &Inspection<'_>, jdk: Option<u32>) -> Result<(Findings, bool), Failure> {
+fn pass(inspection: &Inspection<'_>, jdk: Option<u32>, skip: &str) -> Result<(Findings, bool), Failure> {
     let mut words = wrapper::words(inspection.tree, inspection.directory, "maven.config");
+    words.extend([skip].iter().filter(|skip| !skip.is_empty()).map(|skip| (*skip).to_owned()));
     words.extend(inspection.args.iter().cloned());
     let invocation = Invocation::of(words.iter().map(String::as_str));
     let poms = Poms::new(inspection.tree, inspection.facts, invocation, jdk);

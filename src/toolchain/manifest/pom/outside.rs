@@ -25,6 +25,11 @@ const LATER: &[&str] = &[
     "none",
 ];
 
+/// Whether an execution runs in a build up to `package`; without a phase of its own by the one that its goal has by default.
+pub(super) fn runs_until_package(execution: &Execution, default: Option<&str>) -> bool {
+    !execution.phase.as_deref().or(default).is_some_and(|phase| LATER.contains(&phase))
+}
+
 /// The arguments that switch such plugins off by their own skip properties (`[[facts.outside]]`), each as a decision.
 pub(super) fn switched_off(poms: &Poms<'_>, module: &Effective, deploys: bool) -> Vec<Decision> {
     let runs = |execution: &Execution| {

@@ -5,6 +5,24 @@ use super::poms::Poms;
 use super::xml::Element;
 use crate::model::source_tree::join;
 
+/// Properties that the system or the environment of every build has.
+const ALWAYS: &[&str] = &[
+    "env.HOME",
+    "env.JAVA_HOME",
+    "env.PATH",
+    "file.separator",
+    "java.home",
+    "java.version",
+    "maven.home",
+    "maven.version",
+    "os.arch",
+    "os.name",
+    "path.separator",
+    "user.dir",
+    "user.home",
+    "user.name",
+];
+
 /// The active profiles of one pom, in the order they are written. `activeByDefault` counts
 /// only where nothing else in the same pom is active. Files are looked for in `directory`: that of the module that is
 /// built, for the profiles of its parents too.
@@ -66,7 +84,7 @@ fn property(poms: &Poms<'_>, condition: &Element) -> bool {
     let (negated, name) = name.strip_prefix('!').map_or((false, name), |name| (true, name));
     let actual = poms.invocation.properties.get(name);
     match condition.text_of("value") {
-        None => actual.is_some() != negated,
+        None => (actual.is_some() || ALWAYS.contains(&name)) != negated,
         Some(value) => match value.strip_prefix('!') {
             Some(value) => actual.is_none_or(|actual| actual != value),
             None => actual.is_some_and(|actual| actual == value),
@@ -85,20 +103,30 @@ fn file(poms: &Poms<'_>, directory: &str, condition: &Element) -> bool {
     condition.text_of("exists").is_none_or(there) && condition.text_of("missing").is_none_or(|path| !there(path))
 }
 
-/// `17`, `!17` or a range `[9,)`; images are built by these majors only.
+/// `17`, `!17` or a range `[9,)`, as Maven's `JdkVersionProfileActivator` reads them: a text is the version's beginning,
+/// and three numbers of a bound are compared, so that `(,17]` has no 17.0.2. There are no JDKs of these majors but later
+/// patches, save 8, which calls itself 1.8.0.
 fn jdk_fits(text: &str, jdk: u32) -> bool {
+    let version = if jdk == 8 { [1, 8, 0] } else { [jdk, 0, u32::MAX] };
     if let Some(text) = text.strip_prefix('!') {
         return !jdk_fits(text, jdk);
     }
-    let major = |text: &str| super::jdk_version::major(text).unwrap_or_default();
     if !text.starts_with(['[', '(']) {
-        return text.split(',').any(|one| major(one) == jdk);
+        let said = if jdk == 8 { "1.8.0_".to_owned() } else { format!("{jdk}.0.") };
+        return said.starts_with(text);
     }
-    let Some((low, high)) = text.split_once(',') else { return major(text.trim_matches(['[', ']'])) == jdk };
-    let (low_text, high_text) = (low.trim_matches(['[', '(']).trim(), high.trim_matches([']', ')']).trim());
-    let above = low_text.is_empty() || jdk > major(low_text) || (low.starts_with('[') && jdk == major(low_text));
-    let below = high_text.is_empty() || jdk < major(high_text) || (high.ends_with(']') && jdk == major(high_text));
+    let Some((low, high)) = text.split_once(',') else { return false };
+    let above = bound(low.trim(), '[').is_none_or(|(low, closed)| version > low || closed && version == low);
+    let below = bound(high.trim(), ']').is_none_or(|(high, closed)| version < high || closed && version == high);
     above && below
+}
+
+/// A bound's three numbers, and whether it belongs to the range; `None` without a bound.
+fn bound(text: &str, closed: char) -> Option<([u32; 3], bool)> {
+    let inside = text.trim_matches(['[', '(', ']', ')']).trim();
+    let mut numbers = inside.split('.').map(|part| part.parse().unwrap_or(0));
+    let numbers = [(); 3].map(|()| numbers.next().unwrap_or(0));
+    (!inside.is_empty()).then(|| (numbers, text.contains(closed)))
 }
 
 /// Builds run on Linux.
@@ -153,6 +181,25 @@ mod tests {
             ("<jdk>1.8</jdk>", &[], Some(8), true),
             ("<jdk>!1.8</jdk>", &[], Some(8), false),
             ("<jdk>[9,)</jdk>", &[], None, false),
+            // What Maven 3.9 itself says on 17.0.21.
+            ("<jdk>(,17]</jdk>", &[], Some(17), false),
+            ("<jdk>[9,17]</jdk>", &[], Some(17), false),
+            ("<jdk>(17,)</jdk>", &[], Some(17), true),
+            ("<jdk>(16,17)</jdk>", &[], Some(17), false),
+            ("<jdk>[17,18)</jdk>", &[], Some(17), true),
+            ("<jdk>(,18)</jdk>", &[], Some(17), true),
+            ("<jdk>[17.0.5,)</jdk>", &[], Some(17), true),
+            ("<jdk>(,17.1]</jdk>", &[], Some(17), true),
+            ("<jdk>17.0</jdk>", &[], Some(17), true),
+            ("<jdk>[17]</jdk>", &[], Some(17), false),
+            ("<jdk>1.8,17</jdk>", &[], Some(17), false),
+            ("<jdk>(1.8,)</jdk>", &[], Some(8), false),
+            ("<jdk>[1.7,1.8]</jdk>", &[], Some(8), true),
+            ("<property><name>java.home</name></property>", &[], None, true),
+            ("<property><name>!env.JAVA_HOME</name></property>", &[], None, false),
+            ("<property><name>env.CI</name></property>", &[], None, false),
+            ("<property><name>!env.CI</name></property>", &[], None, true),
+            ("<property><name>x</name><value></value></property>", &["-Dx=1"], None, true),
             ("<os><family>windows</family></os>", &[], None, false),
             ("<os><family>!windows</family></os>", &[], None, true),
             ("<os><name>linux</name></os>", &[], None, true),

@@ -262,3 +262,65 @@ proptest! {
         }
     }
 }
+
+#[test]
+fn profiles_see_how_tests_are_left_out() {
+    let profile = |id: &str, property: &str, level: u32| {
+        format!(
+            "<profile><id>{id}</id><activation><property><name>{property}</name></property></activation>\
+             <properties><maven.compiler.release>{level}</maven.compiler.release></properties></profile>"
+        )
+    };
+    let profiles = [profile("a", "!maven.test.skip", 21), profile("b", "skipTests", 17)].concat();
+    let needs = "<dependencies><dependency><groupId>g</groupId><artifactId>a</artifactId><version>1</version><type>test-jar</type><scope>test</scope></dependency></dependencies>";
+    let level = |needs: &str, tests: bool| {
+        let root = root("<module>a</module><module>b</module>", &format!("<profiles>{profiles}</profiles>"));
+        let (a, b) = (module("a", ""), module("b", &format!("{needs}{BOOT}")));
+        let tree = SourceTree::of_texts([("pom.xml", root.as_str()), ("a/pom.xml", &a), ("b/pom.xml", &b)]);
+        let facts = include_str!("../../../../toolchains/maven/facts.toml");
+        let mut facts: toml::Table = toml::from_str(facts).unwrap();
+        facts.insert("tests".into(), tests.into());
+        let findings = read(&inspection(&tree, &facts)).unwrap();
+        findings.versions.iter().map(|found| found.value.to_string()).collect::<Vec<_>>()
+    };
+    let says = |found: Vec<String>, level: &str| found.iter().any(|one| one.contains(level));
+    assert!(says(level("", true), "21"), "tests run: nothing skips them");
+    assert!(!says(level("", false), "21") && !says(level("", false), "17"));
+    // With another module's test jar, tests are compiled; of two active profiles the later wins.
+    assert!(says(level(needs, false), "17"), "{:?}", level(needs, false));
+}
+
+#[test]
+fn plugins_of_the_build_have_a_jdk_of_their_own() {
+    let demands = |plugin: &str| {
+        let pom = module(
+            "a",
+            &format!(
+                "<properties><maven.compiler.release>8</maven.compiler.release></properties><build><plugins><plugin>{plugin}</plugin></plugins></build>"
+            ),
+        );
+        let tree = SourceTree::of_texts([("pom.xml", pom.as_str())]);
+        let findings = read_tree(&tree, None, true).unwrap();
+        findings.versions.iter().map(|found| format!("{} {}", found.value, found.origin.detail)).collect::<Vec<_>>()
+    };
+    let bound = |phase: &str| {
+        format!("<executions><execution>{phase}<goals><goal>check</goal></goals></execution></executions>")
+    };
+    let spotless = |version: &str, phase: &str| {
+        let name = "<groupId>com.diffplug.spotless</groupId><artifactId>spotless-maven-plugin</artifactId>";
+        demands(&format!("{name}<version>{version}</version>{}", bound(phase)))
+    };
+    let early = "<phase>compile</phase>";
+    assert!(
+        spotless("3.1.0", early).iter().any(|one| one.contains("17") && one.ends_with("spotless-maven-plugin 3.1.0"))
+    );
+    assert!(spotless("2.43.0", early).iter().any(|one| one.contains("11")));
+    assert_eq!(spotless("2.22.8", early).len(), 1, "the level alone");
+    assert_eq!(spotless("3.1.0", "").len(), 1, "`check` is bound to `verify`, which does not run");
+    let brought = "<dependencies><dependency><groupId>com.puppycrawl.tools</groupId><artifactId>checkstyle</artifactId><version>10.21.0</version></dependency></dependencies>";
+    let checkstyle = format!(
+        "<artifactId>maven-checkstyle-plugin</artifactId><version>3.6.0</version>{brought}{}",
+        bound("<phase>validate</phase>")
+    );
+    assert!(demands(&checkstyle).iter().any(|one| one.contains("11") && one.ends_with("checkstyle 10.21.0")));
+}
