@@ -40,7 +40,9 @@ impl Configuration {
         let mut configuration = Self::default();
         let name = name(poms, module);
         let names = [EARLIER, name.as_str()];
-        names.iter().for_each(|name| configuration.read(poms, module, name, &[]));
+        for name in names {
+            configuration.read(poms, module, name, &[]);
+        }
         let profiles = ["spring.profiles.include", "spring.profiles.active"].map(|key| configuration.text(key, module));
         let profiles = profiles.iter().flatten().flat_map(|profiles| profiles.split(',')).map(str::trim);
         let profiles: Vec<&str> = profiles.filter(|profile| !profile.is_empty()).take(20).collect();
