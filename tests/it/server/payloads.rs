@@ -19,7 +19,7 @@ const DELIVERIES: &[(&str, u16, Result<&str, &str>)] = &[
     ("merge_request", 202, Ok("refs/merge-requests/1/head")),
     ("merge_request_update", 202, Ok("refs/merge-requests/1/head")),
     ("merge_request_labels", 200, Err("the update brought no commits")),
-    ("merge_request_fork", 200, Err("it comes from a fork")),
+    ("merge_request_fork", 202, Ok("refs/merge-requests/1/head")),
     ("note", 200, Err("events of the kind `note` are not built")),
     ("pipeline", 200, Err("events of the kind `pipeline` are not built")),
     ("job", 200, Err("events of the kind `build` are not built")),
