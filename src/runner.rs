@@ -173,8 +173,9 @@ pub(crate) fn spoken(time: Duration) -> String {
 const MEMORY: &[&str] =
     &["java.lang.OutOfMemoryError", "fatal error: runtime: out of memory", "fatal error: out of memory"];
 
-/// Words of the C library.
-const DISK: &[&str] = &["No space left on device", "Disk quota exceeded"];
+/// Words of the C library, and of Go, which has its own.
+const DISK: &[&str] =
+    &["No space left on device", "no space left on device", "Disk quota exceeded", "disk quota exceeded"];
 
 /// Words of Maven Surefire and of `go test`.
 const TESTS: &[&str] = &["There are test failures", "There were test failures", "--- FAIL:"];
@@ -339,6 +340,7 @@ mod tests {
             (Exit::Code(1), Step::Compile, "java.lang.OutOfMemoryError: Java heap space", F::OutOfMemory),
             (Exit::Code(1), Step::Compile, "[ERROR] There are test failures.", F::TestsFailed),
             (Exit::Code(1), Step::Compile, "cp: No space left on device", F::DiskFull),
+            (Exit::Code(1), Step::Compile, "write /output/application: no space left on device", F::DiskFull),
             (Exit::Code(1), Step::Deploy, "status: 409 Conflict", F::DeployFailed),
             (Exit::Code(1), Step::Deploy, "status: 401 Unauthorized", F::DeployUnauthorized),
             (Exit::Code(1), Step::Compile, "status: 401 Unauthorized", F::CompileFailed),

@@ -3,6 +3,7 @@
 
 mod arguments;
 mod assets;
+mod boxes;
 mod layout;
 mod listens;
 mod mains;
@@ -33,7 +34,7 @@ const PROGRAM: &str = "/app/application";
 ///
 /// Variables: `package` (relative to the module: `./cmd/api`; `./...` where nothing starts),
 /// `module_path`, `module_dir`, `workspace` (the directory of a `go.work` that uses the module, or
-/// null), `vendor`, `assets` (`{directory, paths}`), `programs` (that it starts), `toolchains` (release to full version). The shape is `cgo` or
+/// null), `vendor`, `assets` (`{directory, paths}`), `boxes` (`{directory, paths, below}`), `programs` (that it starts), `toolchains` (release to full version). The shape is `cgo` or
 /// `static`. Facts: `aside`, `c_libraries`, `cgo_packages`, `listening`, `opening`, `serving`, `toolchains`.
 ///
 /// # Errors
@@ -98,13 +99,18 @@ fn running(
     ports::find(&files, inspection.facts, &exposed(inspection, directories), stated, findings);
     findings.variables.insert("programs".to_owned(), json!(programs::started(&files)));
     findings.variables.insert("assets".to_owned(), json!({ "directory": assets.directory, "paths": assets.paths }));
-    if let Some((path, line)) = assets.first {
-        findings.decisions.push(Decision {
-            key: "assets".to_owned(),
-            value: json!(assets.paths),
-            origin: Origin::file(path, Some(line), "opened by a relative path"),
-            rejected: vec![],
-        });
+    let boxes = boxes::find(inspection.tree, inspection.facts, &files, module);
+    let of_module = json!({ "directory": module.directory, "paths": boxes.paths, "below": module.path });
+    findings.variables.insert("boxes".to_owned(), of_module);
+    let opened = [
+        ("assets", assets.first, assets.paths, "opened by a relative path"),
+        ("boxes", boxes.first, boxes.paths, "looked for at the place of its source"),
+    ];
+    for (key, first, paths, why) in opened {
+        if let Some((path, line)) = first {
+            let origin = Origin::file(path, Some(line), why);
+            findings.decisions.push(Decision { key: key.to_owned(), value: json!(paths), origin, rejected: vec![] });
+        }
     }
 }
 

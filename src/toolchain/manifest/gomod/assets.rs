@@ -87,8 +87,13 @@ fn opened(tree: &SourceTree, directory: &str, mention: &Mention, known: &Known<'
             Some((fixed, _)) if exists(tree, directory, fixed) => vec![fixed.to_owned()],
             None if opens => {
                 let ending = path.rsplit('*').next().filter(|ending| ending.starts_with('.'));
+                let source = |file: &str| known.sources.iter().any(|ending| file.ends_with(ending));
                 let files = tree.files_in(directory).filter(|file| ending.is_some_and(|ending| file.ends_with(ending)));
-                files.filter_map(|file| file.rsplit('/').next()).map(str::to_owned).collect()
+                files
+                    .filter(|file| !source(file))
+                    .filter_map(|file| file.rsplit('/').next())
+                    .map(str::to_owned)
+                    .collect()
             }
             _ => Vec::new(),
         };
@@ -131,7 +136,7 @@ fn whole(tree: &SourceTree, directory: &str, sources: &[&str]) -> Vec<String> {
 }
 
 /// Sorted, and nothing twice or within another.
-fn tidy(paths: &mut Vec<String>) {
+pub(super) fn tidy(paths: &mut Vec<String>) {
     paths.sort();
     paths.dedup();
     let all: BTreeSet<String> = paths.iter().cloned().collect();

@@ -14,6 +14,8 @@ pub(super) type File<'a> = (&'a str, Vec<Mention>);
 struct Candidate {
     /// 0 is the strongest.
     rank: u32,
+    /// A number that is a port by its name alone, which says less than an address.
+    bare: bool,
     port: u16,
     origin: Origin,
 }
@@ -26,6 +28,8 @@ pub(super) struct Known<'a> {
     functions: Vec<&'a str>,
     flags: Vec<&'a str>,
     names: Vec<&'a str>,
+    /// Words of what is said of a flag with a name of no meaning (`-p`).
+    words: Vec<&'a str>,
     aside: Vec<&'a str>,
     /// Fields of a flag that is a value of its own: its name, its default (`cli.StringFlag{Name: "listen", Value: ":8080"}`).
     flag_name: &'a str,
@@ -46,8 +50,10 @@ pub(super) fn find(
 ) {
     let known = Known::of(facts);
     // A file of settings speaks where the source has nothing but addresses of no name.
-    let mut candidates: Vec<Candidate> =
-        stated.into_iter().map(|found| Candidate { rank: 4, port: found.value, origin: found.origin }).collect();
+    let mut candidates: Vec<Candidate> = stated
+        .into_iter()
+        .map(|found| Candidate { rank: 4, bare: false, port: found.value, origin: found.origin })
+        .collect();
     let mut asks = None;
     for (path, mentions) in files {
         let found = mentions.iter().filter_map(|mention| candidate(path, mention, mentions, &known));
@@ -62,7 +68,7 @@ pub(super) fn find(
         }
         findings.warnings.extend(loopback(path, mentions, &known));
     }
-    candidates.sort_by_key(|candidate| candidate.rank);
+    candidates.sort_by_key(|candidate| (candidate.rank, candidate.bare));
     let agreed = candidates.iter().find(|candidate| exposed.iter().any(|found| found.value == candidate.port));
     if let Some((default, origin)) = asks {
         let port = exposed.first().map(|found| found.value).or(default);
@@ -73,7 +79,8 @@ pub(super) fn find(
     } else if let Some(candidate) = agreed {
         findings.ports.push(Found::new(candidate.port, candidate.origin.clone()));
     } else if let Some(first) = candidates.first().filter(|first| first.rank < 4 || exposed.is_empty()) {
-        let same = candidates.iter().filter(|candidate| candidate.rank == first.rank && first.rank < 4);
+        let equal = |other: &&Candidate| (other.rank, other.bare) == (first.rank, first.bare) && first.rank < 4;
+        let same = candidates.iter().filter(equal);
         let mut ports: BTreeMap<u16, Origin> = BTreeMap::new();
         for candidate in same.chain([first]) {
             ports.entry(candidate.port).or_insert_with(|| candidate.origin.clone());
@@ -114,6 +121,7 @@ impl<'a> Known<'a> {
             functions: list("functions"),
             flags: list("flags"),
             names: list("names"),
+            words: list("words"),
             aside: list("aside"),
             flag_name: field("name"),
             flag_default: field("default"),
@@ -128,6 +136,13 @@ impl<'a> Known<'a> {
         self.aside.iter().any(|word| name.contains(word))
     }
 
+    /// How well what is said of a flag tells that it is about listening.
+    fn said(&self, usage: &str) -> Option<u32> {
+        let lower = usage.to_lowercase();
+        let mut words = lower.split(|c: char| !c.is_alphanumeric());
+        (!self.is_aside(usage) && words.any(|word| self.words.contains(&word))).then_some(1)
+    }
+
     /// How well a flag's, field's or variable's name says that it is about listening: 0 exactly, 1 somehow.
     pub(super) fn named(&self, name: &str) -> Option<u32> {
         if self.is_aside(name) {
@@ -138,6 +153,12 @@ impl<'a> Known<'a> {
         let somehow = || self.names.iter().any(|known| name.starts_with(known) || name.ends_with(known));
         if exact { Some(0) } else { somehow().then_some(1) }
     }
+}
+
+/// The texts among the arguments of a call, numbers and addresses left out: a flag's name, and what is said of it.
+fn texts_of(call: usize, all: &[Mention]) -> impl Iterator<Item = &Mention> {
+    let of_call = move |other: &&Mention| matches!(&other.place, Place::Argument { call: same, .. } if *same == call);
+    all.iter().filter(of_call).filter(|other| address(&other.text).is_none() && other.text.parse::<u16>().is_err())
 }
 
 /// A name without what separates its words, in lower case.
@@ -165,36 +186,41 @@ fn candidate(path: &str, mention: &Mention, all: &[Mention], known: &Known<'_>) 
     match &mention.place {
         Place::Argument { function, .. } if known.functions.contains(&function.as_str()) => {
             let port = address.map(|(_, port)| port)?;
-            Some(Candidate { rank: 0, port, origin: origin(function) })
+            Some(Candidate { rank: 0, bare: false, port, origin: origin(function) })
         }
         Place::Argument { function, call, .. } if known.flags.contains(&function.as_str()) => {
             let port = address.map(|(_, port)| port).or_else(number)?;
             let name =
                 all.iter().find(|other| matches!(&other.place, Place::Argument { call: same, .. } if same == call))?;
-            let rank = known.named(&name.text)?;
-            Some(Candidate { rank: 1 + rank, port, origin: origin(&format!("flag `{}`", name.text)) })
+            let rank = known.named(&name.text).or_else(|| known.said(&texts_of(*call, all).nth(1)?.text))?;
+            Some(Candidate { rank: 1 + rank, bare: false, port, origin: origin(&format!("flag `{}`", name.text)) })
         }
         Place::Named(_) if flag_of(mention, all, known).is_some() => {
             let name = flag_of(mention, all, known)?;
             let port = address.map(|(_, port)| port).or_else(number)?;
             let rank = known.named(name)?;
-            Some(Candidate { rank: 1 + rank, port, origin: origin(&format!("flag `{name}`")) })
+            Some(Candidate { rank: 1 + rank, bare: false, port, origin: origin(&format!("flag `{name}`")) })
         }
         Place::Named(name) => {
             // A number is a port by its name alone; `MaxConnectionsPerHost` is none.
             let number = || number().filter(|_| name.to_lowercase().contains("port"));
             let port = address.map(|(_, port)| port).or_else(number)?;
             let rank = known.named(name)?;
-            Some(Candidate { rank: 2 + rank, port, origin: origin(name) })
+            Some(Candidate { rank: 2 + rank, bare: address.is_none(), port, origin: origin(name) })
         }
         Place::Tag(field) => {
             let name = ["long", "env", "envconfig"].iter().find_map(|key| tagged(&mention.text, key)).unwrap_or(field);
             known.named(name)?;
             let default = default_of(&mention.text)?;
             let port = self::address(default).map(|(_, port)| port).or_else(|| default.parse().ok())?;
-            Some(Candidate { rank: 2, port, origin: origin("default of the field") })
+            Some(Candidate { rank: 2, bare: false, port, origin: origin("default of the field") })
         }
-        _ => everywhere.map(|(_, port)| Candidate { rank: 4, port, origin: origin("an address of its own") }),
+        _ => everywhere.map(|(_, port)| Candidate {
+            rank: 4,
+            bare: false,
+            port,
+            origin: origin("an address of its own"),
+        }),
     }
 }
 
