@@ -39,7 +39,7 @@ pub(super) async fn write(
         }
         let mut warnings = Vec::new();
         fill(&plan, image, &source, &root, &mut warnings)?;
-        Ok((BuildContext { root, kind: ContextKind::Generated { owned: vec![owned(image)] } }, warnings))
+        Ok((BuildContext { root, kind: ContextKind::Generated { owned: owned(image) } }, warnings))
     })
     .await?;
     disk::bounded(&context.root, limit).await?;
@@ -85,11 +85,12 @@ fn warnings_of(secrets: Vec<(PathBuf, String)>, directory: &str) -> Vec<Warning>
     secrets.into_iter().map(warning).collect()
 }
 
-/// The application's directory, which is also `HOME`, belongs to the numeric user.
-fn owned(image: &PlannedImage) -> OwnedPath {
+/// The application's directory, which is also `HOME`, and the volumes belong to the numeric user.
+fn owned(image: &PlannedImage) -> Vec<OwnedPath> {
     let mut numbers = image.user.split(':').map(|number| number.parse().unwrap_or(10001));
     let uid = numbers.next().unwrap_or(10001);
-    OwnedPath { path: image.workdir.clone(), uid, gid: numbers.next().unwrap_or(uid) }
+    let gid = numbers.next().unwrap_or(uid);
+    [&image.workdir].into_iter().chain(&image.volumes).map(|path| OwnedPath { path: path.clone(), uid, gid }).collect()
 }
 
 fn fill(
@@ -137,6 +138,9 @@ fn fill(
             }
         }
     }
+    if let Some(layer) = image.layers.last() {
+        volumes(&image.volumes, &root.join(directory_name(&layer.name)))?;
+    }
     if let Some(hook) = &image.before_start {
         let script = entrypoint::script(hook)
             .ok_or_else(|| Failure::new(FailureCode::PlanInvalid, "`runtime.before_start` is empty"))?;
@@ -144,6 +148,23 @@ fn fill(
         let into = layer_directory(root, "before-start", directory);
         write_script(&into.join("slipway-before-start"), &script)
             .map_err(|error| Failure::new(FailureCode::Internal, format!("`{}`: {error}", into.display())))?;
+    }
+    Ok(())
+}
+
+/// Makes the directories of volumes: a volume begins as the image's directory, its owner included, and where there is none
+/// it would belong to root.
+fn volumes(volumes: &[String], layer: &Path) -> Result<(), Failure> {
+    if volumes.is_empty() {
+        return Ok(());
+    }
+    let layer = Dir::open(layer)?;
+    for volume in volumes {
+        match layer.make(volume.trim_matches('/')) {
+            // What the application itself has there is no directory, or a link.
+            Err(failure) if failure.code == FailureCode::ArtifactInvalid => {}
+            made => drop(made?),
+        }
     }
     Ok(())
 }
@@ -199,6 +220,18 @@ fn write_script(path: &Path, script: &str) -> std::io::Result<()> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn volumes_are_made_unless_something_else_is_there() {
+        let layer = tempfile::tempdir().unwrap();
+        let outside = tempfile::tempdir().unwrap();
+        std::os::unix::fs::symlink(outside.path(), layer.path().join("link")).unwrap();
+        std::fs::write(layer.path().join("file"), "x").unwrap();
+        volumes(&["/data/notes/", "/link/x", "/file", "/../up"].map(str::to_owned), layer.path()).unwrap();
+        assert!(layer.path().join("data/notes").is_dir());
+        assert_eq!(std::fs::read_dir(outside.path()).unwrap().count(), 0);
+        assert!(!layer.path().parent().unwrap().join("up").exists());
+    }
 
     #[test]
     fn only_the_named_paths_are_copied() {

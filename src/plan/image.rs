@@ -67,7 +67,7 @@ pub(super) fn image(
         ports,
         env,
         labels: labels(facts, &base),
-        volumes: settings.volumes.clone().unwrap_or_default(),
+        volumes: runtime::volumes(facts, decisions),
         layers,
         given: facts.findings.given.clone(),
         health,

@@ -70,6 +70,19 @@ pub(crate) fn variables(text: &str) -> BTreeMap<String, (u32, String)> {
     of_built_stage(text, read).unwrap_or_default()
 }
 
+/// Every volume of the built stage that is a plain path, and the line of the first.
+pub(crate) fn volumes(text: &str) -> Option<(u32, Vec<String>)> {
+    of_built_stage(text, |instructions| {
+        let said = instructions.iter().filter_map(|located| match &located.instruction {
+            Instruction::Volume(paths) => Some((located.line, paths)),
+            _ => None,
+        });
+        let said: Vec<_> = said.collect();
+        let plain = said.iter().flat_map(|(_, paths)| paths.iter()).filter_map(Word::as_literal).map(str::to_owned);
+        Some((said.first()?.0, plain.collect()))
+    })
+}
+
 /// The last instruction of a name, with its line.
 fn last<'i>(name: &str, instructions: &'i [Located]) -> Option<(u32, &'i Command)> {
     let found = instructions.iter().rfind(|located| located.instruction.name() == name)?;
@@ -112,6 +125,14 @@ fn words(command: &Command) -> Vec<String> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn volumes_are_those_of_the_last_stage() {
+        let text = "FROM a AS b\nVOLUME /x\nFROM c\nVOLUME [\"/data\", \"/more\"]\nVOLUME $HOME/x /y\n";
+        let found = volumes(text).unwrap();
+        assert_eq!((found.0, found.1.join(" ").as_str()), (4, "/data /more /y"));
+        assert_eq!(volumes("FROM a\nVOLUME /x\nFROM b\n"), None);
+    }
 
     #[test]
     fn what_starts_is_that_of_the_last_stage() {
