@@ -83,23 +83,29 @@ impl<'a> Sources<'a> {
     /// Lists and asks for the texts of all modules at once; parses those that hold one of the telling words.
     ///
     /// The words only save work; what counts is what the syntax tree says.
-    pub(super) fn load(tree: &'a SourceTree, directory: &'a str) -> Self {
-        Self::of(tree, directory, &EXCLUDED, |path| tells(tree, path))
+    pub(super) fn load(tree: &'a SourceTree, directory: &'a str, facts: &toml::Table) -> Self {
+        Self::of(tree, directory, &EXCLUDED, facts, |path| tells(tree, path))
     }
 
     /// The same with directories whose names say that they hold something else.
-    pub(super) fn load_all(tree: &'a SourceTree, directory: &'a str) -> Self {
-        Self::of(tree, directory, &NEVER, |path| tells(tree, path))
+    pub(super) fn load_all(tree: &'a SourceTree, directory: &'a str, facts: &toml::Table) -> Self {
+        Self::of(tree, directory, &NEVER, facts, |path| tells(tree, path))
     }
 
     /// Every module is parsed.
     #[cfg(test)]
     pub(super) fn parse_all(tree: &'a SourceTree) -> Self {
-        Self::of(tree, "", &EXCLUDED, |_| true)
+        Self::of(tree, "", &EXCLUDED, &toml::Table::new(), |_| true)
     }
 
-    fn of(tree: &'a SourceTree, directory: &'a str, excluded: &[&str], tells: impl Fn(&str) -> bool) -> Self {
-        let brought = vendored::directories(tree, directory);
+    fn of(
+        tree: &'a SourceTree,
+        directory: &'a str,
+        excluded: &[&str],
+        facts: &toml::Table,
+        tells: impl Fn(&str) -> bool,
+    ) -> Self {
+        let brought = vendored::directories(tree, directory, facts);
         let of_application = |path: &str| !brought.iter().any(|place| below(place, path) != path);
         let mut files: Vec<&str> = tree
             .below(directory)
@@ -335,7 +341,8 @@ mod tests {
             ("lib/serving.py", ""),
             ("parts/requests/__init__.py", ""),
         ]);
-        let sources = Sources::load(&tree, "");
+        let facts = "[vendored]\npackages = ['requests', 'certifi', 'idna']\nseveral = 3".parse().unwrap();
+        let sources = Sources::load(&tree, "", &facts);
         assert_eq!(sources.files, ["shop.py", "shop/__init__.py", "parts/requests/__init__.py"]);
         // They are found all the same.
         assert_eq!(sources.locate("serving.x", "lib/requests/__init__.py").unwrap().0, "lib/serving.py");
@@ -354,7 +361,7 @@ mod tests {
     #[test]
     fn imports_lead_to_files() {
         let tree = SourceTree::of_texts([("src/a/__init__.py", ""), ("src/a/b.py", ""), ("c.py", "")]);
-        let sources = Sources::load(&tree, "");
+        let sources = Sources::load(&tree, "", &toml::Table::new());
         let found = |dotted: &str, from: &str| {
             sources.locate(dotted, from).map(|(f, a)| format!("{f} {}", a.unwrap_or_default()))
         };

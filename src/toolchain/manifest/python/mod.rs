@@ -29,6 +29,7 @@ mod needed;
 mod package;
 mod paste;
 mod pipfile;
+mod port;
 mod procfile;
 mod pyproject;
 mod requirement;
@@ -92,7 +93,7 @@ pub fn read(inspection: &Inspection<'_>) -> Result<Findings, Failure> {
     manifests.extend(given::files(directory));
     let missing = |path: &str| tree.has_file(path) && tree.raw_text(path).is_none();
     let manifests_missing = manifests.iter().filter(|path| missing(path)).count();
-    let sources = Sources::load(tree, directory);
+    let sources = Sources::load(tree, directory, inspection.facts);
     let sources_missing = sources.files.iter().filter(|path| missing(path)).count();
     if manifests_missing + sources_missing > 0 {
         return Ok(Findings::default());
@@ -151,7 +152,7 @@ pub fn read(inspection: &Inspection<'_>) -> Result<Findings, Failure> {
     for (name, value) in dockerfile::variables(&sources) {
         findings.image_env.entry(name).or_insert(value);
     }
-    port_of_web(inspection, &sources, &mut findings);
+    port_of_web(inspection, &sources, entry.as_ref(), &mut findings);
     let script = entry_script(inspection, entrypoint, &mut findings);
     findings.variables.extend(installing(&dependencies, &constraints));
     findings.variables.extend([
@@ -213,7 +214,7 @@ fn starting(
 ) -> Result<Option<Entry>, Failure> {
     match entry::find(inspection, sources, dependencies, stated_start) {
         Err(failure) if failure.code == FailureCode::ApplicationNotFound => {
-            let wider = Sources::load_all(inspection.tree, inspection.directory);
+            let wider = Sources::load_all(inspection.tree, inspection.directory, inspection.facts);
             let found = entry::find(inspection, &wider, dependencies, stated_start);
             found.or_else(|_| if chooses { Ok(None) } else { Err(failure) })
         }
@@ -313,7 +314,7 @@ fn apply(
 /// A platform says the port as `PORT`; where nobody does, the image says what the plan says.
 ///
 /// Processes of a `Procfile` read it, gunicorn by itself too, and so does a source that names the variable.
-fn port_of_web(inspection: &Inspection<'_>, sources: &Sources<'_>, findings: &mut Findings) {
+fn port_of_web(inspection: &Inspection<'_>, sources: &Sources<'_>, entry: Option<&Entry>, findings: &mut Findings) {
     let Some(web) = findings.processes.iter().find(|process| process.name == "web") else { return };
     let stated = web.origin.path.as_deref() == Some(inside(inspection.directory, "Procfile").as_str());
     let reads = stated || sources.any_text("\"PORT\"") || sources.any_text("'PORT'");
@@ -323,6 +324,10 @@ fn port_of_web(inspection: &Inspection<'_>, sources: &Sources<'_>, findings: &mu
     }
     if findings.ports.is_empty() {
         findings.ports.extend(dockerfile::exposed(inspection.tree, inspection.directory));
+    }
+    let script = entry.filter(|entry| entry.served.is_none() && web.origin == entry.origin);
+    if let Some(script) = script.filter(|_| findings.ports.is_empty()) {
+        findings.ports.extend(port::stated(sources, &inside(inspection.directory, &script.name), inspection.facts));
     }
     if let Some(port) = findings.ports.first() {
         findings.image_env.insert("PORT".into(), Found::new(port.value.to_string(), port.origin.clone()));

@@ -20,6 +20,8 @@ pub(super) enum Value {
     Name(Reference),
     /// A plain string.
     Text(String),
+    /// A number.
+    Integer(u64),
     /// Anything else.
     Other,
 }

@@ -56,7 +56,12 @@ pub(super) fn is_package(root: &DeTable<'_>, tree: &SourceTree, directory: &str)
     let Some(system) = root.get("build-system").map(Spanned::get_ref) else { return false };
     let backend = find(Some(system), &["build-backend"]).and_then(DeValue::as_str).unwrap_or("setuptools");
     let name = find(root.get("project").map(Spanned::get_ref), &["name"]).or(tool(&["poetry", "name"]));
-    let name = name.and_then(DeValue::as_str).unwrap_or_default().replace(['-', '.'], "_");
+    let name = name.and_then(DeValue::as_str);
+    // As `pdm init` writes it for what is no library.
+    if name == Some("") {
+        return false;
+    }
+    let name = name.unwrap_or_default().replace(['-', '.'], "_");
     let module = [name.to_lowercase(), name].into_iter().any(|name| {
         ["", "src"].iter().any(|base| {
             let path = inside(&inside(directory, base), &name);
@@ -133,6 +138,8 @@ mod tests {
             (system("uv_build"), vec!["main.py"], false),
             (system("flit_core.buildapi"), vec!["my_shop.py"], true),
             (system("mesonpy"), vec![], true),
+            (system("pdm.pep517.api"), vec![], true),
+            (system("pdm.pep517.api").replace("My-Shop", ""), vec![], false),
         ] {
             let tree = SourceTree::of_texts(files.iter().map(|path| (*path, "")));
             let root = parse("pyproject.toml", &text).unwrap();

@@ -14,6 +14,7 @@ impl Reading<'_> {
             }
             "identifier" | "attribute" => self.reference(node).map_or(Value::Other, Value::Name),
             "string" => self.string(node).map_or(Value::Other, Value::Text),
+            "integer" => self.integer(node).map_or(Value::Other, Value::Integer),
             "parenthesized_expression" => node
                 .named_child(0)
                 .filter(|inner| inner.kind() == "call")
@@ -44,6 +45,10 @@ impl Reading<'_> {
             dotted.push_str(part);
         }
         Some(Reference { dotted, imported: target.is_some() })
+    }
+
+    fn integer(&self, node: Node<'_>) -> Option<u64> {
+        self.of(node).replace('_', "").parse().ok()
     }
 
     /// The value of a plain string; `None` for f-strings and strings with escapes.
@@ -90,7 +95,7 @@ impl Reading<'_> {
     fn argument(&self, node: Node<'_>) -> Argument {
         match node.kind() {
             "string" => self.string(node).map_or(Argument::Other, Argument::Text),
-            "integer" => self.of(node).replace('_', "").parse().map_or(Argument::Other, Argument::Integer),
+            "integer" => self.integer(node).map_or(Argument::Other, Argument::Integer),
             "identifier" | "attribute" => Argument::Name(self.of(node).to_owned()),
             "list" | "tuple" => Argument::Strings(self.strings(node)),
             _ => Argument::Other,

@@ -1,0 +1,146 @@
+//! The port that a script's modules state: constants, and defaults of variables of the environment.
+
+use std::collections::{BTreeSet, VecDeque};
+use std::sync::Arc;
+
+use super::layout::Sources;
+use super::module::{Argument, Call, Module, Value};
+use super::source;
+use crate::model::origin::{Found, Origin};
+
+/// More modules than a script that starts quickly imports of its own repository.
+const MOST: usize = 150;
+
+/// What is known of names that lead to a port: the fact `listening`.
+struct Known<'a> {
+    names: Vec<&'a str>,
+    ending: &'a str,
+    aside: Vec<&'a str>,
+}
+
+/// The first default of a variable of the environment, or else the first constant, in a script and what it imports of its
+/// own repository, near modules first.
+pub(super) fn stated(sources: &Sources<'_>, script: &str, facts: &toml::Table) -> Option<Found<u16>> {
+    let known = Known::of(facts)?;
+    let modules = imported(sources, script);
+    let first = |say: &dyn Fn(&Module) -> Option<(u16, u32, String)>| {
+        modules.iter().find_map(|(file, module)| {
+            let (port, line, name) = say(module)?;
+            Some(Found::new(port, Origin::file(file.as_str(), Some(line), name)))
+        })
+    };
+    first(&|module| known.variable(module)).or_else(|| first(&|module| known.constant(module)))
+}
+
+/// The script's module and those that it imports, breadth first.
+fn imported(sources: &Sources<'_>, script: &str) -> Vec<(String, Arc<Module>)> {
+    let mut found = Vec::new();
+    let mut seen = BTreeSet::from([script.to_owned()]);
+    let mut next = VecDeque::from([script.to_owned()]);
+    while let Some(file) = next.pop_front().filter(|_| found.len() < MOST) {
+        let Some(module) = source::of(sources.tree, &file) else { continue };
+        for name in &module.imported {
+            let located = sources.locate(name, &file).map(|(target, _)| target);
+            next.extend(located.filter(|target| seen.insert(target.clone())));
+        }
+        found.push((file, module));
+    }
+    found
+}
+
+impl<'a> Known<'a> {
+    fn of(facts: &'a toml::Table) -> Option<Self> {
+        let table = facts.get("listening")?.as_table()?;
+        let list = |key: &str| {
+            let list = table.get(key).and_then(toml::Value::as_array);
+            list.into_iter().flatten().filter_map(toml::Value::as_str).collect()
+        };
+        Some(Self { names: list("names"), ending: table.get("ending")?.as_str()?, aside: list("aside") })
+    }
+
+    /// `os.environ.get("SHOP_PORT", 8083)`, `os.getenv("PORT", "8083")`.
+    fn variable(&self, module: &Module) -> Option<(u16, u32, String)> {
+        module.calls.iter().find_map(|call| {
+            let asks = ["os.environ.get", "os.getenv"].contains(&call.callee.dotted.as_str());
+            let [Argument::Text(name), ..] = &call.arguments[..] else { return None };
+            let says = plain(name).ends_with(self.ending) && !self.is_aside(name);
+            let port = default_of(call, module).filter(|_| asks && says)?;
+            Some((port, call.line, format!("default of `{name}`")))
+        })
+    }
+
+    /// `DEFAULT_PORT = 8083`.
+    fn constant(&self, module: &Module) -> Option<(u16, u32, String)> {
+        module.assignments.iter().find_map(|assignment| {
+            let named = self.names.contains(&plain(&assignment.target).as_str());
+            let port = number(&assignment.value).filter(|_| named)?;
+            Some((port, assignment.line, assignment.target.clone()))
+        })
+    }
+
+    fn is_aside(&self, name: &str) -> bool {
+        let name = plain(name);
+        self.aside.iter().any(|word| name.contains(word))
+    }
+}
+
+/// The second argument of such a call: a number, a text that is one, or a constant of the module.
+fn default_of(call: &Call, module: &Module) -> Option<u16> {
+    let default = match call.arguments.get(1)? {
+        Argument::Integer(port) => Value::Integer(*port),
+        Argument::Text(text) => Value::Text(text.clone()),
+        Argument::Name(name) => module.assignments.iter().find(|assignment| assignment.target == *name)?.value.clone(),
+        _ => return None,
+    };
+    number(&default)
+}
+
+fn number(value: &Value) -> Option<u16> {
+    let port = match value {
+        Value::Integer(port) => u16::try_from(*port).ok()?,
+        Value::Text(text) => text.parse().ok()?,
+        _ => return None,
+    };
+    (port > 0).then_some(port)
+}
+
+/// A name without what separates its words, in lower case.
+fn plain(name: &str) -> String {
+    name.to_lowercase().replace('_', "")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::model::source_tree::SourceTree;
+
+    #[test]
+    fn ports_are_found_in_what_a_script_imports() {
+        let facts = "[listening]\nnames = ['port', 'defaultport']\nending = 'port'\naside = ['redis']".parse().unwrap();
+        let of = |files: &[(&str, &str)]| {
+            let tree = SourceTree::of_texts(files.iter().copied());
+            let found = stated(&Sources::load(&tree, "", &facts), "start.py", &facts);
+            found.map(|found| format!("{} {}", found.value, found.origin))
+        };
+        let start = ("start.py", "from shop.serving import main\nmain()\n");
+        let constant = ("shop/constants.py", "TRIES = 3\nDEFAULT_PORT = 8083\n");
+        let serving = ("shop/serving.py", "from . import constants\nREDIS_PORT = 6379\n");
+        let there = of(&[start, ("shop/__init__.py", ""), serving, constant]);
+        assert_eq!(there.as_deref(), Some("8083 shop/constants.py:2: DEFAULT_PORT"));
+        for (text, expected) in [
+            (
+                "import os\np = int(os.environ.get('SHOP_PORT', 8001))\n",
+                Some("8001 start.py:2: default of `SHOP_PORT`"),
+            ),
+            ("import os\nPORT = 1\np = os.getenv('PORT', PORT)\n", Some("1 start.py:3: default of `PORT`")),
+            ("from os import getenv\np = getenv('APP_PORT', '8002')\n", Some("8002 start.py:2: default of `APP_PORT`")),
+            ("import os\nport = os.getenv('REDIS_PORT', 6379)\n", None),
+            ("import os\nport = os.getenv('PORT')\n", None),
+            ("port: int = 8003\n", Some("8003 start.py:1: port")),
+            ("PORT = 70000\nPORT = 'usb'\n", None),
+        ] {
+            assert_eq!(of(&[("start.py", text)]).as_deref(), expected, "{text}");
+        }
+        assert_eq!(of(&[("start.py", ""), ("other.py", "PORT = 8004\n")]), None, "nobody imports it");
+    }
+}
