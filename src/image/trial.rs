@@ -28,8 +28,8 @@ const INTERVAL: Duration = Duration::from_millis(100);
 /// before its workers have loaded the application, and ends when they fail.
 const BUSY: u64 = 20_000_000;
 
-/// Lines of output that are kept, and bytes of one.
-const LINES: usize = 40;
+/// Lines of output that are kept, and bytes of one. A usage text says what it is in its first line, and may be long.
+const LINES: usize = 400;
 const LINE_BYTES: usize = 1024;
 
 /// What is tried.
@@ -272,11 +272,11 @@ mod tests {
     #[test]
     fn the_last_lines_are_kept_and_long_ones_cut() {
         let mut seen = Seen::default();
-        for number in 0..100 {
+        for number in 0..1000 {
             seen.take(format!("line {number}\n\n").as_bytes());
         }
         seen.take(&vec![b'x'; 5000]);
         let output = seen.ended().output;
-        assert_eq!((output.len(), output[0].as_str(), output[39].len()), (40, "line 61", 1024));
+        assert_eq!((output.len(), output[0].as_str(), output[399].len()), (400, "line 601", 1024));
     }
 }

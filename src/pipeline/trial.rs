@@ -10,6 +10,9 @@ use crate::model::failure::{Failure, FailureCode, Step, Warning};
 use crate::model::plan::Plan;
 use crate::model::request::BuildRequest;
 
+/// Lines of its output that a failure shows.
+const SHOWN: usize = 40;
+
 /// Starts the image for a few seconds and says what is wrong with it; nothing where the operator does not want it, or
 /// where no Engine has the image.
 ///
@@ -58,8 +61,8 @@ fn verdict(trial: &Trial, ports: &[u16], given: &[String], needs: &[Need]) -> Re
     // Loaders say the program's name before it.
     let says = |line: &str, text: &str| line.trim_start().starts_with(text) || line.contains(&format!(": {text}"));
     let at_fault = |need: &Need| output.lines().any(|line| need.unless.iter().any(|text| says(line, text)));
-    let need = needs.iter().find(|need| need.output.iter().any(|text| output.contains(text.as_str())));
-    let need = need.filter(|need| !at_fault(need));
+    let wants = |need: &&Need| need.output.iter().any(|text| output.contains(text.as_str())) && !at_fault(need);
+    let need = needs.iter().find(wants);
     match (need, code) {
         (Some(need), _) if code != 0 => {
             let last = trial
@@ -105,7 +108,9 @@ fn brought<'t>(trial: &Trial, given: &'t [String]) -> Option<(String, &'t str)> 
 }
 
 fn failed(message: &str, trial: &Trial) -> Failure {
-    Failure::new(FailureCode::ApplicationDoesNotStart, message).in_step(Step::Image).log_tail(trial.output.clone())
+    let last = trial.output.len().saturating_sub(SHOWN);
+    let tail = trial.output[last..].to_vec();
+    Failure::new(FailureCode::ApplicationDoesNotStart, message).in_step(Step::Image).log_tail(tail)
 }
 
 fn listening(trial: &Trial, ports: &[u16]) -> Vec<Warning> {
@@ -155,11 +160,31 @@ mod tests {
         assert_eq!(code(1, "dial tcp 127.0.0.1:5432: connect: connection refused"), "needs_a_service");
         assert_eq!(code(1, "java.net.UnknownHostException: db"), "needs_a_service");
         assert_eq!(code(1, "2026/11/21 $DATABASE_URL must be set"), "needs_configuration");
+        assert_eq!(code(1, "[ERROR] server failed: no providers enabled"), "needs_configuration");
+        let crash = "panic: no codec enabled\n\ngoroutine 1 [running]:";
+        assert_eq!(code(2, crash), "application_does_not_start");
+        assert_eq!(code(1, "Error=\"mkdir /storage/: permission denied\""), "needs_a_place");
+        assert_eq!(code(1, "PermissionError: [Errno 13] Permission denied: '/app/x'"), "application_does_not_start");
+        assert_eq!(code(126, "sh: 1: exec: /app/run.sh: Permission denied"), "application_does_not_start");
         let environment = "    key = open(os.environ.get('KEY_PATH')).read()\nTypeError: expected str, not NoneType";
         assert_eq!(code(1, environment), "needs_configuration");
         assert_eq!(code(0, "usage: x [flags]"), "application_ends");
+        let long = format!("Usage: x [flags] <command>\n{}", "  -flag\n      what it does\n".repeat(60));
+        assert_eq!(code(1, &long), "needs_arguments");
+        assert_eq!(code(1, "x: error: required argument 'route' not provided, try --help"), "needs_arguments");
+        assert_eq!(
+            code(2, "usage: x [-h] file\nx: error: the following arguments are required: file"),
+            "needs_arguments"
+        );
+        assert_eq!(code(1, "Error: Please specify which files to show."), "needs_arguments");
+        let ours = "usage: gunicorn [OPTIONS] [APP_MODULE]\ngunicorn: error: unrecognized arguments: --port";
+        assert_eq!(code(2, ours), "application_does_not_start");
+        let undefined = format!("flag provided but not defined: -x\n{long}");
+        assert_eq!(code(1, &undefined), "application_does_not_start");
         let module = "could not load config\nModuleNotFoundError: No module named 'pkg_resources'";
         assert_eq!(code(1, module), "application_does_not_start");
+        let older = "RuntimeError: __class__ not set defining 'User'. Was __classcell__ propagated to type.__new__?";
+        assert_eq!(code(3, older), "application_does_not_start");
         let library = "uwsgi: error while loading shared libraries: libx.so.1: cannot open: No such file or directory";
         assert_eq!(code(127, library), "application_does_not_start");
         let program = "getaddrinfo\n    raise child_exception_type(errno_num, err_msg)\nFileNotFoundError: No such file or directory: 'git'";
