@@ -168,6 +168,8 @@ mod tests {
         assert_eq!(code(126, "sh: 1: exec: /app/run.sh: Permission denied"), "application_does_not_start");
         let environment = "    key = open(os.environ.get('KEY_PATH')).read()\nTypeError: expected str, not NoneType";
         assert_eq!(code(1, environment), "needs_configuration");
+        let address = "AttributeError: 'NoneType' object has no attribute '_instantiate_plugins'";
+        assert_eq!(code(1, address), "needs_configuration");
         assert_eq!(code(0, "usage: x [flags]"), "application_ends");
         let long = format!("Usage: x [flags] <command>\n{}", "  -flag\n      what it does\n".repeat(60));
         assert_eq!(code(1, &long), "needs_arguments");

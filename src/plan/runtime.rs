@@ -65,7 +65,7 @@ pub(super) fn volumes(facts: &Facts<'_>, decisions: &mut Vec<Decision>) -> Vec<S
     if let Some(stated) = &facts.settings.value.runtime.volumes {
         return stated.clone();
     }
-    let path = join(&facts.request.source.directory(), "Dockerfile");
+    let path = join(facts.request.source.directory(), "Dockerfile");
     let said = path.as_ref().and_then(|path| says::volumes(facts.tree.text(path)?));
     let Some((line, volumes)) = said else { return Vec::new() };
     let top = |volume: &str| volume.trim_start_matches('/').split('/').next().unwrap_or_default().to_owned();

@@ -18,15 +18,22 @@ struct Known<'a> {
     aside: Vec<&'a str>,
 }
 
+/// A port, the line that states it, and in which words.
+struct Stated {
+    port: u16,
+    line: u32,
+    what: String,
+}
+
 /// The first default of a variable of the environment, or else the first constant, in a script and what it imports of its
 /// own repository, near modules first.
 pub(super) fn stated(sources: &Sources<'_>, script: &str, facts: &toml::Table) -> Option<Found<u16>> {
     let known = Known::of(facts)?;
     let modules = imported(sources, script);
-    let first = |say: &dyn Fn(&Module) -> Option<(u16, u32, String)>| {
+    let first = |say: &dyn Fn(&Module) -> Option<Stated>| {
         modules.iter().find_map(|(file, module)| {
-            let (port, line, name) = say(module)?;
-            Some(Found::new(port, Origin::file(file.as_str(), Some(line), name)))
+            let Stated { port, line, what } = say(module)?;
+            Some(Found::new(port, Origin::file(file.as_str(), Some(line), what)))
         })
     };
     first(&|module| known.variable(module)).or_else(|| first(&|module| known.constant(module)))
@@ -59,22 +66,22 @@ impl<'a> Known<'a> {
     }
 
     /// `os.environ.get("SHOP_PORT", 8083)`, `os.getenv("PORT", "8083")`.
-    fn variable(&self, module: &Module) -> Option<(u16, u32, String)> {
+    fn variable(&self, module: &Module) -> Option<Stated> {
         module.calls.iter().find_map(|call| {
             let asks = ["os.environ.get", "os.getenv"].contains(&call.callee.dotted.as_str());
             let [Argument::Text(name), ..] = &call.arguments[..] else { return None };
             let says = plain(name).ends_with(self.ending) && !self.is_aside(name);
             let port = default_of(call, module).filter(|_| asks && says)?;
-            Some((port, call.line, format!("default of `{name}`")))
+            Some(Stated { port, line: call.line, what: format!("default of `{name}`") })
         })
     }
 
     /// `DEFAULT_PORT = 8083`.
-    fn constant(&self, module: &Module) -> Option<(u16, u32, String)> {
+    fn constant(&self, module: &Module) -> Option<Stated> {
         module.assignments.iter().find_map(|assignment| {
             let named = self.names.contains(&plain(&assignment.target).as_str());
             let port = number(&assignment.value).filter(|_| named)?;
-            Some((port, assignment.line, assignment.target.clone()))
+            Some(Stated { port, line: assignment.line, what: assignment.target.clone() })
         })
     }
 
