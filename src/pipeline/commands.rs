@@ -234,7 +234,7 @@ fn command(build: Build<'_>, planned: &PlannedStep, left: Duration) -> Result<Co
     let mut files = services.files(&plan.files);
     if request.untrusted {
         strangers::without_passwords(&mut env);
-        strangers::without_secrets(&mut files, workspace)?;
+        strangers::without_secrets(&mut files, &plan.files, workspace)?;
     }
     env.extend(planned.env.clone());
     if let Runner::Host(_) = services.runner {

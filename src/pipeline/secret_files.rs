@@ -150,26 +150,9 @@ fn private(path: &Path, text: &str) -> std::io::Result<()> {
 pub(super) fn passwords(path: &Path) -> Vec<String> {
     let Ok(text) = std::fs::read_to_string(path) else { return Vec::new() };
     let Ok(document) = roxmltree::Document::parse(&text) else { return Vec::new() };
-    secrets(&document).map(|(text, _)| text.trim().to_owned()).filter(|text| !text.is_empty()).collect()
-}
-
-/// The same file without them; nothing where it is no XML, so that it cannot be told what is one.
-pub(super) fn emptied(text: &str) -> String {
-    let Ok(document) = roxmltree::Document::parse(text) else { return String::new() };
-    let mut left = text.to_owned();
-    let mut ranges: Vec<_> = secrets(&document).map(|(_, range)| range).collect();
-    ranges.sort_by_key(|range| std::cmp::Reverse(range.start));
-    for range in ranges {
-        left.replace_range(range, "");
-    }
-    left
-}
-
-/// Secrets that an XML file holds, as Maven's settings do, and the bytes where each stands.
-fn secrets<'a>(document: &'a roxmltree::Document<'_>) -> impl Iterator<Item = (&'a str, std::ops::Range<usize>)> {
     let secret = |name: &str| ["password", "passphrase", "privateKey", "value"].contains(&name);
-    let nodes = document.descendants().filter(move |node| node.is_element() && secret(node.tag_name().name()));
-    nodes.flat_map(|node| node.children()).filter_map(|child| Some((child.text()?, child.range())))
+    let nodes = document.descendants().filter(|node| node.is_element() && secret(node.tag_name().name()));
+    nodes.filter_map(|node| Some(node.text()?.trim().to_owned())).filter(|text| !text.is_empty()).collect()
 }
 
 #[cfg(test)]

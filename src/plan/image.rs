@@ -93,8 +93,10 @@ fn nameable(request: &BuildRequest) -> Result<(), Failure> {
 /// Everything that the image will be called.
 pub(super) fn references(facts: &Facts<'_>) -> Vec<String> {
     let request = facts.request;
-    // Without a registry the image stays on this machine; `localhost` names no other.
-    let host = facts.catalog.operator.registry.as_deref().unwrap_or("localhost");
+    // Without a registry the image stays on this machine; `localhost` names no other. So does what nobody vouches for: by
+    // the registry's name another build here might take it for its base.
+    let registry = facts.catalog.operator.registry.as_deref().filter(|_| !facts.request.untrusted);
+    let host = registry.unwrap_or("localhost");
     let repository = format!("{host}/{}/{}", request.product_line, request.name);
     let mut tags: Vec<String> = request.tags.iter().map(ToString::to_string).collect();
     if tags.is_empty() {
