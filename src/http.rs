@@ -7,10 +7,12 @@ use std::time::{Duration, Instant};
 use rustls::ClientConfig;
 use rustls::pki_types::CertificateDer;
 use rustls::pki_types::pem::PemObject as _;
-use rustls_platform_verifier::Verifier;
 
+use self::trust::Trust;
 pub use crate::config::ClientCertificate;
 use crate::model::failure::{Failure, FailureCode};
+
+mod trust;
 
 /// How long a registry may take to accept a connection, and between two pieces of an answer.
 pub const TIMEOUT: Duration = Duration::from_secs(30);
@@ -57,10 +59,10 @@ fn trusting(bundle: &[u8]) -> Result<ClientConfig, Failure> {
         return Ok(config.clone());
     }
     let provider = Arc::new(rustls::crypto::ring::default_provider());
-    let verifier = Verifier::new_with_extra_roots(ders(bundle)?, Arc::clone(&provider)).map_err(|e| unusable(&e))?;
+    let trust = Trust::with(ders(bundle)?, Arc::clone(&provider)).map_err(|error| unusable(&error))?;
     let versions = ClientConfig::builder_with_provider(provider).with_safe_default_protocol_versions();
     let config = versions.map_err(|error| unusable(&error))?.dangerous();
-    let config = config.with_custom_certificate_verifier(Arc::new(verifier)).with_no_client_auth();
+    let config = config.with_custom_certificate_verifier(Arc::new(trust)).with_no_client_auth();
     known.insert(bundle.to_owned(), (Instant::now(), config.clone()));
     Ok(config)
 }
