@@ -1,6 +1,6 @@
 //! The working tree of a person's own machine.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeMap;
 use std::ffi::OsStr;
 use std::os::unix::ffi::OsStrExt as _;
 use std::path::{Path, PathBuf};
@@ -77,16 +77,13 @@ impl WorkingTree {
         TreeReader::of_directory(self.root.clone(), self.entries.iter().filter_map(spoken).collect())
     }
 
-    /// The files below a directory of the repository, relative to it, and the bytes of all of them.
+    /// The files below a directory of the repository, relative to it and in order, and the bytes of all of them.
     #[must_use]
-    pub fn below(&self, directory: &str) -> (BTreeSet<PathBuf>, u64) {
+    pub fn below(&self, directory: &str) -> (Vec<PathBuf>, u64) {
         let inside =
             |(path, entry): (&PathBuf, &Entry)| Some((path.strip_prefix(directory).ok()?.to_owned(), entry.size));
-        let found = self.entries.iter().filter_map(inside);
-        found.fold(Default::default(), |(mut files, bytes), (path, size)| {
-            files.insert(path);
-            (files, bytes + size)
-        })
+        let (files, sizes): (_, Vec<u64>) = self.entries.iter().filter_map(inside).unzip();
+        (files, sizes.iter().sum())
     }
 
     /// Copies the files into a new directory, with a `.git` of its own on the same commit.
