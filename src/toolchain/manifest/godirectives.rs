@@ -83,10 +83,9 @@ fn words(line: &str) -> Result<Vec<String>, &'static str> {
                 1
             }
             _ => {
-                let end = rest
-                    .char_indices()
-                    .find(|(at, c)| c.is_whitespace() || "()[],".contains(*c) || rest[*at..].starts_with("//"))
-                    .map_or(rest.len(), |(at, _)| at);
+                let apart = |c: char| c.is_whitespace() || matches!(c, '(' | ')' | '[' | ']' | ',');
+                let end = rest.find(apart).unwrap_or(rest.len());
+                let end = rest[..end].find("//").unwrap_or(end);
                 // The reference names raw texts, and `go` refuses them.
                 if rest[..end].contains(['"', '`', '\'']) {
                     return Err("only `\"` quotes a text, and a whole one");

@@ -1,5 +1,7 @@
 //! Which modules an application's directory has to do with, from `go.mod` and `go.work`.
 
+use std::sync::Arc;
+
 use super::super::godirectives::{Directive, Malformed, directives, single};
 use crate::model::failure::{Failure, FailureCode, Warning};
 use crate::model::origin::{Found, Origin};
@@ -127,11 +129,12 @@ impl Module {
     fn read(tree: &SourceTree, directory: &str) -> Result<Self, Failure> {
         let file = below(directory, "go.mod");
         let found = parsed(tree, &file, MODULE_VERBS)?;
+        let found = found.of(&file)?;
         let at = |bad: Malformed| invalid(&file, bad.line, &bad.why);
         let no_module = || {
             Failure::new(FailureCode::ManifestInvalid, format!("`{file}` has no `module` line")).at(file.as_str(), None)
         };
-        let (path, _) = single(&found, "module").map_err(at)?.ok_or_else(no_module)?;
+        let (path, _) = single(found, "module").map_err(at)?.ok_or_else(no_module)?;
         let requires = found.iter().filter(|directive| directive.verb == "require");
         let requires = requires.map(|require| match require.words.as_slice() {
             [path, version] => Ok((path.clone(), version.clone(), require.line)),
@@ -155,7 +158,7 @@ impl Module {
         }
         Ok(Self {
             path: path.to_owned(),
-            versions: versions(&file, &found)?,
+            versions: versions(&file, found)?,
             requires,
             replaces: local,
             replaced,
@@ -169,6 +172,7 @@ impl Workspace {
     fn read(tree: &SourceTree, directory: &str) -> Result<Self, Failure> {
         let file = below(directory, "go.work");
         let found = parsed(tree, &file, WORKSPACE_VERBS)?;
+        let found = found.of(&file)?;
         let uses = found.iter().filter(|directive| directive.verb == "use").map(|used| match used.words.as_slice() {
             [path] => join(directory, path)
                 .map(|path| (path, used.line))
@@ -176,7 +180,7 @@ impl Workspace {
             _ => Err(invalid(&file, used.line, "`use` takes one directory")),
         });
         let uses = uses.collect::<Result<_, _>>()?;
-        Ok(Self { directory: directory.to_owned(), versions: versions(&file, &found)?, uses })
+        Ok(Self { directory: directory.to_owned(), versions: versions(&file, found)?, uses })
     }
 }
 
@@ -200,11 +204,19 @@ fn nearest<'a>(tree: &SourceTree, directory: &'a str, name: &str) -> Option<&'a 
     up.into_iter().find(|path| tree.has_file(&below(path, name)))
 }
 
-fn parsed(tree: &SourceTree, file: &str, verbs: &[&str]) -> Result<Vec<Directive>, Failure> {
+/// A large repository has hundreds of them, and planning runs several times.
+struct Parsed(Result<Vec<Directive>, Malformed>);
+
+fn parsed(tree: &SourceTree, file: &str, verbs: &[&str]) -> Result<Arc<Parsed>, Failure> {
     let unreadable =
         || Failure::new(FailureCode::ManifestInvalid, format!("`{file}` is no text that can be read")).at(file, None);
-    let text = tree.text(file).ok_or_else(unreadable)?;
-    directives(text, verbs).map_err(|bad| invalid(file, bad.line, &bad.why))
+    tree.derived(file, |text| Parsed(directives(text, verbs))).ok_or_else(unreadable)
+}
+
+impl Parsed {
+    fn of(&self, file: &str) -> Result<&[Directive], Failure> {
+        self.0.as_deref().map_err(|bad| invalid(file, bad.line, &bad.why))
+    }
 }
 
 fn invalid(file: &str, line: u32, why: &str) -> Failure {
