@@ -59,7 +59,7 @@ impl Trust {
                 }
             }
         }
-        if store.entries_len() == 0 {
+        if store.entries_count() == 0 {
             return Err(invalid("it holds no certificate".to_owned()));
         }
         let bytes = store.writer(PASSWORD).write().map_err(|error| invalid(error.to_string()))?;
