@@ -244,6 +244,10 @@ pub(in crate::server) async fn retried(
     }
     let mut message = BuildMessage::parse(build.message.as_bytes())?;
     message.id = ask::new_id();
+    if message.supersede.is_some() && is_outdated(shared, build).await? {
+        // What its branch has since is newer than it, although it is asked for later.
+        message.supersede = None;
+    }
     let mut again = Build::asked(&message, "retry", who)?;
     again.title.clone_from(&build.title);
     again.gitlab.clone_from(&build.gitlab);
@@ -253,6 +257,25 @@ pub(in crate::server) async fn retried(
     commit(change).await?;
     ask::asked(shared, std::slice::from_ref(&again));
     Ok(again)
+}
+
+/// Whether another commit of the same branch was asked for after a build.
+async fn is_outdated(shared: &Shared, build: &Build) -> Result<bool, Failure> {
+    let newer = newer_like(shared, build).await?;
+    Ok(newer.is_some_and(|newer| newer.commit != build.commit))
+}
+
+/// The newest build of the same branch, tag or merge request of an application, where that is another one.
+pub(in crate::server) async fn newer_like(shared: &Shared, build: &Build) -> Result<Option<Build>, Failure> {
+    let filter = Filter {
+        product_line: build.product_line.clone(),
+        application: build.application.clone(),
+        revision: build.revision.clone(),
+        limit: 1,
+        ..Filter::default()
+    };
+    let newest = shared.store.builds(&filter).await?.into_iter().next();
+    Ok(newest.filter(|newest| (newest.created_ms, &newest.id) > (build.created_ms, &build.id)))
 }
 
 async fn its_report(shared: &Shared, who: &Who, id: &str) -> Result<BuildReport, Problem> {

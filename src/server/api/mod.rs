@@ -29,7 +29,7 @@ use openapi::Endpoint;
 
 // What pages do is what the API does.
 pub(super) use applications::{built as application_built, restored as application_restored, seen as application_seen};
-pub(super) use builds::{cancelled as build_cancelled, retried as build_retried, seen as builds_seen};
+pub(super) use builds::{cancelled as build_cancelled, newer_like, retried as build_retried, seen as builds_seen};
 
 /// Everything that is answered below `/api/v1`.
 pub(super) fn routes() -> Router<Arc<Shared>> {

@@ -6,6 +6,7 @@ use reqwest::Method;
 use serde_json::{Value, json};
 
 use super::super::Shared;
+use super::super::api::newer_like;
 use super::super::store::Change;
 use super::super::store::builds::{Build, Filter};
 use super::super::store::outbox::{self, Kind, Untold};
@@ -22,6 +23,10 @@ pub(in crate::server) async fn say(
     report: &BuildReport,
 ) -> Result<(), Failure> {
     let Some((project, number)) = build.place().and_then(|place| place.merge_request) else { return Ok(()) };
+    // The comment is about the newest commit: an older build that ends later, or gave way to it, has no say any more.
+    if newer_like(shared, build).await?.is_some() {
+        return Ok(());
+    }
     let filter = Filter {
         product_line: build.product_line.clone(),
         application: build.application.clone(),

@@ -14,6 +14,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use super::Shared;
+use super::api::newer_like;
 use super::store::outbox::{Kind, Untold};
 use super::store::{milliseconds, now};
 use crate::config::Config;
@@ -91,6 +92,7 @@ async fn told(shared: &Shared) {
         };
         for word in untold {
             let answer = match kind {
+                Kind::Status if is_overtaken(shared, &word).await => Ok(0),
                 Kind::Status => status::send(client, &shared.config, &word.body).await.map(|()| 0),
                 Kind::Note => comment::send(client, &shared.config, &word).await,
             };
@@ -99,6 +101,16 @@ async fn told(shared: &Shared) {
             }
         }
     }
+}
+
+/// Whether the same commit was asked for again: its status is the newer build's then, however late this one is heard.
+async fn is_overtaken(shared: &Shared, word: &Untold) -> bool {
+    let newer = async {
+        let Some(build) = shared.store.build(&word.key).await? else { return Ok(false) };
+        let newer = newer_like(shared, &build).await?;
+        Ok::<_, Failure>(newer.is_some_and(|newer| newer.commit == build.commit && newer.place() == build.place()))
+    };
+    newer.await.unwrap_or(false)
 }
 
 async fn settle(shared: &Shared, kind: Kind, word: &Untold, answer: Result<i64, Refusal>) -> Result<(), Failure> {

@@ -80,6 +80,33 @@ async fn of_two_changes_of_one_version_one_is_made(site: Place) {
     let repository = Repository::script("true\n");
     site.application(&server, &repository, json!({})).await;
     let path = format!("/api/v1/applications/{PRODUCT_LINE}/{}", repository.name);
+/// Whoever builds an old commit again does not want the newest one to stop.
+#[tokio::test(flavor = "multi_thread")]
+async fn an_older_commit_that_is_built_again_leaves_the_newer_one_alone() {
+    let site = super::site::Site::new(&[("WORKER__LANES", "{ interactive = 2, bulk = 0 }")]).await;
+    let server = site.start().await;
+    let go = site.state.path().join("go");
+    let mut repository = Repository::script("true\n");
+    site.application(&server, &repository, json!({})).await;
+    let pushed = async |repository: &Repository| {
+        let answer = server.hook(&push(repository, "main", "a change"), &repository.commit).await;
+        answer.json()["builds"][0].as_str().unwrap().to_owned()
+    };
+    let older = pushed(&repository).await;
+    site.until(&server, &older, "succeeded").await;
+    repository.commit(&[("build.sh", &format!("while ! [ -e {} ]; do sleep 0.05; done\n", go.display()))]);
+    let newer = pushed(&repository).await;
+    site.until(&server, &newer, "running").await;
+    let again = site.ask(&server, "POST", &format!("/api/v1/builds/{older}/retry"), None).await.json();
+    site.until(&server, again["id"].as_str().unwrap(), "succeeded").await;
+    std::fs::write(go, "").unwrap();
+    site.until(&server, &newer, "succeeded").await;
+    // Of the same commit, the newer request counts.
+    let twice = format!("/api/v1/builds/{newer}/retry");
+    let once = site.ask(&server, "POST", &twice, None).await.json()["id"].as_str().unwrap().to_owned();
+    site.until(&server, &once, "succeeded").await;
+}
+
     let seen = site.ask(&server, "GET", &path, None).await;
     let tag = seen.header("etag").to_owned();
     let changes = (0..8).map(|number| {

@@ -78,3 +78,48 @@ async fn a_comment_that_gitlab_took_without_saying_so_is_no_second_one() {
     let marker = format!("<!-- slipway: {PRODUCT_LINE}/{} -->", repository.name);
     assert!(notes[120]["body"].as_str().unwrap().contains(&marker), "{:#?}", notes[120]);
 }
+
+/// Whoever pushes twice wants to read of the second commit, also where the first one's build ends last.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_build_of_an_older_commit_has_no_say_any_more() {
+    let site = Site::new(&[("WORKER__LANES", "{ interactive = 1, bulk = 0 }")]).await;
+    let server = site.start().await;
+    let mut repository = Repository::script("while :; do sleep 0.1; done\n");
+    site.application(&server, &repository, json!({})).await;
+    let older = server.hook(&opened(&repository), "older").await.json()["builds"][0].as_str().unwrap().to_owned();
+    site.until(&server, &older, "running").await;
+    let first = repository.commit.clone();
+    repository.commit(&[("build.sh", "true\n")]);
+    let (_, notes) = commented(&site, &server, &repository).await;
+    site.until(&server, &older, "cancelled").await;
+    site.gitlab.until(&first, "canceled").await;
+    // It was never spoken of: the comment was written once.
+    assert_eq!((notes.len(), notes[0].get("changes")), (1, None), "{notes:#?}");
+    assert!(!notes[0]["body"].as_str().unwrap().contains("cancelled"), "{notes:#?}");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn of_two_builds_of_a_commit_the_newer_one_is_its_status() {
+    let site = Site::new(&[]).await;
+    let server = site.start().await;
+    let go = site.state.path().join("go");
+    let repository = Repository::script(&format!("test -e {}\n", go.display()));
+    site.application(&server, &repository, json!({})).await;
+    site.gitlab.away(usize::MAX);
+    let first = server.hook(&push(&repository, "main", "a change"), "one").await.json()["builds"][0].clone();
+    let first = first.as_str().unwrap();
+    site.until(&server, first, "failed").await;
+    // GitLab is told of it again only much later than of what comes now.
+    server.says("pause_ms=4000").await;
+    std::fs::write(go, "").unwrap();
+    let again = site.ask(&server, "POST", &format!("/api/v1/builds/{first}/retry"), None).await;
+    assert_eq!(again.status, 201, "{again:?}");
+    site.gitlab.away(0);
+    site.gitlab.until(&repository.commit, "success").await;
+    let untold = async || server.ask("GET", "/metrics", None, None).await.text;
+    while !untold().await.contains("slipway_untold{kind=\"status\"} 0\n") {
+        tokio::time::sleep(std::time::Duration::from_millis(100)).await;
+    }
+    let states = site.gitlab.states(&repository.commit);
+    assert!(!states.contains(&"failed".to_owned()), "{states:?}");
+}
