@@ -170,13 +170,25 @@ impl Application {
     /// # Errors
     /// `request_invalid` with the path of the field.
     pub(super) fn parse(body: &[u8]) -> Result<Self, Failure> {
-        let mut deserializer = serde_json::Deserializer::from_slice(body);
-        let application: Self = serde_path_to_error::deserialize(&mut deserializer).map_err(|error| {
-            let path = error.path().to_string();
-            invalid(&format!("is wrong at `{path}`: {}", error.inner())).at(path, None)
-        })?;
+        let application = Self::read(body)?;
         application.check()?;
         Ok(application)
+    }
+
+    /// Reads an application as it is kept. It was checked when it was taken; what is refused since then goes on being built.
+    ///
+    /// # Errors
+    /// `request_invalid` with the path of the field.
+    pub(super) fn stored(body: &str) -> Result<Self, Failure> {
+        Self::read(body.as_bytes())
+    }
+
+    fn read(body: &[u8]) -> Result<Self, Failure> {
+        let mut deserializer = serde_json::Deserializer::from_slice(body);
+        serde_path_to_error::deserialize(&mut deserializer).map_err(|error| {
+            let path = error.path().to_string();
+            invalid(&format!("is wrong at `{path}`: {}", error.inner())).at(path, None)
+        })
     }
 
     /// What the fields cannot say of themselves.
@@ -189,6 +201,12 @@ impl Application {
         }
         if self.tags.is_empty() {
             return Err(invalid("is wrong at `tags`: it has one at least").at("tags", None));
+        }
+        if self.image.tags.is_some() {
+            // They would be passed over: what a build is tagged with depends on what it is built of.
+            return Err(
+                invalid("is wrong at `image.tags`: `tags` says what its images are tagged with").at("image.tags", None)
+            );
         }
         let id = "check".parse().map_err(|_| invalid("cannot be checked"))?;
         let wanted = Wanted { revision: None, commit: None, tag: None, merge_request: None, untrusted: false };
@@ -270,5 +288,9 @@ mod tests {
         assert!(failure.message.contains("nmae"), "{}", failure.message);
         let rules = text.replace(" }", r#", "rules": { "branches": ["[x"] } }"#);
         assert_eq!(Application::parse(rules.as_bytes()).unwrap_err().places[0].path, "rules.branches");
+        // Said in the wrong place, it is refused; where it is kept since before, the application is built all the same.
+        let tags = text.replace(" }", r#", "image": { "tags": ["latest"] } }"#);
+        assert_eq!(Application::parse(tags.as_bytes()).unwrap_err().places[0].path, "image.tags");
+        assert!(Application::stored(&tags).is_ok());
     }
 }

@@ -20,9 +20,12 @@ use super::super::{Shared, ask};
 use super::once::{self, Once};
 use super::openapi::Endpoint;
 use super::view::{ApplicationView, BuildView};
-use super::{Path, endpoint, etag, json_body, tagged};
+use super::{Path, endpoint, etag, json_body_or_default, json_of, tagged};
 use crate::message::MAX_BYTES;
 use crate::pipeline;
+
+/// The most bytes of a file of applications: thousands of them.
+const FILE: usize = 8 << 20;
 
 const ONE: &str = "/api/v1/applications/{product_line}/{name}";
 
@@ -79,7 +82,7 @@ pub(super) fn endpoints() -> Vec<Endpoint> {
         )
         .needs(Role::Builder)
         .header(once::HEADER.0, once::HEADER.1)
-        .body::<Asked>()
+        .optional_body::<Asked>()
         .answers::<BuildView>(201)
         .refuses(&[422]),
     ]
@@ -183,7 +186,7 @@ pub(in crate::server) async fn restored(
     let versions = shared.store.versions(product_line, name).await?;
     let wanted = versions.into_iter().find(|stored| stored.version.to_string() == version && !stored.body.is_empty());
     let wanted = wanted.ok_or_else(|| Problem::not_found("there is no such version that can be brought back"))?;
-    let application = Application::parse(wanted.body.as_bytes())?;
+    let application = Application::stored(&wanted.body)?;
     let mut change = shared.store.change().await?;
     store_one(&mut change, who, &application).await?;
     commit(change).await?;
@@ -207,7 +210,7 @@ async fn build(
 ) -> Result<Response, Problem> {
     let stored = seen(&shared, &who, &product_line, &name).await?;
     who.must_in(Role::Builder, &product_line)?;
-    let Asked { revision } = json_body(request.into_body()).await?;
+    let Asked { revision } = json_body_or_default(request.into_body()).await?;
     let once = Once::of(&headers, &who, format!("build {product_line}/{name} {revision}").as_bytes());
     if let Some(answer) = once.before(&shared).await? {
         return Ok(answer);
@@ -224,7 +227,7 @@ pub(in crate::server) async fn built(
     (cause, who): (&str, &str),
     once: &Once,
 ) -> Result<Build, Problem> {
-    let application = Application::parse(stored.body.as_bytes())?;
+    let application = Application::stored(&stored.body)?;
     let revision = match revision.trim() {
         "" => None,
         text => Some(text.parse().map_err(|error| Problem::bad_request(&format!("`revision`: {error}")))?),
@@ -261,7 +264,7 @@ pub(in crate::server) async fn built(
 
 async fn apply(State(shared): State<Arc<Shared>>, who: Who, request: Request) -> Result<Response, Problem> {
     who.must(Role::Admin)?;
-    let asked: Apply = json_body(request.into_body()).await?;
+    let asked: Apply = json_of(&body::read(request.into_body(), FILE).await?)?;
     for application in &asked.application {
         application.check()?;
         who.must_in(Role::Admin, application.product_line.as_str())?;

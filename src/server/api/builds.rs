@@ -16,8 +16,8 @@ use super::super::store::{self, commit};
 use super::super::{Shared, ask};
 use super::once::{self, Once};
 use super::openapi::Endpoint;
-use super::view::{BuildList, BuildView};
-use super::{Path, Query, endpoint, events, json_body, log, tagged};
+use super::view::{BuildList, BuildView, StateName};
+use super::{Path, Query, endpoint, events, json_body_or_default, log, tagged};
 use crate::message::BuildMessage;
 use crate::model::failure::{Failure, FailureCode, Warning};
 use crate::model::names::BuildId;
@@ -37,7 +37,7 @@ pub(super) fn endpoints() -> Vec<Endpoint> {
             .says(304, ""),
         endpoint("post", "/api/v1/builds/{id}/cancel", "cancelBuild", "Cancel a build", cancel)
             .needs(Role::Builder)
-            .body::<Reason>()
+            .optional_body::<Reason>()
             .answers::<BuildView>(200),
         endpoint("post", "/api/v1/builds/{id}/retry", "retryBuild", "Build the same once more, under a new id", retry)
             .needs(Role::Builder)
@@ -89,7 +89,7 @@ struct Wanted {
     /// Of this application.
     application: String,
     /// In this state.
-    state: String,
+    state: Option<StateName>,
     /// Of this commit.
     commit: String,
     /// Of this branch, tag or reference.
@@ -121,7 +121,7 @@ async fn list(
     let filter = Filter {
         product_line,
         application: wanted.application,
-        state: wanted.state,
+        state: wanted.state.map(StateName::name).unwrap_or_default().to_owned(),
         commit: wanted.commit,
         revision: wanted.revision,
         search: wanted.search,
@@ -180,7 +180,7 @@ async fn cancel(
 ) -> Result<Response, Problem> {
     let (build, _) = seen(&shared, &who, &id).await?;
     who.must_in(Role::Builder, &build.product_line)?;
-    let Reason { reason } = json_body(request.into_body()).await?;
+    let Reason { reason } = json_body_or_default(request.into_body()).await?;
     if reason.chars().count() > LONGEST_REASON {
         return Err(Problem::bad_request(&format!("`reason` has {LONGEST_REASON} characters at most")));
     }

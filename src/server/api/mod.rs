@@ -76,8 +76,18 @@ impl<T: DeserializeOwned + Send, S: Send + Sync> FromRequestParts<S> for Path<T>
 
 /// A body of JSON, read strictly.
 async fn json_body<T: DeserializeOwned>(stream: axum::body::Body) -> Result<T, Problem> {
+    json_of(&body::read(stream, MAX_BYTES).await?)
+}
+
+/// A body of JSON, of which nothing need be said.
+async fn json_body_or_default<T: DeserializeOwned + Default>(stream: axum::body::Body) -> Result<T, Problem> {
     let bytes = body::read(stream, MAX_BYTES).await?;
-    let mut deserializer = serde_json::Deserializer::from_slice(&bytes);
+    if bytes.trim_ascii().is_empty() { Ok(T::default()) } else { json_of(&bytes) }
+}
+
+/// JSON, read strictly.
+fn json_of<T: DeserializeOwned>(bytes: &[u8]) -> Result<T, Problem> {
+    let mut deserializer = serde_json::Deserializer::from_slice(bytes);
     let value = serde_path_to_error::deserialize(&mut deserializer).map_err(|error| {
         let path = error.path().to_string();
         Problem::bad_request(&format!("the body is wrong at `{path}`: {}", error.inner()))

@@ -22,6 +22,7 @@ pub(super) struct Endpoint {
     role: Role,
     query: Option<SchemaOf>,
     body: Option<SchemaOf>,
+    needs_body: bool,
     headers: Vec<(&'static str, &'static str)>,
     answers: Vec<(u16, &'static str, Option<SchemaOf>)>,
     problems: Vec<u16>,
@@ -36,7 +37,8 @@ impl Endpoint {
         router: MethodRouter<Arc<Shared>>,
     ) -> Self {
         let (query, body, headers, answers, problems) = (None, None, Vec::new(), Vec::new(), vec![401, 403, 429, 503]);
-        Self { path, router, method, id, summary, role: Role::Reader, query, body, headers, answers, problems }
+        let (role, needs_body) = (Role::Reader, true);
+        Self { path, router, method, id, summary, role, query, body, needs_body, headers, answers, problems }
     }
 
     /// Who may.
@@ -57,6 +59,12 @@ impl Endpoint {
         self.body = Some(SchemaGenerator::subschema_for::<T>);
         self.problems.extend([400, 408, 413]);
         self
+    }
+
+    /// A body that may be left out.
+    pub(super) fn optional_body<T: JsonSchema>(mut self) -> Self {
+        self.needs_body = false;
+        self.body::<T>()
     }
 
     /// A header that may be sent.
@@ -97,7 +105,7 @@ impl Endpoint {
         });
         if let Some(body) = self.body {
             let content = json!({ "application/json": { "schema": body(generator) } });
-            operation["requestBody"] = json!({ "required": true, "content": content });
+            operation["requestBody"] = json!({ "required": self.needs_body, "content": content });
         }
         operation
     }

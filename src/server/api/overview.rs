@@ -29,6 +29,7 @@ pub(super) fn endpoints() -> Vec<Endpoint> {
             .answers::<Vec<Image>>(200),
         endpoint("get", "/api/v1/audit", "listChanges", "List who changed what, newest first", changes)
             .needs(Role::Admin)
+            .query::<Changes>()
             .answers::<Vec<audit::Entry>>(200),
     ]
 }
@@ -115,7 +116,36 @@ async fn images(
     Ok(tagged(&headers, &images))
 }
 
-async fn changes(State(shared): State<Arc<Shared>>, who: Who) -> Result<Response, Problem> {
+/// Which changes are listed.
+#[derive(Debug, Default, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields, default)]
+struct Changes {
+    /// By whom.
+    who: String,
+    /// Of this kind: `application.put`.
+    action: String,
+    /// To this: a build's or token's id, or `PRODUCT_LINE/APPLICATION`.
+    object: String,
+    /// Made before this one: the `id` of the last of an earlier answer.
+    before: String,
+    /// How many at most; 500 if absent.
+    #[schemars(range(min = 1, max = 500))]
+    limit: Option<u32>,
+}
+
+async fn changes(
+    State(shared): State<Arc<Shared>>,
+    who: Who,
+    Query(wanted): Query<Changes>,
+) -> Result<Response, Problem> {
     who.must_in(Role::Admin, "*")?;
-    Ok(json(StatusCode::OK, &shared.store.audit(500).await?))
+    let limit = i64::from(wanted.limit.unwrap_or(500));
+    if !(1..=500).contains(&limit) {
+        return Err(Problem::bad_request("`limit` is 1 to 500"));
+    }
+    if !wanted.before.is_empty() && !shared.store.is_noted(&wanted.before).await? {
+        return Err(Problem::bad_request("`before` is not what an earlier answer gave"));
+    }
+    let Changes { who, action, object, before, .. } = wanted;
+    Ok(json(StatusCode::OK, &shared.store.audit(&audit::Wanted { who, action, object, before, limit }).await?))
 }

@@ -1,7 +1,7 @@
 //! What the API says of builds and applications.
 
 use schemars::JsonSchema;
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 
 use super::super::Shared;
 use super::super::application::Application;
@@ -54,6 +54,43 @@ pub(in crate::server) struct BuildView {
     pub(in crate::server) duration_ms: i64,
     /// Its page.
     pub(in crate::server) url: String,
+}
+
+/// A state that a build can be in.
+#[derive(Debug, Clone, Copy, Deserialize, JsonSchema)]
+#[serde(rename_all = "snake_case")]
+pub(in crate::server) enum StateName {
+    /// It waits.
+    Queued,
+    /// It is built.
+    Running,
+    /// It came to what was wanted.
+    Succeeded,
+    /// It came to nothing.
+    Failed,
+    /// It took too long.
+    TimedOut,
+    /// Somebody did not want it any more.
+    Cancelled,
+    /// It was not begun.
+    Rejected,
+}
+
+impl StateName {
+    pub(in crate::server) const ALL: [Self; 7] =
+        [Self::Queued, Self::Running, Self::Succeeded, Self::Failed, Self::TimedOut, Self::Cancelled, Self::Rejected];
+
+    pub(in crate::server) fn name(self) -> &'static str {
+        match self {
+            Self::Queued => "queued",
+            Self::Running => "running",
+            Self::Succeeded => "succeeded",
+            Self::Failed => "failed",
+            Self::TimedOut => "timed_out",
+            Self::Cancelled => "cancelled",
+            Self::Rejected => "rejected",
+        }
+    }
 }
 
 impl BuildView {
@@ -115,7 +152,7 @@ impl ApplicationView {
             version: stored.version,
             changed_at: time(stored.changed_ms),
             who: stored.who.clone(),
-            application: Application::parse(stored.body.as_bytes()).ok(),
+            application: Application::stored(&stored.body).ok(),
         }
     }
 }

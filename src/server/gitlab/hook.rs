@@ -119,7 +119,7 @@ async fn authentic(
     found: &[Stored],
 ) -> Result<Vec<Application>, Problem> {
     let applications: Vec<Application> =
-        found.iter().filter_map(|stored| Application::parse(stored.body.as_bytes()).ok()).collect();
+        found.iter().filter_map(|stored| Application::stored(&stored.body).ok()).collect();
     let current = shared.current();
     let common = &current.config.server.gitlab.webhook_secrets;
     // Whose secrets they are: the server's, or those of an application by its place in the list.

@@ -62,7 +62,7 @@ struct Asking<'a> {
 
 /// Asks for the builds that are missing, and says how many.
 async fn missed(shared: &Shared, client: &Client, stored: &Stored) -> Result<usize, String> {
-    let Ok(application) = Application::parse(stored.body.as_bytes()) else { return Ok(0) };
+    let Ok(application) = Application::stored(&stored.body) else { return Ok(0) };
     let path: String = url::form_urlencoded::byte_serialize(application.repository_path().as_bytes()).collect();
     let project = get(shared, client, &format!("/projects/{path}")).await?["id"].as_u64();
     let project = project.ok_or("GitLab shows no such project")?;

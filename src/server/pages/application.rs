@@ -77,7 +77,7 @@ pub(super) async fn application(
 }
 
 fn application_of(stored: &Stored) -> Option<Application> {
-    Application::parse(stored.body.as_bytes()).ok()
+    Application::stored(&stored.body).ok()
 }
 
 async fn builds(shared: &Shared, product_line: &str, name: &str, limit: i64) -> Result<Vec<Build>, Refused> {

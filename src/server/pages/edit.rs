@@ -44,7 +44,7 @@ pub(super) async fn edit(
 ) -> Result<Response, Refused> {
     let stored = seen(&shared, &who, &product_line, &name).await?;
     who.must_in(Role::Admin, &product_line)?;
-    let text = Application::parse(stored.body.as_bytes()).ok().and_then(|one| toml::to_string_pretty(&one).ok());
+    let text = Application::stored(&stored.body).ok().and_then(|one| toml::to_string_pretty(&one).ok());
     let place = format!("/applications/{product_line}/{name}/edit");
     let shown = Shown { place: &place, text: &text.unwrap_or_default(), version: stored.version, wrong: "" };
     form(&who, &format!("Change {product_line}/{name}"), &shown)

@@ -9,7 +9,7 @@ use serde_json::{Value, json};
 
 use super::{Refused, Viewer, page, words};
 use crate::server::Shared;
-use crate::server::api::view::BuildView;
+use crate::server::api::view::{BuildView, StateName};
 use crate::server::store::builds::{Build, Filter, SEARCHED};
 
 /// Builds on one page.
@@ -56,7 +56,7 @@ pub(super) async fn overview(
         "searched": SEARCHED,
         "next": next.unwrap_or_default(),
         "search": asked.search, "state": asked.state, "product_line": asked.product_line,
-        "states": ["queued", "running", "succeeded", "failed", "timed_out", "cancelled", "rejected"],
+        "states": StateName::ALL.map(StateName::name),
     });
     page(&who, "overview.html", "Builds", values)
 }

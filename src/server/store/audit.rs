@@ -8,6 +8,8 @@ use crate::model::failure::Failure;
 /// A change that somebody made.
 #[derive(Debug, Clone, Serialize, schemars::JsonSchema)]
 pub(in crate::server) struct Entry {
+    /// What `before` takes to get what was changed earlier.
+    pub(in crate::server) id: String,
     /// RFC 3339, UTC.
     pub(in crate::server) at: String,
     /// Who: a token's name, `gitlab`, or Slipway itself.
@@ -35,12 +37,34 @@ pub(in crate::server) async fn note(
     query.execute(&mut **change).await.map(drop).map_err(|error| failed(&error))
 }
 
+/// Which changes are wanted; empty texts are no condition.
+#[derive(Debug, Clone, Default)]
+pub(in crate::server) struct Wanted {
+    pub(in crate::server) who: String,
+    pub(in crate::server) action: String,
+    pub(in crate::server) object: String,
+    /// Made before this one.
+    pub(in crate::server) before: String,
+    pub(in crate::server) limit: i64,
+}
+
 impl Store {
-    /// The last changes, newest first.
-    pub(in crate::server) async fn audit(&self, limit: i64) -> Result<Vec<Entry>, Failure> {
-        let sql = "SELECT * FROM audit ORDER BY at_ms DESC, id DESC LIMIT $1";
-        let rows = sqlx::query(sql).bind(limit).fetch_all(&self.read).await.map_err(|error| failed(&error))?;
+    /// Whether there is an entry of this id.
+    pub(in crate::server) async fn is_noted(&self, id: &str) -> Result<bool, Failure> {
+        let row = sqlx::query("SELECT id FROM audit WHERE id = $1").bind(id).fetch_optional(&self.read).await;
+        Ok(row.map_err(|error| failed(&error))?.is_some())
+    }
+
+    /// Changes, newest first.
+    pub(in crate::server) async fn audit(&self, wanted: &Wanted) -> Result<Vec<Entry>, Failure> {
+        let sql = "SELECT * FROM audit WHERE ($1 = '' OR who = $1) AND ($2 = '' OR action = $2) AND ($3 = '' OR object = $3) \
+             AND ($4 = '' OR (at_ms, id) < (SELECT at_ms, id FROM audit WHERE id = $4)) \
+             ORDER BY at_ms DESC, id DESC LIMIT $5";
+        let query = sqlx::query(sql).bind(&wanted.who).bind(&wanted.action).bind(&wanted.object);
+        let rows = query.bind(&wanted.before).bind(wanted.limit).fetch_all(&self.read).await;
+        let rows = rows.map_err(|error| failed(&error))?;
         let entry = |row| Entry {
+            id: text(row, "id"),
             at: time(super::number(row, "at_ms")),
             who: text(row, "who"),
             action: text(row, "action"),

@@ -48,6 +48,11 @@ async fn a_tag_that_is_asked_for_is_built_as_a_tag(site: Place) {
     assert_eq!(built("").await, (json!("main"), vec![short.to_owned()]));
     assert_eq!(built("refs/heads/main").await.0, json!("main"));
     assert_eq!(built(&repository.commit).await, (json!(repository.commit), vec![short.to_owned()]));
+    // Whoever wants nothing in particular says nothing.
+    let answer = site.ask(&server, "POST", &path, None).await;
+    assert_eq!((answer.status, &answer.json()["revision"]), (201, &json!("main")), "{answer:?}");
+    let cancel = format!("/api/v1/builds/{}/cancel", answer.json()["id"].as_str().unwrap());
+    assert_eq!(site.ask(&server, "POST", &cancel, None).await.status, 200);
 }
 
 #[tokio::test(flavor = "multi_thread")]

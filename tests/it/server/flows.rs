@@ -241,4 +241,20 @@ async fn applications_are_applied_shown_and_brought_back(site: Place) {
     assert_eq!(numbers, [3, 2, 1]);
     let audit = site.ask(&server, "GET", "/api/v1/audit", None).await.json();
     assert_eq!((&audit[0]["action"], &audit[0]["who"]), (&json!("application.put"), &json!("first")), "{audit:#}");
+    // However much was changed since, all of it is found.
+    let audit = async |query: &str| {
+        let answer = site.ask(&server, "GET", &format!("/api/v1/audit?{query}"), None).await;
+        let entries = answer.json().as_array().map(Vec::clone).unwrap_or_default();
+        let texts = entries.iter().map(|one| ["id", "detail"].map(|key| one[key].as_str().unwrap().to_owned()));
+        (answer.status, texts.collect::<Vec<_>>())
+    };
+    let (_, all) = audit("object=trade/order&action=application.put&who=first").await;
+    assert_eq!(
+        all.iter().map(|[_, detail]| detail.as_str()).collect::<Vec<_>>(),
+        ["version 3", "version 2", "version 1"]
+    );
+    let (_, next) = audit(&format!("object=trade/order&limit=1&before={}", all[0][0])).await;
+    assert_eq!(next, [all[1].clone()]);
+    assert_eq!(audit("who=nobody").await, (200, Vec::new()));
+    assert_eq!((audit("before=x").await.0, audit("limit=0").await.0, audit("what=x").await.0), (400, 400, 400));
 }
