@@ -3,6 +3,7 @@
 use std::sync::Arc;
 
 use axum::extract::{Path, State};
+use axum::http::HeaderMap;
 use axum::response::Response;
 use serde_json::{Value, json};
 
@@ -13,23 +14,29 @@ use crate::model::report::BuildReport;
 use crate::model::source::RepositoryUrl;
 use crate::server::Shared;
 use crate::server::api::builds_seen as seen;
+use crate::server::logs::Piece;
 use crate::server::store::builds::{Build, Filter};
 use crate::server::store::now;
 
-/// What is shown of a log at first; the rest is a link away.
-const LAST: u64 = 48 << 10;
+/// What is shown of a log at first, in bytes of the page; the rest is a link away.
+const LAST: usize = 48 << 10;
 
 pub(super) async fn build(
     State(shared): State<Arc<Shared>>,
     Viewer(who): Viewer,
+    headers: HeaderMap,
     Path(id): Path<String>,
 ) -> Result<Response, Refused> {
     let (build, id) = seen(&shared, &who, &id).await?;
     let report = shared.store.report(&build.id).await?;
-    let log = shared.logs.last(&id, LAST).await?;
+    // Who has the page already and looks whether it changed has the log too: counting its lines would be for nothing.
+    let log = match headers.get("slipway-log") {
+        Some(_) => Piece { start: 0, text: "".into() },
+        None => light(shared.logs.last(&id, LAST as u64).await?),
+    };
     let line = shared.logs.lines_before(&id, log.start).await?;
     let url = BuildMessage::parse(build.message.as_bytes()).ok().map(|message| message.source.url);
-    let web = url.as_ref().and_then(web);
+    let web = url.as_ref().and_then(|url| web(url, shared.config.server.gitlab.url.as_deref()));
     let previous = previous(&shared, &build).await?;
     let mut values = json!({
         "build": overview::row(&shared, &build),
@@ -47,6 +54,24 @@ pub(super) async fn build(
     }
     let title = format!("{}/{}: {}", build.product_line, build.application, words::state(&build.state));
     page(&who, "build.html", &title, values)
+}
+
+/// The last lines that stand in the page with so many bytes: markup signs take several there.
+fn light(log: Piece) -> Piece {
+    let weight = |byte: &u8| if b"<>&\"'/".contains(byte) { 6 } else { 1 };
+    if log.text.bytes().map(|byte| weight(&byte)).sum::<usize>() <= LAST {
+        return log;
+    }
+    let mut left = LAST;
+    let fits = log.text.as_bytes().iter().rev().take_while(|byte| {
+        left = left.saturating_sub(weight(byte));
+        left > 0
+    });
+    let from = log.text.len() - fits.count();
+    // A line that is cut is left out.
+    let cut =
+        log.text.as_bytes()[from..].iter().position(|byte| *byte == b'\n').map_or(log.text.len(), |at| from + at + 1);
+    Piece { start: log.start + cut as u64, text: log.text[cut..].into() }
 }
 
 fn describe(values: &mut Value, report: &BuildReport, web: Option<&str>, commit: &str) {
@@ -152,11 +177,17 @@ fn shown(value: &Value) -> String {
     value.as_str().map_or_else(|| value.to_string(), str::to_owned)
 }
 
-/// The repository's page in GitLab.
-fn web(url: &RepositoryUrl) -> Option<String> {
+/// The repository's page in GitLab; of what is cloned by SSH, where that is the GitLab that is known.
+fn web(url: &RepositoryUrl, gitlab: Option<&str>) -> Option<String> {
     let path = url.path().trim_end_matches('/');
     let path = path.strip_suffix(".git").unwrap_or(path);
-    url.transport().is_http().then(|| format!("{}{path}", url.authority()))
+    if url.transport().is_http() {
+        return Some(format!("{}{path}", url.authority()));
+    }
+    let gitlab =
+        gitlab.and_then(|gitlab| gitlab.parse::<RepositoryUrl>().ok()).filter(|one| one.transport().is_http())?;
+    let page = format!("{}/{}", gitlab.authority(), path.trim_start_matches('/'));
+    (gitlab.host().is_some() && gitlab.host() == url.host()).then_some(page)
 }
 
 /// A path in a URL.
@@ -164,4 +195,33 @@ fn encoded(path: &str) -> String {
     let part =
         |part: &str| url::form_urlencoded::byte_serialize(part.as_bytes()).collect::<String>().replace('+', "%20");
     path.split('/').map(part).collect::<Vec<_>>().join("/")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_repository_has_its_page_however_it_is_cloned() {
+        let of = |url: &str, gitlab| web(&url.parse().unwrap(), gitlab);
+        let page = Some("https://gitlab.example.com/trade/order".to_owned());
+        assert_eq!(of("https://gitlab.example.com/trade/order.git", None), page);
+        assert_eq!(of("ssh://git@gitlab.example.com:2222/trade/order.git", Some("https://gitlab.example.com")), page);
+        assert_eq!(of("git@gitlab.example.com:trade/order.git", Some("https://gitlab.example.com/")), page);
+        assert_eq!(of("ssh://git@elsewhere.example.com/trade/order.git", Some("https://gitlab.example.com")), None);
+        assert_eq!(of("ssh://git@gitlab.example.com/trade/order.git", None), None);
+    }
+
+    #[test]
+    fn what_is_shown_of_a_log_has_its_weight_in_the_page() {
+        let of = |line: &str| {
+            let text = line.repeat((LAST - 1) / line.len());
+            let light = light(Piece { start: 7, text: text.as_str().into() });
+            assert_eq!(light.end(), 7 + text.len() as u64);
+            assert!(light.text.starts_with(line) && light.text.ends_with('\n'));
+            light.text.len()
+        };
+        assert!(of("plain\n") > LAST - 20);
+        assert!((LAST / 7..LAST / 5).contains(&of("<\"ä\"><'&'></\">\n")), "{}", of("<\"ä\"><'&'></\">\n"));
+    }
 }

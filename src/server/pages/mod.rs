@@ -142,6 +142,13 @@ fn see(place: &str) -> Response {
     (StatusCode::SEE_OTHER, [(header::LOCATION, place.to_owned())]).into_response()
 }
 
+/// A place of this server with a query: what people typed stays what it is.
+fn address(path: &str, query: &[(&str, &str)]) -> String {
+    let mut text = url::form_urlencoded::Serializer::new(String::new());
+    text.extend_pairs(query.iter().filter(|(_, value)| !value.is_empty()));
+    format!("{path}?{}", text.finish())
+}
+
 /// A page for somebody.
 fn page(who: &Who, name: &str, title: &str, mut values: Value) -> Result<Response, Refused> {
     values["title"] = json!(title);

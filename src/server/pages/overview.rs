@@ -7,7 +7,7 @@ use axum::response::Response;
 use serde::Deserialize;
 use serde_json::{Value, json};
 
-use super::{Refused, Viewer, page, words};
+use super::{Refused, Viewer, address, page, words};
 use crate::server::Shared;
 use crate::server::api::view::{BuildView, StateName};
 use crate::server::store::builds::{Build, Filter, SEARCHED};
@@ -40,9 +40,14 @@ pub(super) async fn overview(
         ..Filter::default()
     };
     let mut found = shared.store.builds(&filter).await?;
-    let next = (found.len() as u64 > PAGE.unsigned_abs()).then(|| {
+    let last = (found.len() as u64 > PAGE.unsigned_abs()).then(|| {
         found.truncate(usize::try_from(PAGE).unwrap_or_default());
         found.last().map(|last| format!("{}.{}", last.created_ms, last.id)).unwrap_or_default()
+    });
+    let next = last.map(|last| {
+        let (search, state) = (asked.search.as_str(), asked.state.as_str());
+        let product_line = asked.product_line.as_str();
+        address("/", &[("search", search), ("state", state), ("product_line", product_line), ("before", &last)])
     });
     let mut current = Vec::new();
     for state in ["running", "queued"] {
@@ -69,7 +74,8 @@ pub(super) fn rows(shared: &Shared, builds: &[Build]) -> Vec<Value> {
 pub(super) fn row(shared: &Shared, build: &Build) -> Value {
     let view = BuildView::of(shared, build);
     let mut row = json!(view);
-    row["state_words"] = json!(words::state(&view.state));
+    let going = if view.cancelled && !build.is_over() { ", to be cancelled" } else { "" };
+    row["state_words"] = json!(format!("{}{going}", words::state(&view.state)));
     row["short"] = json!(words::short(&view.commit));
     row["duration"] = json!(words::duration(view.duration_ms));
     row["size_words"] = json!(words::size(view.size));

@@ -27,17 +27,17 @@ pub(super) async fn product_line(
     if name == "*" || !who.sees(&name) {
         return Err(nothing().into());
     }
-    let applications = application::rows(&shared, &name).await?;
+    let (applications, more) = application::rows(&shared, &name, "", "").await?;
     let filter = Filter { product_line: name.clone(), limit: COUNTED, ..Filter::default() };
     let builds = shared.store.builds(&filter).await?;
     if applications.is_empty() && builds.is_empty() {
         return Err(nothing().into());
     }
-    let over: Vec<&Build> = builds.iter().filter(|build| build.is_over()).collect();
+    let over: Vec<&Build> = builds.iter().filter(|build| application::says_something(build)).collect();
     let succeeded = over.iter().filter(|build| build.state == "succeeded").count();
     let (now, ended): (Vec<Build>, Vec<Build>) = builds.iter().cloned().partition(|build| !build.is_over());
     let values = json!({
-        "product_line": name, "applications": applications,
+        "product_line": name, "applications": applications, "more": more.is_some(),
         "success": if over.is_empty() { String::new() } else { format!("{succeeded} of {}", over.len()) },
         "current": overview::rows(&shared, &now),
         "builds": overview::rows(&shared, &ended[..ended.len().min(SHOWN)]),

@@ -5,6 +5,7 @@
 pub(super) fn size(bytes: i64) -> String {
     match bytes {
         0 => String::new(),
+        bytes if bytes.abs() < 1 << 10 => format!("{bytes} B"),
         bytes if bytes.abs() < 1 << 20 => format!("{:.1} KiB", bytes as f64 / 1024.0),
         bytes if bytes.abs() < 1 << 30 => format!("{:.1} MiB", bytes as f64 / f64::from(1 << 20)),
         bytes => format!("{:.2} GiB", bytes as f64 / f64::from(1 << 30)),
@@ -64,7 +65,7 @@ mod tests {
 
     #[test]
     fn numbers_are_short() {
-        assert_eq!(size(1536), "1.5 KiB");
+        assert_eq!((size(32), size(-900), size(1536)), ("32 B".to_owned(), "-900 B".to_owned(), "1.5 KiB".to_owned()));
         assert_eq!(size(-3 << 20), "-3.0 MiB");
         assert_eq!(duration(850), "850 ms");
         assert_eq!(duration(12_340), "12.3 s");

@@ -2,7 +2,7 @@
 
 use sqlx::any::AnyRow;
 
-use super::{Change, Store, failed, now, number, text};
+use super::{Change, Store, escaped, failed, now, number, text};
 use crate::model::failure::Failure;
 
 /// An application as it was at some time.
@@ -47,6 +47,24 @@ impl Store {
     pub(in crate::server) async fn applications(&self, product_line: &str) -> Result<Vec<Stored>, Failure> {
         let sql = "SELECT * FROM applications WHERE $1 = '*' OR product_line = $1 ORDER BY product_line, name";
         let rows = sqlx::query(sql).bind(product_line).fetch_all(&self.read).await.map_err(|error| failed(&error))?;
+        Ok(rows.iter().map(Stored::read).collect())
+    }
+
+    /// Some applications of a product line (`*` for all) with a text in name or repository, by name, after one of them.
+    pub(in crate::server) async fn some_applications(
+        &self,
+        product_line: &str,
+        search: &str,
+        (after_line, after_name): (&str, &str),
+        limit: i64,
+    ) -> Result<Vec<Stored>, Failure> {
+        let sql = "SELECT * FROM applications WHERE ($1 = '*' OR product_line = $1) AND (product_line, name) > ($2, $3) \
+             AND (product_line || '/' || name LIKE $4 ESCAPE '!' OR repository LIKE $4 ESCAPE '!') \
+             ORDER BY product_line, name LIMIT $5";
+        // Names and repositories are kept in small letters.
+        let search = format!("%{}%", escaped(&search.to_lowercase()));
+        let query = sqlx::query(sql).bind(product_line).bind(after_line).bind(after_name).bind(search).bind(limit);
+        let rows = query.fetch_all(&self.read).await.map_err(|error| failed(&error))?;
         Ok(rows.iter().map(Stored::read).collect())
     }
 

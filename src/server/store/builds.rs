@@ -4,7 +4,7 @@ use serde::{Deserialize, Serialize};
 use sqlx::any::AnyRow;
 use sqlx::{AssertSqlSafe, Row as _};
 
-use super::{Change, Store, failed, number, text};
+use super::{Change, Store, escaped, failed, number, text};
 use crate::message::BuildMessage;
 use crate::model::failure::{Failure, FailureCode};
 use crate::model::report::BuildReport;
@@ -253,11 +253,6 @@ impl Store {
 fn is_commit(text: &str) -> bool {
     let hex = (8..=64).contains(&text.len()) && text.bytes().all(|byte| byte.is_ascii_hexdigit());
     hex && text.bytes().any(|byte| byte.is_ascii_digit())
-}
-
-/// For `LIKE`, whose signs mean themselves then.
-fn escaped(text: &str) -> String {
-    text.replace('!', "!!").replace('%', "!%").replace('_', "!_")
 }
 
 #[cfg(test)]

@@ -167,6 +167,11 @@ pub(super) fn time(milliseconds: i64) -> String {
     }
 }
 
+/// For `LIKE … ESCAPE '!'`, whose signs mean themselves then.
+fn escaped(text: &str) -> String {
+    text.replace('!', "!!").replace('%', "!%").replace('_', "!_")
+}
+
 fn text(row: &AnyRow, column: &str) -> String {
     row.try_get(column).unwrap_or_default()
 }

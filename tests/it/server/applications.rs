@@ -80,11 +80,6 @@ async fn only_builds_of_a_branch_take_each_others_place() {
     site.until(&server, &main, "cancelled").await;
 }
 
-async fn of_two_changes_of_one_version_one_is_made(site: Place) {
-    let server = site.start().await;
-    let repository = Repository::script("true\n");
-    site.application(&server, &repository, json!({})).await;
-    let path = format!("/api/v1/applications/{PRODUCT_LINE}/{}", repository.name);
 /// Whoever builds an old commit again does not want the newest one to stop.
 #[tokio::test(flavor = "multi_thread")]
 async fn an_older_commit_that_is_built_again_leaves_the_newer_one_alone() {
@@ -112,6 +107,11 @@ async fn an_older_commit_that_is_built_again_leaves_the_newer_one_alone() {
     site.until(&server, &once, "succeeded").await;
 }
 
+async fn of_two_changes_of_one_version_one_is_made(site: Place) {
+    let server = site.start().await;
+    let repository = Repository::script("true\n");
+    site.application(&server, &repository, json!({})).await;
+    let path = format!("/api/v1/applications/{PRODUCT_LINE}/{}", repository.name);
     let seen = site.ask(&server, "GET", &path, None).await;
     let tag = seen.header("etag").to_owned();
     let changes = (0..8).map(|number| {
@@ -176,4 +176,45 @@ async fn a_request_that_comes_again_is_answered_as_before(site: Place) {
     assert_eq!(server.hook_with(&push(&repository, "main", "x"), &[("x-gitlab-token", "no")]).await.status, 401);
     let told = server.ask("GET", "/metrics", None, None).await.text;
     assert!(told.contains("slipway_webhooks_total{sender=\"gitlab\",status=\"401\"} 1\n"), "{told}");
+}
+
+/// A site has thousands of applications, and one file says all of them.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_file_of_thousands_of_applications_is_applied_and_shown_page_by_page() {
+    let site = super::site::Site::new(&[]).await;
+    let server = site.start().await;
+    let file = site.state.path().join("applications.toml");
+    let one = |number: usize| {
+        format!(
+            "[[application]]\nproduct_line = \"trade\"\nname = \"order-{number:04}\"\n\
+             repository = \"https://gitlab.example.com/trade/order-{number:04}.git\"\n"
+        )
+    };
+    std::fs::write(&file, (0..2000).map(one).collect::<String>()).unwrap();
+    let args = ["apply", &file.display().to_string(), "--server", &server.url].map(str::to_owned);
+    let output = site.slipway.command(&args).env("SLIPWAY_TOKEN", site.token()).output().await.unwrap();
+    assert_eq!(output.status.code(), Some(0), "{}", String::from_utf8_lossy(&output.stderr));
+    let cookie = super::access::log_in(&site, &server).await;
+    let page = async |path: &str| {
+        let request = server.http.get(format!("{}{path}", server.url)).header("cookie", &cookie);
+        let answer = server.send(request).await;
+        assert!(answer.status == 200 && answer.text.len() < 80_000, "{path}: {}", answer.text.len());
+        answer.text
+    };
+    let mut path = "/applications?search=Order-1".to_owned();
+    let (mut seen, mut pages) = (0, 0);
+    while !path.is_empty() {
+        let text = page(&path).await;
+        seen += text.matches("<a href=\"/applications/trade/order-1").count();
+        pages += 1;
+        let next = text.split("<a rel=\"next\" href=\"").nth(1).and_then(|rest| rest.split('"').next());
+        path = next.unwrap_or_default().replace("&amp;", "&").replace("&#x2F;", "/");
+    }
+    assert_eq!((seen, pages), (1000, 10));
+    assert!(page("/product-lines/trade").await.contains("/applications?product_line=trade"));
+    assert!(page("/applications?search=100%25").await.contains("none of that kind"));
+    // A token that does not count is not the file's fault.
+    let output = site.slipway.command(&args).env("SLIPWAY_TOKEN", "no").output().await.unwrap();
+    let said = String::from_utf8_lossy(&output.stderr);
+    assert!(output.status.code() == Some(2) && said.contains("SLIPWAY_TOKEN"), "{said}");
 }

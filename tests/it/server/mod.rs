@@ -21,6 +21,7 @@ mod lost;
 mod markup;
 mod pages;
 mod payloads;
+mod proxied;
 mod reach;
 mod scope;
 mod shapes;

@@ -14,7 +14,12 @@ const SCREENS: [(&str, u32, u32); 2] = [("desk", 1280, 900), ("phone", 390, 844)
 
 /// Logs in as people do.
 pub(super) async fn log_in(browser: &Browser, site: &Site, server: &Server) {
-    browser.go(&format!("{}/login", server.url)).await;
+    log_in_at(browser, site, &server.url).await;
+}
+
+/// The same where the server is reached by another address.
+pub(super) async fn log_in_at(browser: &Browser, site: &Site, url: &str) {
+    browser.go(&format!("{url}/login")).await;
     let token = json!(site.token());
     browser
         .run(&format!(
@@ -36,6 +41,16 @@ async fn violations(browser: &Browser) -> Vec<String> {
         format!("{} ({}): {}", one["id"].as_str().unwrap(), one["impact"].as_str().unwrap_or("?"), nodes.join("; "))
     };
     ran["violations"].as_array().unwrap().iter().map(found).collect()
+}
+
+/// The most bytes of a page with all that it needs, pictures aside.
+const LIGHT: u64 = 100_000;
+
+/// What the page that is open weighs.
+async fn weight(browser: &Browser) -> u64 {
+    let sum = "return ['navigation', 'resource'].flatMap((kind) => performance.getEntriesByType(kind))
+        .filter((one) => !one.name.endsWith('.svg')).reduce((sum, one) => sum + one.encodedBodySize, 0)";
+    browser.run(sum).await.as_u64().unwrap()
 }
 
 /// Builds of every kind, and the pages that show them, by name.
@@ -99,6 +114,12 @@ async fn everybody_can_use_every_page() {
                 if wide.as_u64().unwrap() > u64::from(width) {
                     wrong.push(format!("{what}: {wide} wide"));
                 }
+                // What people wait for, pictures aside: no page is heavy.
+                let weight = weight(&browser).await;
+                assert!(weight > 5_000, "{what}: {weight} bytes cannot be all of it");
+                if weight > LIGHT {
+                    wrong.push(format!("{what}: {weight} bytes"));
+                }
                 // Markup of others has become nothing, and nothing was asked of another host.
                 let seen = "return { pwned: typeof pwned, scripts: document.scripts.length, elsewhere: performance.getEntriesByType('resource')
                     .map((one) => one.name).filter((one) => !one.startsWith(location.origin)) }";
@@ -143,6 +164,10 @@ async fn a_build_is_watched_and_everything_done_by_keyboard() {
     };
     browser.until(&line("first <b>line</b>")).await;
     assert_eq!(browser.run(&format!("return {}", line("second line"))).await, json!(false));
+    // A page that looks again is not sent what it has: the log of a long build, to every viewer, every five seconds.
+    let again = "return fetch(location.href, { headers: { 'slipway-log': 'none' } }).then((answer) => answer.text())
+        .then((text) => [text.includes('first &lt;b'), text.includes('id=\"steps\"')])";
+    assert_eq!(browser.run(again).await, json!([false, true]));
     // While it runs, its steps are drawn, and the page follows without being loaded again.
     let steps =
         "[...document.querySelectorAll('#steps .state')].map((one) => one.textContent + ' ' + one.classList[1]).join()";
@@ -220,13 +245,20 @@ async fn applications_are_made_changed_and_removed_on_the_page() {
     browser.run("document.querySelector('form[action$=\"/remove\"] button').click()").await;
     browser.until(&heading("Applications")).await;
     assert_eq!(site.ask(&server, "GET", &format!("/api/v1{path}"), None).await.status, 404);
+    // What was removed has its page still, and comes back.
+    browser.go(&format!("{}{path}", server.url)).await;
+    browser.until("document.querySelector('main').textContent.includes('it was removed')").await;
+    browser.run("document.querySelector('form[action$=\"/restore\"] button').click()").await;
+    browser.until("document.querySelector('[aria-label=Settings] pre')?.textContent.includes('mine')").await;
+    let stored = site.ask(&server, "GET", &format!("/api/v1{path}"), None).await.json();
+    assert_eq!((&stored["application"]["directory"], &stored["version"]), (&json!("mine"), &json!(5)));
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn the_beginning_of_a_long_log_is_found() {
     let site = Site::new(&[]).await;
     let server = site.start().await;
-    let repository = Repository::script("seq -f 'line %g of the log' 20000\n");
+    let repository = Repository::script("seq -f '<line no=\"%g\" of=\"the log\"/>' 20000\n");
     site.application(&server, &repository, json!({})).await;
     let answer = server.hook(&push(&repository, "main", "long"), "one").await;
     let id = answer.json()["builds"][0].as_str().unwrap().to_owned();
@@ -236,6 +268,9 @@ async fn the_beginning_of_a_long_log_is_found() {
     log_in(&browser, &site, &server).await;
     browser.go(&format!("{}/builds/{id}", server.url)).await;
     browser.until("document.querySelector('#earlier:not([hidden])')").await;
+    // However much markup stands in it.
+    let weight = weight(&browser).await;
+    assert!((30_000..LIGHT).contains(&weight), "{weight}");
     let first = "Number(document.querySelector('#log .line').id.slice(1))";
     let before = browser.run(&format!("return {first}")).await.as_u64().unwrap();
     assert!(before > 10_000, "{before}");

@@ -31,7 +31,8 @@ const live = [...document.querySelectorAll("[data-live]")].map((one) => one.id);
 let refreshed = 0;
 const refresh = async () => {
   refreshed = Date.now();
-  const answer = await fetch(location.href).catch(() => null);
+  // The log comes by itself.
+  const answer = await fetch(location.href, { headers: { "slipway-log": "none" } }).catch(() => null);
   if (!answer?.ok || answer.redirected) return;
   const fresh = new DOMParser().parseFromString(await answer.text(), "text/html");
   local(fresh);
@@ -143,10 +144,18 @@ if (log) {
   };
   seek();
   if (log.dataset.over !== "true") {
-    const source = new EventSource("/api/v1/builds/" + log.dataset.build + "/events?from=" + log.dataset.from);
-    source.addEventListener("log", (event) => add(event.data.slice(event.data.indexOf("\n") + 1)));
-    source.addEventListener("end", () => { source.close(); location.reload(); });
-    source.addEventListener("open", () => { state.textContent = "The log is followed."; });
-    source.addEventListener("error", () => { state.textContent = "The connection was lost; it is made again."; });
+    let from = log.dataset.from;
+    const follow = () => {
+      const source = new EventSource("/api/v1/builds/" + log.dataset.build + "/events?from=" + from);
+      source.addEventListener("log", (event) => { from = event.lastEventId; add(event.data.slice(event.data.indexOf("\n") + 1)); });
+      source.addEventListener("end", () => { source.close(); location.reload(); });
+      source.addEventListener("open", () => { state.textContent = "The log is followed."; });
+      source.addEventListener("error", () => {
+        state.textContent = "The connection was lost; it is made again.";
+        // A proxy that answers for a server which is away ends it for good.
+        if (source.readyState === EventSource.CLOSED) setTimeout(follow, 3000);
+      });
+    };
+    follow();
   }
 }
