@@ -87,6 +87,7 @@ pub async fn run(services: watch::Receiver<Arc<Services>>, going: Going) -> Resu
     let shared = Arc::new(start(config, services, directory).await?);
     access::first_token(&shared).await?;
     let listener = http::listen(&shared).await?;
+    advise(&shared).await;
     let executor = execute::start(&shared).await?;
     let mut background = JoinSet::new();
     background.spawn(gitlab::tell(Arc::clone(&shared)));
@@ -107,6 +108,20 @@ pub async fn run(services: watch::Receiver<Arc<Services>>, going: Going) -> Resu
     shared.store.close().await;
     drop(lock);
     Ok(())
+}
+
+/// Says what is no reason not to start, and yet not as anybody wants it.
+async fn advise(shared: &Shared) {
+    let gitlab = &shared.config.server.gitlab;
+    for name in &gitlab.webhook_secrets {
+        if let Err(failure) = crate::secrets::proof(&shared.config, name, "*").await {
+            tracing::warn!(name, error = %failure, "a webhook's secret is not there; who shows it is refused until it is");
+        }
+    }
+    if gitlab.url.is_some() && shared.config.server.url.is_none() {
+        let url = shared.url();
+        tracing::warn!(url, "`server.url` does not say where people reach the server; links in GitLab lead here");
+    }
 }
 
 /// Makes a token that may everything, for whoever has lost theirs but still has the server's database; gives its text.

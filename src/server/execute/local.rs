@@ -170,10 +170,14 @@ async fn ended(shared: &Arc<Shared>, build: &Build) -> Result<Verdict, Failure> 
     Ok(verdict(report, stop.as_ref(), u32::try_from(build.attempt).unwrap_or(1), delays))
 }
 
-async fn run(shared: &Arc<Shared>, request: &BuildRequest, deployed: bool, running: &Running) -> BuildReport {
+async fn run(shared: &Arc<Shared>, request: &BuildRequest, again: bool, running: &Running) -> BuildReport {
     let services = shared.services.borrow().clone();
     let _running = shared.metrics.running();
     let live = shared.logs.live(&request.id);
+    if again {
+        // The log goes on where the last attempt, or the last server, ended.
+        live.line("slipway", "the build begins again");
+    }
     let id = request.id.to_string();
     let events = |event: BuildEvent| match event {
         BuildEvent::Log { step, line } => live.line(step.name(), &line),
@@ -186,7 +190,7 @@ async fn run(shared: &Arc<Shared>, request: &BuildRequest, deployed: bool, runni
         BuildEvent::StepFinished(step) => live.line(step.step.name(), &ended_line(&step)),
         BuildEvent::Accepted { .. } => {}
     };
-    let report = attempt(&services, request, deployed, running, &events).await;
+    let report = attempt(&services, request, again, running, &events).await;
     if let Some(failure) = &report.failure {
         last_line(&live, failure);
     }

@@ -34,6 +34,26 @@ async fn a_killed_server_takes_up_what_it_was_at() {
     }
     let list = site.ask(&server, "GET", "/api/v1/builds", None).await.json();
     assert_eq!(list["builds"].as_array().unwrap().len(), 2, "{list:#}");
+    // Whoever reads the log sees why everything stands there twice.
+    let log = async |id: &str| site.ask(&server, "GET", &format!("/api/v1/builds/{id}/log"), None).await.text;
+    let again = " slipway the build begins again\n";
+    assert_eq!((log(&first).await.matches(again).count(), log(&second).await.matches(again).count()), (1, 0));
+}
+
+/// Whoever looks at the log of the start sees why no webhook is taken and where links lead.
+#[tokio::test(flavor = "multi_thread")]
+async fn what_is_amiss_is_said_at_the_start() {
+    let site = Site::new(&[("SERVER__GITLAB__WEBHOOK_SECRETS", "[\"hook\", \"nowhere\"]")]).await;
+    let server = site.start().await;
+    server.says("a webhook's secret is not there").await;
+    server.says("`server.url` does not say").await;
+    let log = server.log();
+    assert!(log.contains("name=\"nowhere\"") && !log.contains("name=\"hook\""), "{log}");
+    let settings = [("SERVER__GITLAB__WEBHOOK_SECRETS", "[\"hook\"]"), ("SERVER__URL", "https://slipway.example.com")];
+    drop(server);
+    let server = site.start_with(&settings).await;
+    assert_eq!(server.ask("GET", "/readyz", None, None).await.status, 200);
+    assert!(!server.log().contains("WARN"), "{}", server.log());
 }
 
 #[tokio::test(flavor = "multi_thread")]
