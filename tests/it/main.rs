@@ -1,6 +1,7 @@
 //! Tests of the whole, most of them against the real parts: `make services` starts those.
 #![allow(clippy::disallowed_methods, reason = "tests start programs, and the environment says where the parts are")]
 
+mod api_promise;
 mod architecture;
 mod assembler;
 mod base_images;
