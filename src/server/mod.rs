@@ -118,6 +118,9 @@ async fn advise(shared: &Shared) {
             tracing::warn!(name, error = %failure, "a webhook's secret is not there; who shows it is refused until it is");
         }
     }
+    if shared.config.amqp.url.is_none() && shared.config.registry.host.is_none() {
+        tracing::warn!("`registry.host` names no registry: builds of services end at their push");
+    }
     if gitlab.url.is_some() && shared.config.server.url.is_none() {
         let url = shared.url();
         tracing::warn!(url, "`server.url` does not say where people reach the server; links in GitLab lead here");

@@ -244,7 +244,7 @@ async fn applications_are_applied_shown_and_brought_back(site: Place) {
     // However much was changed since, all of it is found.
     let audit = async |query: &str| {
         let answer = site.ask(&server, "GET", &format!("/api/v1/audit?{query}"), None).await;
-        let entries = answer.json().as_array().map(Vec::clone).unwrap_or_default();
+        let entries = answer.json().as_array().cloned().unwrap_or_default();
         let texts = entries.iter().map(|one| ["id", "detail"].map(|key| one[key].as_str().unwrap().to_owned()));
         (answer.status, texts.collect::<Vec<_>>())
     };

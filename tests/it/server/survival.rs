@@ -5,6 +5,7 @@ use std::time::Duration;
 use serde_json::json;
 
 use super::site::{Site, push};
+use crate::services::service;
 use crate::support::fleet::Repository;
 
 #[tokio::test(flavor = "multi_thread")]
@@ -54,6 +55,12 @@ async fn what_is_amiss_is_said_at_the_start() {
     let server = site.start_with(&settings).await;
     assert_eq!(server.ask("GET", "/readyz", None, None).await.status, 200);
     assert!(!server.log().contains("WARN"), "{}", server.log());
+    drop(server);
+    let config = std::fs::read_to_string(site.slipway.config()).unwrap();
+    let host = format!("host = {:?}\n", service("SLIPWAY_TEST_REGISTRY"));
+    assert!(config.contains(&host), "{config}");
+    site.slipway.replace_config(&config.replacen(&host, "", 1));
+    site.start_with(&settings).await.says("`registry.host` names no registry").await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
