@@ -11,6 +11,7 @@ use serde::{Deserialize, Serialize};
 use super::super::access::{Role, Who};
 use super::super::application::{Application, Wanted};
 use super::super::apply::{Applied, Apply, apply_all, store_one};
+use super::super::gitlab::project;
 use super::super::http::problem::Problem;
 use super::super::http::{body, json};
 use super::super::store::applications::{Stored, held};
@@ -251,7 +252,7 @@ pub(in crate::server) async fn built(
     }
     let mut build = Build::asked(&message, cause, who)?;
     if application.notify.commit_status {
-        let place = Place { path: application.repository_path(), ..Place::default() };
+        let place = Place { path: project::of(&shared.config, &application), ..Place::default() };
         build.gitlab = serde_json::to_string(&place).unwrap_or_default();
     }
     let mut change = shared.store.change().await?;

@@ -18,6 +18,7 @@ use super::super::store::deliveries::{self, Answered};
 use super::super::{Shared, ask, hash};
 use super::decide::{Asked, decide};
 use super::payload::Payload;
+use super::project;
 use super::secrets::shown;
 use crate::model::failure::Failure;
 
@@ -75,8 +76,11 @@ async fn take(shared: &Arc<Shared>, headers: &HeaderMap, stream: Body) -> Result
     let housed = shared.room.read(stream, LARGEST).await?;
     let raw = &housed.bytes;
     let payload = Payload::read(raw);
-    let path = payload.as_ref().map(|payload| payload.project.path_with_namespace.to_lowercase()).unwrap_or_default();
-    let found = shared.store.of_repository(&path).await?;
+    let project = payload.as_ref().map(|payload| payload.project.path_with_namespace.as_str()).unwrap_or_default();
+    let mut found = Vec::new();
+    for path in project::paths(&shared.current().config, project) {
+        found.extend(shared.store.of_repository(&path).await?);
+    }
     let applications = authentic(shared, headers, raw, &found).await?;
     let payload = payload.ok_or_else(|| Problem::bad_request("the body is not what GitLab sends: JSON of an event"))?;
     let key = format!("gitlab:{}", delivery_key(headers, raw));

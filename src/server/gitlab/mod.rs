@@ -5,6 +5,7 @@ pub(super) mod comment;
 mod decide;
 pub(super) mod hook;
 mod payload;
+pub(super) mod project;
 pub(super) mod reconcile;
 mod secrets;
 mod shown;

@@ -19,6 +19,7 @@ use super::client::{Client, Refusal};
 use super::decide::skips;
 use super::hook::asked_for;
 use super::payload::Commit;
+use super::project;
 use super::shown::{Shown, branch, merge_request, tag};
 use crate::model::failure::Failure;
 
@@ -63,7 +64,8 @@ struct Asking<'a> {
 /// Asks for the builds that are missing, and says how many.
 async fn missed(shared: &Shared, client: &Client, stored: &Stored) -> Result<usize, String> {
     let Ok(application) = Application::stored(&stored.body) else { return Ok(0) };
-    let path: String = url::form_urlencoded::byte_serialize(application.repository_path().as_bytes()).collect();
+    let path: String =
+        url::form_urlencoded::byte_serialize(project::of(&shared.config, &application).as_bytes()).collect();
     let project = get(shared, client, &format!("/projects/{path}")).await?["id"].as_u64();
     let project = project.ok_or("GitLab shows no such project")?;
     let heads = shared.store.heads(&stored.product_line, &stored.name).await.map_err(|failure| failure.message)?;
