@@ -3,6 +3,8 @@
 use reqwest::Response;
 use serde_json::Value;
 
+use super::registry::ready::piece;
+
 /// The most of an answer's body that is read.
 const BODY_LIMIT: usize = 64 * 1024;
 
@@ -21,7 +23,7 @@ pub(super) fn answered(said: &str) -> bool {
 /// The body of an answer, or its beginning.
 pub(super) async fn body(mut response: Response) -> Vec<u8> {
     let mut bytes = Vec::new();
-    while let Ok(Some(chunk)) = response.chunk().await {
+    while let Ok(Some(chunk)) = piece(&mut response).await {
         bytes.extend_from_slice(&chunk);
         if bytes.len() > BODY_LIMIT {
             break;

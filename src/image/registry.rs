@@ -7,6 +7,7 @@ mod location;
 mod login;
 pub(super) mod meter;
 mod outside;
+pub(super) mod ready;
 pub(super) mod refusal;
 pub(super) mod session;
 pub(super) mod stream;

@@ -9,7 +9,8 @@ use sha2::{Digest as _, Sha256};
 use super::Descriptor;
 use super::IMAGE_INDEX;
 use super::location::{self, Location};
-use super::refusal::{Refusal, lost};
+use super::ready::piece;
+use super::refusal::Refusal;
 use super::session::Session;
 use crate::model::image_reference::Digest;
 
@@ -44,7 +45,7 @@ pub(super) fn digest_in(answer: &Response) -> Option<Digest> {
 /// The body of an answer that must not be long.
 async fn limited(answer: &mut Response, what: &str) -> Result<Vec<u8>, Refusal> {
     let mut bytes = Vec::new();
-    while let Some(chunk) = answer.chunk().await.map_err(|error| lost(&error))? {
+    while let Some(chunk) = piece(answer).await? {
         bytes.extend_from_slice(&chunk);
         if bytes.len() > LONGEST_MANIFEST {
             return Err(Refusal::Own(format!("{what} has more than {} MiB", LONGEST_MANIFEST >> 20)));

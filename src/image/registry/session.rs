@@ -14,8 +14,9 @@ use super::location::{self, Location};
 use super::login::{Granted, Login, TokenService};
 use super::meter::Meter;
 use super::outside::Outside;
-use super::refusal::{Refusal, lost, refusal};
-use super::{Descriptor, TIMEOUT, speaks_plain_http};
+use super::ready::{Patience, Ready};
+use super::refusal::{Refusal, refusal};
+use super::{Descriptor, speaks_plain_http};
 use crate::http;
 use crate::image::answers::{body, starts_with_word};
 use crate::image::credentials::Credentials;
@@ -42,6 +43,7 @@ pub(in crate::image) struct Session {
     connections: Connections,
     /// Hosts that it may send to wherever they are.
     known: BTreeSet<String>,
+    pub(super) patience: Patience,
     pub(super) meter: Meter,
 }
 
@@ -81,7 +83,7 @@ impl Session {
         };
         // The proxies are the environment's, as for everything else. Cookies stay off: Harbor takes one for a browser.
         let builder = http::builder(access.ca_bundle.as_deref(), access.shown_to(reference))?;
-        let http = builder.read_timeout(TIMEOUT * 4).build().map_err(|error| http::unusable(&error))?;
+        let http = builder.build().map_err(|error| http::unusable(&error))?;
         let scheme = if speaks_plain_http(reference, access) { "http" } else { "https" };
         // The registry of this name is at another.
         let host = if reference.registry() == "docker.io" { "registry-1.docker.io" } else { reference.registry() };
@@ -98,6 +100,7 @@ impl Session {
             ca_bundle: access.ca_bundle.clone(),
             connections: Connections::of(&base, access.reach.connections),
             known: access.reach.hosts.clone(),
+            patience: Patience::USUAL,
             meter: Meter::default(),
             base,
             repository: reference.repository().to_owned(),
@@ -122,7 +125,7 @@ impl Session {
             return Ok(known);
         }
         let unusable = |failure: Failure| Refusal::Own(failure.message);
-        let builder = http::builder(self.ca_bundle.as_deref(), None).map_err(unusable)?.read_timeout(TIMEOUT * 4);
+        let builder = http::builder(self.ca_bundle.as_deref(), None).map_err(unusable)?;
         let made = builder.dns_resolver(Arc::new(Outside::new(&self.base, &self.known))).build();
         let made = made.map_err(|error| unusable(http::unusable(&error)))?;
         Ok(self.elsewhere.get_or_init(|| made))
@@ -142,14 +145,15 @@ impl Session {
     ///
     /// # Errors
     /// [`Refusal::Lost`] without an answer, [`Refusal::Answered`] for any status of 300 and above.
-    pub(super) async fn send<F>(
+    pub(super) async fn send<R, F>(
         &self,
         method: Method,
         to: &Location,
         request: impl Fn(RequestBuilder) -> F + Send + Sync,
     ) -> Result<Response, Refusal>
     where
-        F: Future<Output = Result<RequestBuilder, Refusal>> + Send,
+        R: Into<Ready> + Send,
+        F: Future<Output = Result<R, Refusal>> + Send,
     {
         let response = self.exchange(method, to, request).await?;
         let status = response.status();
@@ -165,14 +169,15 @@ impl Session {
     ///
     /// # Errors
     /// [`Refusal::Lost`] without an answer, [`Refusal::Answered`] for any status of 400 and above.
-    pub(super) async fn exchange<F>(
+    pub(super) async fn exchange<R, F>(
         &self,
         method: Method,
         to: &Location,
         request: impl Fn(RequestBuilder) -> F + Send + Sync,
     ) -> Result<Response, Refusal>
     where
-        F: Future<Output = Result<RequestBuilder, Refusal>> + Send,
+        R: Into<Ready> + Send,
+        F: Future<Output = Result<R, Refusal>> + Send,
     {
         let mut renewed = false;
         loop {
@@ -185,10 +190,10 @@ impl Session {
             if let Some(id) = self.request_id.as_ref().filter(|_| to.own) {
                 builder = builder.header("x-request-id", id);
             }
-            let ready = request(builder).await?;
+            let ready: Ready = request(builder).await?.into();
             // What its body comes from is open by now, so that nobody who holds one waits for another.
             let connection = if to.own { self.connections.one().await } else { None };
-            let response = ready.send().await.map_err(|error| lost(&error))?;
+            let response = ready.send(self.patience).await?;
             drop(connection);
             let status = response.status();
             let (registry, request_id) = (to.url.host_str(), self.request_id.as_deref());
@@ -282,7 +287,7 @@ impl Session {
         }
         let asked = Instant::now();
         let connection = if own { self.connections.one().await } else { None };
-        let response = request.send().await.map_err(|error| lost(&error))?;
+        let response = Ready::from(request).send(self.patience).await?;
         drop(connection);
         if !response.status().is_success() {
             return Err(refusal(response).await);

@@ -13,6 +13,7 @@ use reqwest::{Body, Method, StatusCode};
 use tokio::sync::watch;
 
 use super::Descriptor;
+use super::ready::Ready;
 use super::refusal::Refusal;
 use super::session::Session;
 
@@ -82,7 +83,8 @@ impl Session {
         let sent = Arc::new(AtomicU64::new(0));
         let body = |request: reqwest::RequestBuilder| async {
             let bytes = Body::wrap_stream(growing.bytes(Arc::clone(&sent)));
-            Ok(request.header(CONTENT_TYPE, "application/octet-stream").body(bytes))
+            let request = request.header(CONTENT_TYPE, "application/octet-stream").body(bytes);
+            Ok(Ready::counted(request, Arc::clone(&sent)))
         };
         // Only then can be told how much there is to send.
         let whole = async { growing.whole().await.inspect(|blob| self.meter.count(blob, Arc::clone(&sent))) };

@@ -5,9 +5,10 @@
 //! in chunks. An answer that is lost is looked for by `HEAD` before anything is sent again.
 
 use std::path::Path;
+use std::sync::Arc;
 use std::sync::atomic::Ordering;
 
-use futures_util::TryStreamExt as _;
+use futures_util::{TryStreamExt as _, stream};
 use reqwest::header::{CONTENT_LENGTH, CONTENT_RANGE, CONTENT_TYPE};
 use reqwest::{Body, Method, StatusCode};
 use tokio::io::{AsyncReadExt as _, AsyncSeekExt as _};
@@ -17,6 +18,7 @@ use super::Descriptor;
 use super::download::digest_in;
 use super::location::Location;
 use super::meter::Meter;
+use super::ready::{Ready, piece};
 use super::refusal::Refusal;
 use super::session::Session;
 use crate::harbor::refusal;
@@ -180,7 +182,7 @@ impl Session {
         self.send(Method::PUT, &at, |request| async move {
             Ok(match content {
                 Some(content) => part(request, content, blob, (0, blob.size), &self.meter).await?,
-                None => request.header(CONTENT_LENGTH, 0),
+                None => Ready::storing(request.header(CONTENT_LENGTH, 0)),
             })
         })
         .await
@@ -236,15 +238,19 @@ async fn part(
     blob: &Descriptor,
     (start, length): (u64, u64),
     meter: &Meter,
-) -> Result<reqwest::RequestBuilder, Refusal> {
+) -> Result<Ready, Refusal> {
     let sent = meter.begin(blob, start);
+    let counter = Arc::clone(&sent);
     let count = move |piece: &[u8]| {
-        sent.fetch_add(piece.len() as u64, Ordering::Relaxed);
+        counter.fetch_add(piece.len() as u64, Ordering::Relaxed);
     };
     let body = match content {
         Content::Registry(source) => {
             let opened = source.open(blob, start, length).await.map_err(|refusal| withheld(&refusal))?;
-            Body::wrap_stream(opened.bytes_stream().inspect_ok(move |piece| count(piece)))
+            let pieces = stream::try_unfold(opened, |mut opened| async {
+                Ok::<_, Refusal>(piece(&mut opened).await?.map(|piece| (piece, opened)))
+            });
+            Body::wrap_stream(pieces.inspect_ok(move |piece| count(piece)))
         }
         Content::File(file, offset) => {
             let unreadable =
@@ -256,5 +262,6 @@ async fn part(
         }
     };
     let kind = "application/octet-stream";
-    Ok(request.header(CONTENT_TYPE, kind).header(CONTENT_LENGTH, length).body(body))
+    let request = request.header(CONTENT_TYPE, kind).header(CONTENT_LENGTH, length).body(body);
+    Ok(Ready::counted(request, sent))
 }

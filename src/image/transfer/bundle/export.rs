@@ -16,7 +16,8 @@ use super::{
 use crate::image::LogSink;
 use crate::image::registry::Descriptor;
 use crate::image::registry::download::FoundManifest;
-use crate::image::registry::refusal::{Refusal, lost};
+use crate::image::registry::ready::piece;
+use crate::image::registry::refusal::Refusal;
 use crate::image::registry::session::Session;
 use crate::image::transfer::{Place, referrers::Referrer, tree::Tree};
 use crate::model::failure::{Failure, FailureCode};
@@ -235,7 +236,7 @@ async fn stream(
     pieces: tokio::sync::mpsc::Sender<bytes::Bytes>,
 ) -> Result<(), Refusal> {
     let mut response = image.session.open(blob, 0, blob.size).await?;
-    while let Some(piece) = response.chunk().await.map_err(|error| lost(&error))? {
+    while let Some(piece) = piece(&mut response).await? {
         if pieces.send(piece).await.is_err() {
             // The disk has said why.
             break;
