@@ -130,11 +130,13 @@ impl Client {
         Ok(Ok(all))
     }
 
-    /// What Harbor says of itself; `None` where it says nothing, as a registry that is no Harbor.
-    pub async fn healthy(&self) -> Option<bool> {
+    /// Whether Harbor says of itself that it can know an account; `None` where it says nothing, as a registry that is no
+    /// Harbor.
+    async fn healthy(&self) -> Option<bool> {
         // Its status is 200 whatever is down.
         let reply = self.reply(self.request(Method::GET, "/api/v2.0/health")).await.ok()?;
-        reply.body["status"].as_str().map(|status| status == "healthy")
+        let (whole, parts) = (reply.body["status"].as_str()?, reply.body["components"].as_array());
+        Some(whole == "healthy" || parts.is_some_and(|parts| !parts.iter().any(refuses_everyone)))
     }
 
     pub(super) fn request(&self, method: Method, path: &str) -> RequestBuilder {
@@ -203,15 +205,19 @@ impl Client {
 
     /// Whether it is an outage that looks like a refused login: the database is away, and nobody is known.
     pub async fn is_down(&self) -> bool {
-        match self.healthy().await {
-            // What it says of itself is up to 10 s old; this is said at once.
-            Some(true) => match self.get("/v2/library/slipway/manifests/latest").await {
-                Ok(reply) => super::refusal(&reply.message()) == Some(FailureCode::RegistryUnavailable),
-                Err(_) => true,
-            },
-            Some(false) => true,
-            None => false,
+        self.down().await == Some(true)
+    }
+
+    /// As [`Client::is_down`]; `None` where this is no Harbor.
+    pub async fn down(&self) -> Option<bool> {
+        if !self.healthy().await? {
+            return Some(true);
         }
+        // What it says of itself is up to 10 s old; this is said at once.
+        Some(match self.get("/v2/library/slipway/manifests/latest").await {
+            Ok(reply) => super::refusal(&reply.message()) == Some(FailureCode::RegistryUnavailable),
+            Err(_) => true,
+        })
     }
 
     pub(super) async fn login_refused(&self) -> Failure {
@@ -220,6 +226,12 @@ impl Client {
         }
         self.failure(FailureCode::RegistryUnauthorized, &format!("refused the login of `{}`", self.account()))
     }
+}
+
+/// Whether it is a part of Harbor that is away, and without which nobody is known. Without its portal, a scanner or what
+/// works off jobs, of which each alone makes all of it unhealthy, accounts are what they were.
+fn refuses_everyone(component: &Value) -> bool {
+    component["status"] != "healthy" && matches!(component["name"].as_str(), Some("core" | "database"))
 }
 
 /// A part of a path, encoded; a repository's name, whose slashes Harbor wants encoded twice, goes through this twice.

@@ -268,9 +268,9 @@ impl<'a> Probe<'a> {
     async fn forbidden(&self, words: &str) -> Diagnosis {
         let code = match refusal(words) {
             Some(code) => code,
-            None => match self.harbor.healthy().await {
-                Some(false) => return self.unhealthy(),
-                Some(true) if self.harbor.has_project(self.project()).await.is_ok_and(|there| !there) => {
+            None => match self.harbor.down().await {
+                Some(true) => return self.unhealthy(),
+                Some(false) if self.harbor.has_project(self.project()).await.is_ok_and(|there| !there) => {
                     FailureCode::RegistryRepositoryMissing
                 }
                 _ => FailureCode::RegistryForbidden,

@@ -378,5 +378,17 @@ fn compare(expected: &Value, status: u16, text: &str) -> Option<String> {
     let recorded = error(expected["body"].as_str().unwrap_or_default());
     // Harbor's own sentences are compared; those of the registry behind are the registry's.
     let live = error(text);
+    if recorded != live {
+        return Some(format!("{live:?}, was {recorded:?}"));
+    }
+    let (recorded, live) = (components(expected["body"].as_str().unwrap_or_default()), components(text));
     (recorded != live).then(|| format!("{live:?}, was {recorded:?}"))
+}
+
+/// The parts of Harbor that an answer about its health names, and how they are.
+fn components(text: &str) -> Vec<(String, String)> {
+    let body: Value = serde_json::from_str(text).unwrap_or_default();
+    let text = |value: &Value| value.as_str().unwrap_or_default().to_owned();
+    let components = body["components"].as_array().map(Vec::as_slice).unwrap_or_default();
+    components.iter().map(|component| (text(&component["name"]), text(&component["status"]))).collect()
 }

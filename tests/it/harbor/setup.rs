@@ -37,6 +37,10 @@ pub(super) async fn before(replay: &mut Replay, id: &str) {
             core: id.starts_with("fault-core-down"),
             registry: id.starts_with("fault-registry-down"),
             disk_full: id.starts_with("fault-disk-full"),
+            redis: id.starts_with("fault-redis-down"),
+            // The recorded one had none.
+            portal: true,
+            late: id == "fault-db-down-health",
         };
         match id {
             "v2-unauth" => state.scanner = false,

@@ -107,10 +107,12 @@ fn system_info(state: &State, api: &Api<'_>) -> Answer {
 fn health(state: &State, registry: bool) -> Answer {
     let parts = [
         ("core", true),
-        ("database", !state.faults.database),
-        ("jobservice", true),
-        ("redis", true),
+        ("database", !state.faults.database || state.faults.late),
+        ("jobservice", !(state.faults.redis || state.faults.database && state.faults.late)),
+        ("portal", !state.faults.portal),
+        ("redis", !state.faults.redis),
         ("registry", registry),
+        ("registryctl", true),
     ];
     let word = |well: bool| if well { "healthy" } else { "unhealthy" };
     let components: Vec<Value> =

@@ -65,6 +65,11 @@ pub(crate) struct Faults {
     pub(crate) core: bool,
     pub(crate) registry: bool,
     pub(crate) disk_full: bool,
+    pub(crate) redis: bool,
+    /// Whether it has not noticed yet that its database is away; what works off jobs has.
+    pub(crate) late: bool,
+    /// Its pages for people, which nobody else needs; Harbor is unhealthy without them all the same.
+    pub(crate) portal: bool,
     /// Whether the proxy in front turns a refusal in the middle of a large body into a 502.
     pub(crate) refusals_break: bool,
 }
