@@ -20,6 +20,9 @@ const FIRST_PAUSE: Duration = Duration::from_millis(250);
 /// The longest pause between two looks.
 const LONGEST_PAUSE: Duration = Duration::from_secs(5);
 
+/// How many looks in a row may have no answer: Harbor's core is back within seconds after a restart.
+const UNANSWERED: u32 = 3;
+
 /// How far a scan is, as the API words it.
 enum Progress {
     Absent,
@@ -29,7 +32,7 @@ enum Progress {
 
 impl Client {
     /// What a scanner says of an image, judged by rules. A scan that nobody has started is started, and one that failed or
-    /// was stopped once anew; its end is awaited this long.
+    /// was stopped once anew; its end is awaited this long, also past a moment in which Harbor does not answer.
     ///
     /// # Errors
     /// `registry_unauthorized`, `registry_unavailable`. That nobody scanned is no error, but a result without findings.
@@ -41,9 +44,20 @@ impl Client {
     ) -> Result<ReportedScan, Failure> {
         let deadline = Instant::now() + patience;
         let mut pause = FIRST_PAUSE;
-        let (mut asked, mut anew) = (false, false);
+        let (mut asked, mut anew, mut unanswered) = (false, false, 0);
         loop {
-            let reply = self.get(&format!("{}?with_scan_overview=true", image.path())).await?;
+            let reply = match self.get(&format!("{}?with_scan_overview=true", image.path())).await {
+                Ok(reply) => reply,
+                Err(failure) => {
+                    unanswered += 1;
+                    if unanswered == UNANSWERED || Instant::now() + pause > deadline {
+                        return Err(failure);
+                    }
+                    tokio::time::sleep(pause).await;
+                    continue;
+                }
+            };
+            unanswered = 0;
             if reply.status == 401 {
                 return Err(self.login_refused().await);
             }

@@ -141,6 +141,24 @@ async fn a_scan_that_failed_is_asked_for_once_anew() {
     assert_eq!(asked(&harbor), 1);
 }
 
+/// Minutes are waited for a scan, so a moment without an answer ends nothing.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_moments_outage_ends_no_wait_for_a_scan() {
+    let harbor = Harbor::start();
+    harbor.project("trade");
+    let robot = harbor.robot("trade", "scan", SCANNER);
+    let digest = pushed(&harbor, &robot, "order").await;
+    let mut left = 2;
+    harbor.state().when = Some(Box::new(move |_, line, _| {
+        let looks = line.contains("with_scan_overview") && left > 0;
+        left -= i32::from(looks);
+        looks.then_some(Instead::Page(502))
+    }));
+    let rules = Rules { limit: None, exceptions: &[], product_line: "trade", today: "2026-11-21" };
+    let scan = client(&harbor, &robot).scanned(artifact("order", &digest), Duration::from_secs(20), rules).await;
+    assert_eq!(scan.unwrap().state, ScanState::Scanned);
+}
+
 /// A Harbor that is away after the push is not taken for a registry that has no labels and no scanner.
 #[tokio::test(flavor = "multi_thread")]
 async fn an_outage_after_the_push_is_said() {
