@@ -83,8 +83,10 @@ pub(super) async fn diagnose(
         }
         Ok(()) if answered(said) => {
             let failure = probe.failure(FailureCode::RegistryRefused, "refused the image");
-            // Harbor is permanently broken by some images, and for a moment by any; an upload that it forgot begins anew.
-            let doubtful = ["internal server error", "blob upload unknown", "blob upload invalid"];
+            // Harbor is permanently broken by some images, and for a moment by any; an upload that it forgot begins anew, and
+            // a blob that it lacks, or that others are just storing, is there when it is asked for again.
+            let doubtful =
+                ["internal server error", "blob upload unknown", "blob upload invalid", "manifest blob unknown"];
             Diagnosis { doubtful: doubtful.iter().any(|words| said.contains(words)), ..failure.into() }
         }
         Ok(()) => probe.broken_off().await.into(),

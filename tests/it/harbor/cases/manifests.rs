@@ -26,6 +26,18 @@ async fn case_7_5_blobs_that_were_cleaned_up_are_sent_again() {
     }
 }
 
+/// A blob that eight bring at once is for a moment nobody's.
+#[tokio::test(flavor = "multi_thread")]
+async fn case_7_5_a_blob_that_is_just_being_stored_is_asked_for_again() {
+    let (harbor, robot) = trade();
+    for image in both(64).await {
+        at_first(&harbor, &["PUT", "/manifests/"], |_| {
+            Some(Instead::Error(400, "MANIFEST_BLOB_UNKNOWN", "blob unknown to registry"))
+        });
+        image.push(&harbor, &robot, &[&format!("trade/{}:1", image.way)]).await.unwrap();
+    }
+}
+
 /// Harbor's 500 for a manifest is permanent or for a moment: the second one counts.
 #[tokio::test(flavor = "multi_thread")]
 async fn case_7_7_a_manifest_that_breaks_harbor_is_put_twice_and_no_more() {
