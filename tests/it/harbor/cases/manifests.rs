@@ -3,6 +3,7 @@
 use serde_json::json;
 use slipway::model::failure::FailureCode as Code;
 
+use super::super::builds::config;
 use super::super::refused::release_rule;
 use super::super::ways::{both, build};
 use super::{at_first, copy, count, trade};
@@ -59,6 +60,41 @@ async fn case_7_7_a_manifest_that_breaks_harbor_is_put_twice_and_no_more() {
         assert_eq!(count(&harbor.requests(), &["PUT", "/manifests/"]), most, "{}", image.way);
         harbor.state().when = None;
     }
+}
+
+/// The longest manifest that Harbor takes is read and put as any other.
+#[tokio::test(flavor = "multi_thread")]
+async fn case_7_8_a_manifest_of_four_mebibytes_is_copied() {
+    let (harbor, robot) = trade();
+    build("assembler", 64).await.push(&harbor, &robot, &["trade/order:1"]).await.unwrap();
+    let http = reqwest::Client::new();
+    let kind = "application/vnd.oci.image.manifest.v1+json";
+    let url = |tag: &str| harbor.url(&format!("/v2/trade/order/manifests/{tag}"));
+    let got = http.get(url("1")).basic_auth(&robot.0, Some(&robot.1)).header("accept", kind).send().await.unwrap();
+    let mut manifest: serde_json::Value = serde_json::from_slice(&got.bytes().await.unwrap()).unwrap();
+    manifest["annotations"] = json!({ "filling": "" });
+    let filling = (4 << 20) - manifest.to_string().len();
+    manifest["annotations"]["filling"] = "x".repeat(filling).into();
+    let body = manifest.to_string();
+    assert_eq!(body.len(), 4 << 20);
+    let put = http.put(url("long")).basic_auth(&robot.0, Some(&robot.1)).header("content-type", kind);
+    assert_eq!(put.body(body).send().await.unwrap().status(), 201);
+    let copied = copy(&harbor, (&robot, "trade/order:long"), (&robot, "trade/other:long")).await.unwrap();
+    assert_eq!(harbor.state().repository("trade/other").unwrap().tags["long"], copied.digest);
+}
+
+/// A tag that Harbor would refuse is refused before anybody is asked, with the character that is wrong.
+#[tokio::test(flavor = "multi_thread")]
+async fn case_7_9_a_tag_is_checked_before_harbor_is_asked() {
+    let (harbor, robot) = trade();
+    let slipway = config(&harbor, &robot, "");
+    let long = "x".repeat(129);
+    for (tag, wrong) in [(".1", "character 1"), ("1+2", "character 2"), (long.as_str(), "128")] {
+        let line = ["doctor", "--product-line", "trade", "--name", "order", "--tag", tag];
+        let run = slipway.run(&line.map(str::to_owned)).await;
+        assert!(run.code != 0 && run.stderr.contains(wrong), "{tag}: {}", run.text());
+    }
+    assert_eq!(harbor.requests(), [""; 0]);
 }
 
 /// A fixed tag behind a gate: the registry shows nobody what it has, its API does.
