@@ -6,6 +6,7 @@ mod listed;
 mod logins;
 mod manifests;
 mod outages;
+mod outside;
 mod projects;
 mod rotate;
 mod rotation;

@@ -14,31 +14,31 @@ use crate::support::probe::until;
 use crate::support::slipway::{PRODUCT_LINE, Slipway};
 
 /// An nginx that ends TLS; it ends with the value.
-struct Proxy {
+pub(super) struct Proxy {
     process: Child,
-    address: String,
-    directory: tempfile::TempDir,
+    pub(super) address: String,
+    pub(super) directory: tempfile::TempDir,
 }
 
 impl Proxy {
     /// Tells Harbor the host that was asked, and not that TLS was spoken.
     async fn start(harbor: &Harbor) -> Self {
-        Self::with(harbor, "").await
+        Self::at(service("SLIPWAY_TEST_BRIDGE"), harbor, "").await
     }
 
     /// One that demands a certificate of its own authority, such as `client.pem`.
     async fn demanding(harbor: &Harbor) -> Self {
-        Self::with(harbor, "ssl_client_certificate ca.pem; ssl_verify_client on;").await
+        Self::at(service("SLIPWAY_TEST_BRIDGE"), harbor, "ssl_client_certificate ca.pem; ssl_verify_client on;").await
     }
 
-    async fn with(harbor: &Harbor, more: &str) -> Self {
+    /// At an address of this machine, with more lines in its configuration.
+    pub(super) async fn at(ip: &str, harbor: &Harbor, more: &str) -> Self {
         let directory = tempfile::tempdir().unwrap();
-        let bridge = service("SLIPWAY_TEST_BRIDGE");
-        certificate(directory.path(), bridge);
-        leaf(directory.path(), bridge, "leaf");
-        leaf(directory.path(), bridge, "client");
-        let port = std::net::TcpListener::bind((bridge, 0)).unwrap().local_addr().unwrap().port();
-        let address = format!("{bridge}:{port}");
+        certificate(directory.path(), ip);
+        leaf(directory.path(), ip, "leaf");
+        leaf(directory.path(), ip, "client");
+        let port = std::net::TcpListener::bind((ip, 0)).unwrap().local_addr().unwrap().port();
+        let address = format!("{ip}:{port}");
         let d = directory.path().display();
         let text = format!(
             "pid {d}/pid; daemon off; error_log stderr crit; worker_processes 1; events {{}}\n\
