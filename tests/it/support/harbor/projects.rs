@@ -108,7 +108,10 @@ fn one(state: &mut State, api: &Api<'_>, method: &str, name: &str, rest: &[&str]
         }
         ("GET", ["immutabletagrules"]) => {
             let count = project.immutable.len().to_string();
-            with(json_of(200, &json!(project.immutable)), "x-total-count", &count)
+            let mut rules = project.immutable.clone();
+            // One that is in force says nothing of it.
+            rules.iter_mut().filter_map(Value::as_object_mut).for_each(|rule| rule.retain(|_, value| *value != false));
+            with(json_of(200, &json!(rules)), "x-total-count", &count)
         }
         ("POST", ["immutabletagrules"]) => add_rule(project, api.value()),
         ("POST", ["members"]) => {
@@ -191,10 +194,14 @@ fn hard(project: &Project) -> i64 {
 }
 
 fn show(project: &Project) -> Value {
-    json!({
+    let mut shown = json!({
         "name": project.name, "project_id": project.id, "metadata": project.metadata,
-        "repo_count": project.repositories.len(), "registry_id": if project.proxy { json!(1) } else { Value::Null },
-    })
+        "repo_count": project.repositories.len(),
+    });
+    if project.proxy {
+        shown["registry_id"] = json!(1);
+    }
+    shown
 }
 
 fn merge(project: &mut Project, metadata: &Value) {

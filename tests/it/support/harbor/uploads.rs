@@ -2,6 +2,7 @@
 
 use axum::body::Body;
 use futures_util::StreamExt as _;
+use serde_json::json;
 
 use super::Shared;
 use super::answer::{Answer, bad_gateway, error, of_v2, text};
@@ -14,9 +15,16 @@ const BREAKS: u64 = 128 << 10;
 
 pub(super) async fn answer(shared: &Shared, call: &Call, target: &Target, body: Body) -> Answer {
     if !call.reads() && shared.state.lock().unwrap().faults.disk_full {
-        let detail = r#"{"errors":[{"code":"UNKNOWN","message":"unknown error","detail":{"DriverName":"filesystem","Enclosed":{"Op":"write","Path":"/storage/docker/registry","Err":28}}}]}"#;
+        // At the beginning of an upload it says so by a number alone.
+        let detail = match call.method.as_str() {
+            "POST" => {
+                json!({ "DriverName": "filesystem", "Enclosed": { "Op": "write", "Path": "/storage", "Err": 28 } })
+            }
+            _ => json!("write /storage: no space left on device"),
+        };
+        let error = json!({ "code": "UNKNOWN", "message": "unknown error", "detail": detail });
         drain(body).await;
-        return of_v2(text(500, "application/json; charset=utf-8", detail.to_owned()));
+        return of_v2(text(500, "application/json; charset=utf-8", json!({ "errors": [error] }).to_string()));
     }
     match (call.method.as_str(), target) {
         ("POST", Target::Uploads(name)) => begin(shared, call, name, body).await,
