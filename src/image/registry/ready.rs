@@ -104,7 +104,7 @@ mod tests {
     }
 
     /// A registry that lacks every blob, and takes it.
-    async fn registry(pauses: Pauses) -> String {
+    fn registry(pauses: Pauses) -> String {
         let socket = TcpSocket::new_v4().unwrap();
         // So that what is sent waits for what is read.
         socket.set_recv_buffer_size(1 << 16).unwrap();
@@ -153,7 +153,7 @@ mod tests {
 
     /// Brings a blob of so many mebibytes to such a registry.
     async fn bring(mebibytes: u64, pauses: Pauses, patience: Patience) -> Result<Brought, Refusal> {
-        let reference = format!("{}/a/b:1", registry(pauses).await).parse().unwrap();
+        let reference = format!("{}/a/b:1", registry(pauses)).parse().unwrap();
         let mut session = Session::new(&reference, None, &RegistryAccess::default(), &[]).unwrap();
         session.patience = patience;
         let file = tempfile::NamedTempFile::new().unwrap();

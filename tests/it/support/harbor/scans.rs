@@ -100,11 +100,18 @@ pub(super) fn overview(artifact: &mut Artifact, outcome: Option<&Scanned>) -> Op
     let scan = artifact.scan.as_mut()?;
     scan.looks += 1;
     let one = |status: &str, severity: &str, summary: Value| {
-        json!({ REPORT: {
-            "report_id": "f008fa78-08c2-4368-8c46-117a1fdec68a", "scan_status": status, "severity": severity, "duration": 6,
-            "summary": summary, "start_time": "2026-11-21T02:52:52Z", "end_time": "2026-11-21T02:52:58Z",
-            "scanner": { "name": "LabScan", "vendor": "Lab", "version": "0.1" }, "complete_percent": 100,
-        } })
+        let mut one = json!({
+            "report_id": "f008fa78-08c2-4368-8c46-117a1fdec68a", "scan_status": status, "duration": 6,
+            "start_time": "2026-11-21T02:52:52Z", "end_time": "2026-11-21T02:52:58Z",
+        });
+        // Nothing was found out by any other.
+        if status == "Success" {
+            one["severity"] = json!(severity);
+            one["summary"] = summary;
+            one["scanner"] = json!({ "name": "LabScan", "vendor": "Lab", "version": "0.1" });
+            one["complete_percent"] = json!(100);
+        }
+        json!({ REPORT: one })
     };
     Some(match outcome {
         _ if scan.looks == 1 => one("Running", "", Value::Null),
