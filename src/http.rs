@@ -4,11 +4,14 @@ use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
+use jiff::fmt::rfc2822::DateTimeParser;
+use reqwest::header::RETRY_AFTER;
 use rustls::ClientConfig;
 use rustls::pki_types::CertificateDer;
 use rustls::pki_types::pem::PemObject as _;
 
 use self::trust::Trust;
+use crate::clock;
 pub use crate::config::ClientCertificate;
 use crate::model::failure::{Failure, FailureCode};
 
@@ -129,6 +132,20 @@ pub fn reason(error: reqwest::Error) -> String {
     if text.is_empty() { "no connection".to_owned() } else { text }
 }
 
+/// How long an answer wants to be waited for (RFC 9110, section 10.2.3): seconds, or until a date.
+#[must_use]
+pub fn retry_after(answer: &reqwest::Response) -> Option<Duration> {
+    after(answer.headers().get(RETRY_AFTER)?.to_str().ok()?.trim())
+}
+
+fn after(value: &str) -> Option<Duration> {
+    if let Ok(seconds) = value.parse() {
+        return Some(Duration::from_secs(seconds));
+    }
+    let date = DateTimeParser::new().parse_timestamp(value).ok()?;
+    Some(Duration::from_secs(u64::try_from(date.as_second()).ok()?).saturating_sub(clock::since_epoch()))
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -144,5 +161,14 @@ mod tests {
         assert!(client(Some(key.as_bytes()), None).is_ok());
         assert!(client(Some(one.as_bytes()), None).is_err());
         assert!(client(Some(one.as_bytes()), None).is_err(), "it is not remembered");
+    }
+
+    #[test]
+    fn an_answer_says_how_long_to_wait_or_until_when() {
+        assert_eq!(after("120"), Some(Duration::from_mins(2)));
+        assert_eq!(after("Sun, 06 Nov 1994 08:49:37 GMT"), Some(Duration::ZERO), "it is over");
+        let far = after("Fri, 31 Dec 2077 23:59:59 GMT").unwrap();
+        assert!(far > Duration::from_hours(365 * 24), "{far:?}");
+        assert_eq!(after("soon"), None);
     }
 }

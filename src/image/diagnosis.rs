@@ -341,10 +341,9 @@ impl<'a> Probe<'a> {
         tracing::debug!(registry, request_id, path = response.url().path(), %status, "asked why a push failed");
         if status == StatusCode::TOO_MANY_REQUESTS {
             let after = response.headers().get(header::RETRY_AFTER).and_then(|value| value.to_str().ok());
-            let seconds = after.and_then(|value| value.trim().parse::<u64>().ok());
             let when = after.map_or_else(String::new, |after| format!(" (`Retry-After: {after}`)"));
             let failure = self.failure(FailureCode::RegistryRateLimited, &format!("asked for fewer requests{when}"));
-            return Err(Diagnosis { retry_after: seconds.map(Duration::from_secs), ..failure.into() });
+            return Err(Diagnosis { retry_after: http::retry_after(&response), ..failure.into() });
         }
         if status.is_server_error() {
             let happened = format!("is failing (status {status})");

@@ -2,10 +2,11 @@
 
 use std::time::Duration;
 
-use reqwest::{Response, StatusCode, header};
+use reqwest::{Response, StatusCode};
 use serde_json::Value;
 
 use super::outside;
+use crate::http;
 use crate::image::answers::{body, words_of};
 
 /// What went wrong with a request; the text is as Go's clients print it, code first, which is what
@@ -81,8 +82,7 @@ pub(in crate::image) fn lost(error: &reqwest::Error) -> Refusal {
 /// An answer as Go's clients print it: `denied: words`.
 pub(super) async fn refusal(response: Response) -> Refusal {
     let status = response.status();
-    let after = response.headers().get(header::RETRY_AFTER).and_then(|value| value.to_str().ok());
-    let retry_after = after.and_then(|value| value.trim().parse().ok()).map(Duration::from_secs);
+    let retry_after = http::retry_after(&response);
     let body = body(response).await;
     let answer: Value = serde_json::from_slice(&body).unwrap_or_default();
     let code = answer["errors"][0]["code"].as_str().map(|code| code.to_lowercase().replace('_', " "));
