@@ -318,12 +318,40 @@ fn of_files(tree: &SourceTree, directory: &str) -> Vec<Found<Demand>> {
             Some(Found::new(demand, Origin::file(&path, Some(number), detail)))
         })
     });
-    found.collect()
+    found.chain(["mise.toml", ".mise.toml"].into_iter().filter_map(|file| of_mise(tree, directory, file))).collect()
+}
+
+/// `[tools]` `java = "temurin-21"`, a list of which the first counts, or a table with `version` (mise, "Configuration").
+fn of_mise(tree: &SourceTree, directory: &str, file: &str) -> Option<Found<Demand>> {
+    let path = nearest(tree, directory, file)?;
+    let text = tree.text(&path)?;
+    let root = toml::de::DeTable::parse(text).ok()?;
+    let java = root.get_ref().get("tools")?.get_ref().get("java")?;
+    let first = java.get_ref().as_array().and_then(|list| list.first()).map_or(java.get_ref(), toml::Spanned::get_ref);
+    let stated = first.as_str().or_else(|| first.get("version")?.get_ref().as_str())?;
+    let demand = Demand::Exactly(Version::new(&[major(stated)?.max(OLDEST)]));
+    let before = text.get(..java.span().start)?.matches('\n').count();
+    Some(Found::new(demand, Origin::file(&path, u32::try_from(before + 1).ok(), "tools.java")))
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn mise_names_a_jdk_in_each_of_its_forms() {
+        for (text, expected) in [
+            ("[tools]\nnode = \"20\"\njava = \"temurin-21.0.2\"\n", "21 mise.toml:3: tools.java"),
+            ("[tools]\njava = [\"1.8\", \"17\"]\n", "8 mise.toml:2: tools.java"),
+            ("[tools.java]\nversion = \"corretto-17\"\n", "17 mise.toml:1: tools.java"),
+            ("[tools]\njava = \"latest\"\n", ""),
+            ("[tools\n", ""),
+        ] {
+            let tree = SourceTree::of_texts([("mise.toml", text)]);
+            let shown: Vec<_> = of_files(&tree, "a").iter().map(|f| format!("{} {}", f.value, f.origin)).collect();
+            assert_eq!(shown.join(", "), expected, "{text}");
+        }
+    }
 
     #[test]
     fn enforcer_ranges() {
