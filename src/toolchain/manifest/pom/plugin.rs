@@ -207,6 +207,15 @@ mod tests {
             ("<l combine.self='remove'/><b>1</b>", "<l><i>2</i></l>", "c(b(1))"),
             ("<l><i>1</i></l>", "<l combine.children='append'><i>2</i></l>", "c(l(i(2) i(1)))"),
             ("<o><x>1</x></o>", "<o><y>2</y></o>", "c(o(x(1) y(2)))"),
+            // What Maven 3.9 itself answers for the rest: a weaker `combine.self` says nothing, a stronger `merge` wins over
+            // a weaker `append`, what matches nothing is not removed, and Maven 4's `combine.id` and `combine.keys` mean nothing.
+            ("<l>x</l>", "<l combine.self='override'><i>2</i></l>", "c(l(xi(2)))"),
+            ("<l combine.self='override'>x</l>", "<l combine.self='remove'><i>2</i></l>", "c(l(x))"),
+            ("<l combine.children='merge'><i>1</i></l>", "<l combine.children='append'><i>2</i></l>", "c(l(i(1)))"),
+            ("<l combine.self='append'><i>1</i></l>", "<l><i>2</i></l>", "c(l(i(1)))"),
+            ("<l><i combine.self='remove'/></l>", "<l><j>2</j></l>", "c(l(i() j(2)))"),
+            ("<i combine.id='a'><x>1</x></i>", "<i combine.id='b'/><i combine.id='a'><y>3</y></i>", "c(i(x(1)))"),
+            ("<i combine.keys='k'><k>1</k></i>", "<i><k>2</k><y>2</y></i><i><k>1</k></i>", "c(i(k(1) y(2)))"),
         ];
         for (stronger, weaker, expected) in table {
             assert_eq!(merged(stronger, weaker), expected, "{stronger} over {weaker}");
