@@ -11,6 +11,7 @@ mod mentions;
 mod packages;
 mod ports;
 mod programs;
+mod stamps;
 mod stated;
 mod verify;
 
@@ -30,11 +31,15 @@ use crate::toolchain::version::{Demand, Version};
 /// Where the toolchain puts the program, whatever its package is called.
 const PROGRAM: &str = "/app/application";
 
+/// The variables of `main` that programs are stamped by.
+const STAMPS: [&str; 2] = ["version", "commit"];
+
 /// Reads `go.mod`, `go.work` and the `.go` files.
 ///
 /// Variables: `package` (relative to the module: `./cmd/api`; `./...` where nothing starts),
 /// `module_path`, `module_dir`, `workspace` (the directory of a `go.work` that uses the module, or
-/// null), `vendor`, `assets` (`{directory, paths}`), `boxes` (`{directory, paths, below}`), `programs` (that it starts), `toolchains` (release to full version). The shape is `cgo` or
+/// null), `vendor`, `assets` (`{directory, paths}`), `boxes` (`{directory, paths, below}`), `programs` (that it starts), `unstamped` (variables of `main` that
+/// are no texts), `toolchains` (release to full version). The shape is `cgo` or
 /// `static`. Facts: `aside`, `c_libraries`, `cgo_packages`, `listening`, `opening`, `serving`, `toolchains`.
 ///
 /// # Errors
@@ -98,6 +103,9 @@ fn running(
     let stated = stated::port(inspection.tree, inspection.facts, &assets.directory, &assets.paths);
     ports::find(&files, inspection.facts, &exposed(inspection, directories), stated, findings);
     findings.variables.insert("programs".to_owned(), json!(programs::started(&files)));
+    let own = closure.first().into_iter().flat_map(|package| &package.files);
+    let texts = own.filter_map(|(path, _)| inspection.tree.text(path));
+    findings.variables.insert("unstamped".to_owned(), json!(stamps::refused(texts, &STAMPS)));
     findings.variables.insert("assets".to_owned(), json!({ "directory": assets.directory, "paths": assets.paths }));
     let boxes = boxes::find(inspection.tree, inspection.facts, &files, module);
     let of_module = json!({ "directory": module.directory, "paths": boxes.paths, "below": module.path });
@@ -212,7 +220,7 @@ fn variables(
     layout: &Layout,
     module: &Module,
     main: Option<&Main>,
-) -> [(&'static str, Value); 6] {
+) -> [(&'static str, Value); 7] {
     let workspace = layout.workspace.as_ref().map(|workspace| workspace.directory.clone());
     let vendored = |directory: &str| {
         let list = layout::below(directory, "vendor/modules.txt");
@@ -229,6 +237,7 @@ fn variables(
         ("workspace", json!(workspace)),
         ("vendor", json!(vendor)),
         ("assets", json!({ "directory": "", "paths": [] })),
+        ("unstamped", json!([])),
     ]
 }
 

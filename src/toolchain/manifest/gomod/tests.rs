@@ -248,6 +248,55 @@ fn arguments_of_a_dockerfile_are_those_of_the_program() {
     }
 }
 
+/// The facts that are shipped.
+fn shipped() -> String {
+    let file: toml::Table = include_str!("../../../../toolchains/go/facts.toml").parse().unwrap();
+    toml::to_string(&file["facts"]).unwrap()
+}
+
+#[test]
+fn what_is_said_of_a_flag_makes_its_default_a_port() {
+    let facts = shipped();
+    for (flag, expected) in [
+        ("flag.Int(\"p\", 8000, \"port to listen on\")", Some(8000)),
+        ("flag.String(\"l\", \":8001\", \"where it listens\")", Some(8001)),
+        ("flag.Int(\"p\", 8000, \"number of parallel workers\")", None),
+        ("flag.Int(\"p\", 8000, \"port of the redis server\")", None),
+    ] {
+        let source = format!("package main\n\nimport \"flag\"\n\nfunc main() {{\n\tx := {flag}\n\tflag.Parse()\n}}\n");
+        let files = [("go.mod", MODULE), ("main.go", &source)];
+        let found = Ask { facts: &facts, ..Ask::default() }.read(&files).unwrap();
+        assert_eq!(found.ports.first().map(|port| port.value), expected, "{flag}");
+    }
+}
+
+#[test]
+fn no_source_is_an_asset() {
+    let facts = shipped();
+    let assets = |pattern: &str| {
+        let source = format!("package main\n\nfunc main() {{\n\tx, _ := filepath.Glob(\"{pattern}\")\n}}\n");
+        let files = [("go.mod", MODULE), ("main.go", &source), ("a.html", "x"), ("views/b.html", "x")];
+        let found = Ask { facts: &facts, ..Ask::default() }.read(&files).unwrap();
+        found.variables["assets"]["paths"].clone()
+    };
+    assert_eq!(assets("*.html"), json!(["a.html"]));
+    assert_eq!(assets("views/*.html"), json!(["views"]));
+    assert_eq!(assets("*.go"), json!([]));
+    assert_eq!(assets("main.go"), json!([]));
+}
+
+#[test]
+fn only_texts_of_the_program_itself_are_stamped() {
+    let unstamped = |source: &str| {
+        let files = [("go.mod", MODULE), ("main.go", source), ("lib/a.go", "package lib\n\nvar commit int\n")];
+        Ask::default().read(&files).unwrap().variables["unstamped"].clone()
+    };
+    assert_eq!(unstamped(MAIN), json!([]));
+    assert_eq!(unstamped("package main\n\nvar version bool\n\nfunc main() {}\n"), json!(["version"]));
+    let imports = "package main\n\nimport _ \"example.com/trade/order/lib\"\n\nfunc main() {}\n";
+    assert_eq!(unstamped(imports), json!([]));
+}
+
 proptest! {
     #[test]
     fn arbitrary_texts_never_panic(
