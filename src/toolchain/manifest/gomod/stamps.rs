@@ -53,8 +53,8 @@ fn wrong(tokens: &[Token<'_>], names: &[&'static str]) -> Vec<&'static str> {
         Some(Kind::Sign('=')) => matches!(rest.next(), Some(Kind::Text(_))),
         _ => false,
     };
-    let named = names.iter().copied().filter(|name| declared.contains(name));
-    named.filter(|_| !text).collect()
+    let stamped = names.iter().copied().filter(|name| declared.contains(name));
+    stamped.filter(|_| !text).collect()
 }
 
 #[cfg(test)]
