@@ -1,4 +1,4 @@
-//! Several JDKs in one build: Maven runs on one and compiles with another.
+//! Several JDKs in one build, Maven runs on one and compiles with another, and Maven itself of another version.
 
 use std::process::Command;
 
@@ -73,6 +73,42 @@ async fn maven_runs_on_jdk_17_and_compiles_with_jdk_8() {
     let decided = run.report["decisions"].as_array().unwrap();
     let extras = decided.iter().find(|decision| decision["key"] == "toolchain.extras").expect("it is a decision");
     assert_eq!(extras["origin"]["path"], "pom.xml");
+}
+
+/// Maven itself has to be the one that the wrapper names, where it compiles and where it deploys: the project's own rule says so.
+const OTHER_MAVEN: &str = "<project>
+  <modelVersion>4.0.0</modelVersion>
+  <groupId>com.example</groupId>
+  <artifactId>other-maven</artifactId>
+  <version>1</version>
+  <packaging>pom</packaging>
+  <distributionManagement><repository><id>here</id><url>file:///workspace/target/deployed</url></repository></distributionManagement>
+  <build>
+    <plugins>
+      <plugin>
+        <artifactId>maven-enforcer-plugin</artifactId>
+        <version>3.5.0</version>
+        <executions>
+          <execution>
+            <goals><goal>enforce</goal></goals>
+            <configuration><rules><requireMavenVersion><version>[3.6.3]</version></requireMavenVersion></rules></configuration>
+          </execution>
+        </executions>
+      </plugin>
+    </plugins>
+  </build>
+</project>
+";
+
+#[tokio::test(flavor = "multi_thread")]
+async fn the_maven_that_a_wrapper_names_is_fetched_and_used() {
+    let wrapper = "distributionUrl=https://repo.example.com/apache-maven/3.6.3/apache-maven-3.6.3-bin.zip\n";
+    let files = [("pom.xml", OTHER_MAVEN), (".mvn/wrapper/maven-wrapper.properties", wrapper)];
+    let project = Project::new("other-maven", &files);
+    project.commit();
+    let run = Slipway::new().build(&project.path(), &["--kind".to_owned(), "library".to_owned()]).await;
+    assert_eq!(run.report["outcome"], "succeeded", "{}", run.text());
+    assert_eq!(run.report["library"]["coordinates"], "com.example:other-maven:1", "{}", run.text());
 }
 
 #[tokio::test(flavor = "multi_thread")]
