@@ -159,6 +159,9 @@ mod tests {
         assert_eq!(code(127, ""), "application_does_not_start");
         assert_eq!(code(1, "dial tcp 127.0.0.1:5432: connect: connection refused"), "needs_a_service");
         assert_eq!(code(1, "java.net.UnknownHostException: db"), "needs_a_service");
+        assert_eq!(code(1, "Error: queryA ENOTFOUND db"), "needs_a_service");
+        let file = "Traceback (most recent call last):\nFileNotFoundError: Config file '/srv/.env' not found.";
+        assert_eq!(code(3, file), "needs_configuration");
         assert_eq!(code(1, "2026/11/21 $DATABASE_URL must be set"), "needs_configuration");
         assert_eq!(code(1, "[ERROR] server failed: no providers enabled"), "needs_configuration");
         let crash = "panic: no codec enabled\n\ngoroutine 1 [running]:";
