@@ -186,6 +186,8 @@ mod tests {
             (&["Flask>=1.0"], ""),
             (&["Flask==1.1.2 ; sys_platform == 'win32'"], ""),
             (&["environs==7.3.1"], "marshmallow<4"),
+            (&["tortoise-orm==0.20.0"], "pydantic<2.11"),
+            (&["tortoise-orm==0.25.1"], ""),
         ] {
             let list = lines.iter().map(|text| Requirement::parse(text, Origin::default("test")).unwrap()).collect();
             let found = companions(&Dependencies { list, ..Dependencies::default() }, &FACTS);
