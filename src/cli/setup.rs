@@ -41,7 +41,7 @@ pub(super) fn logging(cli: &Cli) -> Option<Traces> {
         (false, 0) if worker.is_none() => "warn,lapin=off",
         (false, 0 | 1) => "slipway=info,warn,lapin=off",
         (false, 2) => "slipway=debug,info",
-        _ => "trace",
+        _ => "debug",
     };
     let filter = EnvFilter::new(format!("{level},{}=off", traces::TARGET));
     let lines = tracing_subscriber::fmt::layer().with_writer(std::io::stderr).with_target(false);
