@@ -56,6 +56,7 @@ const NEIGHBOURS: &[(&str, &str)] = &[
     ("harbor", "config"),
     ("harbor", "http"),
     ("harbor", "secrets"),
+    ("http", "clock"),
     ("http", "config"),
     ("image", "harbor"),
     ("image", "environment"),

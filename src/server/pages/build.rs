@@ -186,7 +186,8 @@ fn web(url: &RepositoryUrl, gitlab: Option<&str>) -> Option<String> {
     }
     let gitlab =
         gitlab.and_then(|gitlab| gitlab.parse::<RepositoryUrl>().ok()).filter(|one| one.transport().is_http())?;
-    let page = format!("{}/{}", gitlab.authority(), path.trim_start_matches('/'));
+    let below = gitlab.path().trim_end_matches('/');
+    let page = format!("{}{below}/{}", gitlab.authority(), path.trim_start_matches('/'));
     (gitlab.host().is_some() && gitlab.host() == url.host()).then_some(page)
 }
 
@@ -208,6 +209,8 @@ mod tests {
         assert_eq!(of("https://gitlab.example.com/trade/order.git", None), page);
         assert_eq!(of("ssh://git@gitlab.example.com:2222/trade/order.git", Some("https://gitlab.example.com")), page);
         assert_eq!(of("git@gitlab.example.com:trade/order.git", Some("https://gitlab.example.com/")), page);
+        let below = of("git@gitlab.example.com:trade/order.git", Some("https://gitlab.example.com/git/"));
+        assert_eq!(below.as_deref(), Some("https://gitlab.example.com/git/trade/order"));
         assert_eq!(of("ssh://git@elsewhere.example.com/trade/order.git", Some("https://gitlab.example.com")), None);
         assert_eq!(of("ssh://git@gitlab.example.com/trade/order.git", None), None);
     }
