@@ -1,10 +1,12 @@
 //! Blobs go to the registry before the push: layers while they are compressed, all of them while the image is tried.
+//! The repository is entered, and its tag looked at, while there is no image yet.
 //!
 //! Nothing depends on it: what does not arrive, the push sends, which also tells why the registry refuses it.
 
 use std::collections::BTreeMap;
 use std::fs::File;
 use std::sync::{Arc, Mutex};
+use std::time::{Duration, Instant};
 
 use tokio::sync::{OnceCell, Semaphore, watch};
 use tokio::task::JoinHandle;
@@ -14,17 +16,22 @@ use super::publish::home;
 use super::remote::PARALLEL;
 use super::store::Store;
 use crate::image::registry::Descriptor;
+use crate::image::registry::refusal::Refusal;
 use crate::image::registry::session::Session;
 use crate::image::registry::stream::{Growing, Progress};
 use crate::image::registry::upload::{Brought, Content};
 use crate::image::transfer::Place;
-use crate::image::{Destination, LogSink};
-use crate::model::image_reference::Digest;
+use crate::image::{Destination, RegistryAccess};
+use crate::model::image_reference::{Digest, ImageReference};
+
+/// How long it counts what a tag was seen to name. Whoever pushes after us comes after us.
+const FRESH: Duration = Duration::from_secs(1);
 
 /// Blobs on their way to a repository, by its name and theirs. They go no further once the last copy is dropped.
 #[derive(Clone, Default)]
 pub struct Ahead {
-    sending: Arc<Mutex<BTreeMap<(String, Digest), Sending>>>,
+    sending: Arc<Mutex<BTreeMap<(String, Digest), Task<Option<Brought>>>>>,
+    look: Arc<Mutex<Option<Task<Option<(Instant, Seen)>>>>>,
     route: Option<Arc<Route>>,
 }
 
@@ -43,25 +50,51 @@ impl PartialEq for Ahead {
 
 impl Eq for Ahead {}
 
+/// A repository that was entered before the push.
+pub(super) struct Entered {
+    pub(super) place: Place,
+    pub(super) session: Arc<Session>,
+    /// What the registry said a moment ago of the digest that the tag names.
+    pub(super) seen: Option<Seen>,
+}
+
+/// What a registry says when it is asked for the digest of a tag.
+pub(super) type Seen = Result<Option<Digest>, Refusal>;
+
 impl Ahead {
     /// How a blob came to be in the repository, once it is there; `None` where it is not on its way or did not arrive.
     pub(super) async fn arrived(&self, repository: &str, blob: &Digest) -> Option<Brought> {
-        let mut sending = lock(&self.sending).remove(&(repository.to_owned(), blob.clone()))?;
-        (&mut sending.0).await.ok().flatten()
+        let sending = lock(&self.sending).remove(&(repository.to_owned(), blob.clone()))?;
+        sending.ended().await.flatten()
     }
 
-    /// Does work, and tells meanwhile how far its blobs are.
-    pub(super) async fn told<T>(&self, log: LogSink<'_>, work: impl Future<Output = T>) -> T {
-        match self.route.as_ref().and_then(|route| route.session.get()) {
-            Some(Some(session)) => session.told(log, work).await,
-            _ => work.await,
+    /// The repository of this image, where it was entered with this access.
+    pub(super) async fn entered(&self, reference: &ImageReference, access: &RegistryAccess) -> Option<Entered> {
+        let route = self.route.as_ref()?;
+        if (reference, access) != (&route.destination.reference, &route.destination.access) {
+            return None;
         }
+        let look = lock(&self.look).take();
+        let seen = match look {
+            Some(look) => look.ended().await.flatten(),
+            None => None,
+        };
+        let (place, session) = route.enter().await?;
+        let seen = seen.filter(|(at, _)| at.elapsed() < FRESH).map(|(_, seen)| seen);
+        Some(Entered { place: place.clone(), session: Arc::clone(session), seen })
     }
 }
 
-struct Sending(JoinHandle<Option<Brought>>);
+/// Work beside the build, which ends with whoever waits for it.
+struct Task<T>(JoinHandle<T>);
 
-impl Drop for Sending {
+impl<T> Task<T> {
+    async fn ended(mut self) -> Option<T> {
+        (&mut self.0).await.ok()
+    }
+}
+
+impl<T> Drop for Task<T> {
     fn drop(&mut self) {
         self.0.abort();
     }
@@ -78,31 +111,29 @@ struct Route {
     destination: Destination,
     /// Repositories that blobs may be mounted from.
     sources: Vec<String>,
-    session: OnceCell<Option<Session>>,
+    entered: OnceCell<Option<(Place, Arc<Session>)>>,
     at_once: Semaphore,
 }
 
 /// A layer that is sent while it is compressed; says whether that succeeded.
-pub(super) struct Streamed(JoinHandle<bool>);
-
-impl Drop for Streamed {
-    fn drop(&mut self) {
-        self.0.abort();
-    }
-}
+pub(super) struct Streamed(Task<bool>);
 
 impl Courier {
-    /// To this place; `base` is the repository that the base image came from.
-    pub(super) fn new(store: &Store, destination: &Destination, base: Option<&str>) -> Self {
+    /// To this place, whose repository is entered at once; `bases` are the repositories that base images came from. It
+    /// needs a runtime.
+    pub(super) fn new<'a>(store: &Store, destination: &Destination, bases: impl Iterator<Item = &'a str>) -> Self {
         let route = Route {
             store: store.clone(),
-            sources: home(base, &destination.reference).map(str::to_owned).into_iter().collect(),
+            sources: bases.filter_map(|base| home(Some(base), &destination.reference)).map(str::to_owned).collect(),
             destination: destination.clone(),
-            session: OnceCell::new(),
+            entered: OnceCell::new(),
             at_once: Semaphore::new(PARALLEL),
         };
         let route = Arc::new(route);
-        Self { ahead: Ahead { sending: Arc::default(), route: Some(Arc::clone(&route)) }, route }
+        let looking = Arc::clone(&route);
+        let look = Task(tokio::spawn(async move { looking.look().await }));
+        let look = Arc::new(Mutex::new(Some(look)));
+        Self { ahead: Ahead { sending: Arc::default(), look, route: Some(Arc::clone(&route)) }, route }
     }
 
     /// What is on its way.
@@ -115,7 +146,7 @@ impl Courier {
     pub(super) fn follow(&self, file: File) -> (watch::Sender<Progress>, Streamed) {
         let (tell, growing) = Growing::new(file);
         let route = Arc::clone(&self.route);
-        (tell, Streamed(tokio::spawn(async move { route.stream(&growing).await })))
+        (tell, Streamed(Task(tokio::spawn(async move { route.stream(&growing).await }))))
     }
 
     /// Sends a blob of the store, unless it was streamed. What other repositories have the push mounts in no time.
@@ -126,29 +157,36 @@ impl Courier {
         }
         let (route, blob, key) = (Arc::clone(&self.route), blob.clone(), (repository.name(), blob.digest.clone()));
         let sending = tokio::spawn(async move {
-            if let Some(mut streamed) = streamed
-                && (&mut streamed.0).await.unwrap_or(false)
+            if let Some(streamed) = streamed
+                && streamed.0.ended().await.unwrap_or(false)
             {
                 return Some(Brought::Sent);
             }
             route.bring(&blob).await
         });
-        lock(&self.ahead.sending).entry(key).or_insert(Sending(sending));
+        lock(&self.ahead.sending).entry(key).or_insert(Task(sending));
     }
 }
 
 impl Route {
-    async fn session(&self) -> Option<&Session> {
-        let open = async {
+    async fn enter(&self) -> Option<&(Place, Arc<Session>)> {
+        let enter = async {
             let place = Place::new(self.destination.reference.clone(), self.destination.access.clone()).await.ok()?;
-            place.session(&self.sources).ok()
+            let session = place.session(&self.sources).ok()?;
+            Some((place, Arc::new(session)))
         };
-        self.session.get_or_init(|| open).await.as_ref()
+        self.entered.get_or_init(|| enter).await.as_ref()
+    }
+
+    async fn look(&self) -> Option<(Instant, Seen)> {
+        let (place, session) = self.enter().await?;
+        let seen = session.digest_of(place.tag()).await;
+        Some((Instant::now(), seen))
     }
 
     /// A repository that this cache has pushed to would have the layer in the cache, were it there; a new one has nothing.
     async fn stream(&self, growing: &Growing) -> bool {
-        let Some(session) = self.session().await else { return false };
+        let Some((_, session)) = self.enter().await else { return false };
         let likely_new = self.store.has_pushed_to(&self.destination.reference) || session.is_new().await;
         likely_new && session.stream(growing).await.is_ok()
     }
@@ -157,6 +195,7 @@ impl Route {
     async fn bring(&self, blob: &Descriptor) -> Option<Brought> {
         let _turn = self.at_once.acquire().await.ok()?;
         let path = self.store.path(&blob.digest);
-        self.session().await?.bring_once(blob, &self.sources, Content::File(&path, 0)).await.ok()
+        let (_, session) = self.enter().await?;
+        session.bring_once(blob, &self.sources, Content::File(&path, 0)).await.ok()
     }
 }

@@ -34,6 +34,8 @@ pub(super) struct Work<'a> {
     /// The images that stages start from or copy from.
     pub(super) bases: &'a BTreeMap<String, Base>,
     pub(super) types: MediaTypes,
+    /// Who sends ahead what is made, where it is pushed.
+    pub(super) courier: Option<&'a Courier>,
     /// Ends a command that runs.
     pub(super) stop: &'a CancellationToken,
 }
@@ -64,7 +66,7 @@ impl Work<'_> {
         let known = || self.store.recall::<Assembled>("recipes", &key).filter(|image| image.is_whole(self.store));
         if let Some(image) = known().filter(|_| !self.spec.no_cache) {
             let log = vec!["nothing has changed".to_owned()];
-            return Ok(Made { image, log, cached: true, ahead: Ahead::default() });
+            return Ok(Made { image, log, cached: true, ahead: self.ahead() });
         }
         let mut contents = Contents::new(self.spec.context.clone(), self.store.clone())?;
         let built = self.stages(&context, &mut contents)?;
@@ -163,9 +165,7 @@ impl Work<'_> {
     /// Makes the layers that are not known, and the documents.
     fn layers(&self, built: Built, contents: &Contents) -> Result<Made, Failure> {
         let Built { base, steps, mut config, .. } = built;
-        let destination = self.spec.destination.as_ref();
-        let courier = destination.map(|destination| Courier::new(self.store, destination, base.home.as_deref()));
-        if let Some(courier) = &courier {
+        if let Some(courier) = self.courier {
             base.layers.iter().for_each(|layer| courier.send(&layer.blob, None));
         }
         for (key, value) in &self.spec.labels {
@@ -185,7 +185,7 @@ impl Work<'_> {
                 }
                 entry["empty_layer"] = json!(true);
             } else {
-                let (made, known) = layer::make(self.store, &items, contents, courier.as_ref(), self.stop)?;
+                let (made, known) = layer::make(self.store, &items, contents, self.courier, self.stop)?;
                 cached &= known;
                 let how = if known { "known" } else { "made" };
                 log.push(format!("{instruction}: {how}, {} entries, {} bytes", items.len(), made.blob.size));
@@ -198,8 +198,11 @@ impl Work<'_> {
         let manifest = self.store.put(&json_bytes(&manifest(&config, &layers, self.types))?)?;
         let size = layers.iter().map(|layer| layer.blob.size).sum();
         let image = Assembled { layers, config, manifest, home: base.home, size, types: self.types };
-        let ahead = courier.map(|courier| courier.ahead()).unwrap_or_default();
-        Ok(Made { image, log, cached, ahead })
+        Ok(Made { image, log, cached, ahead: self.ahead() })
+    }
+
+    fn ahead(&self) -> Ahead {
+        self.courier.map(Courier::ahead).unwrap_or_default()
     }
 }
 

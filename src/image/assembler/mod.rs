@@ -46,6 +46,7 @@ use serde::{Deserialize, Serialize};
 use tokio_util::sync::CancellationToken;
 
 pub use self::ahead::Ahead;
+use self::ahead::Courier;
 use self::assemble::{Made, Work};
 use self::base::Base;
 pub use self::check::{Checked, check};
@@ -177,12 +178,15 @@ impl AssemblerBackend {
             let base = base.map_err(|failure| failure.at("Dockerfile", Some(line)))?;
             bases.insert(image, base);
         }
+        let homes = bases.values().filter_map(|base| base.home.as_deref());
+        let courier = spec.destination.as_ref().map(|to| Courier::new(&self.store, to, homes));
         let (store, spec, stop) = (self.store.clone(), spec.clone(), CancellationToken::new());
         // Whoever gives this future up ends the command that runs.
         let _ended = stop.clone().drop_guard();
         let made = tokio::task::spawn_blocking(move || {
             let stages = Stages::of(&file, &spec.build_args, spec.target.as_deref(), runs)?;
-            Work { store: &store, spec: &spec, stages: &stages, bases: &bases, types, stop: &stop }.image()
+            let courier = courier.as_ref();
+            Work { store: &store, spec: &spec, stages: &stages, bases: &bases, types, courier, stop: &stop }.image()
         });
         let Made { image, log: lines, cached, ahead } = made
             .await

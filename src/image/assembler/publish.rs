@@ -1,11 +1,13 @@
 //! The push: what the registry lacks is sent, the tag is confirmed, what may pass is tried again.
 
 use std::collections::{BTreeMap, BTreeSet};
-use std::sync::{Mutex, PoisonError};
+use std::sync::{Arc, Mutex};
 
 use futures_util::{StreamExt as _, TryStreamExt as _, stream};
 use reqwest::StatusCode;
 
+use super::ahead::{Entered, Seen};
+use super::pool::lock;
 use super::remote::PARALLEL;
 use super::store::Store;
 use super::{Ahead, Assembled, AssemblerBackend};
@@ -29,26 +31,34 @@ impl AssemblerBackend {
     ) -> Result<PublishedImage, Failure> {
         let image = self.image(built)?;
         let mut reused: Option<Vec<bool>> = None;
-        let mut known: Option<(String, Session)> = None;
+        let mut known: Option<(String, Arc<Session>)> = None;
         for reference in references {
             if reference.tag().is_none() || reference.digest().is_some() {
                 let message = format!("`{reference}` cannot be pushed to: a push needs a tag and no digest.");
                 return Err(Failure::new(FailureCode::RequestInvalid, message));
             }
             log(&format!("pushing {reference}"));
-            let place = Place::new(reference.clone(), access.clone()).await?;
             let sources = sources(&self.store, &image, reference);
-            // One login for all tags of a repository.
-            let session = match known.take().filter(|(name, _)| *name == reference.name()) {
-                Some((_, session)) => session,
-                None => place.session(&all(&sources))?,
+            let Entered { place, session, seen } = match built.ahead.entered(reference, access).await {
+                Some(entered) => entered,
+                None => {
+                    let place = Place::new(reference.clone(), access.clone()).await?;
+                    // One login for all tags of a repository.
+                    let session = match known.take().filter(|(name, _)| *name == reference.name()) {
+                        Some((_, session)) => session,
+                        None => Arc::new(place.session(&[])?),
+                    };
+                    Entered { place, session, seen: None }
+                }
             };
+            session.reads(&all(&sources)).await;
             let push = Push {
                 store: &self.store,
                 image: &image,
                 place,
                 session,
                 sources,
+                seen: Mutex::new(seen),
                 sent: Mutex::default(),
                 ahead: built.ahead.clone(),
                 log,
@@ -119,8 +129,10 @@ struct Push<'a> {
     store: &'a Store,
     image: &'a Assembled,
     place: Place,
-    session: Session,
+    session: Arc<Session>,
     sources: Sources,
+    /// What the registry has just said of the tag.
+    seen: Mutex<Option<Seen>>,
     /// What any attempt has sent.
     sent: Mutex<BTreeSet<Digest>>,
     /// What is on its way already.
@@ -163,7 +175,12 @@ impl Push<'_> {
     /// Sends what the repository lacks, then the manifest; gives the digest that the registry confirms, if it does. Blobs
     /// that were brought there before are not asked for again while that is trusted.
     async fn once(&self, trust: bool) -> Result<Option<Digest>, Refusal> {
-        if self.place.names(&self.session, &self.image.manifest.digest).await? {
+        let seen = lock(&self.seen).take();
+        let seen = match seen {
+            Some(seen) => seen,
+            None => self.session.digest_of(self.place.tag()).await,
+        };
+        if self.place.shows(seen, &self.image.manifest.digest).await? {
             return Ok(Some(self.image.manifest.digest.clone()));
         }
         let mut bringing = Vec::new();
@@ -172,7 +189,7 @@ impl Push<'_> {
         }
         bringing.push(self.bring(&self.image.config, trust));
         let all = stream::iter(bringing).buffered(PARALLEL).try_collect::<()>();
-        self.ahead.told(self.log, self.session.told(self.log, all)).await?;
+        self.session.told(self.log, all).await?;
         let own = |failure: Failure| Refusal::Own(failure.message);
         let manifest = self.store.read(&self.image.manifest.digest).map_err(own)?;
         self.session.put_manifest(self.place.tag(), self.image.types.manifest(), &manifest).await
@@ -194,7 +211,7 @@ impl Push<'_> {
             Brought::There => (self.log)(&format!("{short}: already there")),
             Brought::Mounted(source) => (self.log)(&format!("{short}: mounted from {source}")),
             Brought::Sent => {
-                self.sent.lock().unwrap_or_else(PoisonError::into_inner).insert(blob.digest.clone());
+                lock(&self.sent).insert(blob.digest.clone());
                 (self.log)(&format!("{short}: pushed, {} bytes", blob.size));
             }
         }
@@ -203,7 +220,7 @@ impl Push<'_> {
 
     /// Which layers the registry had, lowest first.
     fn reused(&self) -> Vec<bool> {
-        let sent = self.sent.lock().unwrap_or_else(PoisonError::into_inner);
+        let sent = lock(&self.sent);
         self.image.layers.iter().map(|layer| !sent.contains(&layer.blob.digest)).collect()
     }
 

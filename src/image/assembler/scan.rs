@@ -106,9 +106,14 @@ struct Known {
 /// As [`BuildContext::write_tar`].
 pub(super) fn scan(context: &BuildContext, dockerfile: &str, store: &Store) -> Result<Tree, Failure> {
     let mut seen = Seen::default();
-    context.walk(dockerfile, &mut seen)?;
     let key = hex::encode(Sha256::digest(context.root.as_os_str().as_bytes()));
-    let mut known: Known = store.recall("files", &key).unwrap_or_default();
+    // To read what is known of many files takes as long as to look at them.
+    let (walked, known) = std::thread::scope(|scope| {
+        let known = scope.spawn(|| store.recall::<Known>("files", &key));
+        (context.walk(dockerfile, &mut seen), known.join())
+    });
+    walked?;
+    let mut known = known.ok().flatten().unwrap_or_default();
     let hashes: Vec<Option<[u8; 32]>> = seen.files.iter().map(|(_, file)| known.hash_of(file)).collect();
     let missing: Vec<usize> = (0..hashes.len()).filter(|index| hashes[*index].is_none()).collect();
     let fresh = hash_all(context, &seen.files, &missing)?;

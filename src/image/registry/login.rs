@@ -52,10 +52,26 @@ pub(super) struct Login {
     /// The value of the `Authorization` header.
     pub(super) value: Option<String>,
     pub(super) service: Option<TokenService>,
+    /// What a token must allow, each as `repository:NAME:ACTIONS`.
+    pub(super) scopes: Vec<String>,
     until: Option<Instant>,
 }
 
 impl Login {
+    /// One that has shown nothing yet, and needs a token for these.
+    pub(super) fn for_scopes(scopes: Vec<String>) -> Self {
+        Self { scopes, ..Self::default() }
+    }
+
+    /// A token must allow these too; one that was asked for less is over.
+    pub(super) fn extend(&mut self, scopes: impl Iterator<Item = String>) {
+        let new: Vec<String> = scopes.filter(|scope| !self.scopes.contains(scope)).collect();
+        if !new.is_empty() && self.service.is_some() {
+            self.until = Some(Instant::now());
+        }
+        self.scopes.extend(new);
+    }
+
     /// Whether it was a token, and its time is over.
     pub(super) fn is_over(&self) -> bool {
         self.until.is_some_and(|until| Instant::now() >= until)
@@ -80,6 +96,21 @@ impl Login {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_token_is_over_that_was_asked_for_less_than_is_needed() {
+        let granted = Granted::of(br#"{"token":"a","expires_in":1800}"#).unwrap();
+        let service = TokenService::of(r#"Bearer realm="https://auth.example.com/token""#);
+        let mut login = Login { service, ..Login::for_scopes(vec!["repository:a:pull".into()]) };
+        login.token(&granted, Instant::now());
+        login.extend(["repository:a:pull".to_owned()].into_iter());
+        assert!(!login.is_over());
+        login.extend(["repository:a:pull".to_owned(), "repository:b:pull".to_owned()].into_iter());
+        assert!(login.is_over());
+        assert_eq!(login.scopes, ["repository:a:pull", "repository:b:pull"]);
+        login.token(&granted, Instant::now());
+        assert!(!login.is_over());
+    }
 
     #[test]
     fn a_token_is_over_when_its_service_says() {

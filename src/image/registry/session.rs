@@ -33,8 +33,6 @@ pub(in crate::image) struct Session {
     pub(super) base: Url,
     pub(super) repository: String,
     account: Option<(String, String)>,
-    /// What the token must allow, each as `repository:NAME:ACTIONS`.
-    scopes: Vec<String>,
     /// Whether it is of no use to somebody whom the registry does not know.
     pushes: bool,
     request_id: Option<String>,
@@ -56,8 +54,8 @@ impl Session {
         sources: &[String],
     ) -> Result<Self, Failure> {
         let own = format!("repository:{}:pull,push", reference.repository());
-        let others = sources.iter().map(|source| format!("repository:{source}:pull"));
-        let session = Self::with_scopes(reference, credentials, access, [own].into_iter().chain(others).collect())?;
+        let scopes = [own].into_iter().chain(sources.iter().map(|source| to_read(source))).collect();
+        let session = Self::with_scopes(reference, credentials, access, scopes)?;
         Ok(Self { pushes: true, ..session })
     }
 
@@ -67,8 +65,7 @@ impl Session {
         credentials: Option<&Credentials>,
         access: &RegistryAccess,
     ) -> Result<Self, Failure> {
-        let own = format!("repository:{}:pull", reference.repository());
-        Self::with_scopes(reference, credentials, access, vec![own])
+        Self::with_scopes(reference, credentials, access, vec![to_read(reference.repository())])
     }
 
     fn with_scopes(
@@ -105,11 +102,15 @@ impl Session {
             base,
             repository: reference.repository().to_owned(),
             account,
-            scopes,
             pushes: false,
             request_id: access.request_id.clone(),
-            login: Mutex::default(),
+            login: Mutex::new(Login::for_scopes(scopes)),
         })
+    }
+
+    /// Blobs may be mounted from these repositories too.
+    pub(in crate::image) async fn reads(&self, sources: &[String]) {
+        self.login.lock().await.extend(sources.iter().map(|source| to_read(source)));
     }
 
     /// A place of this repository: `blobs/sha256:…`.
@@ -273,7 +274,7 @@ impl Session {
             if let Some(service) = &service.name {
                 query.append_pair("service", service);
             }
-            for scope in &self.scopes {
+            for scope in &login.scopes {
                 query.append_pair("scope", scope);
             }
         }
@@ -301,4 +302,9 @@ impl Session {
         login.token(&token, asked);
         Ok(true)
     }
+}
+
+/// The scope of whoever reads a repository (distribution specification, "Token Scope").
+fn to_read(repository: &str) -> String {
+    format!("repository:{repository}:pull")
 }

@@ -74,7 +74,12 @@ impl Place {
 
     /// Whether the tag names this manifest, which a fixed tag has to be asked before it is given it again.
     pub(super) async fn names(&self, session: &Session, digest: &Digest) -> Result<bool, Refusal> {
-        match session.digest_of(self.tag()).await {
+        self.shows(session.digest_of(self.tag()).await, digest).await
+    }
+
+    /// Whether it is this manifest, by what the registry said when it was asked for the tag's digest.
+    pub(super) async fn shows(&self, seen: Result<Option<Digest>, Refusal>, digest: &Digest) -> Result<bool, Refusal> {
+        match seen {
             Ok(found) => Ok(found.as_ref() == Some(digest)),
             Err(refusal) if refusal.status() == Some(StatusCode::NOT_FOUND) => Ok(false),
             // What a gate hides, Harbor's API shows to an account that may read artifacts.

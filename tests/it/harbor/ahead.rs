@@ -96,7 +96,7 @@ async fn a_layer_is_there_before_the_push() {
         let destination = tagged(&destination, tag);
         let image = worker.build(&noise(LARGE), destination.clone()).await;
         let before = uploaded(&harbor).await;
-        let asked = before.iter().filter(|line| line.starts_with("HEAD")).count();
+        let asked = before.iter().filter(|line| line.starts_with("HEAD") && line.contains("/blobs/")).count();
         assert_eq!((count(&before, "PATCH"), count(&before, "PUT"), asked), (1, 1, 0), "{before:#?}");
         let published = worker.push(&image, &destination).await;
         assert!(!published.layers[0].reused);
@@ -110,6 +110,27 @@ async fn a_layer_is_there_before_the_push() {
     let before = uploaded(&harbor).await;
     assert_eq!((count(&before, "PATCH"), count(&before, "PUT")), (0, 1), "{before:#?}");
     assert!(!worker.push(&image, &destination).await.layers[0].reused);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn one_login_and_one_look_at_the_tag_serve_build_and_push() {
+    let (harbor, destination) = harbor();
+    let worker = Worker::new();
+    let layer = noise(100);
+    let count = |requests: &[String], part: &str| requests.iter().filter(|line| line.contains(part)).count();
+    // A tag that is new, and the same image once more.
+    for (puts, was_there) in [(1, false), (0, true)] {
+        let image = worker.build(&layer, destination.clone()).await;
+        assert_eq!(worker.push(&image, &destination).await.was_there(), was_there);
+        let all = harbor.requests();
+        assert_eq!(count(&all, "/service/token"), 1, "{all:#?}");
+        // The first one is refused, and tells where tokens are given.
+        assert_eq!(
+            (count(&all, "HEAD /v2/trade/order/manifests/1"), count(&all, "PUT /v2/trade/order/manifests/1")),
+            (2, puts),
+            "{all:#?}"
+        );
+    }
 }
 
 #[tokio::test(flavor = "multi_thread")]
