@@ -1,6 +1,7 @@
 //! Sending, on a connection of its own: under an alarm the broker stops reading from whoever sends.
 
 use std::collections::BTreeMap;
+use std::sync::{Arc, PoisonError};
 
 use lapin::options::{BasicPublishOptions, ConfirmSelectOptions};
 use lapin::types::{AMQPValue, FieldTable, LongString, ShortString};
@@ -43,8 +44,10 @@ pub struct Publisher {
 #[derive(Clone)]
 struct Open {
     link: Link,
-    /// Answers every message.
-    confirming: Channel,
+    /// Channels that answer every message, and that nobody uses now. Each has one message on its way at a time: the client
+    /// library gives a message that comes back to whichever confirmation is next on its channel, so that one that nobody
+    /// took would be held for sent, and another for lost.
+    idle: Arc<std::sync::Mutex<Vec<Channel>>>,
     /// Answers none; for events.
     plain: Channel,
 }
@@ -62,8 +65,9 @@ impl Publisher {
     /// Whatever keeps it from being stored, a message without a queue and a full queue included.
     pub async fn publish(&self, message: &Outgoing) -> Result<(), Error> {
         let open = self.open().await?;
-        let sent = confirmed(&open.confirming, message).await;
-        if !matches!(sent, Ok(()) | Err(Error::Unroutable(..) | Error::Refused(_))) {
+        let sent = open.publish(message).await;
+        let silent = matches!(sent, Err(Error::Silent(_)));
+        if silent || (sent.is_err() && !open.is_up()) {
             self.drop_broken(&open).await;
         }
         sent
@@ -98,9 +102,8 @@ impl Publisher {
             tokio::spawn(broken.link.close());
         }
         let link = self.broker.connect("publisher").await?;
-        let (confirming, plain) = (link.channel().await?, link.channel().await?);
-        timed("ask for confirms", confirming.confirm_select(ConfirmSelectOptions::default())).await?;
-        let open = Open { link, confirming, plain };
+        let plain = link.channel().await?;
+        let open = Open { link, idle: Arc::default(), plain };
         *held = Some(open.clone());
         Ok(open)
     }
@@ -117,7 +120,29 @@ impl Publisher {
 
 impl Open {
     fn is_up(&self) -> bool {
-        self.link.is_up() && self.confirming.status().connected() && self.plain.status().connected()
+        self.link.is_up() && self.plain.status().connected()
+    }
+
+    /// Sends on a channel that nobody else uses meanwhile. One that the broker has closed, or whose answer nobody waits
+    /// for any more, is not used again.
+    async fn publish(&self, message: &Outgoing) -> Result<(), Error> {
+        let idle = || self.idle.lock().unwrap_or_else(PoisonError::into_inner);
+        let left = idle().pop();
+        let channel = match left.filter(|channel| channel.status().connected()) {
+            Some(channel) => channel,
+            None => self.confirming().await?,
+        };
+        let sent = confirmed(&channel, message).await;
+        if matches!(sent, Ok(()) | Err(Error::Unroutable(..) | Error::Refused(_))) {
+            idle().push(channel);
+        }
+        sent
+    }
+
+    async fn confirming(&self) -> Result<Channel, Error> {
+        let channel = self.link.channel().await?;
+        timed("ask for confirms", channel.confirm_select(ConfirmSelectOptions::default())).await?;
+        Ok(channel)
     }
 }
 

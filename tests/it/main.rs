@@ -40,5 +40,6 @@ mod toy_ecosystem;
 mod worker;
 mod worker_faults;
 mod worker_flows;
+mod worker_publishes;
 mod worker_rights;
 mod worker_signs;
