@@ -135,6 +135,21 @@ impl Outbox {
         }))
     }
 
+    /// Whether an entry of this build for this place waits still. Another process may have sent it.
+    ///
+    /// # Errors
+    /// `internal` where the file cannot be read.
+    pub async fn holds(&self, entry: &Entry) -> Result<bool, Failure> {
+        let question = "SELECT EXISTS (SELECT 1 FROM outbox WHERE build = ? AND exchange = ? AND routing_key = ?)";
+        sqlx::query_scalar(question)
+            .bind(&entry.build)
+            .bind(&entry.exchange)
+            .bind(&entry.routing_key)
+            .fetch_one(&self.database.pool)
+            .await
+            .map_err(|error| self.database.failure("be read", &error))
+    }
+
     /// Removes an entry: the broker has confirmed it.
     ///
     /// # Errors
@@ -212,7 +227,9 @@ mod tests {
         assert_eq!(outbox.next().await.unwrap(), None, "both are taken");
         outbox.later(first.id, Duration::ZERO).await.unwrap();
         assert_eq!(outbox.next().await.unwrap().unwrap(), first);
+        assert!(outbox.holds(&first.entry).await.unwrap(), "it is taken, and waits all the same");
         outbox.done(first.id).await.unwrap();
+        assert!(!outbox.holds(&first.entry).await.unwrap());
         outbox.done(second.id).await.unwrap();
         assert!(outbox.is_empty().await.unwrap());
     }

@@ -17,6 +17,9 @@ const PAUSE: Duration = Duration::from_secs(1);
 /// The longest pause before what a queue has refused is sent again.
 const LONGEST: Duration = Duration::from_secs(30);
 
+/// How often the outbox is asked whether a report has left it.
+const LOOK: Duration = Duration::from_secs(5);
+
 /// How often a copy for `reply_to` is sent: for about three minutes.
 const COPY_TRIES: u32 = 10;
 
@@ -87,16 +90,18 @@ impl Reports {
         if refused {
             return Ok(());
         }
-        loop {
-            tokio::select! {
-                done = sent.recv() => match done {
-                    Ok(done) if done != place => {}
-                    // Ours; or so many went out at once that we missed some: ours is in the outbox and goes out as well.
-                    _ => return Ok(()),
-                },
-                () = receipt.voided() => return Ok(()),
-            }
+        let mut look = tokio::time::interval(LOOK);
+        let mut over = false;
+        while !over {
+            over = tokio::select! {
+                // So many may go out at once that we miss some.
+                done = sent.recv() => done.is_ok_and(|done| done == place),
+                // A worker that shares the outbox may have sent it.
+                _ = look.tick() => self.outbox.holds(&entry).await.is_ok_and(|holds| !holds),
+                () = receipt.voided() => true,
+            };
         }
+        Ok(())
     }
 
     /// Sends what waits in the outbox, for ever.

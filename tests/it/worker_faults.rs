@@ -2,6 +2,7 @@
 
 use lapin::options::ExchangeDeleteOptions;
 use serde_json::json;
+use slipway::report::{Outbox, OutboxLimits};
 
 use crate::services::service;
 use crate::support::fleet::{Fleet, Repository, header, json_of, next, properties};
@@ -123,6 +124,31 @@ async fn a_missing_report_queue_is_waited_for() {
     assert_eq!(worker.end().await, Some(0), "{}", worker.log());
     fleet.until_waiting("builds.interactive", 0).await;
     fleet.no_more_reports().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_report_that_another_worker_sends_holds_up_nobody() {
+    let mut fleet = Fleet::new(&[("WORKER__LANES", "{ interactive = 1, bulk = 0 }")]).await;
+    let repository = Repository::script("true\n");
+    let worker = fleet.worker().await;
+    let reports = fleet.name("reports");
+    fleet.channel.exchange_delete(reports.as_str().into(), ExchangeDeleteOptions::default()).await.unwrap();
+    fleet.send(&repository.message(json!({}))).await;
+    worker.says("a report waits in the outbox").await;
+    // As a second worker with the same directory does: takes the report, and notes that the broker has it.
+    let limits = OutboxLimits { entries: 10, bytes: 1 << 20 };
+    let outbox = Outbox::open(&fleet.state().join("worker/worker.db"), limits).await.unwrap();
+    let taken = loop {
+        if let Some(taken) = outbox.next().await.unwrap() {
+            break taken;
+        }
+        tokio::task::yield_now().await;
+    };
+    outbox.done(taken.id).await.unwrap();
+    // The request is done with, and its place is free.
+    fleet.declare().await;
+    let id = fleet.send(&repository.message(json!({}))).await;
+    assert_eq!(fleet.report(&id).await["outcome"], "succeeded");
 }
 
 #[tokio::test(flavor = "multi_thread")]
