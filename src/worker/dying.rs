@@ -27,14 +27,16 @@ async fn buried(worker: &Worker, incoming: Incoming) -> Result<(), Failure> {
     report.worker.clone_from(&worker.name);
     let reply = Reply::of(&incoming);
     let mut json = serde_json::to_string(&report).unwrap_or_default();
-    let mut body_is_known = false;
-    // Its worker may have died after the end of the build.
+    let code = report.failure.as_ref().map(|failure| failure.code.name());
+    let (mut repeats, mut was_built) = (false, false);
     if let Some(finished) = worker.reports.finished(&report.id).await? {
         if finished.body_hash == hash(&incoming.body) {
             json = finished.report_json;
-            body_is_known = true;
             let earlier: Value = serde_json::from_str(&json).unwrap_or_default();
             report.outcome = serde_json::from_value(earlier["outcome"].clone()).unwrap_or(report.outcome);
+            // Its worker may have died after the end of the build; or it was reported here, and its worker died before it
+            // was set aside.
+            (repeats, was_built) = (true, earlier["failure"]["code"].as_str() != code);
         }
     } else if incoming.body.len() <= MAX_BYTES {
         worker.reports.ledger.record(&report.id, &hash(&incoming.body), report.attempt, &json).await?;
@@ -42,7 +44,7 @@ async fn buried(worker: &Worker, incoming: Incoming) -> Result<(), Failure> {
     for message in reply.messages(&worker.names, &report, &json) {
         worker.reports.deliver(message, &incoming.receipt).await?;
     }
-    if !body_is_known {
+    if !was_built {
         let mut dead = original(&incoming, &report.id);
         dead.key = worker.names.dead();
         let reason = report.failure.as_ref().map(|failure| format!("{}: {}", failure.code.name(), failure.message));
@@ -51,11 +53,10 @@ async fn buried(worker: &Worker, incoming: Incoming) -> Result<(), Failure> {
         dead.headers.insert(names::LANE.to_owned(), lane.unwrap_or_default());
         worker.until_sent(&dead, &incoming.receipt).await.map_err(Error::failure)?;
     }
-    if body_is_known {
+    if repeats {
         worker.vitals.metrics.repeated();
     } else {
         worker.vitals.metrics.reported(&report);
-        let code = report.failure.as_ref().map(|failure| failure.code.name());
         tracing::warn!(code, "a message was reported and lies in the dead queue");
     }
     settled(incoming.receipt.ack().await);

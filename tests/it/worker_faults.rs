@@ -292,6 +292,19 @@ async fn a_deleted_queue_is_followed_when_it_is_there_again() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn what_was_reported_and_not_set_aside_is_set_aside_by_the_next_worker() {
+    let mut fleet = Fleet::new(&[]).await;
+    let _worker = fleet.worker().await;
+    // The second time is that of a worker that finds the report in the ledger: the one before it died in between.
+    for _ in 0..2 {
+        fleet.send_raw(b"not a message", properties("poison")).await;
+        assert_eq!(fleet.report("poison").await["outcome"], "rejected");
+        fleet.until_waiting("dead", 1).await;
+        assert_eq!(fleet.get("dead").await.unwrap().data, b"not a message");
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn the_dead_are_shown_and_dropped() {
     let mut fleet = Fleet::new(&[]).await;
     let _worker = fleet.worker().await;
