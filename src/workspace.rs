@@ -27,16 +27,21 @@ impl Workspace {
             Failure::new(code, format!("no workspace can be made in `{}`: {error}", parent.display()))
         };
         std::fs::create_dir_all(parent).map_err(failed)?;
-        let swept = sweep_directories(parent);
-        if swept > 0 {
-            tracing::info!(path = %parent.display(), swept, "removed workspaces of dead workers");
-        }
+        Self::sweep(parent);
         admit(parent, needs)?;
         let workspace = Self { root: OwnDirectory::create(parent, id).map_err(failed)? };
         for directory in [workspace.source(), workspace.context(), workspace.files()] {
             std::fs::create_dir(directory).map_err(failed)?;
         }
         Ok(workspace)
+    }
+
+    /// Removes those of dead workers. Blocks.
+    pub fn sweep(parent: &Path) {
+        let swept = sweep_directories(parent);
+        if swept > 0 {
+            tracing::info!(path = %parent.display(), swept, "removed workspaces of dead workers");
+        }
     }
 
     /// All of it.

@@ -27,6 +27,7 @@ use crate::runner::Runner;
 use crate::schema;
 use crate::traces::{self, Traces};
 use crate::trust::Trust;
+use crate::workspace::Workspace;
 
 /// Structured logs to stderr, as loud as the flags say; and traces, as long as what comes back is held.
 pub(super) fn logging(cli: &Cli) -> Option<Traces> {
@@ -239,7 +240,11 @@ async fn services_with(
         RunnerKind::Container => container(&cache, config.closed()).await?,
         RunnerKind::Host => Runner::host(),
     };
-    around(cli, config, runner, backend, otherwise).await
+    let services = around(cli, config, runner, backend, otherwise).await?;
+    let workspaces = services.workspaces();
+    // Before anybody asks whether the disk has room: what a dead worker left may be what fills it.
+    let _ = tokio::task::spawn_blocking(move || Workspace::sweep(&workspaces)).await;
+    Ok(services)
 }
 
 /// The same from the configuration as it is now. What runs commands was there before, and need not answer just now.

@@ -110,6 +110,24 @@ async fn a_report_outlives_its_worker_and_the_build_is_not_made_again() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn what_a_dead_worker_left_goes_before_anything_is_taken() {
+    let cache = tempfile::tempdir().unwrap();
+    let mut fleet = Fleet::new(&[("CACHE__DIRECTORY", cache.path().to_str().unwrap())]).await;
+    let repository = Repository::script("echo begun\nsleep 20\n");
+    let mut worker = fleet.worker().await;
+    let id = fleet.send(&repository.message(json!({}))).await;
+    fleet.event(&id, |event| event["kind"] == "log").await;
+    worker.child.kill().await.unwrap();
+    let left = || std::fs::read_dir(cache.path().join("workspaces")).unwrap().count();
+    assert_eq!(left(), 1);
+    // What it left may fill the disk, so that the next one takes no build.
+    let other = [("LIMITS__FREE_DISK", "1000000GiB")];
+    let worker = fleet.start_as(&fleet.slipway, &other);
+    worker.says("the disk of its cache is full").await;
+    assert_eq!(left(), 0);
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn a_missing_report_queue_is_waited_for() {
     let mut fleet = Fleet::new(&[]).await;
     let repository = Repository::script("true\n");

@@ -180,11 +180,17 @@ impl Fleet {
         self.start_as(&self.slipway, &[])
     }
 
-    fn start_as(&self, slipway: &Slipway, settings: &[(&str, &str)]) -> Worker {
-        let log = self.state.path().join(format!("worker-{}.log", uuid::Uuid::now_v7().simple()));
-        let file = std::fs::File::create(&log).unwrap();
+    /// Starts a worker with another configuration and further settings.
+    pub(crate) fn start_as(&self, slipway: &Slipway, settings: &[(&str, &str)]) -> Worker {
         let mut command = slipway.command(&["worker".to_owned()]);
         command.envs(settings.iter().map(|(key, value)| (format!("SLIPWAY__{key}"), value)));
+        self.follow(command)
+    }
+
+    /// Starts a worker by a command of the test's own.
+    pub(crate) fn follow(&self, mut command: tokio::process::Command) -> Worker {
+        let log = self.state.path().join(format!("worker-{}.log", uuid::Uuid::now_v7().simple()));
+        let file = std::fs::File::create(&log).unwrap();
         let child = command.stdout(Stdio::null()).stderr(file).kill_on_drop(true).spawn().unwrap();
         Worker { child, log }
     }
