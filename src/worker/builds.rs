@@ -32,8 +32,8 @@ pub(crate) struct Builds {
 struct State {
     running: HashMap<String, Arc<Running>>,
     cancelled: HashMap<String, (Option<String>, Instant)>,
-    /// By key: the builds that were announced, in the order of the stream.
-    supersedes: HashMap<String, (Vec<Claim>, Instant)>,
+    /// By key: the builds that were announced, in the order of the stream, and when they were.
+    supersedes: HashMap<String, Vec<(Claim, Instant)>>,
     /// The hash of a body, by id.
     bodies: HashMap<String, (String, Instant)>,
 }
@@ -119,19 +119,10 @@ impl Builds {
         state.cancelled.entry(id.to_owned()).or_insert_with(|| (reason, Instant::now()));
     }
 
-    /// Notes a claim on a key, and stops builds that are older and have not begun to push.
+    /// Notes a claim on a key, and stops builds that are older and have not begun to push or to deploy.
     pub(crate) fn supersede(&self, key: &str, claim: Claim) {
         let mut state = self.lock();
-        let (claims, at) = state.supersedes.entry(key.to_owned()).or_insert_with(|| (Vec::new(), Instant::now()));
-        *at = Instant::now();
-        let known = claims.iter().position(|known| known.id == claim.id);
-        // A worker may have been faster than the sender, who knows better.
-        if let Some(place) = known.filter(|place| claims[*place].word == Word::Worker && claim.word == Word::Sender) {
-            claims.remove(place);
-            claims.push(claim);
-        } else if known.is_none() {
-            claims.push(claim);
-        }
+        state.note(key, claim, Instant::now());
         let others = state.running.iter().filter(|(_, running)| running.key.as_deref() == Some(key));
         for (other, running) in others {
             if let Some(newer) = state.newer(key, other) {
@@ -143,8 +134,8 @@ impl Builds {
     /// Whether the sender of a build has claimed the key for it.
     pub(crate) fn is_claimed(&self, key: &str, id: &str) -> bool {
         let state = self.lock();
-        let claims = state.supersedes.get(key).map(|(claims, _)| claims.as_slice()).unwrap_or_default();
-        claims.iter().any(|claim| claim.id == id && claim.word == Word::Sender)
+        let claims = state.supersedes.get(key).map(Vec::as_slice).unwrap_or_default();
+        claims.iter().any(|(claim, _)| claim.id == id && claim.word == Word::Sender)
     }
 
     /// Why a build shall not begin.
@@ -174,13 +165,28 @@ impl Builds {
 }
 
 impl State {
+    /// Notes a claim; what others have claimed too long ago is forgotten.
+    fn note(&mut self, key: &str, claim: Claim, now: Instant) {
+        let claims = self.supersedes.entry(key.to_owned()).or_default();
+        claims.retain(|(_, at)| now.saturating_duration_since(*at) < MEMORY);
+        let known = claims.iter().position(|(known, _)| known.id == claim.id);
+        // A worker may have been faster than the sender, who knows better.
+        if let Some(place) = known.filter(|place| claims[*place].0.word == Word::Worker && claim.word == Word::Sender) {
+            claims.remove(place);
+            claims.push((claim, now));
+        } else if known.is_none() {
+            claims.push((claim, now));
+        }
+    }
+
     /// The build that took the place of this one: of those that came after it, the last.
     fn newer(&self, key: &str, id: &str) -> Option<String> {
-        let (claims, _) = self.supersedes.get(key)?;
-        let mine = claims.iter().position(|claim| claim.id == id)?;
-        let after = (0..claims.len()).filter(|other| comes_after((*other, &claims[*other]), (mine, &claims[mine])));
-        let newest = after.max_by_key(|at| (claims[*at].sent_at, *at))?;
-        Some(claims[newest].id.clone())
+        let claims = self.supersedes.get(key)?;
+        let claim = |place: usize| (place, &claims[place].0);
+        let mine = claims.iter().position(|(claim, _)| claim.id == id)?;
+        let after = (0..claims.len()).filter(|other| comes_after(claim(*other), claim(mine)));
+        let newest = after.max_by_key(|at| (claims[*at].0.sent_at, *at))?;
+        Some(claims[newest].0.id.clone())
     }
 
     fn forget(&mut self) {
@@ -189,7 +195,7 @@ impl State {
         if self.cancelled.len() + self.bodies.len() + self.supersedes.len() > 10_000 {
             self.cancelled.retain(|_, (_, at)| fresh(at));
             self.bodies.retain(|_, (_, at)| fresh(at));
-            self.supersedes.retain(|_, (_, at)| fresh(at));
+            self.supersedes.retain(|_, claims| claims.iter().any(|(_, at)| fresh(at)));
         }
         if self.bodies.len() > 100_000 {
             self.bodies.clear();
@@ -205,10 +211,12 @@ fn comes_after((place, claim): (usize, &Claim), (other_place, other): (usize, &C
 }
 
 impl Running {
-    /// Stops it for a reason; the first one counts. What has begun to push is not superseded any more.
+    /// Stops it for a reason; the first one counts. What has begun to push or to deploy is not superseded any more: half a
+    /// release would stay in the package repository.
     fn stop(&self, stop: Stop) {
         let mut fate = self.fate();
-        if fate.stop.is_some() || (fate.pushing && matches!(stop, Stop::Superseded(_))) {
+        let stays = fate.pushing || fate.deploying;
+        if fate.stop.is_some() || (stays && matches!(stop, Stop::Superseded(_))) {
             return;
         }
         fate.stop = Some(stop);
@@ -321,15 +329,27 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn what_pushes_is_not_superseded() {
-        let builds = Builds::default();
-        let old = builds.turn("old", Some("k".to_owned())).await;
-        old.running.pushes();
-        builds.supersede("k", claim("old", 1, Word::Sender));
-        builds.supersede("k", claim("new", 2, Word::Sender));
-        assert!(old.running.stopped().is_none());
-        builds.cancel("old", None);
-        assert!(old.running.cancel.is_cancelled());
+    async fn what_pushes_or_deploys_is_not_superseded() {
+        for begin in [Running::pushes, Running::deploys] {
+            let builds = Builds::default();
+            let old = builds.turn("old", Some("k".to_owned())).await;
+            begin(&old.running);
+            builds.supersede("k", claim("old", 1, Word::Sender));
+            builds.supersede("k", claim("new", 2, Word::Sender));
+            assert!(old.running.stopped().is_none());
+            builds.cancel("old", None);
+            assert!(old.running.cancel.is_cancelled());
+        }
+    }
+
+    #[test]
+    fn claims_are_kept_as_long_as_the_stream_keeps_them() {
+        let (mut state, now) = (State::default(), Instant::now());
+        for (id, hours) in [("first", 0), ("second", 24), ("third", 26)] {
+            state.note("k", claim(id, 0, Word::Sender), now + Duration::from_hours(hours));
+        }
+        let left: Vec<_> = state.supersedes["k"].iter().map(|(claim, _)| claim.id.as_str()).collect();
+        assert_eq!(left, ["second", "third"]);
     }
 
     #[test]

@@ -266,6 +266,35 @@ async fn a_further_run_of_a_build_takes_what_it_deployed_for_its_own() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn a_deployment_is_cancelled_and_not_superseded() {
+    let mut fleet = Fleet::new(&[("WORKER__LANES", "{ interactive = 2, bulk = 0 }")]).await;
+    let toolchain = fleet.state().join("catalog/toolchains/deployer");
+    std::fs::create_dir_all(&toolchain).unwrap();
+    std::fs::write(toolchain.join("toolchain.toml"), DEPLOYER).unwrap();
+    let marker = fleet.state().join("go").display().to_string();
+    let deploy = format!("echo deploying\nwhile ! test -e {marker}; do sleep 0.1; done\n");
+    let library = Repository::new(&[("compile.sh", "true\n"), ("deploy.sh", &deploy)]);
+    let deploying = |event: &Value| event["kind"] == "log" && event["step"] == "deploy";
+    let _worker = fleet.worker().await;
+    // Whoever cancels it says so, and is obeyed.
+    let id = fleet.send(&library.message(json!({}))).await;
+    fleet.event(&id, deploying).await;
+    let cancel = fleet.slipway.run(&["cancel".to_owned(), id.clone()]).await;
+    assert_eq!(cancel.code, 0, "{}", cancel.text());
+    let report = fleet.report(&id).await;
+    assert_eq!((&report["outcome"], &report["failure"]["step"]), (&json!("cancelled"), &json!("deploy")), "{report:#}");
+    // A newer build ends none whose release is half deployed.
+    let old = fleet.send(&library.message(json!({ "supersede": "main" }))).await;
+    fleet.event(&old, deploying).await;
+    let new = fleet.send(&library.message(json!({ "supersede": "main" }))).await;
+    fleet.event(&new, deploying).await;
+    std::fs::write(&marker, "").unwrap();
+    for report in [fleet.next_report().await, fleet.next_report().await] {
+        assert_eq!(report["outcome"], "succeeded", "{old}: {report:#}");
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
 #[ignore = "long: Maven builds with two JDKs"]
 async fn one_worker_builds_with_two_jdks_at_once() {
     // Both fill the same repository.
