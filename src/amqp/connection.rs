@@ -70,7 +70,8 @@ impl Broker {
         let properties = ConnectionProperties::default().with_connection_name(name.into());
         let builder = DefaultConnectionBuilder::new().map_err(|error| Error::Broker("connect", error))?;
         let builder = builder.with_uri(uri).with_properties(properties).with_tls_config(self.tls().await?);
-        let connection = timed("connect", builder.connect()).await?;
+        let connected = timed("connect", builder.connect()).await;
+        let connection = connected.map_err(|error| Error::At(self.host.clone(), Box::new(error)))?;
         Ok(Link { connection: Arc::new(connection) })
     }
 

@@ -31,6 +31,9 @@ pub enum Error {
     /// It refused, or the connection broke.
     #[error("{0}: {1}")]
     Broker(&'static str, lapin::Error),
+    /// One of these, of the broker at this address.
+    #[error("the broker at `{0}`: {1}")]
+    At(String, Box<Error>),
     /// Nothing listens where the message was sent.
     #[error("the message to `{0}` reaches no queue: {1}")]
     Unroutable(String, String),
@@ -54,6 +57,7 @@ impl Error {
     pub fn is_refusal(&self) -> bool {
         match self {
             Self::Configuration(_) => true,
+            Self::At(_, error) => error.is_refusal(),
             Self::Broker(_, error) => {
                 matches!(error.kind(), lapin::ErrorKind::ProtocolError(said) if matches!(said.get_id(), 403 | 530))
             }
@@ -68,6 +72,9 @@ impl Error {
             Self::Configuration(failure) => failure,
             refused if refused.is_refusal() => Failure::new(FailureCode::ConfigurationInvalid, refused.to_string())
                 .hint("check `amqp.url`, `amqp.credentials`, and the account's rights: \"Accounts at the broker\" in `docs/operating.md`"),
+            // Nobody can see a binding, so `slipway queues check` does not tell.
+            unroutable @ Self::Unroutable(..) => Failure::new(FailureCode::BrokerUnavailable, unroutable.to_string())
+                .hint("a queue or its binding is missing: `slipway queues declare` makes both, and changes nothing else"),
             other => Failure::new(FailureCode::BrokerUnavailable, other.to_string()),
         }
     }

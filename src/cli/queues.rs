@@ -42,7 +42,9 @@ fn check(found: &[Failure], format: FormatKind) -> Result<ExitCode, Failure> {
     if format == FormatKind::Text {
         found.iter().for_each(explain::to_stderr);
         if found.is_empty() {
-            anstream::println!("everything is there, in the right shape");
+            anstream::println!(
+                "every exchange and queue is there, in the right shape; bindings cannot be seen: `slipway queues declare` makes those that are missing"
+            );
         }
     } else {
         setup::print_json(&serde_json::json!({ "version": 1, "differences": found }))?;

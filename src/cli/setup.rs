@@ -45,7 +45,8 @@ pub(super) fn logging(cli: &Cli) -> Option<Traces> {
         _ => "debug",
     };
     let filter = EnvFilter::new(format!("{level},{}=off", traces::TARGET));
-    let lines = tracing_subscriber::fmt::layer().with_writer(std::io::stderr).with_target(false);
+    let colours = anstream::AutoStream::choice(&std::io::stderr()) != anstream::ColorChoice::Never;
+    let lines = tracing_subscriber::fmt::layer().with_writer(std::io::stderr).with_ansi(colours).with_target(false);
     let lines = match worker {
         Some(LogFormat::Json) => {
             lines.json().flatten_event(true).with_current_span(true).with_span_list(false).with_filter(filter).boxed()

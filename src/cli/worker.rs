@@ -143,9 +143,15 @@ async fn reload(cli: &Cli, role: Role, began: &Config, services: &watch::Sender<
             tracing::error!(error = %failure, "the configuration cannot be used now, and the old one stays");
         }
         Err(failure) => {
-            tracing::error!(error = %failure, "the configuration is broken, and the old one stays");
+            tracing::error!(at = at(&failure), error = %failure, "the configuration is broken, and the old one stays");
         }
     }
+}
+
+/// Where in the files it is.
+fn at(failure: &Failure) -> Option<String> {
+    let place = failure.places.first()?;
+    Some(place.line.map_or_else(|| place.path.clone(), |line| format!("{}:{line}", place.path)))
 }
 
 /// Those of the keys that have other values.

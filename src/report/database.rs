@@ -29,9 +29,14 @@ impl Database {
     pub(super) async fn open(path: &Path) -> Result<Self, Failure> {
         let unusable = |error: &dyn std::fmt::Display| {
             Failure::new(FailureCode::Internal, format!("`{}` cannot be used: {error}", path.display()))
+                .hint(hint(path))
         };
         if let Some(directory) = path.parent() {
-            tokio::fs::create_dir_all(directory).await.map_err(|error| unusable(&error))?;
+            tokio::fs::create_dir_all(directory).await.map_err(|error| {
+                let message = format!("the directory `{}` cannot be made: {error}", directory.display());
+                Failure::new(FailureCode::ConfigurationInvalid, message)
+                    .hint("let this account write there, or set `worker.directory`")
+            })?;
         }
         // SQLite has no lock around "which forms are applied, apply the rest"; the file's own lock is held while it is used.
         let lock = locked(path.with_extension("lock")).await.map_err(|error| unusable(&error))?;
@@ -42,10 +47,8 @@ impl Database {
             .synchronous(SqliteSynchronous::Normal)
             .busy_timeout(PATIENCE);
         let pool = SqlitePoolOptions::new().max_connections(2).idle_timeout(None).max_lifetime(None);
-        let database = Self {
-            pool: pool.connect_with(options).await.map_err(|error| unusable(&error).hint(hint(path)))?,
-            path: path.to_owned(),
-        };
+        let database =
+            Self { pool: pool.connect_with(options).await.map_err(|error| unusable(&error))?, path: path.to_owned() };
         database.migrate().await?;
         drop(lock);
         Ok(database)

@@ -272,6 +272,57 @@ async fn a_worker_refuses_a_broker_that_is_not_prepared() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn a_binding_that_is_missing_is_named_by_whoever_sends() {
+    let mut fleet = Fleet::new(&[]).await;
+    let (queue, exchange) = (fleet.name("builds.interactive"), fleet.name("requests"));
+    let none = lapin::types::FieldTable::default();
+    fleet.channel.queue_unbind(queue.into(), exchange.into(), "interactive".into(), none).await.unwrap();
+    let file = fleet.state().join("message.json");
+    let message = Repository::script("true\n").message(json!({}));
+    std::fs::write(&file, message.to_string()).unwrap();
+    let args = ["submit", file.to_str().unwrap()].map(str::to_owned);
+    let run = fleet.slipway.run(&args).await;
+    assert_eq!(run.code, 75, "{}", run.text());
+    assert!(run.stderr.contains("slipway queues declare"), "{}", run.stderr);
+    // The broker shows nobody its bindings, and the check says so.
+    let check = fleet.slipway.command(&["queues", "check"].map(str::to_owned)).output().await.unwrap();
+    assert!(check.status.success() && String::from_utf8_lossy(&check.stdout).contains("bindings cannot be seen"));
+    fleet.declare().await;
+    assert_eq!(fleet.slipway.run(&args).await.code, 0);
+    let _worker = fleet.worker().await;
+    assert_eq!(fleet.next_report().await["id"], message["id"]);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_broker_that_is_away_is_named() {
+    let away = [("AMQP__URL", "amqp://127.0.0.1:1/"), ("CREDENTIALS__BROKER__HOSTS", "[\"127.0.0.1:1\"]")];
+    let fleet = Fleet::undeclared(&away).await;
+    let run = fleet.slipway.run(&["cancel", "nobody"].map(str::to_owned)).await;
+    assert!(run.code == 75 && run.stderr.contains("the broker at `127.0.0.1:1`"), "{}", run.text());
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_directory_that_cannot_be_made_is_the_operators_to_mend() {
+    let fleet = Fleet::undeclared(&[]).await;
+    fleet.declare().await;
+    let mut command = fleet.slipway.command(&["worker".to_owned()]);
+    let output = command.env("SLIPWAY__WORKER__DIRECTORY", "/proc/none").output().await.unwrap();
+    let text = String::from_utf8_lossy(&output.stderr);
+    assert_eq!(output.status.code(), Some(2), "{text}");
+    assert!(text.contains("`/proc/none`") && text.contains("worker.directory"), "{text}");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn colours_of_the_log_are_for_terminals() {
+    let fleet = Fleet::new(&[]).await;
+    let mut command = fleet.slipway.command(&["worker".to_owned()]);
+    command.env_remove("NO_COLOR");
+    let worker = fleet.follow(command);
+    worker.says("takes builds").await;
+    assert!(!worker.log().contains('\u{1b}'), "{}", worker.log());
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn a_deadline_longer_than_the_brokers_is_refused() {
     let fleet = Fleet::undeclared(&[]).await;
     let mut command = fleet.slipway.command(&["worker".to_owned()]);

@@ -232,6 +232,8 @@ async fn a_changed_configuration_holds_for_the_next_build_and_a_broken_one_chang
     std::fs::write(&path, format!("{good}\nno = such\n")).unwrap();
     worker.signal("HUP");
     worker.says("the configuration is broken, and the old one stays").await;
+    let line = good.lines().count() + 2;
+    worker.says(&format!("at=\"{}:{line}\"", path.display())).await;
     let id = fleet.send(&short.message(json!({}))).await;
     assert_eq!(fleet.report(&id).await["outcome"], "succeeded");
     // What a start would refuse is refused here as well.
