@@ -19,9 +19,10 @@ pub(super) const PASSWORD: &str = "launch-it";
 const BIN: &str = "/usr/lib/rabbitmq/bin";
 const NODE: &str = "faults@localhost";
 
-/// The queues with messages that somebody holds, in Erlang.
-const HELD: &str = "[element(4, amqqueue:get_name(Q)) || Q <- rabbit_amqqueue:list(<<\"/\">>), \
-    {messages_unacknowledged, N} <- rabbit_amqqueue:info(Q, [messages_unacknowledged]), N > 0].";
+/// The queues with messages that somebody holds, and those of requests with any, in Erlang.
+const UNFINISHED: &str = "[binary_to_list(N) || Q <- rabbit_amqqueue:list(<<\"/\">>), N <- [element(4, amqqueue:get_name(Q))], \
+    {K, M} <- rabbit_amqqueue:info(Q, [messages_unacknowledged, messages_ready]), M > 0, \
+    K =:= messages_unacknowledged orelse re:run(N, <<\"builds|retry|dying\">>) =/= nomatch].";
 
 /// How long a start may take, on a machine with much else to do.
 const START: Duration = Duration::from_mins(5);
@@ -72,15 +73,15 @@ impl Broker {
         namespace.run(&line, &borrowed(&environment(namespace)))
     }
 
-    /// Messages that somebody holds unacknowledged, by queue. Asks the node itself: `rabbitmqctl` starts a machine of
+    /// Queues with messages that somebody holds unacknowledged, or that ask for something yet to be done. Asks the node itself: `rabbitmqctl` starts a machine of
     /// Erlang's for each question, which takes longer than most cases.
-    pub(super) fn unacknowledged(namespace: &Namespace) -> Vec<String> {
+    pub(super) fn unfinished(namespace: &Namespace) -> Vec<String> {
         let home = namespace.directory().join("rabbitmq");
         let cookie = std::fs::read_to_string(home.join(".erlang.cookie")).unwrap();
-        let question = format!("printf '%s\\n' '{HELD}' | erl_call -c {} -n {NODE} -e", cookie.trim());
+        let question = format!("printf '%s\\n' '{UNFINISHED}' | erl_call -c {} -n {NODE} -e", cookie.trim());
         let answer = namespace.run(&["sh", "-c", &question], &borrowed(&environment(namespace)));
         let held = answer.trim().strip_prefix("{ok, [").and_then(|held| held.strip_suffix("]}"));
-        let held = held.unwrap_or_else(|| panic!("the broker does not say what is held: {answer}"));
+        let held = held.unwrap_or_else(|| panic!("the broker does not say what is left: {answer}"));
         held.split(',').filter(|queue| !queue.is_empty()).map(|queue| queue.trim().to_owned()).collect()
     }
 

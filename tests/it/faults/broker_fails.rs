@@ -41,7 +41,7 @@ fn a_broker_goes_at_many_moments() {
 }
 
 /// Whether packets between the worker and the broker are dropped, both ways.
-fn cut_off(case: &Case, cut: bool) {
+pub(super) fn cut_off(case: &Case, cut: bool) {
     let (change, port) = (if cut { "-A" } else { "-D" }, super::cluster::RELAY.to_string());
     for side in ["--dport", "--sport"] {
         case.namespace.run(&["iptables", change, "INPUT", "-p", "tcp", side, &port, "-j", "DROP"], &[]);
@@ -168,16 +168,21 @@ fn the_report_queue_is_missing() {
     });
 }
 
+/// Whether the queue of reports takes none.
+pub(super) fn fill_reports(case: &Case, full: bool) {
+    let policy = ["set_policy", "full", "^slipway\\.reports$", "{\"max-length\":0,\"overflow\":\"reject-publish\"}"];
+    let policy = if full { [&policy[..], &["--apply-to", "queues"]].concat() } else { vec!["clear_policy", "full"] };
+    Broker::control(&case.namespace, &policy);
+}
+
 #[test]
 #[ignore = "long: one more fault on real parts"]
 fn the_report_queue_is_full() {
     case("full-reports", 63, async |case| {
-        let policy =
-            ["set_policy", "full", "^slipway\\.reports$", "{\"max-length\":0,\"overflow\":\"reject-publish\"}"];
-        Broker::control(&case.namespace, &[&policy[..], &["--apply-to", "queues"]].concat());
+        fill_reports(case, true);
         let id = case.build("cp payload /output/", Extra::Allowed).await;
         case.mailbox.event(&id, "step_finished", Some("push"), PATIENCE).await.unwrap();
-        Broker::control(&case.namespace, &["clear_policy", "full"]);
+        fill_reports(case, false);
         assert_eq!(case.report(&id).await["outcome"], "succeeded");
     });
 }

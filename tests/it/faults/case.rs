@@ -121,8 +121,14 @@ impl Case {
         self.send_bytes(&body, id).await;
     }
 
+    /// Sends what is no request; it has to be reported all the same.
+    pub(super) async fn send_poison(&mut self, body: &[u8], id: &str, extra: Extra) {
+        self.sent.insert(id.to_owned(), extra);
+        self.send_bytes(body, id).await;
+    }
+
     /// Sends any bytes as a request.
-    pub(super) async fn send_bytes(&mut self, body: &[u8], id: &str) {
+    async fn send_bytes(&mut self, body: &[u8], id: &str) {
         let properties = BasicProperties::default()
             .with_message_id(id.into())
             .with_content_type("application/json".into())
@@ -190,6 +196,7 @@ impl Case {
         self.relay.release();
         let sent = std::mem::take(&mut self.sent);
         let wrong = invariants::check(&mut self, &sent).await;
+        self.say(&format!("sent {}, left behind or otherwise wrong {}", sent.len(), wrong.len()));
         assert!(wrong.is_empty(), "{}:\n{}\n\n{}", self.name, wrong.join("\n"), self.worker_log());
     }
 }

@@ -8,6 +8,7 @@ use serde_json::Value;
 use super::broker::Broker;
 use super::case::{Case, Extra, PATIENCE};
 use super::registry;
+use super::worker::{PRODUCT_LINE, REGISTRY_HOST};
 
 /// How long after a build's end its traces may be there.
 const TIDY: Duration = Duration::from_secs(5);
@@ -24,8 +25,8 @@ pub(super) async fn check(case: &mut Case, sent: &BTreeMap<String, Extra>) -> Ve
     wrong.extend(case.worker.ready(PATIENCE).await.err());
     let left = emptied(TIDY, || traces(case)).await;
     wrong.extend(left.into_iter().map(|left| format!("left behind: {left}")));
-    let held = emptied(COUNTED, || Broker::unacknowledged(&case.namespace)).await;
-    wrong.extend(held.into_iter().map(|queue| format!("unacknowledged: {queue}")));
+    let held = emptied(COUNTED, || Broker::unfinished(&case.namespace)).await;
+    wrong.extend(held.into_iter().map(|queue| format!("not done with: {queue}")));
 
     let reports: Vec<(String, Vec<Value>)> = case.mailbox.inbox().reports.clone().into_iter().collect();
     for (id, reports) in reports {
@@ -39,6 +40,10 @@ pub(super) async fn check(case: &mut Case, sent: &BTreeMap<String, Extra>) -> Ve
         for report in &reports {
             wrong.extend(unreadable_images(report).await);
         }
+    }
+    // Whether it was reported or not, and however its build ended: what has a tag can be pulled.
+    for id in sent.keys() {
+        wrong.extend(registry::half_pushed(&format!("{REGISTRY_HOST}/{PRODUCT_LINE}/order:{id}")).await);
     }
     wrong
 }
@@ -61,6 +66,9 @@ async fn emptied(patience: Duration, mut find: impl FnMut() -> Vec<String>) -> V
 fn traces(case: &Case) -> Vec<String> {
     let namespace = &case.namespace;
     let mut found = case.engine.leftovers(namespace);
+    // Processes of the scripts, wherever their containers are.
+    let scripts = "grep -lsaz '^build[.]sh$' /proc/[0-9]*/cmdline || true";
+    found.extend(namespace.run(&["sh", "-c", scripts], &[]).lines().map(str::to_owned));
     for cache in [case.worker.cache(), case.neighbour.cache()].map(|path| path.display().to_string()) {
         // Workspaces, scratch directories of the sandbox, locks of Git's own and half-made mirrors.
         let search = format!(

@@ -68,8 +68,12 @@ fn poison_is_reported_where_it_has_an_id_and_builds_go_on() {
             assert_ne!(report["failure"]["blame"], "service", "{report:#}");
         }
         let too_long = format!("{{\"version\":1,\"id\":\"long\",\"padding\":\"{}\"}}", "x".repeat(10 << 20));
-        for (number, body) in [&b"{"[..], b"\xff\xfe", b"[]", b"", too_long.as_bytes()].into_iter().enumerate() {
-            case.send_bytes(body, &format!("poison-raw-{number}")).await;
+        let raw = [&b"{"[..], b"\xff\xfe", b"[]", b"", too_long.as_bytes()];
+        for (number, body) in raw.into_iter().enumerate() {
+            let id = format!("poison-raw-{}-{number}", case.random.random::<u32>());
+            case.send_poison(body, &id, Extra::Forbidden).await;
+            let report = case.report(&id).await;
+            assert_eq!((&report["outcome"], &report["failure"]["blame"]), (&"rejected".into(), &"request".into()));
         }
         let id = case.send(&good, Extra::Forbidden).await;
         assert_eq!(case.report(&id).await["outcome"], "succeeded");

@@ -86,6 +86,13 @@ pub(super) async fn unreadable(reference: &str) -> Result<(), String> {
     Ok(())
 }
 
+/// What is wrong with an image whose build may have been stopped before its push: a tag that is there has to be whole.
+pub(super) async fn half_pushed(reference: &str) -> Option<String> {
+    let why = unreadable(reference).await.err()?;
+    let absent = why.contains("/manifests/") && why.contains("404 Not Found");
+    (!absent).then(|| format!("{reference} has a tag and cannot be read: {why}"))
+}
+
 async fn get(path: &str) -> Result<Vec<u8>, String> {
     // A second installation is refused, and harmless.
     let _ = rustls::crypto::ring::default_provider().install_default();

@@ -6,6 +6,8 @@ use std::time::Duration;
 use rand::RngExt as _;
 use rand::seq::IndexedRandom as _;
 
+use super::broker::Broker;
+use super::broker_fails::{cut_off, fill_reports};
 use super::case::{Case, Extra, PATIENCE, case};
 use super::proxy::{Fault, Rule};
 
@@ -21,6 +23,9 @@ const AT_ONCE: usize = 4;
 /// One of so many builds meets a fault of its own.
 const FAULTY: f64 = 0.4;
 
+/// How long something lasts that passes by itself.
+const SPELL: Duration = Duration::from_secs(3);
+
 /// A message that its workers died of is reported only after some deliveries, and each of those may be tried again.
 const LONGEST: Duration = Duration::from_mins(4);
 
@@ -32,30 +37,44 @@ enum Trouble {
     WorkerReplaced,
     BrokerKilled,
     BrokerRestarted,
+    BrokerCutOff,
+    BrokerAlarmed,
+    ReportsFull,
     EngineKilled,
     EngineRestarted,
     RegistryKilled,
     RegistryUnwell,
     RegistryCuts,
     RegistryLimits,
+    RegistryRefuses,
+    RegistryHangs,
     GitUnwell,
+    GitStalls,
+    Poison,
     SentTwice,
     Cancelled,
 }
 
-const ALL: [Trouble; 14] = [
+const ALL: [Trouble; 21] = [
     Trouble::WorkerKilled,
     Trouble::WorkerStands,
     Trouble::WorkerReplaced,
     Trouble::BrokerKilled,
     Trouble::BrokerRestarted,
+    Trouble::BrokerCutOff,
+    Trouble::BrokerAlarmed,
+    Trouble::ReportsFull,
     Trouble::EngineKilled,
     Trouble::EngineRestarted,
     Trouble::RegistryKilled,
     Trouble::RegistryUnwell,
     Trouble::RegistryCuts,
     Trouble::RegistryLimits,
+    Trouble::RegistryRefuses,
+    Trouble::RegistryHangs,
     Trouble::GitUnwell,
+    Trouble::GitStalls,
+    Trouble::Poison,
     Trouble::SentTwice,
     Trouble::Cancelled,
 ];
@@ -127,7 +146,7 @@ async fn happen(case: &mut Case, trouble: Trouble, id: &str) {
         }
         Trouble::WorkerStands => {
             case.worker.program().freeze();
-            tokio::time::sleep(Duration::from_secs(3)).await;
+            tokio::time::sleep(SPELL).await;
             case.worker.program().thaw();
         }
         Trouble::WorkerReplaced => {
@@ -144,6 +163,21 @@ async fn happen(case: &mut Case, trouble: Trouble, id: &str) {
             }
             parts.broker.start(&parts.namespace);
             parts.worker.ready(PATIENCE).await.unwrap();
+        }
+        Trouble::BrokerCutOff => {
+            cut_off(case, true);
+            tokio::time::sleep(SPELL).await;
+            cut_off(case, false);
+        }
+        Trouble::BrokerAlarmed => {
+            Broker::control(&case.namespace, &["set_vm_memory_high_watermark", "0.0000001"]);
+            tokio::time::sleep(SPELL).await;
+            Broker::control(&case.namespace, &["set_vm_memory_high_watermark", "0.4"]);
+        }
+        Trouble::ReportsFull => {
+            fill_reports(case, true);
+            tokio::time::sleep(SPELL).await;
+            fill_reports(case, false);
         }
         Trouble::EngineKilled | Trouble::EngineRestarted => {
             let parts = &mut **case;
@@ -169,8 +203,22 @@ async fn happen(case: &mut Case, trouble: Trouble, id: &str) {
             let fault = Fault::Answer(429, "Retry-After: 1\r\n");
             case.registry_proxy.add(Rule::always(&["/blobs/uploads/"], fault).times(0, 2));
         }
+        Trouble::RegistryRefuses => {
+            let fault = Fault::Answer(401, "WWW-Authenticate: Basic realm=\"faults\"\r\n");
+            case.registry_proxy.add(Rule::always(&["PUT", "/manifests/"], fault).times(0, 1));
+        }
+        Trouble::RegistryHangs => {
+            case.registry_proxy.add(Rule::always(&["/blobs/uploads/"], Fault::Late(3 * SPELL)).times(0, 1));
+        }
         Trouble::GitUnwell => {
             case.git_proxy.add(Rule::always(&[], Fault::Answer(502, "")).during(Duration::from_secs(2)));
+        }
+        Trouble::GitStalls => {
+            case.git_proxy.add(Rule::always(&["git-upload-pack"], Fault::Late(SPELL)).times(0, 1));
+        }
+        Trouble::Poison => {
+            let poison = format!("poison-{}", case.random.random::<u32>());
+            case.send_poison(b"{", &poison, Extra::Allowed).await;
         }
         Trouble::SentTwice => case.send_again(id).await,
         Trouble::Cancelled => drop(case.worker.slipway(&case.namespace, &["cancel", id]).unwrap()),
