@@ -31,8 +31,9 @@ fn failure_text(failure: &Failure) -> String {
         let _ = writeln!(out, "  {CYAN}step{RESET}: {step}");
     }
     for place in &failure.places {
-        let line = place.line.map(|line| format!(":{line}")).unwrap_or_default();
-        let _ = writeln!(out, "  {CYAN}-->{RESET} {}{line}", place.path);
+        let numbers = [place.line, place.column].into_iter().flatten();
+        let at: String = numbers.map(|number| format!(":{number}")).collect();
+        let _ = writeln!(out, "  {CYAN}-->{RESET} {}{at}", place.path);
     }
     if !failure.candidates.is_empty() {
         let _ = writeln!(out, "  {CYAN}one of{RESET}: {}", failure.candidates.join(", "));
@@ -49,4 +50,20 @@ fn warning_text(warning: &Warning) -> String {
     }
     let _ = writeln!(out, "  {CYAN}hint{RESET}: {}", warning.hint);
     out
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::model::failure::FailureCode;
+
+    #[test]
+    fn places_are_written_as_editors_read_them() {
+        let failure = Failure::new(FailureCode::SettingsInvalid, "no")
+            .at_column("slipway.toml", Some(3), Some(7))
+            .at("go.mod", Some(2))
+            .at("pom.xml", None);
+        let text = anstream::adapter::strip_str(&failure_text(&failure)).to_string();
+        assert!(text.contains("  --> slipway.toml:3:7\n  --> go.mod:2\n  --> pom.xml\n"), "{text}");
+    }
 }

@@ -173,6 +173,9 @@ pub struct Place {
     /// From 1.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub line: Option<u32>,
+    /// In characters, from 1, where a format's reader tells it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub column: Option<u32>,
 }
 
 /// Why a build, or its planning, ended without what was asked for.
@@ -229,7 +232,14 @@ impl Failure {
     /// With a place to look at.
     #[must_use]
     pub fn at(mut self, path: impl Into<String>, line: Option<u32>) -> Self {
-        self.places.push(Place { path: path.into(), line });
+        self.places.push(Place { path: path.into(), line, column: None });
+        self
+    }
+
+    /// With a place to look at, to the character.
+    #[must_use]
+    pub fn at_column(mut self, path: impl Into<String>, line: Option<u32>, column: Option<u32>) -> Self {
+        self.places.push(Place { path: path.into(), line, column });
         self
     }
 

@@ -15,3 +15,4 @@ pub mod scan;
 pub mod settings;
 pub mod source;
 pub mod source_tree;
+pub mod written;

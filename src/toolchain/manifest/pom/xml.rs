@@ -119,8 +119,9 @@ fn refused(name: &str, error: &roxmltree::Error) -> Failure {
         format!("`{name}` is not well-formed XML, line {}, column {}: {error}", position.row, position.col)
     };
     let hint = "Correct the file; `mvn validate` shows the same fault.";
-    let line = if matches!(error, roxmltree::Error::DtdDetected) { None } else { Some(position.row) };
-    Failure::new(FailureCode::ManifestInvalid, message).hint(hint).at(name, line)
+    let place = if matches!(error, roxmltree::Error::DtdDetected) { None } else { Some((position.row, position.col)) };
+    let (line, column) = place.unzip();
+    Failure::new(FailureCode::ManifestInvalid, message).hint(hint).at_column(name, line, column)
 }
 
 #[cfg(test)]
@@ -145,7 +146,7 @@ mod tests {
         let failure = parse("a/pom.xml", "<project>\n  <a></b>\n</project>", true).unwrap_err();
         assert_eq!(failure.code, FailureCode::ManifestInvalid);
         assert!(failure.message.contains("`a/pom.xml`") && failure.message.contains("line 2, column"), "{failure}");
-        assert_eq!(failure.places[0].line, Some(2));
+        assert_eq!((failure.places[0].line, failure.places[0].column.is_some()), (Some(2), true));
     }
 
     #[test]

@@ -9,10 +9,11 @@ use super::declared::Declared;
 use super::package;
 use super::requirement::{Requirement, normalise};
 use super::specifier;
-use super::text::{Lines, line_of, manifest};
+use super::text::{Lines, manifest};
 use crate::model::failure::{Failure, FailureCode, Warning};
 use crate::model::origin::{Found, Origin};
 use crate::model::source_tree::{SourceTree, parent};
+use crate::model::written;
 use crate::toolchain::version::Demand;
 
 /// What a `pyproject.toml` says.
@@ -77,9 +78,9 @@ pub(super) fn read(tree: &SourceTree, path: &str, facts: &toml::Table) -> Result
 /// `manifest_invalid`.
 pub(super) fn parse<'a>(path: &str, text: &'a str) -> Result<DeTable<'a>, Failure> {
     DeTable::parse(text).map(Spanned::into_inner).map_err(|error| {
-        let line = error.span().map(|span| line_of(text, span.start));
         let message = format!("`{path}` is not valid TOML: {}.", error.message().trim_end_matches('.'));
-        Failure::new(FailureCode::ManifestInvalid, message).at(path, line)
+        let wrong = written::wrong(text, message, &error);
+        Failure::new(FailureCode::ManifestInvalid, wrong.message).at_column(path, wrong.line, wrong.column)
     })
 }
 

@@ -111,6 +111,12 @@ fn several_are_an_error_that_module_settles() {
 }
 
 #[test]
+fn what_is_no_toml_is_told_to_the_character() {
+    let place = failed(&[("pyproject.toml", "[project]\nname = \"a\"\nversion = = 1\n")]).places.remove(0);
+    assert_eq!((place.path.as_str(), place.line, place.column), ("pyproject.toml", Some(3), Some(11)));
+}
+
+#[test]
 fn failures_say_what_to_do() {
     let needs = "from flask import Flask\ndef create_app(config):\n    return Flask(config)\n";
     for (files, code, says) in [
