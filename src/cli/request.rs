@@ -1,41 +1,45 @@
 //! Flags become a request.
 
+use std::collections::BTreeMap;
+use std::fmt::Display;
 use std::path::{Path, PathBuf};
+use std::str::FromStr;
 
 use super::args::Common;
 use crate::model::failure::{Failure, FailureCode};
 use crate::model::names::{ApplicationName, BuildId, Tag};
 use crate::model::origin::OriginKind;
 use crate::model::request::{BuildRequest, RequestedSource};
-use crate::model::settings::{ApplicationSettings, Settings};
+use crate::model::settings::Settings;
 use crate::model::source::{RepositoryUrl, Source};
+use crate::model::written::{self, Wrong};
 
-/// The request that the flags state.
+/// The request that the flags state; what they leave open and belongs to whoever asks, `slipway.toml` may say.
 ///
 /// # Errors
-/// `request_invalid` naming the flag.
+/// `request_invalid` naming the flag, `settings_invalid` naming the line.
 pub(super) fn request(flags: &Common, tags: &[String]) -> Result<BuildRequest, Failure> {
     let source = source(flags)?;
-    let local = match &source {
-        RequestedSource::Directory { path, directory, .. } => local_settings(&path.join(directory))?,
-        RequestedSource::Repository(_) => ApplicationSettings::default(),
+    let settings = settings(flags)?;
+    let file = match &source {
+        RequestedSource::Directory { path, directory, .. } => SettingsFile::read(path, directory)?,
+        RequestedSource::Repository(_) => SettingsFile::default(),
     };
-    let name = flags.name.clone().or(local.name);
-    let name = match name {
-        Some(name) => name.parse().map_err(|error| invalid("--name", &error))?,
-        None => default_name(&source)?,
-    };
-    let product_line = flags.product_line.clone().or(local.product_line).unwrap_or_else(|| "local".to_owned());
-    let tags = tags.iter().map(|tag| tag.parse::<Tag>().map_err(|error| invalid("--tag", &error)));
+    let (set, local) = (&settings.application, &file.settings.application);
+    let name = [&flags.name, &set.name, &local.name];
+    let product_line = [&flags.product_line, &set.product_line, &local.product_line];
     Ok(BuildRequest {
         id: uuid::Uuid::now_v7().to_string().parse::<BuildId>().map_err(|error| invalid("id", &error))?,
-        source,
         credentials: flags.credentials.clone(),
-        product_line: product_line.parse().map_err(|error| invalid("--product-line", &error))?,
-        name,
-        kind: flags.kind.or(local.kind).unwrap_or_default(),
-        tags: tags.collect::<Result<_, _>>()?,
-        settings: settings(flags)?,
+        product_line: match file.first("product_line", product_line)? {
+            Some(product_line) => product_line,
+            None => "local".parse().map_err(|error| invalid("--product-line", &error))?,
+        },
+        name: file.first("name", name)?.map_or_else(|| default_name(&source), Ok)?,
+        kind: flags.kind.or(set.kind).or(local.kind).unwrap_or_default(),
+        tags: file.tags(tags, &settings)?,
+        source,
+        settings,
         asked_by: OriginKind::Flag,
         timeout: None,
         untrusted: flags.untrusted,
@@ -93,11 +97,53 @@ fn inside(directory: &str) -> Result<String, Failure> {
     })
 }
 
-/// Names that `slipway.toml` states count for local builds.
-fn local_settings(directory: &Path) -> Result<ApplicationSettings, Failure> {
-    match std::fs::read_to_string(directory.join("slipway.toml")) {
-        Ok(text) => crate::plan::local_application("slipway.toml", &text),
-        Err(_) => Ok(ApplicationSettings::default()),
+/// The `slipway.toml` of a directory that is built here, as far as its names, kind and tags count.
+#[derive(Default)]
+struct SettingsFile {
+    path: String,
+    settings: Settings,
+    lines: BTreeMap<String, u32>,
+}
+
+impl SettingsFile {
+    fn read(root: &Path, directory: &str) -> Result<Self, Failure> {
+        let path = crate::model::source_tree::join(directory, "slipway.toml").unwrap_or_default();
+        let real = root.join(&path).canonicalize().ok().filter(|real| real.starts_with(root));
+        // What cannot be read, or leads elsewhere, planning refuses.
+        let Some(text) = real.and_then(|real| std::fs::read_to_string(real).ok()) else { return Ok(Self::default()) };
+        let (settings, lines) = crate::plan::local_settings(&path, &text)?;
+        Ok(Self { path, settings, lines })
+    }
+
+    /// The first that is said, by flag, `--set` or here.
+    fn first<T>(&self, key: &str, [flag, set, here]: [&Option<String>; 3]) -> Result<Option<T>, Failure>
+    where
+        T: FromStr<Err: Display>,
+    {
+        let asked = flag.as_ref().map(|text| (format!("--{}", key.replace('_', "-")), text));
+        let asked = asked.or_else(|| set.as_ref().map(|text| (format!("--set application.{key}"), text)));
+        if let Some((by, text)) = asked {
+            return text.parse().map(Some).map_err(|error| invalid(&by, &error));
+        }
+        here.as_ref().map(|text| self.value(&format!("application.{key}"), text)).transpose()
+    }
+
+    /// The tags of the first who names any.
+    fn tags(&self, flags: &[String], set: &Settings) -> Result<Vec<Tag>, Failure> {
+        match (flags, &set.image.tags, &self.settings.image.tags) {
+            ([_, ..], _, _) => flags.iter().map(|tag| tag.parse().map_err(|error| invalid("--tag", &error))).collect(),
+            (_, Some(tags), _) => {
+                tags.iter().map(|tag| tag.parse().map_err(|error| invalid("--set image.tags", &error))).collect()
+            }
+            (_, _, here) => here.iter().flatten().map(|tag| self.value("image.tags", tag)).collect(),
+        }
+    }
+
+    fn value<T: FromStr<Err: Display>>(&self, key: &str, text: &str) -> Result<T, Failure> {
+        text.parse().map_err(|error| {
+            let message = format!("`{key}` of `{}`: {error}", self.path);
+            Failure::new(FailureCode::SettingsInvalid, message).at(&self.path, self.lines.get(key).copied())
+        })
     }
 }
 
@@ -118,20 +164,9 @@ fn default_name(source: &RequestedSource) -> Result<ApplicationName, Failure> {
 }
 
 fn settings(flags: &Common) -> Result<Settings, Failure> {
-    let text = flags.set.iter().map(|assignment| match assignment.split_once('=') {
-        // A bare word is a string; everything else is TOML.
-        Some((key, value)) if toml::from_str::<toml::Table>(&format!("x = {value}")).is_err() => {
-            Ok(format!("{key} = {}", toml::Value::String(value.to_owned())))
-        }
-        Some(_) => Ok(assignment.clone()),
-        None => Err(Failure::new(FailureCode::RequestInvalid, format!("--set `{assignment}` has no `=`"))
-            .hint("write `--set runtime.ports=[8081]`")),
-    });
-    let text = text.collect::<Result<Vec<_>, _>>()?.join("\n");
-    let mut settings: Settings = toml::from_str(&text).map_err(|error| {
-        Failure::new(FailureCode::RequestInvalid, format!("--set: {}", error.message()))
-            .hint("the keys are those of `slipway.toml`: `slipway schema settings`")
-    })?;
+    let text = flags.set.iter().map(|assignment| line(assignment)).collect::<Result<Vec<_>, _>>()?.join("\n");
+    let mut settings: Settings =
+        written::read(&text).map_err(|wrong| unsettable(&flags.set.join(" --set "), &wrong))?;
     settings.application.module = flags.module.clone().or(settings.application.module);
     settings.application.process = flags.process.clone().or(settings.application.process);
     settings.image.base = flags.base.clone().or(settings.image.base);
@@ -144,7 +179,27 @@ fn settings(flags: &Common) -> Result<Settings, Failure> {
     Ok(settings)
 }
 
-fn invalid(what: &str, error: &dyn std::fmt::Display) -> Failure {
+/// An assignment as TOML. What stands after the `=` may be TOML; where no setting takes it so, it is the words that it is:
+/// `toolchain.version=17`.
+fn line(assignment: &str) -> Result<String, Failure> {
+    let Some((key, value)) = assignment.split_once('=') else {
+        return Err(Failure::new(FailureCode::RequestInvalid, format!("--set `{assignment}` has no `=`"))
+            .hint("write `--set runtime.ports=[8081]`"));
+    };
+    let words = format!("{key} = {}", toml::Value::String(value.to_owned()));
+    let is_toml = toml::from_str::<toml::Table>(&format!("x = {value}")).is_ok();
+    let lines = if is_toml { vec![assignment.to_owned(), words] } else { vec![words] };
+    let mut read = lines.iter().map(|line| written::read::<Settings>(line).map(|_| line.clone()));
+    let first = read.next().transpose().map(Option::unwrap_or_default);
+    first.or_else(|wrong| read.find_map(Result::ok).ok_or_else(|| unsettable(assignment, &wrong)))
+}
+
+fn unsettable(assignment: &str, wrong: &Wrong) -> Failure {
+    Failure::new(FailureCode::RequestInvalid, format!("--set {assignment}: {}", wrong.message))
+        .hint("the keys are those of `slipway.toml`: `slipway schema settings`")
+}
+
+fn invalid(what: &str, error: &dyn Display) -> Failure {
     Failure::new(FailureCode::RequestInvalid, format!("{what}: {error}"))
 }
 
@@ -169,6 +224,52 @@ mod tests {
         assert_eq!(settings.runtime.ports, Some(vec![8081]));
         assert_eq!(settings.image.base.as_deref(), Some("jre-21"));
         assert_eq!(settings.toolchain.tests, Some(true));
+    }
+
+    #[test]
+    fn what_is_no_text_in_toml_is_one_where_a_text_is_wanted() {
+        let settings =
+            settings(&flags(&["toolchain.version=17", "runtime.user=10001", "runtime.env.DEBUG=true"])).unwrap();
+        assert_eq!(settings.toolchain.version.as_deref(), Some("17"));
+        assert_eq!(settings.runtime.user.as_deref(), Some("10001"));
+        assert_eq!(settings.runtime.env["DEBUG"], "true");
+    }
+
+    #[test]
+    fn what_cannot_be_set_is_told_with_its_key() {
+        let message = settings(&flags(&["image.base=jre-21", "runtime.ports=8081"])).unwrap_err().message;
+        assert_eq!(
+            message,
+            "--set runtime.ports=8081: `runtime.ports` is the number `8081`, and has to be a list: `[…]`"
+        );
+    }
+
+    #[test]
+    fn names_and_tags_are_said_by_flag_then_set_then_file() {
+        let directory = tempfile::tempdir().unwrap();
+        let root = directory.path().canonicalize().unwrap();
+        let text = "[application]\nname = \"file\"\nproduct_line = \"of-file\"\nkind = \"library\"\n[image]\ntags = [\"1\", \"2\"]\n";
+        std::fs::write(root.join("slipway.toml"), text).unwrap();
+        let asked = |set: &[&str], name: Option<&str>, tags: &[&str]| {
+            let tags: Vec<String> = tags.iter().map(|tag| (*tag).to_owned()).collect();
+            let source = root.display().to_string();
+            let request = request(&Common { source, name: name.map(str::to_owned), ..flags(set) }, &tags)?;
+            let tags: Vec<String> = request.tags.iter().map(ToString::to_string).collect();
+            Ok::<_, Failure>((request.name.to_string(), tags.join(" "), request.kind.to_string()))
+        };
+        let is = |name: &str, tags: &str, kind: &str| Ok((name.to_owned(), tags.to_owned(), kind.to_owned()));
+        assert_eq!(asked(&[], None, &[]), is("file", "1 2", "library"));
+        let set = ["application.name=set", "image.tags=[\"3\"]", "application.kind=service"];
+        assert_eq!(asked(&set, None, &[]), is("set", "3", "service"));
+        assert_eq!(asked(&set, Some("flag"), &["4"]), is("flag", "4", "service"));
+
+        std::fs::write(root.join("slipway.toml"), "[application]\nname = \"No Name\"\n").unwrap();
+        let failure = asked(&[], None, &[]).unwrap_err();
+        assert_eq!((failure.code, failure.places[0].line), (FailureCode::SettingsInvalid, Some(2)));
+        // What a link leads to outside is not told.
+        std::fs::remove_file(root.join("slipway.toml")).unwrap();
+        std::os::unix::fs::symlink("/etc/passwd", root.join("slipway.toml")).unwrap();
+        assert!(asked(&[], None, &[]).is_ok());
     }
 
     #[test]

@@ -18,8 +18,9 @@ mod runtime;
 mod settings;
 mod start;
 mod template;
+mod values;
 
-pub use settings::local_application;
+pub use settings::local_settings;
 
 use serde_json::{Value, json};
 

@@ -2,11 +2,13 @@
 
 use std::collections::BTreeMap;
 
+use super::values;
 use crate::model::failure::{Failure, FailureCode, Warning};
 use crate::model::origin::{Origin, OriginKind};
 use crate::model::request::BuildRequest;
 use crate::model::settings::{Settings, ToolchainSettings};
-use crate::model::source_tree::{SourceTree, join};
+use crate::model::source_tree::{SourceTree, Text, join};
+use crate::model::written;
 
 /// Settings merged, and where each came from.
 #[derive(Debug, Clone)]
@@ -92,15 +94,21 @@ impl Stated {
     }
 }
 
-/// What the request and the repository's `slipway.toml` state.
+/// What the request and the repository's `slipway.toml` state, as far as an image could have it.
 pub(super) fn stated(request: &BuildRequest, tree: &SourceTree) -> Result<Stated, Failure> {
+    let stated = read(request, tree)?;
+    values::check(&stated)?;
+    Ok(stated)
+}
+
+fn read(request: &BuildRequest, tree: &SourceTree) -> Result<Stated, Failure> {
     let mut stated = Stated { value: Settings::default(), origins: BTreeMap::new(), warnings: Vec::new() };
     stated.fill(request.settings.clone(), |key| match request.asked_by {
         OriginKind::Flag => Origin::asked(OriginKind::Flag, format!("--set {key}")),
         kind => Origin::asked(kind, key),
     });
     let path = join(request.source.directory(), "slipway.toml").unwrap_or_default();
-    let Some(text) = tree.text(&path) else { return Ok(stated) };
+    let Some(text) = text(tree, &path)? else { return Ok(stated) };
     let file = parse(&path, text)?;
     if request.asked_by == OriginKind::Message {
         warn_of_names(&file, &path, &mut stated.warnings);
@@ -110,24 +118,35 @@ pub(super) fn stated(request: &BuildRequest, tree: &SourceTree) -> Result<Stated
     Ok(stated)
 }
 
+/// The text of a `slipway.toml`, if there is one; what somebody wrote there is never passed over.
+fn text<'a>(tree: &'a SourceTree, path: &str) -> Result<Option<&'a str>, Failure> {
+    let (why, hint) = match tree.raw_text(path) {
+        None => return Ok(None),
+        Some(Text::Utf8(text)) => return Ok(Some(text)),
+        Some(Text::NotUtf8) => ("is not UTF-8", "save it as UTF-8"),
+        Some(Text::TooLarge(_)) => ("is too large to be read", "settings are a few lines: shorten it"),
+        Some(Text::Outside) => ("is a link that leaves the repository", "replace the link by the file itself"),
+    };
+    Err(Failure::new(FailureCode::SettingsInvalid, format!("`{path}` {why}")).hint(hint).at(path, None))
+}
+
 /// Reads a `slipway.toml`.
 ///
 /// # Errors
-/// `settings_invalid` with the line, for malformed text, unknown keys and wrong types.
+/// `settings_invalid` with the place, for malformed text, unknown keys and wrong types.
 fn parse(path: &str, text: &str) -> Result<Settings, Failure> {
-    toml::from_str(text).map_err(|error| {
-        let line = error.span().and_then(|span| line_of(text, span.start));
-        let message = format!("`{path}`: {}", error.message());
-        Failure::new(FailureCode::SettingsInvalid, message).at(path, line)
+    written::read(text).map_err(|wrong| {
+        let message = format!("`{path}`: {}", wrong.message);
+        Failure::new(FailureCode::SettingsInvalid, message).at_column(path, wrong.line, wrong.column)
     })
 }
 
-/// The name, kind and product line that a `slipway.toml` states for local builds.
+/// What a `slipway.toml` states, and the line of each key: its names, kind and tags count for local builds.
 ///
 /// # Errors
-/// `settings_invalid` with the line.
-pub fn local_application(path: &str, text: &str) -> Result<crate::model::settings::ApplicationSettings, Failure> {
-    Ok(parse(path, text)?.application)
+/// `settings_invalid` with the place.
+pub fn local_settings(path: &str, text: &str) -> Result<(Settings, BTreeMap<String, u32>), Failure> {
+    Ok((parse(path, text)?, key_lines(text)))
 }
 
 fn warn_of_names(file: &Settings, path: &str, warnings: &mut Vec<Warning>) {
@@ -186,7 +205,18 @@ mod tests {
     fn an_unknown_key_is_named_with_its_line() {
         let failure = parse("slipway.toml", "[runtime]\nport = 1\n").unwrap_err();
         assert_eq!(failure.code, FailureCode::SettingsInvalid);
-        assert_eq!(failure.places[0].line, Some(2));
+        assert_eq!((failure.places[0].line, failure.places[0].column), (Some(2), Some(1)));
         assert!(failure.message.contains("port"), "{}", failure.message);
+    }
+
+    #[test]
+    fn settings_that_cannot_be_read_are_not_passed_over() {
+        for why in [Text::NotUtf8, Text::TooLarge(1 << 30), Text::Outside] {
+            let mut tree = SourceTree::of_texts([("slipway.toml", "")]);
+            tree.set_text("slipway.toml", why.clone());
+            let failure = text(&tree, "slipway.toml").unwrap_err();
+            assert_eq!((failure.code, failure.places[0].path.as_str()), (FailureCode::SettingsInvalid, "slipway.toml"));
+        }
+        assert_eq!(text(&SourceTree::of_texts([]), "slipway.toml"), Ok(None));
     }
 }

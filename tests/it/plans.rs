@@ -126,6 +126,36 @@ fn failures_have_the_code_of_what_is_wrong() {
 }
 
 #[test]
+fn what_no_image_could_have_is_refused_at_its_line() {
+    for (line, says) in [
+        ("runtime.ports = [8080, 0]", "`runtime.ports` has the port 0"),
+        ("runtime.env = { \"A B\" = \"c\" }", "`runtime.env.A B` is no name of a variable"),
+        ("runtime.env = { \"A=B\" = \"c\" }", "`runtime.env.A=B` is no name of a variable"),
+        ("runtime.env = { A = \"b\\nc\" }", "`runtime.env.A` has a line break"),
+        ("toolchain.env = { \"\" = \"c\" }", "`toolchain.env.` is no name of a variable"),
+        ("image.labels = { \"a\\nb\" = \"c\" }", "`image.labels.a\\nb` is empty or has a line break"),
+        ("runtime.volumes = [\"data\"]", "`runtime.volumes` has \"data\""),
+        ("runtime.volumes = [\"/\"]", "`runtime.volumes` has \"/\""),
+        ("runtime.volumes = [\"/app/../etc\"]", "`runtime.volumes` has \"/app/../etc\""),
+        ("runtime.health = \"health\"", "`runtime.health` is \"health\""),
+        ("runtime.health = \"http://localhost/health\"", "`runtime.health` is \"http"),
+        ("runtime.health = \"/a b\"", "`runtime.health` is \"/a b\""),
+    ] {
+        let text = format!("runtime.command = [\"./run\"]\n{line}\n");
+        let tree = SourceTree::of_texts([("output/run*", ""), ("slipway.toml", text.as_str())]);
+        let failure = plan(&request("order"), &tree, &catalog()).expect_err(line);
+        assert_eq!((failure.code, failure.places[0].line), (FailureCode::SettingsInvalid, Some(2)), "{failure}");
+        assert!(failure.message.contains(says), "{failure}");
+        let asked = BuildRequest { settings: toml::from_str(line).unwrap(), ..request("order") };
+        let tree = SourceTree::of_texts([("output/run*", ""), ("slipway.toml", "runtime.command = [\"./run\"]\n")]);
+        assert_eq!(plan(&asked, &tree, &catalog()).expect_err(line).code, FailureCode::RequestInvalid, "{line}");
+    }
+    let fine = "runtime = { command = [\"./run\"], volumes = [\"/app/data/\"], health = \"/health?deep=1\", env = { \"spring.a-b\" = \"x\" } }";
+    let tree = SourceTree::of_texts([("output/run*", ""), ("slipway.toml", fine)]);
+    assert!(plan(&request("order"), &tree, &catalog()).is_ok());
+}
+
+#[test]
 fn a_name_that_registries_do_not_take_is_refused_before_anything_runs() {
     let tree = SourceTree::of_texts([("output/run*", ""), ("slipway.toml", "runtime.command = [\"./run\"]\n")]);
     let named =

@@ -70,9 +70,9 @@ impl Project {
     /// What a local build asks for.
     pub(crate) fn request(&self) -> BuildRequest {
         let stated = std::fs::read_to_string(self.root.join("slipway.toml")).ok();
-        let stated = stated.and_then(|text| slipway::plan::local_application("slipway.toml", &text).ok());
+        let stated = stated.and_then(|text| slipway::plan::local_settings("slipway.toml", &text).ok());
         let mut request = request(&self.name);
-        request.kind = stated.and_then(|application| application.kind).unwrap_or_default();
+        request.kind = stated.and_then(|(settings, _)| settings.application.kind).unwrap_or_default();
         request
     }
 
