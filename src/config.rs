@@ -2,6 +2,7 @@
 
 mod amqp;
 mod build;
+mod credentials;
 mod limits;
 mod mirrors;
 mod network;
@@ -21,8 +22,10 @@ use serde::{Deserialize, Serialize};
 
 use crate::model::failure::{Failure, FailureCode};
 use crate::model::settings::ToolchainSettings;
+use crate::model::written;
 pub use amqp::{Amqp, Lanes, WorkerConfig};
 pub use build::{BackendKind, Build, MediaTypesKind, RunnerKind, StartCheck};
+pub use credentials::{CredentialsConfig, SecretSource};
 pub use limits::LimitsConfig;
 pub use mirrors::{Deploy, Mirror, Mirrors, Private};
 pub use network::Network;
@@ -69,42 +72,6 @@ pub struct Config {
     pub server: ServerConfig,
     /// Where `slipway server` keeps its history.
     pub database: Database,
-}
-
-/// `[credentials.NAME]`
-#[derive(Debug, Clone, Serialize, Deserialize, JsonSchema)]
-#[serde(deny_unknown_fields)]
-pub struct CredentialsConfig {
-    /// The account.
-    #[serde(default)]
-    pub username: String,
-    /// Where its password is.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub password: Option<SecretSource>,
-    /// Where the private key for Git over SSH is; it has no passphrase.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub ssh_key: Option<SecretSource>,
-    /// The file with the SSH hosts' keys, as ssh-keyscan(1) prints them; the machine's own if absent.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub known_hosts: Option<PathBuf>,
-    /// The hosts that may see it.
-    #[serde(default)]
-    pub hosts: Vec<String>,
-    /// The product lines that may use it; `*` is all.
-    #[serde(default = "everyone")]
-    pub product_lines: Vec<String>,
-}
-
-/// Where a secret is.
-#[derive(Debug, Clone, Serialize, Deserialize, JsonSchema)]
-#[serde(rename_all = "lowercase", deny_unknown_fields)]
-pub enum SecretSource {
-    /// In a file; a trailing line break is not part of it.
-    File(PathBuf),
-    /// In an environment variable of Slipway's own.
-    Env(String),
-    /// What a command prints.
-    Command(Vec<String>),
 }
 
 /// `[sources]`
@@ -173,6 +140,11 @@ impl Config {
             None => Self::default(),
         };
         let config = config.overlaid(crate::environment::overlay())?;
+        if let Some(place) = config.network.closed.iter().find(|place| !network::is_place(place)) {
+            let message = format!("`network.closed` has `{place}`, which closes nothing to builds");
+            return Err(Failure::new(FailureCode::ConfigurationInvalid, message)
+                .hint("write `host:port`, or a network: `10.20.0.0/16`; one address is `10.1.2.3/32`"));
+        }
         for (key, value) in config.urls() {
             if url::Url::parse(value).is_ok_and(|url| shows_a_secret(&url)) {
                 let message = format!(
@@ -187,16 +159,16 @@ impl Config {
     }
 
     fn read(path: &Path) -> Result<Self, Failure> {
-        let invalid = |why: &str, line| {
+        let invalid = |why: &str, line, column| {
             let message = format!("the configuration `{}` cannot be used: {why}", path.display());
-            Failure::new(FailureCode::ConfigurationInvalid, message).at(path.display().to_string(), line)
+            let path = path.display().to_string();
+            Failure::new(FailureCode::ConfigurationInvalid, message).at_column(path, line, column)
         };
-        let text = std::fs::read_to_string(path).map_err(|error| invalid(&error.to_string(), None))?;
-        toml::from_str(&text).map_err(|error| {
-            let before = error.span().and_then(|span| text.get(..span.start));
-            let line = before.and_then(|before| u32::try_from(before.matches('\n').count() + 1).ok());
-            invalid(error.message(), line)
-        })
+        let text = std::fs::read_to_string(path).map_err(|error| {
+            let hint = "name a file that is there and can be read: `--config FILE`, or `SLIPWAY_CONFIG`";
+            invalid(&error.to_string(), None, None).hint(hint)
+        })?;
+        written::read(&text).map_err(|wrong| invalid(&wrong.message, wrong.line, wrong.column))
     }
 
     /// With the settings of variables `SLIPWAY__SECTION__KEY`: a value is TOML, or else a string.
@@ -223,7 +195,7 @@ impl Config {
                 place = entry.as_table_mut().ok_or_else(|| invalid(&name, &format!("`{section}` is no section")))?;
             }
             place.insert(key.clone(), value.unwrap_or(toml::Value::String(text)));
-            last = table.clone().try_into().map_err(|error: toml::de::Error| invalid(&name, error.message()))?;
+            last = written::read_table(table.clone()).map_err(|why| invalid(&name, &why))?;
         }
         Ok(last)
     }
@@ -275,8 +247,4 @@ impl Config {
 /// Whether a URL has a password; by HTTP a user's name too, as that is where tokens are put.
 fn shows_a_secret(url: &url::Url) -> bool {
     url.password().is_some() || (matches!(url.scheme(), "http" | "https") && !url.username().is_empty())
-}
-
-fn everyone() -> Vec<String> {
-    vec!["*".into()]
 }

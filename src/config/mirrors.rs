@@ -51,7 +51,7 @@ pub struct Deploy {
 
 /// A place that packages come from.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
-#[serde(untagged)]
+#[serde(untagged, expecting = "a URL, or `{ url = \"…\", credentials = \"NAME\" }`, is expected")]
 pub enum Mirror {
     /// A URL that asks for no account.
     Open(String),

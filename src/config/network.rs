@@ -52,6 +52,15 @@ impl From<Network> for String {
     }
 }
 
+/// Whether a text names what can be closed to builds: `host:port`, or a network with its bits.
+pub(super) fn is_place(text: &str) -> bool {
+    if text.contains('/') {
+        return Network::try_from(text.to_owned()).is_ok();
+    }
+    let named = text.rsplit_once(':').is_some_and(|(host, port)| !host.is_empty() && port.parse::<u16>().is_ok());
+    named && text.parse::<IpAddr>().is_err()
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -74,6 +83,17 @@ mod tests {
         }
         for wrong in ["", "10.0.0.0/33", "10.0.0.0/", "10.0.0/8", "proxy.example.com", "::/129", "10.0.0.0/-1"] {
             assert!(Network::try_from(wrong.to_owned()).is_err(), "{wrong}");
+        }
+    }
+    #[test]
+    fn what_is_closed_is_a_port_of_a_host_or_a_network() {
+        for place in ["10.1.2.3:5432", "db.example.com:5432", "[2001:db8::1]:5432", "10.20.0.0/16", "2001:db8::/33"] {
+            assert!(is_place(place), "{place}");
+        }
+        for bogus in
+            ["", "bogus", "10.1.2.3", "2001:db8::1", ":5432", "db.example.com:", "db:99999", "10.0.0.0/33", "a/8"]
+        {
+            assert!(!is_place(bogus), "{bogus}");
         }
     }
 }

@@ -83,7 +83,7 @@ pub struct CopyConfig {
     #[serde(default)]
     pub required: bool,
     /// The product lines whose images are copied; `*` is all.
-    #[serde(default = "super::everyone")]
+    #[serde(default = "super::credentials::everyone")]
     pub product_lines: Vec<String>,
 }
 

@@ -20,6 +20,39 @@ fn a_password_in_a_url_is_refused() {
 }
 
 #[test]
+fn a_secret_in_the_configuration_is_refused_and_not_repeated() {
+    let refused = |text: &str| {
+        let mut file = tempfile::NamedTempFile::new().unwrap();
+        std::io::Write::write_all(&mut file, text.as_bytes()).unwrap();
+        Config::load(Some(file.path())).unwrap_err()
+    };
+    let overlaid = |name: &str, value: &str| {
+        Config::default().overlaid([(name.to_owned(), value.to_owned())]).unwrap_err().message
+    };
+    let failure = refused("[credentials.harbor]\nusername = \"robot\"\npassword = \"hunter2\"\n");
+    assert_eq!((failure.places[0].line, failure.places[0].column), (Some(3), Some(12)));
+    assert!(failure.message.contains("`credentials.harbor.password`"), "{}", failure.message);
+    assert!(failure.message.contains("{ file = "), "{}", failure.message);
+    let lists = "https://ada:hunter2@nexus.example.com/simple";
+    for message in [
+        failure.message,
+        refused(&format!("[mirrors]\npython_extra_indexes = \"{lists}\"\n")).message,
+        overlaid("SLIPWAY__CREDENTIALS__HARBOR__PASSWORD", "hunter2"),
+        overlaid("SLIPWAY__MIRRORS__PYTHON_EXTRA_INDEXES", lists),
+    ] {
+        assert!(!message.contains("hunter2"), "{message}");
+    }
+    for way in ["{ file = \"/run/secrets/harbor\" }", "{ env = \"HARBOR\" }", "{ command = [\"pass\", \"harbor\"] }"] {
+        let config: Config = toml::from_str(&format!("[credentials.harbor]\npassword = {way}\n")).unwrap();
+        // The environment is laid over what was read and written again.
+        let again: Config = toml::from_str(&toml::to_string(&config).unwrap()).unwrap();
+        assert_eq!(format!("{:?}", again.credentials), format!("{:?}", config.credentials));
+    }
+    let other = refused("[credentials.harbor]\npassword = { path = \"x\" }\n").message;
+    assert!(other.contains("`path`") && other.contains("`file`"), "{other}");
+}
+
+#[test]
 fn mirrors_are_urls_or_name_credentials() {
     let text = r#"
         [mirrors]
@@ -65,6 +98,9 @@ fn a_malformed_configuration_names_its_line() {
     std::io::Write::write_all(&mut file, b"[limits]\ntimeout = \"20 minutes\"\n").unwrap();
     let failure = Config::load(Some(file.path())).unwrap_err();
     assert_eq!((failure.code, failure.places[0].line), (FailureCode::ConfigurationInvalid, Some(2)));
+    assert_eq!(failure.places[0].column, Some(11));
+    let absent = Config::load(Some(Path::new("/nonexistent/config.toml"))).unwrap_err();
+    assert!(absent.hint.contains("--config"), "{}", absent.hint);
 }
 
 #[test]
@@ -105,6 +141,10 @@ fn slipway_s_own_services_are_closed_to_builds() {
     let postgres = "postgres.example.com:5432";
     let expected = ["10.20.0.0/16", "rabbitmq.example.com:5671", postgres, "0.0.0.0:8080", "10.1.2.3:9090"];
     assert_eq!(config.closed(), expected);
+    let mut file = tempfile::NamedTempFile::new().unwrap();
+    std::io::Write::write_all(&mut file, b"[network]\nclosed = [\"10.1.2.3\"]\n").unwrap();
+    let failure = Config::load(Some(file.path())).unwrap_err();
+    assert!(failure.message.contains("`10.1.2.3`") && failure.hint.contains("/32"), "{}", failure.message);
     // What listens on loopback alone is not reached from a container anyway.
     assert!(Config::default().closed().is_empty());
     let other: Config = toml::from_str("[database]\nurl = \"postgres://127.0.0.1:5433/slipway\"\n").unwrap();
