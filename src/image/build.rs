@@ -11,7 +11,7 @@ use futures_util::StreamExt;
 use super::assembler::Ahead;
 use super::build_log::BuildLog;
 use super::engine::{self, Engine};
-use super::{BuildSpec, BuiltImage, LogSink, Maker, tar_stream};
+use super::{BuildSpec, BuiltImage, LogSink, Maker, own_base, tar_stream};
 use crate::model::failure::{Failure, FailureCode};
 use crate::model::image_reference::{DiffId, Digest, ImageReference};
 use crate::model::layout_reference::LayoutReference;
@@ -64,6 +64,9 @@ pub(super) async fn tag(docker: &Docker, id: &Digest, reference: &ImageReference
 async fn pull_if_missing(docker: &Docker, spec: &BuildSpec, base: &str, log: &mut BuildLog<'_>) -> Result<(), Failure> {
     if base == "scratch" || docker.inspect_image(base).await.is_ok() {
         return Ok(());
+    }
+    if own_base::is_meant(base) {
+        return Err(own_base::not_here(base));
     }
     log.line(&format!("pulling {base}"));
     let reference = ImageReference::familiar(base).ok();

@@ -11,6 +11,7 @@ mod build;
 mod build_log;
 mod diagnosis;
 mod engine;
+mod own_base;
 mod push;
 mod pushing;
 mod registry;

@@ -10,7 +10,7 @@ use super::{Delivery, Services};
 use crate::image::{
     BuildContext, BuildSpec, BuiltImage, Destination, ImageBackend as _, LogSink, PublishedImage, RegistryAccess,
 };
-use crate::model::failure::{Failure, FailureCode};
+use crate::model::failure::{Failure, FailureCode, Step};
 use crate::model::image_reference::ImageReference;
 use crate::model::plan::Plan;
 use crate::model::request::BuildRequest;
@@ -75,6 +75,18 @@ pub(super) async fn save(
     services.backend.save(built, &references(plan)?, to, cancel).await
 }
 
+/// Refuses a push where no registry is named: said before anything is built.
+///
+/// # Errors
+/// `configuration_invalid`.
+pub(super) fn may_be_pushed(services: &Services) -> Result<(), Failure> {
+    if services.catalog.operator.registry.is_some() {
+        return Ok(());
+    }
+    let failure = Failure::new(FailureCode::ConfigurationInvalid, "there is no registry to push to");
+    Err(failure.hint("set `registry.host` in the configuration, or leave out `--push`").in_step(Step::Push))
+}
+
 /// Pushes the image under all its references.
 pub(super) async fn push(
     services: &Services,
@@ -84,10 +96,7 @@ pub(super) async fn push(
     log: LogSink<'_>,
     cancel: &CancellationToken,
 ) -> Result<PublishedImage, Failure> {
-    if services.catalog.operator.registry.is_none() {
-        let failure = Failure::new(FailureCode::ConfigurationInvalid, "there is no registry to push to");
-        return Err(failure.hint("set `registry.host` in the configuration"));
-    }
+    may_be_pushed(services)?;
     let (product_line, references) = (&plan.application.product_line, references(plan)?);
     let mut access = services.registry_access(product_line).await?.for_request(request.id.as_str());
     let pushed = services.backend.push(built, &references, &access, log, cancel).await;

@@ -89,6 +89,9 @@ async fn build(
     strangers::may_run(services, request)?;
     let push = delivery.push && !request.untrusted;
     let delivery = &Delivery { push, ..delivery.clone() };
+    if push && request.kind == Kind::Service {
+        image::may_be_pushed(services)?;
+    }
     let deadline = Deadline::start(services.timeout(request), &limits.steps, cancel);
     let workspace = workspace(services, request).await?;
 
@@ -97,6 +100,7 @@ async fn build(
     let source = record.reusing(Step::Checkout, fetch, Fetched::cached).await?;
     let plan = record.step(Step::Plan, deadline.step(Step::Plan, |_| plan(services, request, &source))).await?;
     record.planned(&plan);
+    services.backend.has_own(&plan.bases).await.map_err(|failure| failure.in_step(Step::Image))?;
     if delivery.push && request.kind == Kind::Service {
         let look = deadline
             .step(Step::Push, async |stop| unless_cancelled(&stop, registry::ready(services, request, &plan)).await);

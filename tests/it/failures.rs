@@ -219,6 +219,32 @@ async fn what_does_not_build_shows_the_tool_s_own_lines() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn what_cannot_end_well_is_not_begun() {
+    let project = Project::new("fine", &[("go.mod", GO_MOD), ("main.go", MAIN_GO)]);
+    project.commit();
+    // No registry is asked for what is Slipway's own: anybody may call theirs so on a hub.
+    let base = "slipway/nosuch:1";
+    for backend in ["docker", "assembler", "auto"] {
+        let args = ["--base", base, "--image-backend", backend].map(str::to_owned);
+        let run = Slipway::new().build(&project.path(), &args).await;
+        failed(&run, "base_image_missing", "service", 1);
+        assert!(run.failure()["message"].as_str().unwrap().contains("is in no registry"), "{}", run.text());
+        assert!(!steps(&run).contains(&"compile".to_owned()), "{}", run.text());
+    }
+    let slipway = Slipway::new();
+    slipway.replace_config(&format!("[cache]\ndirectory = \"{}/slipway-cache\"\n", env!("CARGO_TARGET_TMPDIR")));
+    let run = slipway.build(&project.path(), &["--push"].map(str::to_owned)).await;
+    assert_eq!((run.failure_code(), run.code), ("configuration_invalid", 2), "{}", run.text());
+    assert_eq!(steps(&run), Vec::<String>::new(), "{}", run.text());
+}
+
+/// The steps that were begun.
+fn steps(run: &Run) -> Vec<String> {
+    let steps = run.report["steps"].as_array().cloned().unwrap_or_default();
+    steps.iter().filter_map(|step| step["step"].as_str().map(str::to_owned)).collect()
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn what_cannot_be_fetched_is_the_request_s_fault() {
     let project = Project::new("fine", &[("go.mod", GO_MOD), ("main.go", MAIN_GO)]);
     project.commit();

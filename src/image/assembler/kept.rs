@@ -102,6 +102,11 @@ impl AssemblerBackend {
         let layout = Layout { shown, directory, name, remedy: MAKE_AGAIN };
         self.own.join("index.json").is_file().then_some(layout)
     }
+
+    /// Whether a base image of this name was made here; one that is damaged was, and says so when it is read.
+    pub(in crate::image) fn has_made(&self, name: &str) -> bool {
+        self.own_layout(name, name).is_some_and(|layout| !matches!(layout.found(), Ok(None)))
+    }
 }
 
 /// Brings an image's blobs into the layout, then its name into the index.

@@ -60,7 +60,7 @@ use self::store::Store;
 pub use self::upkeep::{Cache, Holding, Limits};
 use super::docker::run;
 use super::registry::Descriptor;
-use super::{BuildSpec, BuiltImage, ImageBackend, LogSink, Maker, PublishedImage, Reach, RegistryAccess};
+use super::{BuildSpec, BuiltImage, ImageBackend, LogSink, Maker, PublishedImage, Reach, RegistryAccess, own_base};
 use crate::dockerfile::parse::parse;
 use crate::http::ClientCertificate;
 use crate::model::failure::{Failure, FailureCode, Step};
@@ -209,10 +209,8 @@ impl AssemblerBackend {
         }
         let reference = ImageReference::familiar(named)
             .map_err(|error| Failure::new(FailureCode::BaseImageMissing, error.to_string()))?;
-        // What was only built here has no registry; `slipway/…` on a hub is nobody's.
-        if let Some(name) = reference.to_string().strip_prefix("docker.io/").filter(|name| name.starts_with("slipway/"))
-        {
-            return self.of_this_machine(named, name).await;
+        if let Some(name) = own_base::name(&reference) {
+            return self.of_this_machine(named, &name).await;
         }
         let account = spec.credentials.get(reference.registry());
         let tags = if spec.no_cache { Duration::ZERO } else { self.tags };
@@ -241,12 +239,7 @@ impl AssemblerBackend {
         {
             return Ok(base);
         }
-        from_engine::base(&self.store, named).await?.ok_or_else(|| {
-            let message = format!("The base image `{named}` is in no registry, and neither Slipway nor a Docker Engine here has it.");
-            Failure::new(FailureCode::BaseImageMissing, message).hint(
-                "make it with `slipway base-images build`; or push it once with `slipway base-images push`, and keep `images.lock`",
-            )
-        })
+        from_engine::base(&self.store, named).await?.ok_or_else(|| own_base::not_here(named))
     }
 
     async fn read(&self, layout: Layout) -> Result<Option<Base>, Failure> {
