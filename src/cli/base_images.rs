@@ -7,7 +7,7 @@ use tokio_util::sync::CancellationToken;
 
 use super::args::{BaseImagesVerb, Cli};
 use super::setup;
-use crate::base_images::{self, Images, Lock, Maker, Options, State};
+use crate::base_images::{self, Images, Listed, Lock, Maker, Options, State};
 use crate::config::{BackendKind, Config};
 use crate::environment;
 use crate::harbor::Gate;
@@ -35,8 +35,7 @@ async fn act(cli: &Cli, verb: &BaseImagesVerb) -> Result<ExitCode, Failure> {
     let say = |line: &str| anstream::eprintln!("{line}");
     match verb {
         BaseImagesVerb::List => {
-            let maker = engine.map_or_else(|_| own(&config), |engine| Maker::engine(&engine));
-            for image in base_images::list(&images, &maker).await? {
+            for image in base_images::list(&images, &maker(&config, None, engine)?).await? {
                 let state = match image.state {
                     State::Ready => "ready",
                     State::Outdated => "outdated",
@@ -130,6 +129,12 @@ fn maker(
         (Some(BackendKind::Assembler), _) | (_, Err(_)) => own(config),
         (_, Ok(engine)) => Maker::engine(&engine),
     })
+}
+
+/// The base images, and whether they are kept here.
+pub(super) async fn kept(cli: &Cli, config: &Config) -> Result<Vec<Listed>, Failure> {
+    let maker = maker(config, None, DockerBackend::new(None).client().await)?;
+    base_images::list(&images(cli, config)?, &maker).await
 }
 
 /// Slipway itself as the maker of base images.

@@ -16,10 +16,12 @@ use crate::pipeline::{self, Delivery};
 
 /// Builds, and prints the report: one on stdout for programs, whatever happened.
 pub(super) async fn build(cli: &Cli, flags: &BuildFlags, cancel: &CancellationToken) -> Result<ExitCode, Failure> {
-    let outcome = start(cli, flags, cancel).await;
-    let format = flags.common.format.format;
+    ended(start(cli, flags, cancel).await, flags.common.format.format)
+}
+
+/// What programs read where it ended before there was a build to report on.
+pub(super) fn ended(outcome: Result<ExitCode, Failure>, format: FormatKind) -> Result<ExitCode, Failure> {
     let (Err(failure), true) = (&outcome, format != FormatKind::Text) else { return outcome };
-    // It ended before there was a build to report on.
     let ended = match failure.code {
         FailureCode::Cancelled => Outcome::Cancelled,
         FailureCode::RequestInvalid => Outcome::Rejected,
@@ -51,7 +53,7 @@ async fn start(cli: &Cli, flags: &BuildFlags, cancel: &CancellationToken) -> Res
     let progress = Progress::new(format, cli.quiet, cli.verbose);
     let report = pipeline::run(&services, &request, &delivery, &|event| progress.event(&event), cancel).await;
     progress.done();
-    print(&report, format)?;
+    print(&report, format, cli.quiet)?;
     Ok(report.failure.as_ref().map_or(ExitCode::SUCCESS, |failure| {
         if format == FormatKind::Text {
             explain::to_stderr(failure);
@@ -87,7 +89,7 @@ fn archive(output: &str) -> Result<PathBuf, Failure> {
 }
 
 /// Prints a value as JSON: over many lines, or as one.
-fn print_data(value: &impl serde::Serialize, format: FormatKind) -> Result<(), Failure> {
+pub(super) fn print_data(value: &impl serde::Serialize, format: FormatKind) -> Result<(), Failure> {
     if format == FormatKind::Json {
         return setup::print_json(value).map(drop);
     }
@@ -97,11 +99,13 @@ fn print_data(value: &impl serde::Serialize, format: FormatKind) -> Result<(), F
 }
 
 /// Prints a report.
-pub(super) fn print(report: &BuildReport, format: FormatKind) -> Result<(), Failure> {
+pub(super) fn print(report: &BuildReport, format: FormatKind, quiet: bool) -> Result<(), Failure> {
     match format {
         FormatKind::Json | FormatKind::Jsonl => print_data(report, format),
         FormatKind::Text => {
-            explain::warnings(&report.warnings);
+            if !quiet {
+                explain::warnings(&report.warnings);
+            }
             if let Some(library) = report.library.as_ref().filter(|_| report.failure.is_none()) {
                 anstream::println!("{} in {}", library.coordinates, library.repository);
             }

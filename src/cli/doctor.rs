@@ -8,7 +8,8 @@ use serde::Serialize;
 use tokio_util::sync::CancellationToken;
 
 use super::args::{Cli, DoctorFlags, FormatKind};
-use super::{base_images, setup};
+use super::{base_images, build, setup};
+use crate::base_images::{Listed, Lock, State};
 use crate::catalog::Catalog;
 use crate::config::{BackendKind, Config, RunnerKind};
 use crate::environment;
@@ -55,22 +56,8 @@ pub(super) async fn doctor(cli: &Cli, flags: &DoctorFlags) -> Result<ExitCode, F
     }
     let hub = "only for `slipway base-images build` without a hub: install debootstrap";
     findings.push(tool("debootstrap", &["--version"], false, hub).await);
-    let lock = base_images::lock(&config)?;
-    findings.push(Finding {
-        what: "base images".into(),
-        there: !lock.images.is_empty(),
-        needed: true,
-        detail: lock.images.keys().cloned().collect::<Vec<_>>().join(", "),
-        hint: Some("build them: `slipway base-images build`".into()),
-    });
-    let bundle = config.network.ca_bundle.clone().or_else(environment::ca_bundle);
-    findings.push(Finding {
-        what: "certificate authorities".into(),
-        there: bundle.is_some(),
-        needed: true,
-        detail: bundle.map(|path| path.display().to_string()).unwrap_or_default(),
-        hint: Some("install `ca-certificates`, or set `network.ca_bundle`".into()),
-    });
+    findings.push(images(&base_images::kept(cli, &config).await?, &base_images::lock(&config)?));
+    findings.push(authorities(config.network.ca_bundle.clone().or_else(environment::ca_bundle).as_deref()));
     findings.extend(registry(cli, &config, flags).await?);
     let cache = config.cache.directory.clone().unwrap_or_else(environment::cache_directory);
     findings.push(disk(&cache, config.limits.free_disk));
@@ -83,6 +70,39 @@ pub(super) async fn doctor(cli: &Cli, flags: &DoctorFlags) -> Result<ExitCode, F
     print(&findings, flags.format.format)?;
     let missing = findings.iter().any(|finding| finding.needed && !finding.there);
     Ok(if missing { ExitCode::FAILURE } else { ExitCode::SUCCESS })
+}
+
+/// Whether there are base images: kept here, or pinned where a registry has them.
+fn images(kept: &[Listed], lock: &Lock) -> Finding {
+    let of = |state: State| {
+        let names = kept.iter().filter(move |image| image.state == state).map(|image| image.name.as_str());
+        names.filter(move |name| state != State::Missing || !lock.images.contains_key(*name)).collect::<Vec<_>>()
+    };
+    let (ready, outdated, missing) = (of(State::Ready).len(), of(State::Outdated), of(State::Missing));
+    let mut detail = vec![format!("{ready} ready")];
+    detail.extend((!lock.images.is_empty()).then(|| format!("{} in `images.lock`", lock.images.len())));
+    detail.extend((!outdated.is_empty()).then(|| format!("outdated: {}", outdated.join(" "))));
+    detail.extend((!missing.is_empty()).then(|| format!("not here: {}", missing.join(" "))));
+    Finding {
+        what: "base images".into(),
+        there: ready > 0 || !outdated.is_empty() || !lock.images.is_empty(),
+        needed: true,
+        detail: detail.join("; "),
+        hint: Some("build them: `slipway base-images build`".into()),
+    }
+}
+
+/// Whether the file that certificates are judged by can be read, and holds any.
+fn authorities(bundle: Option<&Path>) -> Finding {
+    let shown = bundle.map(|path| path.display().to_string()).unwrap_or_default();
+    let (there, detail) = match bundle.map(std::fs::read_to_string) {
+        Some(Ok(text)) if text.contains("-----BEGIN CERTIFICATE-----") => (true, shown),
+        Some(Ok(_)) => (false, format!("{shown} holds no certificate")),
+        Some(Err(error)) => (false, format!("{shown}: {error}")),
+        None => (false, shown),
+    };
+    let hint = Some("install `ca-certificates`, or correct `network.ca_bundle`".into());
+    Finding { what: "certificate authorities".into(), there, needed: true, detail, hint }
 }
 
 /// Whether the registry takes the account, and for a product line whether its images can be pushed.
@@ -238,8 +258,10 @@ fn disk(cache: &Path, needs: u64) -> Finding {
 }
 
 fn print(findings: &[Finding], format: FormatKind) -> Result<(), Failure> {
-    if format != FormatKind::Text {
-        return setup::print_json(&findings).map(drop);
+    match format {
+        FormatKind::Text => {}
+        FormatKind::Json => return setup::print_json(&findings).map(drop),
+        FormatKind::Jsonl => return findings.iter().try_for_each(|finding| build::print_data(finding, format)),
     }
     for finding in findings {
         let mark = match (finding.there, finding.needed) {
@@ -253,4 +275,37 @@ fn print(findings: &[Finding], format: FormatKind) -> Result<(), Failure> {
         }
     }
     Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn authorities_are_read_before_they_are_called_fine() {
+        let mut file = tempfile::NamedTempFile::new().unwrap();
+        assert!(authorities(Some(file.path())).detail.ends_with("holds no certificate"));
+        std::io::Write::write_all(&mut file, b"# X\n-----BEGIN CERTIFICATE-----\n").unwrap();
+        assert!(authorities(Some(file.path())).there);
+        assert!(!authorities(Some(Path::new("/nonexistent.pem"))).there);
+        assert!(!authorities(None).there);
+    }
+
+    #[test]
+    fn base_images_are_there_wherever_they_were_built() {
+        let image = |name: &str, state: State| Listed {
+            name: name.into(),
+            description: String::new(),
+            reference: String::new(),
+            contains: Vec::new(),
+            state,
+            size: None,
+        };
+        let found = images(&[image("debian", State::Ready), image("jre-8", State::Missing)], &Lock::default());
+        assert!(found.there, "another account's builds are in the Engine, too");
+        assert_eq!(found.detail, "1 ready; not here: jre-8");
+        let found = images(&[image("debian", State::Outdated)], &Lock::default());
+        assert_eq!((found.there, found.detail.as_str()), (true, "0 ready; outdated: debian"));
+        assert!(!images(&[image("debian", State::Missing)], &Lock::default()).there);
+    }
 }

@@ -24,6 +24,7 @@ mod setup;
 mod submit;
 mod worker;
 
+use std::io::Write as _;
 use std::process::ExitCode;
 use std::time::Duration;
 
@@ -48,7 +49,10 @@ const LAST: Duration = Duration::from_secs(5);
 pub fn main() -> ExitCode {
     let cli = Cli::parse();
     if let Verb::Completions { shell } = &cli.verb {
-        clap_complete::generate(*shell, &mut Cli::command(), "slipway", &mut std::io::stdout());
+        // A reader that has seen enough is no reason to panic, as writing to it directly would.
+        let mut script = Vec::new();
+        clap_complete::generate(*shell, &mut Cli::command(), "slipway", &mut script);
+        let _ = std::io::stdout().write_all(&script);
         return ExitCode::SUCCESS;
     }
     let _traces = setup::logging(&cli);

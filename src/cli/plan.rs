@@ -6,7 +6,7 @@ use serde_json::json;
 use tokio_util::sync::CancellationToken;
 
 use super::args::{Cli, Common, FormatKind};
-use super::{exit_code, explain, request, setup};
+use super::{build, exit_code, explain, request, setup};
 use crate::model::failure::Failure;
 use crate::model::plan::Plan;
 use crate::pipeline::{self, source};
@@ -20,10 +20,10 @@ pub(super) async fn plan(cli: &Cli, flags: &Common, cancel: &CancellationToken) 
             anstream::print!("{}", crate::plan::print::text(&plan));
             Ok(ExitCode::SUCCESS)
         }
-        (Ok(plan), _) => setup::print_json(&plan),
+        (Ok(plan), format) => build::print_data(&plan, format).map(|()| ExitCode::SUCCESS),
         (Err(failure), FormatKind::Text) => Err(failure),
-        (Err(failure), _) => {
-            setup::print_json(&json!({ "version": 1, "failure": failure }))?;
+        (Err(failure), format) => {
+            build::print_data(&json!({ "version": 1, "failure": failure }), format)?;
             explain::to_stderr(&failure);
             Ok(exit_code(&failure))
         }

@@ -153,6 +153,7 @@ fn overlay(files: &mut catalog::Files, directory: &std::path::Path) -> Result<()
             FailureCode::ConfigurationInvalid,
             format!("the catalogue `{}` cannot be read: {error}", directory.display()),
         )
+        .hint("name a directory that is there: `--catalog DIR`, or `build.catalog` in the configuration")
     };
     if !directory.is_dir() {
         return Err(unreadable(&"it is no directory"));

@@ -127,7 +127,7 @@ async fn wait(mut follower: Follower, id: &str, cli: &Cli, format: FormatKind) -
     follower.close().await;
     let report: BuildReport = serde_json::from_slice(&report)
         .map_err(|error| Failure::new(FailureCode::Internal, format!("the report cannot be read: {error}")))?;
-    build::print(&report, format)?;
+    build::print(&report, format, cli.quiet)?;
     Ok(report.failure.as_ref().map_or(ExitCode::SUCCESS, |failure| {
         if format == FormatKind::Text {
             explain::to_stderr(failure);

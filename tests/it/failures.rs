@@ -264,6 +264,21 @@ async fn what_cannot_be_fetched_is_the_request_s_fault() {
     }
 }
 
+#[tokio::test]
+async fn a_document_a_line_is_one_line() {
+    let project = Project::new("fine", &[("go.mod", GO_MOD), ("main.go", MAIN_GO)]);
+    project.commit();
+    for name in ["fine", "Not Fine"] {
+        let directory = project.path().display().to_string();
+        let args = ["plan", "--format", "jsonl", "--name", name, &directory].map(str::to_owned);
+        let output = Slipway::new().command(&args).output().await.unwrap();
+        let text = String::from_utf8(output.stdout).unwrap();
+        assert_eq!(text.lines().count(), 1, "{text}");
+        let document: serde_json::Value = serde_json::from_str(&text).unwrap();
+        assert_eq!((output.status.success(), document.get("failure").is_none()), (name == "fine", name == "fine"));
+    }
+}
+
 #[tokio::test(flavor = "multi_thread")]
 async fn a_request_that_makes_no_sense_is_rejected() {
     let project = Project::new("fine", &[("go.mod", GO_MOD), ("main.go", MAIN_GO)]);

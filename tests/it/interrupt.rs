@@ -342,3 +342,51 @@ async fn a_container_that_runs_answers_until_it_is_stopped() {
     assert!(left_in(build.cache.path()).is_empty());
     run(&["docker", "image", "rm", "--force", &image]);
 }
+
+/// Programs read stdout: the report is all that is there, and what the application says goes elsewhere.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_run_reports_to_programs_as_a_build_does() {
+    let project = project("echo 'print(\"it ran\")' >/output/run\n");
+    let source = project.path().display().to_string();
+    let run_with = async |args: &[&str]| {
+        let mut build = Build::start(Slipway::new(), "run", &source, args);
+        let (mut said, mut heard) = (Vec::new(), Vec::new());
+        while let Some(line) = timeout(PATIENCE, build.lines.next_line()).await.expect("it ends").unwrap() {
+            said.push(line);
+        }
+        while let Some(line) = timeout(PATIENCE, build.log.next_line()).await.expect("it ends").unwrap() {
+            heard.push(line);
+        }
+        (build.child.wait().await.unwrap().code(), said, heard.join("\n"))
+    };
+    let json = |text: &str| serde_json::from_str::<Value>(text).unwrap_or_else(|error| panic!("{error}: {text}"));
+
+    let (code, said, heard) = run_with(&["--format", "jsonl", "--set", "runtime.ports=[]", "--name", "told"]).await;
+    let report = said.iter().map(|line| json(line)).last().unwrap();
+    assert_eq!((&report["outcome"], code), (&"succeeded".into(), Some(0)), "{report:#}\n{heard}");
+    assert!(heard.contains("it ran"), "{heard}");
+    run(&["docker", "image", "rm", "--force", report["image"]["references"][0].as_str().unwrap()]);
+
+    let (code, said, heard) = run_with(&["--format", "json", "--set", "runtime.ports=[0]"]).await;
+    let report = json(&said.join("\n"));
+    assert_eq!((&report["failure"]["code"], code), (&"request_invalid".into(), Some(1)), "{report:#}\n{heard}");
+
+    // It would be deployed first.
+    let (code, said, heard) = run_with(&["--format", "json", "--kind", "library"]).await;
+    let report = json(&said.join("\n"));
+    assert_eq!((&report["failure"]["code"], code), (&"request_invalid".into(), Some(1)), "{report:#}\n{heard}");
+    assert_eq!(report.get("steps"), None, "nothing is built");
+}
+
+/// `slipway completions bash | head`: a reader that has seen enough.
+#[tokio::test]
+async fn nothing_panics_where_nobody_reads_on() {
+    for args in [&["completions", "bash"][..], &["schema", "api"], &["plan", "--help"]] {
+        let args: Vec<String> = args.iter().map(|arg| (*arg).to_owned()).collect();
+        let mut child = Slipway::new().command(&args).spawn().unwrap();
+        drop(child.stdout.take());
+        let ended = timeout(PATIENCE, child.wait_with_output()).await.expect("it ends").unwrap();
+        let said = String::from_utf8_lossy(&ended.stderr);
+        assert!(!said.contains("panicked"), "{args:?}: {said}");
+    }
+}
