@@ -40,7 +40,7 @@ pub(in crate::cli) enum RobotsVerb {
     },
     /// Give a robot a new secret; builds that run go on
     #[command(
-        after_help = "Tokens that the robot has stay good, and a build that logs in just then reads the file again. The file is\nreplaced as a whole.\n\nExamples:\n  slipway harbor robots rotate slipway --project trade --credentials harbor-admin --store harbor"
+        after_help = "Tokens that the robot has stay good, and a build that logs in just then reads the file again. The file is replaced as a whole.\n\nExamples:\n  slipway harbor robots rotate slipway --project trade --credentials harbor-admin --store harbor"
     )]
     Rotate {
         /// Its name, in full or without prefix and project
