@@ -159,7 +159,13 @@ fn explained(mut failure: Failure, cause: &Cause, plan: &Plan) -> Failure {
     }
     let lines = || failure.log_tail.iter().chain([&failure.message]);
     let says = |texts: &Vec<String>| lines().any(|line| texts.iter().any(|text| line.contains(text)));
-    let hint = plan.hints.iter().find(|(texts, _)| failure.code == FailureCode::CompileFailed && says(texts));
+    // Of a refused deployment more may be known already.
+    let open = match failure.code {
+        FailureCode::CompileFailed => true,
+        FailureCode::DeployFailed => failure.hint == failure.code.hint(),
+        _ => false,
+    };
+    let hint = plan.hints.iter().find(|(texts, _)| open && says(texts));
     match hint {
         Some((_, hint)) => failure.hint(hint.clone()),
         None => failure,

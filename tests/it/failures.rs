@@ -168,6 +168,41 @@ const UNBUILDABLE: &[Broken] = &[
         ..PROJECT
     },
     Broken {
+        files: &[
+            ("go.mod", GO_MOD),
+            ("main.go", MAIN_GO),
+            (
+                "main_test.go",
+                "package main\n\nimport \"testing\"\n\nfunc TestTide(t *testing.T) { t.Fatal(\"the tide is out\") }\n",
+            ),
+        ],
+        args: &["--set", "toolchain.tests=true"],
+        code: "tests_failed",
+        step: "compile",
+        says: &["exit code 1: FAIL: TestTide"],
+        log: &["main_test.go:5: the tide is out"],
+        ..PROJECT
+    },
+    Broken {
+        files: &[
+            ("pom.xml", TESTED_POM),
+            (
+                "src/main/java/a/Main.java",
+                "package a;\n\nclass Main {\n    public static void main(String[] a) {}\n}\n",
+            ),
+            (
+                "src/test/java/a/MainTest.java",
+                "package a;\n\npublic class MainTest {\n    @org.junit.Test public void tide() { org.junit.Assert.fail(\"the tide is out\"); }\n}\n",
+            ),
+        ],
+        args: &["--set", "toolchain.tests=true"],
+        code: "tests_failed",
+        step: "compile",
+        says: &["MainTest.tide"],
+        log: &["the tide is out", "There are test failures"],
+        ..PROJECT
+    },
+    Broken {
         files: &[("requirements.txt", "flask==0.0.0.1\n"), ("main.py", MAIN_PY)],
         code: "compile_failed",
         step: "compile",
@@ -207,6 +242,13 @@ const APPLICATION_POM: &str = "<project><modelVersion>4.0.0</modelVersion>
 <build><plugins><plugin><artifactId>maven-jar-plugin</artifactId>
 <configuration><archive><manifest><mainClass>a.Main</mainClass></manifest></archive></configuration>
 </plugin></plugins></build></project>";
+const TESTED_POM: &str = "<project><modelVersion>4.0.0</modelVersion>
+<groupId>a</groupId><artifactId>a</artifactId><version>1</version>
+<properties><maven.compiler.release>17</maven.compiler.release></properties>
+<dependencies><dependency><groupId>junit</groupId><artifactId>junit</artifactId><version>4.13.2</version><scope>test</scope></dependency></dependencies>
+<build><plugins><plugin><artifactId>maven-jar-plugin</artifactId>
+<configuration><archive><manifest><mainClass>a.Main</mainClass></manifest></archive></configuration>
+</plugin></plugins></build></project>";
 
 #[tokio::test(flavor = "multi_thread")]
 async fn what_cannot_be_planned_names_the_place_and_the_way_out() {
@@ -216,6 +258,19 @@ async fn what_cannot_be_planned_names_the_place_and_the_way_out() {
 #[tokio::test(flavor = "multi_thread")]
 async fn what_does_not_build_shows_the_tool_s_own_lines() {
     every(UNBUILDABLE).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_library_that_nobody_says_a_repository_for_says_what_is_missing() {
+    let project = Project::new("text", &[("pom.xml", POM)]);
+    project.commit();
+    let slipway = Slipway::new();
+    slipway.replace_config(&format!("[cache]\ndirectory = \"{}/slipway-cache\"\n", env!("CARGO_TARGET_TMPDIR")));
+    let run = slipway.build(&project.path(), &["--kind", "library"].map(str::to_owned)).await;
+    failed(&run, "deploy_failed", "project", 1);
+    assert_eq!(run.report["warnings"][0]["code"], "deploy_target_unknown", "{}", run.text());
+    let hint = run.failure()["hint"].as_str().unwrap();
+    assert!(hint.contains("`distributionManagement`") && hint.contains("`mirrors.maven_deploy`"), "{hint}");
 }
 
 #[tokio::test(flavor = "multi_thread")]

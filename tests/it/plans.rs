@@ -155,6 +155,24 @@ fn what_no_image_could_have_is_refused_at_its_line() {
     assert!(plan(&request("order"), &tree, &catalog()).is_ok());
 }
 
+/// Who asks for tests has them run, or is told that nobody runs them.
+#[test]
+fn tests_that_are_asked_for_are_run_or_it_is_said() {
+    let asked = |files: &[(&str, &str)]| {
+        let settings = toml::from_str("toolchain.tests = true\nruntime.command = [\"./run\"]").unwrap();
+        let request = BuildRequest { settings, ..request("order") };
+        plan(&request, &SourceTree::of_texts(files.iter().copied()), &catalog()).unwrap()
+    };
+    let go = asked(&[("go.mod", "module example.com/a\n\ngo 1.24\n"), ("main.go", "package main\n\nfunc main() {}\n")]);
+    assert_eq!(go.steps[0].command, ["go", "test", "./..."]);
+    for files in
+        [&[("requirements.txt", "flask==3.1.3\n")][..], &[("output/run*", "")], &[("Dockerfile", "FROM scratch\n")]]
+    {
+        let plan = asked(files);
+        assert!(plan.warnings.iter().any(|warning| warning.code == "tests_not_run"), "{:?}", plan.warnings);
+    }
+}
+
 #[test]
 fn a_name_that_registries_do_not_take_is_refused_before_anything_runs() {
     let tree = SourceTree::of_texts([("output/run*", ""), ("slipway.toml", "runtime.command = [\"./run\"]\n")]);
