@@ -87,7 +87,7 @@ impl<'r> Rule<'r> {
         // Among other modules a class of somebody else's that a plugin runs is a step of the build.
         if self.flag("startable")
             && !self.alone
-            && main_class.as_ref().is_some_and(|found| !self.has_source(&found.value))
+            && main_class.as_ref().is_some_and(|found| !has_source(self.poms, self.module, &found.value))
         {
             return Ok(None);
         }
@@ -150,13 +150,6 @@ impl<'r> Rule<'r> {
         Ok(mains.pop().filter(|_| mains.is_empty()))
     }
 
-    /// Whether the class lies among the module's main sources, in whatever language.
-    fn has_source(&self, class: &str) -> bool {
-        let path = class.trim_end_matches("Kt").replace('.', "/");
-        let root = join(&self.module.pom.directory, "src/main").unwrap_or_default();
-        self.poms.tree.below(&root).any(|(file, _)| file.contains(&format!("/{path}.")))
-    }
-
     fn shape(&self) -> Result<String, Failure> {
         let text = |key: &str| facts::text(self.row, key);
         let mut shape = text("shape").unwrap_or_default();
@@ -178,6 +171,13 @@ impl<'r> Rule<'r> {
         }
         Ok(shape.to_owned())
     }
+}
+
+/// Whether a class lies among the module's main sources, in whatever language.
+pub(super) fn has_source(poms: &Poms<'_>, module: &Effective, class: &str) -> bool {
+    let path = class.trim_end_matches("Kt").replace('.', "/");
+    let root = join(&module.pom.directory, "src/main").unwrap_or_default();
+    poms.tree.below(&root).any(|(file, _)| file.contains(&format!("/{path}.")))
 }
 
 /// Classes of the module's main sources that start.

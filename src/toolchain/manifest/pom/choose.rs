@@ -46,9 +46,16 @@ pub(super) fn module(
     }
     let mut found = all(poms, modules, Strength::Made)?;
     if found.len() > 1 {
-        // A plugin that every module inherits makes an application only of those with a class that starts.
-        let mains: Vec<bool> =
-            found.iter().map(|(index, _)| !application::mains(poms, &modules[*index]).is_empty()).collect();
+        // A plugin that every module inherits makes an application only of those with a class that starts: of their own, or the
+        // one that is named, of a module that they need.
+        let starts = |(index, runnable): &(usize, Runnable)| {
+            let named = || runnable.main_class.as_deref();
+            let needed = |class| {
+                reactor.closure(*index).into_iter().any(|at| application::has_source(poms, &modules[at], class))
+            };
+            !application::mains(poms, &modules[*index]).is_empty() || named().is_some_and(needed)
+        };
+        let mains: Vec<bool> = found.iter().map(starts).collect();
         if mains.contains(&true) {
             found = found.into_iter().zip(mains).filter(|(_, main)| *main).map(|(one, _)| one).collect();
         }

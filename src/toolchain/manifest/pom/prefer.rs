@@ -21,9 +21,10 @@ pub(super) fn one(
     found: &[(usize, Runnable)],
 ) -> Result<Option<(usize, &'static str)>, Failure> {
     let directory = |place: &usize| reactor.modules[found[*place].0].pom.directory.as_str();
-    let asides = facts::list(poms.facts, "aside");
+    let (asides, endings) = (facts::list(poms.facts, "aside"), facts::list(poms.facts, "aside_endings"));
+    let aside = |part: &str| asides.contains(&part) || endings.iter().any(|ending| part.ends_with(ending));
     let inside = |place: &usize| directory(place).strip_prefix(inspection.directory).unwrap_or_default();
-    let near = (0..found.len()).filter(|place| !inside(place).split('/').any(|part| asides.contains(&part)));
+    let near = (0..found.len()).filter(|place| !inside(place).split('/').any(aside));
     let near: Vec<usize> = near.collect();
     if let [only] = near[..] {
         return Ok(Some((only, "its directory is for tools, examples or tests")));

@@ -101,6 +101,45 @@ fn an_inherited_boot_plugin_is_told_apart_by_main_classes() {
 }
 
 #[test]
+fn samples_beside_a_server_are_set_aside() {
+    let root = root("<module>till-server</module><module>till-samples/till-sample-web</module>", "");
+    let (server, sample) = (
+        module("till-server", BOOT),
+        module("till-sample-web", BOOT).replace("<version>", "<relativePath>../../pom.xml</relativePath><version>"),
+    );
+    let tree = SourceTree::of_texts([
+        ("pom.xml", root.as_str()),
+        ("till-server/pom.xml", &server),
+        ("till-samples/till-sample-web/pom.xml", &sample),
+    ]);
+    assert_eq!(read_tree(&tree, None, false).unwrap().module.unwrap().value, "till-server");
+}
+
+#[test]
+fn a_named_class_of_a_module_that_is_needed_starts() {
+    let root = root("<module>core</module><module>server</module><module>cli</module>", "");
+    let jar = |class: &str| {
+        format!(
+            "<dependencies><dependency><groupId>g</groupId><artifactId>core</artifactId><version>1</version></dependency></dependencies><build><plugins><plugin><artifactId>maven-jar-plugin</artifactId><configuration><archive><manifest><mainClass>{class}</mainClass></manifest></archive></configuration></plugin></plugins></build>"
+        )
+    };
+    let (server, cli) = (module("server", &jar("core.Server")), module("cli", &jar("cli.Main")));
+    let main = |package: &str, class: &str| {
+        format!("package {package};\npublic class {class} {{ public static void main(String[] a) {{}} }}")
+    };
+    let tree = SourceTree::of_texts([
+        ("pom.xml", root.as_str()),
+        ("core/pom.xml", &module("core", "")),
+        ("core/src/main/java/core/Server.java", &main("core", "Server")),
+        ("server/pom.xml", &server),
+        ("cli/pom.xml", &cli),
+        ("cli/src/main/java/cli/Main.java", &main("cli", "Main")),
+    ]);
+    // The directory `cli` is for tools.
+    assert_eq!(read_tree(&tree, None, false).unwrap().module.unwrap().value, "server");
+}
+
+#[test]
 fn libraries_and_wars() {
     let jar = "<project><groupId>g</groupId><artifactId>l</artifactId><version>1</version></project>";
     let tree = SourceTree::of_texts([("pom.xml", jar)]);
