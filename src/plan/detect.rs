@@ -181,7 +181,7 @@ pub(super) fn below_what_starts_nothing(
         return Err(nothing);
     }
     let all = below::applications(directory, tree, catalog);
-    let found = starting(&all, stated, request, tree, catalog);
+    let found = if all.len() > MAX_INSPECTED { all.clone() } else { started(&all, stated, request, tree, catalog) };
     match found.iter().collect::<Vec<_>>()[..] {
         [] => Err(nothing),
         [(only, path)] => Ok(instead(request, only, path, &all)),
@@ -193,7 +193,7 @@ pub(super) fn below_what_starts_nothing(
 }
 
 /// More directories than this are shown as they are.
-const MAX_INSPECTED: usize = 12;
+const MAX_INSPECTED: usize = 24;
 
 /// Of several directories those in which something starts; all of them where nothing does.
 fn starting(
@@ -206,6 +206,18 @@ fn starting(
     if !(2..=MAX_INSPECTED).contains(&found.len()) || request.kind == Kind::Library {
         return found.clone();
     }
+    let some = started(found, stated, request, tree, catalog);
+    if some.is_empty() { found.clone() } else { some }
+}
+
+/// The directories in which something starts.
+fn started(
+    found: &BTreeMap<String, String>,
+    stated: &Stated,
+    request: &BuildRequest,
+    tree: &SourceTree,
+    catalog: &Catalog,
+) -> BTreeMap<String, String> {
     let starts = |directory: &str| {
         let request = in_directory(request, directory);
         let toolchains = catalog.toolchains.values().filter(|toolchain| {
@@ -216,9 +228,7 @@ fn starting(
         // What cannot be read may start.
         read.into_iter().any(|read| read.err().is_none_or(|failure| failure.code != FailureCode::ApplicationNotFound))
     };
-    let some: BTreeMap<_, _> =
-        found.iter().filter(|(directory, _)| starts(directory)).map(|(d, p)| (d.clone(), p.clone())).collect();
-    if some.is_empty() { found.clone() } else { some }
+    found.iter().filter(|(directory, _)| starts(directory)).map(|(d, p)| (d.clone(), p.clone())).collect()
 }
 
 /// Whether settings speak of the directory itself.

@@ -46,6 +46,9 @@ pub(super) fn find(tree: &SourceTree, facts: &toml::Table, files: &[File<'_>], d
                 found.paths.extend(paths);
             }
         }
+        let named =
+            found.paths.iter().flat_map(|path| settings_name(tree, directory, path, &known)).collect::<Vec<_>>();
+        found.paths.extend(named);
         tidy(&mut found.paths);
         if found.paths.len() > best.paths.len() {
             best = found;
@@ -75,6 +78,11 @@ fn opened(tree: &SourceTree, directory: &str, mention: &Mention, known: &Known<'
         return Vec::new();
     }
     let Some(path) = join("", text) else { return Vec::new() };
+    // `"." + name` is a hidden file's name, and `filepath.Join(home, ".")` is another place.
+    let behind = matches!(&mention.place, Place::Argument { function, index, .. } if function == "Join" && *index > 0);
+    if path.is_empty() && (mention.goes_on || behind) {
+        return Vec::new();
+    }
     if path.is_empty() {
         return match (opens, searches) {
             (true, _) => whole(tree, directory, &known.sources),
@@ -124,6 +132,32 @@ fn settings(tree: &SourceTree, directory: &str, known: &Known<'_>) -> Vec<String
         !name.starts_with('.') && ends(&known.settings) && !ends(&known.sources)
     };
     names.filter(read).map(str::to_owned).collect()
+}
+
+/// Larger files are data, not settings.
+const LARGEST: usize = 64 * 1024;
+
+/// What a file of settings names by a relative path, or by the beginning of one (`"migrations": "db/db_"`).
+fn settings_name(tree: &SourceTree, directory: &str, path: &str, known: &Known<'_>) -> Vec<String> {
+    let is_settings = known.settings.iter().any(|ending| path.ends_with(ending));
+    let Some(file) = join(directory, path).filter(|file| is_settings && tree.has_file(file)) else { return Vec::new() };
+    let Some(text) = tree.text(&file).filter(|text| text.len() <= LARGEST) else { return Vec::new() };
+    let written = |line: &str| {
+        let (_, value) =
+            line.split_once([':', '=']).filter(|(key, _)| !key.trim_start().starts_with(['#', ';', '/']))?;
+        let value = value.split(" #").next()?.trim().trim_end_matches(',').trim_matches(['"', '\'']);
+        let plain = !value.starts_with(['/', '#']) && !value.contains([' ', ':', '*', '$', '\\']);
+        let whole = join("", value).filter(|_| plain && value.contains('/'))?;
+        let begun = |whole: &str| {
+            let (above, _) = whole.rsplit_once('/')?;
+            let full = join(directory, whole)?;
+            let begins = tree.below(&join(directory, above)?).any(|(path, _)| path.starts_with(&full));
+            begins.then(|| above.to_owned())
+        };
+        let there = if exists(tree, directory, &whole) { Some(whole) } else { begun(&whole) };
+        there.filter(|there| holds_data(tree, directory, there, &known.sources))
+    };
+    text.lines().filter_map(written).collect()
 }
 
 /// All that is no source: for programs that serve the directory they are started in.

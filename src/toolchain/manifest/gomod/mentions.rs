@@ -9,6 +9,8 @@ pub(super) struct Mention {
     pub(super) text: String,
     /// The line, from 1.
     pub(super) line: u32,
+    /// Whether something is added behind it: `"." + name`.
+    pub(super) goes_on: bool,
 }
 
 /// Where it stands.
@@ -62,12 +64,18 @@ pub(super) fn mentions(text: &str) -> Vec<Mention> {
                     place: place(value, &before, open.last()),
                     text: value.to_owned(),
                     line: token.line,
+                    goes_on: false,
                 });
+            }
+            Kind::Sign('+') if matches!(before[3], Kind::Text(_)) => {
+                if let Some(text) = found.last_mut() {
+                    text.goes_on = true;
+                }
             }
             Kind::Word(word) if word.bytes().all(|b| b.is_ascii_digit()) => {
                 let place = place("", &before, open.last());
                 if place != Place::Other {
-                    found.push(Mention { place, text: word.to_owned(), line: token.line });
+                    found.push(Mention { place, text: word.to_owned(), line: token.line, goes_on: false });
                 }
             }
             _ => {}

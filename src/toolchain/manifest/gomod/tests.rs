@@ -286,6 +286,50 @@ fn no_source_is_an_asset() {
 }
 
 #[test]
+fn the_working_directory_is_no_asset_by_parts_of_names() {
+    let facts = shipped();
+    let assets = |call: &str| {
+        let source = format!("package main\n\nfunc main() {{\n\t{call}\n}}\n");
+        let files = [("go.mod", MODULE), ("main.go", &source), ("docs/a.md", "x")];
+        Ask { facts: &facts, ..Ask::default() }.read(&files).unwrap().variables["assets"]["paths"].clone()
+    };
+    assert_eq!(assets("http.Dir(\".\")"), json!(["docs"]));
+    assert_eq!(assets("filepath.Join(\".\", name)"), json!(["docs"]));
+    assert_eq!(assets("filepath.Join(home, \".\"+name+\"-meta\")"), json!([]));
+    assert_eq!(assets("os.Open(\".\" + name)"), json!([]));
+}
+
+#[test]
+fn what_settings_name_belongs_beside_the_program() {
+    let facts = shipped();
+    let assets = |settings: &str| {
+        let source = "package main\n\nfunc main() {\n\tos.ReadFile(\"config.json\")\n}\n";
+        let files = [
+            ("go.mod", MODULE),
+            ("main.go", source),
+            ("config.json", settings),
+            ("db/db_sqlite/1.sql", "x"),
+            ("db/db.go", "package db\n"),
+            ("web/pages/a.html", "x"),
+            ("pkg/till/till.go", "package till\n"),
+        ];
+        Ask { facts: &facts, ..Ask::default() }.read(&files).unwrap().variables["assets"]["paths"].clone()
+    };
+    assert_eq!(assets("{\n  \"migrations\": \"db/db_\"\n}"), json!(["config.json", "db"]));
+    assert_eq!(assets("{\n  \"pages\": \"./web/pages\",\n}"), json!(["config.json", "web/pages"]));
+    assert_eq!(assets("{\n  \"till\": \"pkg/till\", \"x\": \"/web/pages\"\n}"), json!(["config.json"]));
+}
+
+#[test]
+fn the_host_for_tls_is_no_port() {
+    let facts = shipped();
+    let source = "package main\n\nfunc main() {\n\tsecure.New(secure.Options{SSLHost: \"localhost:443\"})\n}\n";
+    let files = [("go.mod", MODULE), ("main.go", source), ("Dockerfile", "FROM a\nEXPOSE 8888\n")];
+    let found = Ask { facts: &facts, ..Ask::default() }.read(&files).unwrap();
+    assert_eq!(found.ports.iter().map(|port| port.value).collect::<Vec<_>>(), [8888]);
+}
+
+#[test]
 fn only_texts_of_the_program_itself_are_stamped() {
     let unstamped = |source: &str| {
         let files = [("go.mod", MODULE), ("main.go", source), ("lib/a.go", "package lib\n\nvar commit int\n")];
