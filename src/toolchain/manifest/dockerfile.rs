@@ -4,6 +4,7 @@
 //! came later, and `# syntax=` would fetch another frontend from outside.
 
 mod bases;
+mod running;
 pub(crate) mod says;
 
 use std::collections::{BTreeMap, BTreeSet};
@@ -90,6 +91,7 @@ pub fn examine(
     findings.variables.insert("stages".to_owned(), Value::Array(listed));
     findings.variables.insert("target".to_owned(), json!(target));
     findings.ports = ports(path, &stages[built]);
+    findings.warnings = running::warnings(path, &stages, built);
     Ok(findings)
 }
 

@@ -51,6 +51,26 @@ pub(super) fn waits(inspection: &Inspection<'_>) -> Option<Warning> {
     Some(Warning::new("entrypoint_not_used", message, hint).at(path, Some(number))).filter(|_| hands_over(inspection))
 }
 
+/// The warning about one that is run and keeps the signals for itself: a shell that is not replaced by what it starts.
+pub(super) fn keeps_signals(inspection: &Inspection<'_>) -> Option<Warning> {
+    let path = path(inspection);
+    let lines = || (1..).zip(inspection.tree.text(&path).unwrap_or_default().lines());
+    let written = |line: &str| !line.trim().is_empty() && !line.trim_start().starts_with('#');
+    let (number, last) = lines().filter(|(_, line)| written(line)).last()?;
+    // What chooses, or ends in a block, may replace itself anywhere.
+    let replaced =
+        lines().any(|(_, line)| line.split([';', '&', ')']).any(|part| part.trim_start().starts_with("exec ")));
+    if replaced || matches!(last.split_whitespace().next(), Some("fi" | "esac" | "done" | "}")) {
+        return None;
+    }
+    let message = format!(
+        "`{path}` stays in front of what it starts: the signal that ends a container does not reach the application, which is \
+         killed after a while"
+    );
+    let hint = "put `exec` before its last command";
+    Some(Warning::new("signals_not_passed", message, hint).at(path, Some(number)))
+}
+
 /// The warning about one that is not run because something else starts.
 pub(super) fn left_alone(inspection: &Inspection<'_>) -> Warning {
     let path = path(inspection);
