@@ -173,6 +173,10 @@ mod tests {
         assert_eq!(code(1, environment), "needs_configuration");
         let address = "AttributeError: 'NoneType' object has no attribute '_instantiate_plugins'";
         assert_eq!(code(1, address), "needs_configuration");
+        let settings = "pydantic_core._pydantic_core.ValidationError: 1 validation error for Settings\nallow_origins\n  Input should be a valid list";
+        assert_eq!(code(1, settings), "needs_configuration");
+        let data = "pydantic_core._pydantic_core.ValidationError: 1 validation error for Order\nlines\n  Input should be a valid list";
+        assert_eq!(code(1, data), "application_does_not_start");
         assert_eq!(code(0, "usage: x [flags]"), "application_ends");
         let long = format!("Usage: x [flags] <command>\n{}", "  -flag\n      what it does\n".repeat(60));
         assert_eq!(code(1, &long), "needs_arguments");
