@@ -40,6 +40,7 @@ pub(super) fn choose<'a>(
     decision.rejected.extend(findings.outvoted.iter().cloned());
     warnings.extend(end_of_life(release, definition, as_of, &decision.origin, findings));
     warnings.extend(outgrown(release, definition, findings));
+    warnings.extend(assumed(release, definition, &decision.origin));
     let version = Some(release.version.to_string());
     Ok(Chosen { release: Some(release), version, decision: Some(decision), warnings })
 }
@@ -73,7 +74,7 @@ fn as_demanded<'a>(
 ) -> Result<(&'a Release, Decision), Failure> {
     let default_origin = match operator {
         Some(_) => Origin::default("the operator's defaults: toolchain.version"),
-        None => Origin::default(format!("{}'s default release", definition.title)),
+        None => by_default(definition),
     };
     let default = operator.or(definition.default.as_deref());
     let default =
@@ -236,6 +237,23 @@ fn place(failure: Failure, origin: &Origin) -> Failure {
         Some(path) => failure.at(path, origin.line),
         None => failure,
     }
+}
+
+fn by_default(definition: &Definition) -> Origin {
+    Origin::default(format!("{}'s default release", definition.title))
+}
+
+/// The warning that nobody says a release: another default would build the application by another one.
+fn assumed(release: &Release, definition: &Definition, origin: &Origin) -> Option<Warning> {
+    if *origin != by_default(definition) {
+        return None;
+    }
+    let message = format!("nothing says which {}: {} is taken, the default", definition.title, release.version);
+    let hint = format!(
+        "state it, so that a later default changes nothing: `[toolchain]` `version = \"{}\"` in `slipway.toml`",
+        release.version
+    );
+    Some(Warning::new("version_assumed", message, hint))
 }
 
 /// The warning about dependencies that are known not to work with the release, where none that they know may be taken.
