@@ -16,6 +16,8 @@ pub(super) enum Framework {
     Litestar,
     Falcon,
     Bottle,
+    Sanic,
+    Dash,
 }
 
 impl Framework {
@@ -29,16 +31,27 @@ impl Framework {
             Self::Litestar => "litestar",
             Self::Falcon => "falcon",
             Self::Bottle => "bottle",
+            Self::Sanic => "sanic",
+            Self::Dash => "dash",
         }
     }
 
     /// Every one, the more specific before what it is made of.
-    pub(super) const ALL: [Self; 7] =
-        [Self::Flask, Self::FastApi, Self::Starlette, Self::Quart, Self::Litestar, Self::Falcon, Self::Bottle];
+    pub(super) const ALL: [Self; 9] = [
+        Self::Dash,
+        Self::Flask,
+        Self::FastApi,
+        Self::Starlette,
+        Self::Quart,
+        Self::Litestar,
+        Self::Falcon,
+        Self::Bottle,
+        Self::Sanic,
+    ];
 
     /// Whether servers speak ASGI with it.
     pub(super) fn asgi(self) -> bool {
-        matches!(self, Self::FastApi | Self::Starlette | Self::Quart | Self::Litestar)
+        matches!(self, Self::FastApi | Self::Starlette | Self::Quart | Self::Litestar | Self::Sanic)
     }
 
     fn of_constructor(dotted: &str) -> Option<Self> {
@@ -50,6 +63,7 @@ impl Framework {
             "litestar.Litestar" | "litestar.app.Litestar" => Some(Self::Litestar),
             "falcon.App" | "falcon.API" => Some(Self::Falcon),
             "bottle.Bottle" => Some(Self::Bottle),
+            "sanic.Sanic" | "sanic.app.Sanic" => Some(Self::Sanic),
             _ => None,
         }
     }
@@ -58,7 +72,9 @@ impl Framework {
     /// Discovery", the `FastAPI` CLI's default paths.
     fn discovered(self) -> &'static [&'static str] {
         match self {
-            Self::Flask | Self::Quart | Self::Falcon | Self::Bottle => &["wsgi.py", "app.py", "app/__init__.py"],
+            Self::Flask | Self::Quart | Self::Falcon | Self::Bottle | Self::Sanic | Self::Dash => {
+                &["wsgi.py", "app.py", "app/__init__.py"]
+            }
             Self::FastApi | Self::Starlette | Self::Litestar => {
                 &["main.py", "app.py", "api.py", "app/main.py", "app/app.py", "app/api.py"]
             }
@@ -68,6 +84,7 @@ impl Framework {
     fn preferred_names(self) -> &'static [&'static str] {
         match self {
             Self::FastApi => &["app", "api"],
+            Self::Dash => &["server", "application"],
             _ => &["app", "application"],
         }
     }
@@ -235,6 +252,9 @@ impl Search<'_, '_> {
 
     /// What a call makes, and the factory it calls for that.
     fn made_by(&self, file: &str, module: &Module, value: &Value, hops: usize) -> Option<Made> {
+        if let Value::Name(name) = value {
+            return self.server_of(module, name).map(|framework| (framework, None));
+        }
         let Value::Call(callee) = value else { return None };
         if hops > MAX_HOPS || self.left.get() == 0 {
             return None;
@@ -254,6 +274,14 @@ impl Search<'_, '_> {
         }
         let framework = self.factory(&file, module, &name, hops + 1)?;
         Some((framework, Some((file, name))))
+    }
+
+    /// `server = app.server`: what Dash gives a server to import (its "Deploying Dash Apps").
+    fn server_of(&self, module: &Module, name: &Reference) -> Option<Framework> {
+        let owner = name.dotted.strip_suffix(".server").filter(|_| self.allowed.contains(&Framework::Dash))?;
+        let makes = |value: &Value| matches!(value, Value::Call(made) if made.imported && made.dotted.rsplit('.').next().is_some_and(|class| class.starts_with("Dash")));
+        let made = module.assignments.iter().any(|made| made.target == owner && makes(&made.value));
+        made.then_some(Framework::Dash)
     }
 
     /// The file and name behind a reference, through re-exports.

@@ -8,9 +8,9 @@ use super::layout::Sources;
 use super::module::Argument;
 use super::script::Script;
 use super::source;
-use super::start::{Entry, object_entry, script_entry};
+use super::start::{Entry, object_entry, python_path, script_entry};
 use super::text::{below, inside};
-use crate::model::origin::Found;
+use crate::model::origin::{Found, Origin};
 
 /// Programs in front of the one that they start.
 const LAUNCHERS: &[&str] = &[
@@ -34,7 +34,10 @@ const LAUNCHERS: &[&str] = &[
 
 /// What the Dockerfile starts, where it is of the repository: an object, an installed command, a script.
 pub(super) fn find(sources: &Sources<'_>, dependencies: &Dependencies, candidates: &[Candidate<'_>]) -> Option<Entry> {
-    let (path, said) = dockerfile::started(sources.tree, sources.directory)?;
+    let (path, mut said) = dockerfile::started(sources.tree, sources.directory)?;
+    if let Some(words) = by_script(sources, &said.words) {
+        said = Said { words: said.words.into_iter().chain(words).collect(), plain: false, ..said };
+    }
     let why = format!("`{path}` starts the other");
     let object = |chosen: &Candidate<'_>| Some(object_entry(sources, chosen, &why, candidates));
     for (index, word) in said.words.iter().enumerate() {
@@ -45,6 +48,9 @@ pub(super) fn find(sources: &Sources<'_>, dependencies: &Dependencies, candidate
         let mut within = candidates.iter().filter(|c| c.module == *word);
         if let (Some(chosen), None) = (within.next(), within.next()) {
             return object(chosen);
+        }
+        if let Some(entry) = served(sources, &said.words[..index], word, &path, said.line) {
+            return Some(entry);
         }
         let module = index > 0 && said.words[index - 1] == "-m";
         let Some(file) = (if module { module_file(sources, word) } else { script_file(sources, word) }) else {
@@ -77,6 +83,50 @@ pub(super) fn find(sources: &Sources<'_>, dependencies: &Dependencies, candidate
     let last = program + words.len() - 1;
     let entry = Entry::new("script", words.join(" "), command.origin.clone()).decided(Vec::new());
     Some(told(Entry { command: words, installed: true, ..entry }, &said, last))
+}
+
+/// The words of the last line of a shell script of the repository that is started: what it is there to start.
+fn by_script(sources: &Sources<'_>, words: &[String]) -> Option<Vec<String>> {
+    let text = words.iter().filter(|word| word.ends_with(".sh")).find_map(|word| {
+        let path = word.trim_start_matches("./").trim_start_matches('/');
+        let places = std::iter::successors(Some(path), |path| path.split_once('/').map(|(_, rest)| rest));
+        places.into_iter().find_map(|path| sources.tree.text(&inside(sources.directory, path)))
+    })?;
+    let joined = text.replace("\\\n", " ");
+    let line = joined.lines().map(str::trim).rfind(|line| !line.is_empty() && !line.starts_with('#'))?;
+    let words = line.split_whitespace().map(|word| word.trim_matches(['"', '\'']).to_owned());
+    Some(words.filter(|word| !word.is_empty()).collect())
+}
+
+/// Servers that are told what to import, and whether they speak ASGI alone.
+const SERVERS: &[(&str, bool)] =
+    &[("gunicorn", false), ("waitress-serve", false), ("uvicorn", true), ("hypercorn", true), ("daphne", true)];
+
+/// `package.module:object` as a server before it is told, where the repository has both: whatever framework makes it.
+fn served(sources: &Sources<'_>, before: &[String], word: &str, path: &str, line: u32) -> Option<Entry> {
+    let program = |word: &String| {
+        let name = word.rsplit('/').next().unwrap_or_default();
+        SERVERS.iter().find(|(server, _)| *server == name).map(|(_, asgi)| *asgi)
+    };
+    let asgi = before.iter().find_map(program)? || before.iter().any(|word| word.contains("uvicorn.workers"));
+    let (module, called) = word.split_once(':')?;
+    let name = called.strip_suffix("()").unwrap_or(called);
+    let (file, rest) = sources.locate(module, &inside(sources.directory, "x.py"))?;
+    let known = sources.files.iter().copied().find(|known| *known == file && rest.is_none())?;
+    let source = source::of(sources.tree, known)?;
+    let defined = source.functions.iter().any(|function| function.name == name)
+        || source.assignments.iter().any(|assigned| assigned.target == name)
+        || source.imports.contains_key(name);
+    if !defined {
+        return None;
+    }
+    let (root, _) = sources.import_name(known);
+    let origin = Origin::file(path, Some(line), "what it starts");
+    Some(Entry {
+        served: Some((name != called, asgi)),
+        image_env: python_path(sources, &root, known),
+        ..Entry::new(if asgi { "asgi" } else { "wsgi" }, word.to_owned(), origin).decided(Vec::new())
+    })
 }
 
 /// The sub-command that installing the project adds to the program of another distribution: programs that can be extended

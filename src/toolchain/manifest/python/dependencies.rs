@@ -26,6 +26,19 @@ pub(super) const FILES: [&str; 5] = [
     "requirements/base.txt",
 ];
 
+/// Those of other names, where nothing else says what is installed: for production first, then what all share.
+const OTHER_FILES: [&str; 9] = [
+    "requirements-prod.txt",
+    "requirements-production.txt",
+    "requirements_prod.txt",
+    "requirements.prod.txt",
+    "requirements/main.txt",
+    "requirements/default.txt",
+    "requirements/common.txt",
+    "requirements-base.txt",
+    "requirements.in",
+];
+
 /// What is installed and how.
 #[derive(Debug, Clone, Default)]
 pub(super) struct Dependencies {
@@ -117,6 +130,10 @@ pub(super) fn read(inspection: &Inspection<'_>) -> Result<(Dependencies, Option<
     } else {
         if let Some(list) = pipfile::read(tree, &inside(directory, "Pipfile"))? {
             return Ok((from_pipfile(inside(directory, "Pipfile"), list), pyproject));
+        }
+        let other: Vec<&str> = OTHER_FILES.into_iter().filter(|name| tree.has_file(&inside(directory, name))).collect();
+        if let Some((first, others)) = other.split_first() {
+            return Ok((from_requirements(tree, directory, first, others, None)?, pyproject));
         }
         nothing_installable(tree, directory)?;
         // A script without any manifest may import what it likes; the image holds Python alone.

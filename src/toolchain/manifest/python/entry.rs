@@ -65,10 +65,9 @@ fn search(
     if let Some(entry) = paste::find(sources, dependencies, inspection.facts) {
         return Ok(Some(entry));
     }
-    if dependencies.may_have("streamlit")
-        && let Some(page) = script::streamlit(sources)
-    {
-        return Ok(Some(script_entry(sources, "streamlit", &page)));
+    let pages = ["streamlit", "chainlit"].into_iter().filter(|name| dependencies.may_have(name));
+    if let Some((name, page)) = pages.into_iter().find_map(|name| Some((name, script::page(sources, name)?))) {
+        return Ok(Some(script_entry(sources, name, &page)));
     }
     let (framework, scripts) =
         if tornado.is_empty() { ("script", script::guarded(sources)) } else { ("tornado", tornado) };
@@ -119,28 +118,31 @@ fn preferred<'c, 'a>(
     sources: &Sources<'_>,
     candidates: &'c [Candidate<'a>],
 ) -> Result<(&'c Candidate<'a>, String), Failure> {
-    if let [only] = candidates {
+    if let Some(only) = single(candidates.iter()) {
         return Ok((only, "the only one".into()));
     }
     if let Some(found) = application::conventional(sources.directory, candidates) {
         return Ok(found);
     }
     // What lies in a module of this name is there for servers to import (PEP 3333's convention, ASGI's documentation).
-    let mut gateways = candidates.iter().filter(|c| matches!(stem(c.file), "wsgi" | "asgi"));
-    if let (Some(chosen), None) = (gateways.next(), gateways.next()) {
+    if let Some(chosen) = single(candidates.iter().filter(|c| matches!(stem(c.file), "wsgi" | "asgi"))) {
         return Ok((chosen, format!("`{}` is what servers import", below(sources.directory, chosen.file))));
     }
     let called = inspection.application.replace('-', "_");
-    let mut equal = candidates.iter().filter(|c| c.module.split('.').any(|part| part == called));
-    if let (Some(chosen), None) = (equal.next(), equal.next()) {
+    if let Some(chosen) = single(candidates.iter().filter(|c| c.module.split('.').any(|part| part == called))) {
         return Ok((chosen, "its module has the application's name".into()));
     }
     // A single object among factories is what they are for.
-    let mut objects = candidates.iter().filter(|c| !c.factory);
-    if let (Some(chosen), None) = (objects.next(), objects.next()) {
+    if let Some(chosen) = single(candidates.iter().filter(|c| !c.factory)) {
         return Ok((chosen, "the only object; the others are factories".into()));
     }
     Err(ambiguous(candidates.iter().map(|c| (c.entry(), c.file, c.line)).collect()))
+}
+
+/// The only one; `application = app = Flask(__name__)` is one object under two names.
+fn single<'c, 'a: 'c>(mut found: impl Iterator<Item = &'c Candidate<'a>>) -> Option<&'c Candidate<'a>> {
+    let first = found.next()?;
+    found.all(|other| !other.factory && (other.file, other.line) == (first.file, first.line)).then_some(first)
 }
 
 fn ambiguous(candidates: Vec<(String, &str, u32)>) -> Failure {
@@ -223,7 +225,13 @@ fn nothing(inspection: &Inspection<'_>, sources: &Sources<'_>, dependencies: &De
             .hint("Give its parameters defaults, add a `wsgi.py` with `app = …`, or say how it starts with `runtime.command`.")
             .at(factory.file, Some(factory.line));
     }
-    let known = Framework::ALL.map(Framework::name).into_iter().chain(["django", "tornado", "aiohttp", "streamlit"]);
+    let known = Framework::ALL.map(Framework::name).into_iter().chain([
+        "django",
+        "tornado",
+        "aiohttp",
+        "streamlit",
+        "chainlit",
+    ]);
     let known = known.filter(|name| dependencies.has(name));
     let known: Vec<_> = known.map(|name| format!("`{name}`")).collect();
     let frameworks = if known.is_empty() { "no framework that is known".to_owned() } else { known.join(", ") };

@@ -23,6 +23,7 @@ mod ini;
 mod layout;
 mod lines;
 mod lock;
+mod loopback;
 mod marker;
 mod module;
 mod needed;
@@ -75,7 +76,7 @@ const CONSTRAINTS: &str = "/slipway/constraints.txt";
 /// include, relative to the repository's root), `dependencies` (requirements as arguments of pip, for
 /// `install = "dependencies"`), `locked`, `unlocked` and `constrained` (whether there is such a file), `wheel` (whether the requirements do not name it), `given`, `extras`, `editable`, `package` (the project's own package is installed too), `server_requirement` (or null), `framework`, `entry` (or null),
 /// `python_path` (or null), `settings`, `manage`, `collectstatic`, `entrypoint` (or null).
-/// The shape is `django`, `flask`, `fastapi`, `pyramid`, `tornado`, `script` or `library`.
+/// The shape is `django`, `flask`, `fastapi`, `pyramid`, `tornado`, `wsgi`, `asgi`, `script` or `library`.
 ///
 /// # Errors
 /// `manifest_invalid` and `source_unusable` for manifests, `application_ambiguous` and
@@ -152,7 +153,9 @@ pub fn read(inspection: &Inspection<'_>) -> Result<Findings, Failure> {
     for (name, value) in dockerfile::variables(&sources) {
         findings.image_env.entry(name).or_insert(value);
     }
-    port_of_web(inspection, &sources, entry.as_ref(), &mut findings);
+    let alone = entry.as_ref().filter(|entry| entry.served.is_none());
+    let usual = alone.and_then(|entry| loopback::open(inspection, &sources, entry, &mut findings));
+    port_of_web(inspection, &sources, (entry.as_ref(), usual), &mut findings);
     let script = entry_script(inspection, entrypoint, &mut findings);
     findings.variables.extend(installing(&dependencies, &constraints));
     findings.variables.extend([
@@ -232,12 +235,14 @@ fn entry_script(
     let (path, origin) = ("/app/entrypoint.sh", entrypoint?);
     if findings.processes.is_empty() && !inspection.library && !inspection.command_given {
         findings.processes.push(Process { name: "web".into(), command: vec![path.to_owned()], origin });
+        findings.warnings.extend(entrypoint::keeps_signals(inspection));
         return None;
     }
     if entrypoint::chooses(inspection) {
         findings.warnings.push(entrypoint::left_alone(inspection));
         return None;
     }
+    findings.warnings.extend(entrypoint::keeps_signals(inspection));
     Some((path, origin))
 }
 
@@ -314,7 +319,12 @@ fn apply(
 /// A platform says the port as `PORT`; where nobody does, the image says what the plan says.
 ///
 /// Processes of a `Procfile` read it, gunicorn by itself too, and so does a source that names the variable.
-fn port_of_web(inspection: &Inspection<'_>, sources: &Sources<'_>, entry: Option<&Entry>, findings: &mut Findings) {
+fn port_of_web(
+    inspection: &Inspection<'_>,
+    sources: &Sources<'_>,
+    (entry, usual): (Option<&Entry>, Option<Found<u16>>),
+    findings: &mut Findings,
+) {
     let Some(web) = findings.processes.iter().find(|process| process.name == "web") else { return };
     let stated = web.origin.path.as_deref() == Some(inside(inspection.directory, "Procfile").as_str());
     let reads = stated || sources.any_text("\"PORT\"") || sources.any_text("'PORT'");
@@ -328,6 +338,9 @@ fn port_of_web(inspection: &Inspection<'_>, sources: &Sources<'_>, entry: Option
     let script = entry.filter(|entry| entry.served.is_none() && web.origin == entry.origin);
     if let Some(script) = script.filter(|_| findings.ports.is_empty()) {
         findings.ports.extend(port::stated(sources, &inside(inspection.directory, &script.name), inspection.facts));
+        if findings.ports.is_empty() {
+            findings.ports.extend(usual);
+        }
     }
     if let Some(port) = findings.ports.first() {
         findings.image_env.insert("PORT".into(), Found::new(port.value.to_string(), port.origin.clone()));

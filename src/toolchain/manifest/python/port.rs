@@ -40,7 +40,7 @@ pub(super) fn stated(sources: &Sources<'_>, script: &str, facts: &toml::Table) -
 }
 
 /// The script's module and those that it imports, breadth first.
-fn imported(sources: &Sources<'_>, script: &str) -> Vec<(String, Arc<Module>)> {
+pub(super) fn imported(sources: &Sources<'_>, script: &str) -> Vec<(String, Arc<Module>)> {
     let mut found = Vec::new();
     let mut seen = BTreeSet::from([script.to_owned()]);
     let mut next = VecDeque::from([script.to_owned()]);

@@ -32,10 +32,26 @@ pub(super) fn read(tree: &SourceTree, directory: &str) -> (Vec<Process>, Vec<War
             warnings.push(Warning::new("procfile_program_missing", message, hint).at(&path, Some(number)));
             continue;
         }
+        if let Some(words) = development(command) {
+            let message = format!("the process `{name}` of `{path}` runs a server for development: `{words}`");
+            let hint =
+                "Start the application with a server for production, such as Gunicorn or uvicorn without `--reload`.";
+            warnings.push(Warning::new("development_server", message, hint).at(&path, Some(number)));
+        }
         let origin = Origin::file(&path, Some(number), name);
         processes.push(Process { name: name.to_owned(), command: argv(command), origin });
     }
     (processes, warnings)
+}
+
+/// What of a command says that it is for development, by the documentation of Django, Flask, FastAPI and uvicorn.
+fn development(command: &str) -> Option<&'static str> {
+    let words: Vec<&str> = command.split_whitespace().collect();
+    let known = ["manage.py runserver", "flask run", "fastapi dev", "--reload"];
+    known.into_iter().find(|known| {
+        let parts: Vec<&str> = known.split(' ').collect();
+        words.windows(parts.len()).any(|pair| pair.iter().zip(&parts).all(|(word, part)| word.ends_with(part)))
+    })
 }
 
 /// The program, where it is a path in the application's directory and nothing is there.

@@ -82,7 +82,8 @@ pub(super) fn unguarded<'a>(sources: &Sources<'a>) -> Option<Script<'a>> {
         let name = below(sources.directory, file);
         !name.contains('/') && name != "manage.py" && sources.tree.text(file).is_some_and(acts)
     });
-    let scripts: Vec<Script<'a>> = acting.map(|file| Script { file, line: 1, port: None }).collect();
+    let port_of = |file: &str| sources.modules.get(file).and_then(|module| port(module));
+    let scripts: Vec<Script<'a>> = acting.map(|file| Script { file, line: 1, port: port_of(file) }).collect();
     usual(sources, &scripts).cloned()
 }
 
@@ -130,17 +131,17 @@ pub(super) fn guarded<'a>(sources: &Sources<'a>) -> Vec<Script<'a>> {
     scripts.collect()
 }
 
-/// The page that a Streamlit application begins with: it needs no guard, since `streamlit run` executes it.
-pub(super) fn streamlit<'a>(sources: &Sources<'a>) -> Option<Script<'a>> {
+/// The page that an application of Streamlit or Chainlit begins with: it needs no guard, since `streamlit run` executes it.
+pub(super) fn page<'a>(sources: &Sources<'a>, framework: &str) -> Option<Script<'a>> {
     let pages: Vec<_> = sources
         .files
         .iter()
         .filter(|file| {
-            let imports = sources.modules.get(*file).is_some_and(|module| module.imported.contains("streamlit"));
+            let imports = sources.modules.get(*file).is_some_and(|module| module.imported.contains(framework));
             imports && !below(sources.directory, file).contains("pages/")
         })
         .collect();
-    let names = ["streamlit_app.py", "app.py", "main.py", "Home.py", "home.py"];
+    let names = ["streamlit_app.py", "chainlit_app.py", "app.py", "main.py", "Home.py", "home.py"];
     let conventional = names.iter().find_map(|name| pages.iter().find(|file| below(sources.directory, file) == *name));
     let top = || pages.iter().filter(|file| !below(sources.directory, file).contains('/'));
     let only = || top().next().filter(|_| top().count() == 1);

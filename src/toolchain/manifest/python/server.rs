@@ -79,11 +79,13 @@ fn command(server: &str, target: Target<'_>) -> Vec<String> {
     listening(words, address)
 }
 
-/// Streamlit serves a script by itself.
-pub(super) fn streamlit(script: &str) -> Vec<String> {
-    let run = format!(
-        "exec streamlit run \"$0\" --server.headless true --server.address 0.0.0.0 --server.port \"${{PORT:-{PORT}}}\" \"$@\""
-    );
+/// Streamlit and Chainlit serve a script by themselves.
+pub(super) fn of_pages(framework: &str, script: &str) -> Vec<String> {
+    let options = match framework {
+        "chainlit" => "--headless --host 0.0.0.0 --port",
+        _ => "--server.headless true --server.address 0.0.0.0 --server.port",
+    };
+    let run = format!("exec {framework} run \"$0\" {options} \"${{PORT:-{PORT}}}\" \"$@\"");
     vec!["sh".to_owned(), "-c".to_owned(), run, script.to_owned()]
 }
 

@@ -116,12 +116,14 @@ pub(super) fn script_entry(sources: &Sources<'_>, framework: &'static str, scrip
     let (root, module) = sources.import_name(script.file);
     let module = module.trim_end_matches(".__main__").to_owned();
     let (command, image_env) = match (framework, package) {
-        ("streamlit", _) => (server::streamlit(&name), BTreeMap::new()),
+        ("streamlit" | "chainlit", _) => (server::of_pages(framework, &name), BTreeMap::new()),
         (_, true) => (vec!["python".into(), "-m".into(), module], python_path(sources, &root, script.file)),
         (_, false) => (vec!["python".into(), name.clone()], BTreeMap::new()),
     };
     let port = match (framework, script.port) {
-        ("streamlit", _) => Some(Found::new(server::PORT, Origin::default("the port that `streamlit` is told"))),
+        ("streamlit" | "chainlit", _) => {
+            Some(Found::new(server::PORT, Origin::default(format!("the port that `{framework}` is told"))))
+        }
         (_, port) => {
             port.map(|(port, line)| Found::new(port, Origin::file(script.file, Some(line), "the port listened on")))
         }

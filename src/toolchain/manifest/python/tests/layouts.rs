@@ -287,3 +287,98 @@ fn commands_of_dockerfiles_and_procfiles() {
         ),
     ]);
 }
+
+#[test]
+fn what_a_dockerfile_starts_by_a_script() {
+    let own = "def page():\n    pass\n\ndef app(*args):\n    return page\n";
+    let docker = "FROM python\nWORKDIR /app\nENTRYPOINT [\"./scripts/start.sh\"]\n";
+    let by_options = "#!/bin/sh\nset -e\nmkdir -p data\n./venv/bin/gunicorn --workers $N \\\n  --bind $HOST:$PORT 'wsgi:app()'\n";
+    let by_name = "#!/bin/sh\npython migrate.py\nexec uvicorn orders.office:app\n";
+    check(vec![
+        (
+            "an object that no framework makes",
+            vec![
+                ("requirements.txt", "waitress"),
+                ("wsgi.py", own),
+                ("main.py", "if __name__ == '__main__':\n    pass\n"),
+                ("Dockerfile", docker),
+                ("scripts/start.sh", by_options),
+            ],
+            "wsgi | waitress-serve --call wsgi:app | - | -".into(),
+        ),
+        (
+            "one of two objects",
+            vec![
+                ("requirements.txt", "fastapi\nuvicorn"),
+                ("orders/office.py", FASTAPI),
+                ("orders/public.py", FASTAPI),
+                ("Dockerfile", docker),
+                ("scripts/start.sh", by_name),
+            ],
+            format!("fastapi | {ASGI} orders.office:app | - | -"),
+        ),
+        (
+            "an object of a library's own class",
+            vec![
+                ("requirements.txt", "dash"),
+                ("board.py", "from dash import Dash\nboard = Dash()\nserver = board.server\n"),
+                ("Dockerfile", "FROM python\nCMD [\"gunicorn\", \"-b\", \":80\", \"board:server\"]\n"),
+            ],
+            format!("wsgi | {GUNICORN} board:server | {PINNED} | -"),
+        ),
+    ]);
+}
+
+#[test]
+fn one_object_under_two_names() {
+    let two = "from flask import Flask\napplication = app = Flask(__name__)\n";
+    check(vec![(
+        "a gateway beside the one of workers",
+        vec![("requirements.txt", "flask"), ("shop/wsgi.py", two), ("shop/jobs.py", FLASK), ("shop/__init__.py", "")],
+        format!("flask | {GUNICORN} shop.wsgi:application | {PINNED} | -"),
+    )]);
+}
+
+#[test]
+fn frameworks_that_serve_pages_or_by_themselves() {
+    check(vec![
+        (
+            "what Dash gives a server",
+            vec![
+                ("requirements.txt", "dash"),
+                (
+                    "app.py",
+                    "import dash\napp = dash.Dash(__name__)\nserver = app.server\nif __name__ == '__main__':\n    app.run(debug=True)\n",
+                ),
+            ],
+            format!("dash | {GUNICORN} app:server | {PINNED} | -"),
+        ),
+        (
+            "Sanic",
+            vec![
+                ("requirements.txt", "sanic\nuvicorn"),
+                ("server.py", "from sanic import Sanic\napp = Sanic('till')\n"),
+            ],
+            format!("sanic | {ASGI} server:app | - | -"),
+        ),
+        (
+            "Chainlit",
+            vec![
+                ("requirements.txt", "chainlit"),
+                ("app.py", "import chainlit as cl\n@cl.on_message\nasync def main(m):\n    await m.send()\n"),
+            ],
+            "chainlit | app.py | - | -".into(),
+        ),
+    ]);
+}
+
+#[test]
+fn requirements_of_other_names() {
+    let in_file = vec![("requirements.in", "flask"), ("requirements-dev.txt", "pytest"), ("app.py", FLASK)];
+    let production = vec![("requirements-prod.txt", "flask"), ("requirements.in", "pytest"), ("app.py", FLASK)];
+    for (files, expected) in [(in_file, "requirements.in"), (production, "requirements-prod.txt")] {
+        let findings = inspect(&SourceTree::of_texts(files), |_| {}).unwrap();
+        assert_eq!(findings.variables["requirements_files"], serde_json::json!([expected]));
+        assert_eq!(said(&findings), format!("flask | {GUNICORN} app:app | {PINNED} | -"));
+    }
+}

@@ -202,6 +202,52 @@ fn what_a_dockerfile_sets_and_a_source_reads_is_set() {
 }
 
 #[test]
+fn scripts_that_would_listen_on_loopback_are_told_otherwise() {
+    let demo = "import gradio as gr\ndemo = gr.Interface()\ndemo.launch()\n";
+    let findings = found(&[
+        ("requirements.txt", "gradio"),
+        ("app.py", "from board import demo\ndemo.launch()\n"),
+        ("board.py", demo),
+    ]);
+    assert_eq!(findings.image_env["GRADIO_SERVER_NAME"].value, "0.0.0.0");
+    assert_eq!(findings.ports[0].value, 7860);
+    let board = "from dash import Dash\nboard = Dash()\nif __name__ == '__main__':\n    board.run()\n";
+    let findings = found(&[("requirements.txt", "dash"), ("board.py", board)]);
+    assert_eq!(
+        (findings.image_env["HOST"].value.as_str(), findings.image_env["PORT"].value.as_str()),
+        ("0.0.0.0", "8050")
+    );
+    assert!(!found(&[("requirements.txt", "flask"), ("app.py", FLASK)]).image_env.contains_key("HOST"));
+}
+
+#[test]
+fn servers_for_development_are_named() {
+    let line = |web: &str| {
+        let procfile = format!("worker: python w.py\nweb: {web}\n");
+        let findings = found(&[("requirements.txt", "flask"), ("app.py", FLASK), ("Procfile", &procfile)]);
+        findings.warnings.iter().find(|warning| warning.code == "development_server").and_then(|warning| warning.line)
+    };
+    for web in ["python src/manage.py runserver 0:$PORT", "flask run --port $PORT", "uvicorn app:app --reload"] {
+        assert_eq!(line(web), Some(2), "{web}");
+    }
+    assert_eq!(line("gunicorn app:app"), None);
+    assert_eq!(line("flask db upgrade && gunicorn run:app"), None);
+}
+
+#[test]
+fn scripts_that_keep_signals_are_named() {
+    let line = |script: &str| {
+        let findings = found(&[("requirements.txt", "flask"), ("app.py", FLASK), ("entrypoint.sh*", script)]);
+        findings.warnings.iter().find(|warning| warning.code == "signals_not_passed").and_then(|warning| warning.line)
+    };
+    assert_eq!(line("#!/bin/sh\nset -e\n\"$@\"\n# exec \"$@\"\n"), Some(3));
+    assert_eq!(line("#!/bin/sh\npython migrate.py\ngunicorn app:app\n"), Some(3));
+    assert_eq!(line("#!/bin/sh\nset -e\nexec \"$@\"\n"), None);
+    assert_eq!(line("#!/bin/sh\npython migrate.py && exec gunicorn app:app\n"), None);
+    assert_eq!(line("#!/bin/sh\nif [ -n \"$X\" ]; then\n  exec \"$@\"\nfi\n"), None);
+}
+
+#[test]
 fn scripts_that_would_wait_for_ever_are_left_alone() {
     let run = |script: &str| {
         let files = [("requirements.txt", "flask"), ("app.py", FLASK), ("entrypoint.sh*", script)];
