@@ -24,7 +24,7 @@ use crate::image::{BuildSpec, ContextKind};
 use crate::model::failure::Failure;
 
 /// Counts the ways in which the same Dockerfile became an image: what an older Slipway remembers may be another image.
-const RULES: &str = "4";
+const RULES: &str = "5";
 
 /// What an image is made of.
 pub(super) struct Work<'a> {
@@ -56,6 +56,10 @@ struct Built {
     /// The instructions since the base, with what each writes.
     steps: Vec<(String, Items)>,
     config: Value,
+    /// What `ARG` has set.
+    arguments: BTreeMap<String, String>,
+    /// Whom `MAINTAINER` names.
+    author: Option<String>,
 }
 
 impl Work<'_> {
@@ -103,7 +107,8 @@ impl Work<'_> {
             if built.config["OnBuild"].as_array().is_some_and(|triggers| !triggers.is_empty()) {
                 return Err(recipe::unsupported(stage.line, "a base image with `ONBUILD` triggers"));
             }
-            let given = Given { build_args: &self.spec.build_args, global: &self.stages.global };
+            let below = std::mem::take(&mut built.arguments);
+            let given = Given { below: &below, build_args: &self.spec.build_args, global: &self.stages.global };
             let recipe = recipe::recipe(stage.instructions, &given, &built.config)?;
             for (instruction, change) in recipe.steps {
                 let items = match &change {
@@ -123,7 +128,8 @@ impl Work<'_> {
                 accounts(&mut built.tree, &items, contents)?;
                 built.steps.push((instruction, items));
             }
-            built.config = recipe.config;
+            (built.config, built.arguments) = (recipe.config, recipe.arguments);
+            built.author = recipe.author.or(built.author);
             done.insert(*index, built);
         }
         let last = self.stages.needed.last().and_then(|last| done.remove(last));
@@ -132,7 +138,8 @@ impl Work<'_> {
 
     fn started(&self, base: &Base) -> Result<Built, Failure> {
         let config = base.config["config"].clone();
-        Ok(Built { base: base.clone(), tree: base.tree(self.store)?, steps: Vec::new(), config })
+        let (tree, arguments) = (base.tree(self.store)?, BTreeMap::new());
+        Ok(Built { base: base.clone(), tree, steps: Vec::new(), config, arguments, author: None })
     }
 
     fn copy(
@@ -164,7 +171,10 @@ impl Work<'_> {
 
     /// Makes the layers that are not known, and the documents.
     fn layers(&self, built: Built, contents: &Contents) -> Result<Made, Failure> {
-        let Built { base, steps, mut config, .. } = built;
+        let Built { mut base, steps, mut config, author, .. } = built;
+        if let Some(author) = author {
+            base.config["author"] = json!(author);
+        }
         if let Some(courier) = self.courier {
             base.layers.iter().for_each(|layer| courier.send(&layer.blob, None));
         }

@@ -141,7 +141,12 @@ fn destination(random: &mut Random) -> String {
 
 /// The names of all features.
 pub(crate) fn features() -> impl Iterator<Item = &'static str> {
-    FEATURES.iter().map(|(name, _)| *name).chain(["a stage below", "a target", "ignored files"])
+    FEATURES.iter().map(|(name, _)| *name).chain([
+        "a stage below",
+        "a target",
+        "ignored files",
+        "arguments of the stage below",
+    ])
 }
 
 /// Makes the case of a seed, its context in the directory.
@@ -149,7 +154,8 @@ pub(crate) fn case(seed: u64, base: &str, directory: &Path) -> Case {
     let random = &mut Random(seed);
     let mut used = Vec::new();
     let mut text = format!(
-        "ARG GLOBAL=global\nFROM {base} AS first\nCOPY plain dir /made/\nCOPY --from={base} /usr/lib /made/x/\nENV STAGE=first\n"
+        "ARG GLOBAL=global\nFROM {base} AS first\nCOPY plain dir /made/\nCOPY --from={base} /usr/lib /made/x/\nENV STAGE=first\n\
+        ARG BELOW=below SET=argument\nENV SET=environment\n"
     );
     let target = random.one_in(8).then(|| {
         used.push("a target");
@@ -167,6 +173,17 @@ pub(crate) fn case(seed: u64, base: &str, directory: &Path) -> Case {
         text += &make(random).replace("BASE", base);
         text.push('\n');
         used.push(*name);
+    }
+    // Drawn apart, so that the seeds above stay what they were.
+    let later = &mut Random(seed + (1 << 32));
+    if later.one_in(3) {
+        text += match later.below(3) {
+            0 => "",
+            1 => "ARG BELOW\nARG SET\n",
+            _ => "ARG BELOW=own SET=own\n",
+        };
+        text += "LABEL below=$BELOW set=$SET\nCOPY plain /srv/$BELOW-below\nMAINTAINER of the stage\n";
+        used.push("arguments of the stage below");
     }
     if target.is_some() {
         text += "FROM scratch AS not-wanted\nCOPY plain /never\n";

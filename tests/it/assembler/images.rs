@@ -68,7 +68,8 @@ pub(crate) fn files(image: &str) -> BTreeMap<String, String> {
 /// The configuration without what may differ, and without what is empty.
 pub(crate) fn configuration(image: &str) -> BTreeMap<String, Value> {
     let inspected: Value = serde_json::from_str(&docker(&["image", "inspect", image])).unwrap();
-    let config = inspected[0]["Config"].as_object().unwrap().clone();
+    let mut config = inspected[0]["Config"].as_object().unwrap().clone();
+    config.insert("author".to_owned(), inspected[0]["Author"].clone());
     let empty = |value: &Value| value.is_null() || value == "" || value.as_array().is_some_and(Vec::is_empty);
     config.into_iter().filter(|(key, value)| !empty(value) && !WANTED.iter().any(|(wanted, _)| wanted == key)).collect()
 }

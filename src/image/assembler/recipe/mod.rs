@@ -58,10 +58,16 @@ pub(super) struct Recipe {
     pub(super) steps: Vec<(String, Option<Change>)>,
     /// The configuration's `config`.
     pub(super) config: Value,
+    /// What `ARG` has set, which stages that start from this one know too.
+    pub(super) arguments: BTreeMap<String, String>,
+    /// Whom `MAINTAINER` names.
+    pub(super) author: Option<String>,
 }
 
 /// What a stage may use of the world outside it.
 pub(super) struct Given<'a> {
+    /// The arguments of the stage that it starts from.
+    pub(super) below: &'a BTreeMap<String, String>,
     pub(super) build_args: &'a BTreeMap<String, String>,
     /// The `ARG`s before the first `FROM`, and those that the builder sets.
     pub(super) global: &'a BTreeMap<String, String>,
@@ -76,21 +82,27 @@ pub(super) fn recipe(instructions: &[Located], given: &Given<'_>, below: &Value)
     if !environment(&config).iter().any(|(name, _)| name == "PATH") {
         set_env(&mut config, "PATH", PATH);
     }
-    let mut state = State { config, arguments: BTreeMap::new(), cmd: false };
+    // What that stage's `ENV` says counts more than its `ARG`, whichever came first.
+    let env = environment(&config);
+    let known = given.below.iter().filter(|(name, _)| env.iter().all(|(set, _)| set != *name));
+    let arguments = known.map(|(name, value)| (name.clone(), value.clone())).collect();
+    let mut state = State { config, arguments, cmd: false, author: None };
     let mut steps = Vec::new();
     for Located { line, instruction, .. } in instructions {
         let change = state.apply(*line, instruction, given)?;
         let text = crate::dockerfile::render::render(std::slice::from_ref(instruction)).unwrap_or_default();
         steps.push((text.trim_end().to_owned(), change));
     }
-    Ok(Recipe { steps, config: state.config })
+    let State { config, arguments, author, .. } = state;
+    Ok(Recipe { steps, config, arguments, author })
 }
 
 struct State {
     config: Value,
     arguments: BTreeMap<String, String>,
-    /// Whether this Dockerfile has set `CMD`.
+    /// Whether this stage has set `CMD`.
     cmd: bool,
+    author: Option<String>,
 }
 
 impl State {
@@ -104,6 +116,9 @@ impl State {
             })
         };
         match instruction {
+            Instruction::Env(pairs) | Instruction::Label(pairs) if pairs.iter().any(|(key, _)| key.contains('$')) => {
+                return Err(unsupported(line, "a variable in a name"));
+            }
             Instruction::Env(pairs) => {
                 // All of one instruction see the values from before it.
                 let values: Vec<_> = pairs.iter().map(|(_, value)| word(self, value)).collect::<Result<_, _>>()?;
@@ -174,7 +189,7 @@ impl State {
                 let copy = self.copy(line, instruction.name(), transfer, &|text| word(self, text))?;
                 return Ok(Some(Change::Copy(copy)));
             }
-            Instruction::Maintainer(_) => {}
+            Instruction::Maintainer(name) => self.author = Some(name.clone()),
             Instruction::Run { .. } => return Ok(Some(Change::Run(self.run(line, instruction, given.build_args)?))),
             other => return Err(unsupported(line, &format!("`{}`", other.name()))),
         }
@@ -250,7 +265,29 @@ mod tests {
     fn recipe_of(text: &str, base: &Value) -> Recipe {
         let file = parse(text).unwrap();
         let build_args = &BTreeMap::from([("V".to_owned(), "2".to_owned())]);
-        recipe(&file.instructions, &Given { build_args, global: &BTreeMap::new() }, base).unwrap()
+        let none = &BTreeMap::new();
+        recipe(&file.instructions, &Given { below: none, build_args, global: none }, base).unwrap()
+    }
+
+    #[test]
+    fn arguments_reach_the_stages_above() {
+        let below = recipe_of("ARG V=1 W=w\nARG S=s\nENV S=set\nENV E=env\nARG E=hidden\n", &Value::Null);
+        let file = parse("ARG W\nLABEL v=$V w=$W s=$S e=$E\nARG E=again\nLABEL e2=$E\n").unwrap();
+        let none = &BTreeMap::new();
+        let given = Given { below: &below.arguments, build_args: none, global: none };
+        let above = recipe(&file.instructions, &given, &below.config).unwrap();
+        assert_eq!(above.config["Labels"], json!({ "v": "2", "w": "w", "s": "set", "e": "env", "e2": "again" }));
+    }
+
+    #[test]
+    fn a_variable_in_a_name_is_an_engines() {
+        for text in ["LABEL a$V=1\n", "ENV B=1 ${V}x=2\n"] {
+            let none = &BTreeMap::new();
+            let file = parse(text).unwrap();
+            let given = Given { below: none, build_args: none, global: none };
+            let failure = recipe(&file.instructions, &given, &Value::Null).unwrap_err();
+            assert_eq!(failure.code, FailureCode::DockerfileUnsupported, "{text}");
+        }
     }
 
     #[test]

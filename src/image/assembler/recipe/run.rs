@@ -86,7 +86,7 @@ mod tests {
         let build_args = BTreeMap::from([("V", "2"), ("https_proxy", "http://p"), ("X", "x")]);
         let build_args = build_args.into_iter().map(|(name, value)| (name.to_owned(), value.to_owned())).collect();
         let file = parse(text).unwrap();
-        let given = Given { build_args: &build_args, global: &BTreeMap::new() };
+        let given = Given { below: &BTreeMap::new(), build_args: &build_args, global: &BTreeMap::new() };
         let mut recipe = recipe(&file.instructions, &given, &Value::Null)?;
         let Some((_, Some(Change::Run(run)))) = recipe.steps.pop() else { panic!("{text}") };
         Ok(run)
