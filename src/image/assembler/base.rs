@@ -26,7 +26,7 @@ pub(super) struct Base {
 }
 
 /// What a tree of the notes is made by: newer rules read no older ones.
-const FORM: &str = "2";
+const FORM: &str = "3";
 
 impl Base {
     /// The merged file system, from the store's notes or from the layers, whose digests are checked on the way.
@@ -99,7 +99,12 @@ pub(super) fn manifest(bytes: &[u8], architecture: &str) -> Result<Listed, Strin
         return manifest.map(Listed::Image).map_err(|error| format!("has a manifest that is none: {error}"));
     };
     let here = |entry: &&Value| entry["platform"]["os"] == "linux" && entry["platform"]["architecture"] == architecture;
-    let Some(found) = entries.iter().find(here) else { return Ok(Listed::Nowhere) };
+    // Other variants are for some machines alone; `v8` is every arm64.
+    let usual = |entry: &&Value| matches!(entry["platform"]["variant"].as_str(), None | Some("" | "v1" | "v8"));
+    let found = entries.iter().filter(here).min_by_key(|entry| !usual(entry));
+    // Where no platform is named, the configuration does that.
+    let only = entries.first().filter(|entry| entries.len() == 1 && entry["platform"].is_null());
+    let Some(found) = found.or(only) else { return Ok(Listed::Nowhere) };
     let digest = found["digest"].as_str().unwrap_or_default().parse();
     digest.map(Listed::Elsewhere).map_err(|error| format!("has an index that is none: {error}"))
 }
@@ -144,12 +149,72 @@ impl PulledManifest {
             return Err(unusable("names another number of layers in its manifest than in its configuration"));
         }
         if let Some(other) = self.layers.iter().find(|layer| !layer.media_type.ends_with("gzip")) {
-            return Err(unusable(&format!("has a layer of the kind `{}`, not compressed by gzip", other.media_type)));
+            let failure = unusable(&format!("has a layer of the kind `{}`, not compressed by gzip", other.media_type));
+            if ![".tar", ".tar+zstd"].iter().any(|end| other.media_type.ends_with(end)) {
+                return Err(failure);
+            }
+            let hint =
+                "build on it by the Docker Engine, `--image-backend docker`, or copy it with layers compressed by gzip";
+            return Err(Failure::new(FailureCode::DockerfileUnsupported, failure.message).hint(hint));
         }
         let layers = self.layers.iter().zip(diff_ids).map(|(layer, diff_id)| Layer {
             diff_id,
             blob: Descriptor { digest: layer.digest.clone(), size: layer.size },
         });
         Ok(Base { config, layers: layers.collect(), home })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::*;
+
+    fn index(platforms: &[Value]) -> Vec<u8> {
+        let digest = |number: usize| Digest::of_sha256([u8::try_from(number).unwrap(); 32]);
+        let entry = |(number, platform): (usize, &Value)| json!({ "digest": digest(number), "platform": platform });
+        let entries: Vec<Value> = platforms.iter().enumerate().map(entry).collect();
+        json!({ "schemaVersion": 2, "manifests": entries }).to_string().into_bytes()
+    }
+
+    #[test]
+    fn of_an_index_the_image_is_taken_that_runs_everywhere() {
+        let amd64 = |variant: &str| json!({ "os": "linux", "architecture": "amd64", "variant": variant });
+        let plain = json!({ "os": "linux", "architecture": "amd64" });
+        let nobody = json!({ "os": "unknown", "architecture": "unknown" });
+        for (platforms, chosen) in [
+            (vec![amd64("v3"), nobody.clone(), plain.clone()], Some(2)),
+            (vec![amd64("v3"), amd64("v1")], Some(1)),
+            (vec![amd64("v2")], Some(0)),
+            (vec![Value::Null], Some(0)),
+            (vec![Value::Null, nobody.clone()], None),
+            (vec![nobody], None),
+        ] {
+            let found = match manifest(&index(&platforms), "amd64") {
+                Ok(Listed::Elsewhere(digest)) => Some(digest),
+                Ok(Listed::Nowhere) => None,
+                _ => panic!("{platforms:?}"),
+            };
+            assert_eq!(found, chosen.map(|number: u8| Digest::of_sha256([number; 32])), "{platforms:?}");
+        }
+    }
+
+    #[test]
+    fn layers_that_an_engine_reads_are_left_to_it() {
+        let of = |kind: &str| {
+            let digest = Digest::of_sha256([7; 32]);
+            let layers = json!([{ "mediaType": kind, "digest": digest, "size": 1 }]);
+            let text = json!({ "config": { "digest": digest, "size": 1 }, "layers": layers });
+            let config = json!({ "rootfs": { "diff_ids": [digest] } });
+            let manifest: PulledManifest = serde_json::from_value(text).unwrap();
+            manifest.base(config, "example", None).unwrap_err().code
+        };
+        for kind in
+            ["vnd.oci.image.layer.v1.tar", "vnd.oci.image.layer.v1.tar+zstd", "vnd.docker.image.rootfs.diff.tar"]
+        {
+            assert_eq!(of(&format!("application/{kind}")), FailureCode::DockerfileUnsupported, "{kind}");
+        }
+        assert_eq!(of("application/x-strange"), FailureCode::ImageFailed);
     }
 }

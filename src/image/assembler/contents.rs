@@ -126,13 +126,15 @@ impl Contents {
         let mut places = BTreeMap::new();
         for entry in archive.entries()? {
             let mut entry = entry?;
-            let Some(path) = Name::clean(&entry.path_bytes()) else { continue };
+            let Some(path) = Name::within(&entry.path_bytes()) else { continue };
             let regular = entry.header().entry_type().is_file() || entry.header().entry_type().is_gnu_sparse();
             if regular && paths.contains_key(&path) {
                 // Of two entries with one path the later counts.
                 places.insert(path, self.keep(&mut entry)?);
             }
         }
+        // The checksum comes last.
+        io::copy(&mut archive.into_inner(), &mut io::sink())?;
         Ok(places)
     }
 }

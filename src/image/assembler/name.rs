@@ -23,6 +23,20 @@ impl Name {
         Some(clean)
     }
 
+    /// The same with `..` worked out; none where it leads out of the root.
+    pub(super) fn within(path: &[u8]) -> Option<Self> {
+        let mut within = Self::default();
+        for part in path.split(|byte| *byte == b'/') {
+            match part {
+                b"" | b"." => {}
+                b".." if within.0.is_empty() => return None,
+                b".." => within = within.parent(),
+                part => within = within.join(part),
+            }
+        }
+        Some(within)
+    }
+
     /// What stands below this directory under that name.
     pub(super) fn join(&self, name: &[u8]) -> Self {
         let mut joined = self.0.clone();
@@ -116,6 +130,8 @@ mod tests {
         assert_eq!(Name::from("a").strip(&name), Some(b"b/c".as_slice()));
         assert_eq!(Name::from("a/b/c").strip(&name), None);
         assert_eq!(Name::clean(b"a/../b"), None);
+        assert_eq!(Name::within(b"/a/./../b/"), Some("b".into()));
+        assert_eq!(Name::within(b"a/../../b"), None);
         assert_eq!(Name::default().ancestry().count(), 0);
     }
 

@@ -1,6 +1,6 @@
 //! The file system of an image so far: what a `COPY` finds where it writes, and what it can copy from.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, HashSet};
 use std::io::Read;
 
 use serde::{Deserialize, Serialize};
@@ -35,12 +35,18 @@ impl Tree {
     /// Applies a layer of the base (OCI image specification, "Applying Changesets").
     pub(super) fn apply(&mut self, layer: impl Read, index: u32) -> std::io::Result<()> {
         let mut archive = tar::Archive::new(layer);
+        let mut own = HashSet::new();
         for entry in archive.entries()? {
             let mut entry = entry?;
-            let Some(path) = Name::clean(&entry.path_bytes()) else { continue };
+            let Some(path) = Name::within(&entry.path_bytes()) else {
+                let shown = String::from_utf8_lossy(&entry.path_bytes()).into_owned();
+                return Err(std::io::Error::other(format!("its entry `{shown}` leads out of the image")));
+            };
             let parent = path.parent();
+            self.found(&parent);
             if path.last() == b".wh..wh..opq" {
-                self.remove_below(&parent);
+                // What the layer itself has stays, also where it came first.
+                self.retain_below(&parent, &own);
                 continue;
             }
             if let Some(hidden) = path.last().strip_prefix(b".wh.") {
@@ -53,17 +59,18 @@ impl Tree {
                 _ => {}
             }
             if let Some(node) = self.node_of(&mut entry, &Name::default(), Place::Layer(index, None))? {
-                self.found(&path.parent());
+                own.insert(path.clone());
                 self.put(path, node);
             }
         }
         Ok(())
     }
 
-    /// A directory that has something in it is there, also where no layer names it: as the Engine makes it.
+    /// A directory that has something in it is there, also where no layer names it: as the Engine makes it, which sees a
+    /// layer by itself, and so follows no link of those below.
     fn found(&mut self, directory: &Name) {
         for path in directory.ancestry() {
-            if self.get(&path).is_none() {
+            if !self.get(&path).is_some_and(Node::is_directory) {
                 self.nodes.insert(path, Node::directory(Attributes::USUAL));
             }
         }
@@ -180,8 +187,13 @@ impl Tree {
     }
 
     fn remove_below(&mut self, directory: &Name) {
-        let below: Vec<Name> = self.below(directory).map(|(path, _)| path.clone()).collect();
-        for path in &below {
+        self.retain_below(directory, &HashSet::new());
+    }
+
+    fn retain_below(&mut self, directory: &Name, kept: &HashSet<Name>) {
+        let below = self.below(directory).map(|(path, _)| path).filter(|path| !kept.contains(*path));
+        let gone: Vec<Name> = below.cloned().collect();
+        for path in &gone {
             self.nodes.remove(path);
         }
     }
@@ -334,6 +346,43 @@ mod tests {
         assert_eq!(tree.get(&"var/run".into()), None);
         assert!(tree.is_directory(&"var".into()));
         assert!(tree.owner("app").is_err());
+    }
+
+    /// A layer of empty files.
+    fn files(paths: &[&str]) -> Vec<u8> {
+        let mut layer = tar::Builder::new(Vec::new());
+        for path in paths {
+            let mut header = tar::Header::new_gnu();
+            header.set_size(0);
+            // As it is written, which the crate would not do.
+            header.as_old_mut().name[..path.len()].copy_from_slice(path.as_bytes());
+            header.set_cksum();
+            layer.append(&header, std::io::empty()).unwrap();
+        }
+        layer.into_inner().unwrap()
+    }
+
+    #[test]
+    fn a_layer_follows_no_link_of_those_below_it() {
+        let mut tree = tree();
+        tree.apply(files(&["lib/new", "var/../usr/lib/too", "var/run/.wh.gone"]).as_slice(), 4).unwrap();
+        assert!(tree.is_directory(&"lib".into()) && tree.is_directory(&"var/run".into()));
+        for there in ["lib/new", "usr/lib/too"] {
+            assert!(tree.get(&there.into()).is_some(), "{there}");
+        }
+        for path in ["../x", "usr/../../x"] {
+            let error = tree.apply(files(&[path]).as_slice(), 6).unwrap_err().to_string();
+            assert!(error.contains(path) && error.contains("leads out of the image"), "{error}");
+        }
+    }
+
+    #[test]
+    fn an_opaque_directory_keeps_what_came_before_in_its_layer() {
+        let mut tree = tree();
+        tree.apply(files(&["usr/lib/below", "usr/own/x"]).as_slice(), 1).unwrap();
+        tree.apply(files(&["usr/own/y", "usr/.wh..wh..opq", "usr/z"]).as_slice(), 2).unwrap();
+        let left: Vec<String> = tree.below(&"usr".into()).map(|(path, _)| path.shown()).collect();
+        assert_eq!(left, ["usr/own/y", "usr/z"]);
     }
 
     #[test]

@@ -56,6 +56,7 @@ pub(crate) fn load(random: &mut Random, directory: &Path, name: &str) {
     link(&mut lower, "var/run", tar::EntryType::Symlink, "/run");
     link(&mut lower, "opt/current", tar::EntryType::Symlink, "app");
     link(&mut lower, "opt/up", tar::EntryType::Symlink, "../srv");
+    link(&mut lower, "opt/hidden", tar::EntryType::Symlink, "../srv");
     link(&mut lower, "opt/dangling", tar::EntryType::Symlink, "../srv/made-by-copy");
     let long = format!("usr/lib/{}/{}", "d".repeat(90), "f".repeat(120));
     entry(&mut lower, &long, file(), 0o644, (0, 0), "long");
@@ -71,6 +72,13 @@ pub(crate) fn load(random: &mut Random, directory: &Path, name: &str) {
     entry(&mut upper, "opt/app/.wh.older", file(), 0o644, (0, 0), "");
     entry(&mut upper, "srv", tar::EntryType::Directory, 0o775, (0, 50), "");
     entry(&mut upper, "srv/replaced", file(), 0o644, (0, 0), "a file now");
+    // Above a link, without an entry of its own; and what is hidden only after what the layer itself has.
+    entry(&mut upper, "opt/hidden/made", file(), 0o644, (3, 4), "no link any more");
+    link(&mut upper, "opt/hidden/too", tar::EntryType::Link, "opt/hidden/made");
+    entry(&mut upper, "home", tar::EntryType::Directory, 0o755, (0, 0), "");
+    entry(&mut upper, "home/app", tar::EntryType::Directory, 0o700, (10001, 10002), "");
+    entry(&mut upper, "home/app/own", file(), 0o644, (0, 0), "stays");
+    entry(&mut upper, "home/app/.wh..wh..opq", file(), 0o644, (0, 0), "");
     write(random, directory, name, &[lower.into_inner().unwrap(), upper.into_inner().unwrap()]);
 }
 
