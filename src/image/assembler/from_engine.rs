@@ -1,9 +1,10 @@
 //! A base image that only the Engine of this machine has.
 
 use std::collections::BTreeMap;
-use std::io::{Read, Seek, SeekFrom};
+use std::io::{BufRead as _, BufReader, Read as _, Seek as _, SeekFrom};
 use std::path::Path;
 
+use flate2::bufread::MultiGzDecoder;
 use serde::Deserialize;
 use serde_json::Value;
 
@@ -12,6 +13,10 @@ use super::blocks;
 use super::store::Store;
 use crate::image::engine::Engine;
 use crate::model::failure::{Failure, FailureCode};
+use crate::model::image_reference::DiffId;
+
+/// How what is compressed by gzip begins (RFC 1952).
+const GZIP: [u8; 2] = [0x1f, 0x8b];
 
 /// Takes an image out of the Engine, where it has it; its layers are compressed once.
 ///
@@ -93,12 +98,71 @@ fn import(store: &Store, mut file: std::fs::File) -> std::io::Result<Base> {
     let saved: Vec<Saved> = serde_json::from_slice(&read("manifest.json")?)?;
     let saved = saved.first().ok_or_else(|| std::io::Error::other("its archive is empty"))?;
     let config: Value = serde_json::from_slice(&read(&saved.config)?)?;
+    let diff_ids: Vec<DiffId> = serde_json::from_value(config["rootfs"]["diff_ids"].clone())?;
+    if diff_ids.len() != saved.layers.len() {
+        return Err(std::io::Error::other("its archive names another number of layers than its configuration"));
+    }
     let mut layers = Vec::new();
-    for path in &saved.layers {
+    for (path, diff_id) in saved.layers.iter().zip(diff_ids) {
         let (offset, size) = place(path)?;
         (&file).seek(SeekFrom::Start(offset))?;
-        let made = blocks::copy(store, &mut (&file).take(size));
-        layers.push(made.map_err(|failure| std::io::Error::other(failure.message))?);
+        let mut layer = BufReader::with_capacity(1 << 17, (&file).take(size));
+        // An Engine that keeps images as containerd does gives their layers as their registry did.
+        let made = if layer.fill_buf()?.starts_with(&GZIP) {
+            blocks::copy(store, &mut MultiGzDecoder::new(layer))
+        } else {
+            blocks::copy(store, &mut layer)
+        };
+        let made = made.map_err(|failure| std::io::Error::other(failure.message))?;
+        if made.diff_id != diff_id {
+            return Err(std::io::Error::other(format!("its archive has another layer than `{diff_id}`")));
+        }
+        layers.push(made);
     }
     Ok(Base { config, layers, home: None })
+}
+
+#[cfg(test)]
+mod tests {
+    use std::io::Write as _;
+
+    use serde_json::json;
+    use sha2::{Digest as _, Sha256};
+
+    use super::*;
+    use crate::image::assembler::store::digest_of;
+
+    /// What `docker save` writes of an image with these layers, whose tars have these hashes.
+    fn saved(layers: &[(&[u8], Sha256)]) -> std::fs::File {
+        let mut archive = tar::Builder::new(tempfile::tempfile().unwrap());
+        let mut add = |path: &str, bytes: &[u8]| {
+            let mut header = tar::Header::new_gnu();
+            header.set_size(bytes.len() as u64);
+            archive.append_data(&mut header, path, bytes).unwrap();
+        };
+        let names: Vec<String> = (0..layers.len()).map(|number| format!("blobs/sha256/{number}")).collect();
+        for (name, (bytes, _)) in names.iter().zip(layers) {
+            add(name, bytes);
+        }
+        let diff_ids: Vec<_> = layers.iter().map(|(_, hash)| digest_of(hash.clone())).collect();
+        add("config", json!({ "rootfs": { "diff_ids": diff_ids } }).to_string().as_bytes());
+        add("manifest.json", json!([{ "Config": "config", "Layers": names }]).to_string().as_bytes());
+        archive.into_inner().unwrap()
+    }
+
+    #[test]
+    fn layers_are_the_same_whether_an_engine_keeps_them_compressed() {
+        let tar = b"as good as any".repeat(100);
+        let hash = Sha256::new_with_prefix(&tar);
+        let mut gzip = flate2::write::GzEncoder::new(Vec::new(), flate2::Compression::fast());
+        gzip.write_all(&tar).unwrap();
+        let gzip = gzip.finish().unwrap();
+        let directory = tempfile::tempdir().unwrap();
+        let store = Store::new(directory.path().to_owned());
+        let base = import(&store, saved(&[(&tar, hash.clone()), (&gzip, hash.clone())])).unwrap();
+        assert_eq!(base.layers[0], base.layers[1]);
+        assert_eq!(base.layers[0].diff_id.0, digest_of(hash.clone()));
+        let error = import(&store, saved(&[(b"another", hash)])).unwrap_err().to_string();
+        assert!(error.contains("another layer"), "{error}");
+    }
 }
