@@ -15,6 +15,7 @@ use std::os::unix::ffi::OsStrExt;
 use std::path::{Path, PathBuf};
 
 use rustix::fs::{AtFlags, CWD, Dir, FileType, Mode, OFlags, Stat};
+use rustix::io::Errno;
 
 use super::dockerignore::Rules;
 use super::{BuildContext, ContextKind, OwnedPath};
@@ -54,7 +55,7 @@ impl BuildContext {
     }
 
     /// Gives every entry to the sink, the Dockerfile's text in its place. Blocks.
-    pub(super) fn walk(&self, dockerfile: &str, sink: &mut impl Sink) -> Result<(), Failure> {
+    pub(super) fn walk<S: Sink>(&self, dockerfile: &str, sink: &mut S) -> Result<(), Failure> {
         let mut walk = Walk {
             context: self,
             rules: match self.kind {
@@ -66,7 +67,10 @@ impl BuildContext {
         };
         let entry = Path::new(self.dockerfile_entry());
         let owner = walk.owner(entry);
-        walk.sink.text(entry, dockerfile, owner).map_err(|fault| self.fault(entry, &fault))?;
+        // Docker's documentation, ".dockerignore file": one that is ignored can be built by, and not be copied.
+        if S::NEEDS_DOCKERFILE || !walk.rules.ignores(entry) {
+            walk.sink.text(entry, dockerfile, owner).map_err(|fault| self.fault(entry, &fault))?;
+        }
         let root = rustix::fs::openat(CWD, &self.root, OFlags::DIRECTORY | OFlags::CLOEXEC, Mode::empty())
             .map_err(|error| self.fault(&self.root, &Fault::Unreadable(error.into())))?;
         walk.directory(&root, Path::new(""), 0)
@@ -138,6 +142,9 @@ pub(super) fn open_beneath(root: &Path, path: &Path) -> rustix::io::Result<Owned
 
 /// Takes the entries of a context: a directory before what it holds, names sorted.
 pub(super) trait Sink {
+    /// Whether the Dockerfile comes even where it is ignored: an Engine looks for it in the context.
+    const NEEDS_DOCKERFILE: bool;
+
     fn directory(&mut self, path: &Path, owner: Owner) -> Result<(), Fault>;
     fn link(&mut self, path: &Path, target: &Path, owner: Owner) -> Result<(), Fault>;
     /// A file that exists only here.
@@ -168,6 +175,16 @@ pub(super) enum Fault {
     Sending(io::Error),
 }
 
+impl Fault {
+    /// Why what a directory listed a moment ago cannot be looked at. It may be gone, or be another kind of thing.
+    pub(super) fn of(error: Errno) -> Self {
+        match error {
+            Errno::NOENT | Errno::NOTDIR | Errno::LOOP | Errno::INVAL => Self::Changed,
+            other => Self::Unreadable(other.into()),
+        }
+    }
+}
+
 struct Walk<'a, S> {
     context: &'a BuildContext,
     rules: Rules,
@@ -182,7 +199,7 @@ impl<S: Sink> Walk<'_, S> {
         if depth > DEPTH_LIMIT {
             return Err(failed(Fault::Unusable("is nested too deeply".to_owned())));
         }
-        let unreadable = |error: rustix::io::Errno| failed(Fault::Unreadable(error.into()));
+        let unreadable = |error: Errno| failed(Fault::Unreadable(error.into()));
         let mut names: Vec<CString> = Vec::new();
         for entry in Dir::read_from(fd).map_err(unreadable)? {
             let entry = entry.map_err(unreadable)?;
@@ -207,7 +224,7 @@ impl<S: Sink> Walk<'_, S> {
             return Ok(());
         }
         let failed = |fault: Fault| context.fault(path, &fault);
-        let unreadable = |error: rustix::io::Errno| failed(Fault::Unreadable(error.into()));
+        let unreadable = |error: Errno| failed(Fault::of(error));
         let ignored = self.rules.ignores(path);
         let stat = rustix::fs::statat(parent, name, AtFlags::SYMLINK_NOFOLLOW).map_err(unreadable)?;
         let kind = FileType::from_raw_mode(stat.st_mode);

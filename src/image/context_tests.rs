@@ -197,3 +197,26 @@ fn a_file_that_grows_meanwhile_is_refused() {
     let failure = generated(dir.path(), vec![]).write_tar("", &mut out).unwrap_err();
     assert!(failure.message.contains("changed while it was read"), "{failure}");
 }
+
+/// Another program takes away what was listed before it was looked at.
+#[test]
+fn what_vanishes_meanwhile_is_told_of_as_a_change() {
+    struct Remove(PathBuf);
+    impl Write for Remove {
+        fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+            if bytes.windows(7).any(|window| window == b"layer/a") {
+                let _ = fs::remove_file(&self.0);
+            }
+            Ok(bytes.len())
+        }
+        fn flush(&mut self) -> io::Result<()> {
+            Ok(())
+        }
+    }
+    let dir = tempfile::tempdir().unwrap();
+    write(dir.path(), "layer/a", "some");
+    write(dir.path(), "layer/b", "more");
+    let mut out = Remove(dir.path().join("layer/b"));
+    let failure = generated(dir.path(), vec![]).write_tar("", &mut out).unwrap_err();
+    assert!(failure.message.contains("`layer/b` in the build context changed while it was read"), "{failure}");
+}

@@ -40,7 +40,7 @@ impl Contents {
 
     /// Gives the bytes of a file to `take`, piece by piece. A file that is not what it was when it was hashed fails.
     pub(super) fn read(&self, file: &File, take: &mut dyn FnMut(&[u8]) -> io::Result<()>) -> Result<(), Failure> {
-        let Place::Ready(_, source) = &file.place else {
+        let Place::Ready(sha256, source) = &file.place else {
             return Err(Failure::new(FailureCode::Internal, "a file of a layer was not taken out of it"));
         };
         let failed = |error: io::Error| unwritable(std::path::Path::new("a layer"), &error);
@@ -52,9 +52,22 @@ impl Contents {
             }
             Source::Context(seen) => {
                 let fault = |fault: Fault| self.context.fault(&seen.path.path(), &fault);
-                let mut open = seen.open(&self.context.root).map_err(fault)?;
-                pieces(&mut open, file.size, take).map_err(fault)?;
-                seen.check(&open).map_err(fault)
+                let root = &self.context.root;
+                let mut open = seen.open(root).map_err(fault)?;
+                // The layer is found by this hash from now on, by other builds too.
+                let mut hash = (!seen.is_as_hashed(&open).map_err(fault)?).then(Sha256::new);
+                let mut both = |bytes: &[u8]| {
+                    hash.iter_mut().for_each(|hash| hash.update(bytes));
+                    take(bytes)
+                };
+                pieces(&mut open, file.size, &mut both).map_err(fault)?;
+                seen.check(&open).map_err(fault)?;
+                let same = match hash {
+                    Some(hash) => hash.finalize()[..] == sha256[..],
+                    None if seen.is_as_hashed(&open).map_err(fault)? => true,
+                    None => seen.hash(root, &mut vec![0; 1 << 17]).map_err(fault)? == *sha256,
+                };
+                if same { Ok(()) } else { Err(fault(Fault::Changed)) }
             }
         }
     }

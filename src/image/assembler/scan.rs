@@ -1,4 +1,7 @@
 //! The build context as a tree of hashed files, by the same rules as for the Engine. Only what changed is read again.
+//!
+//! Git's object ids are not taken for hashes of content, though an index has them at hand: a project can write its own
+//! index, and the layers of all projects are found by these hashes. To be sure, each file would have to be read.
 
 use std::collections::BTreeMap;
 use std::fs::File as OpenFile;
@@ -32,6 +35,8 @@ const FRESH: u64 = 2;
 pub(super) struct ContextFile {
     pub(super) path: Name,
     version: Version,
+    /// Whether it had not changed for so long that a further change would show.
+    settled: bool,
 }
 
 /// What changes when a file does.
@@ -41,7 +46,7 @@ struct Version {
     inode: u64,
     size: u64,
     modified: (i64, u64),
-    /// Not looked at when a file is read: another name of it changes it too.
+    /// Another name of the file changes it too.
     changed: (i64, u64),
 }
 
@@ -64,10 +69,16 @@ impl Version {
 impl ContextFile {
     /// Opens the file, if it is still the one that was seen.
     pub(super) fn open(&self, root: &Path) -> Result<OpenFile, Fault> {
-        let file = open_beneath(root, &self.path.path()).map(OpenFile::from);
-        let file = file.map_err(|error| Fault::Unreadable(error.into()))?;
+        let file = open_beneath(root, &self.path.path()).map(OpenFile::from).map_err(Fault::of)?;
         self.check(&file)?;
         Ok(file)
+    }
+
+    /// Whether its bytes must be those that were hashed. Nobody can put back the time that tells it; the time of its
+    /// content's change anybody can.
+    pub(super) fn is_as_hashed(&self, file: &OpenFile) -> Result<bool, Fault> {
+        let stat = rustix::fs::fstat(file).map_err(|error| Fault::Unreadable(error.into()))?;
+        Ok(self.settled && self.version == Version::of(&stat))
     }
 
     /// Sees that the file has not changed since.
@@ -76,7 +87,8 @@ impl ContextFile {
         if self.version.same_content(&Version::of(&stat)) { Ok(()) } else { Err(Fault::Changed) }
     }
 
-    fn hash(&self, root: &Path, buffer: &mut [u8]) -> Result<[u8; 32], Fault> {
+    /// The hash of its content.
+    pub(super) fn hash(&self, root: &Path, buffer: &mut [u8]) -> Result<[u8; 32], Fault> {
         let mut file = self.open(root)?;
         let mut hash = Sha256::new();
         let mut size = 0;
@@ -106,6 +118,7 @@ struct Known {
 /// As [`BuildContext::write_tar`].
 pub(super) fn scan(context: &BuildContext, dockerfile: &str, store: &Store) -> Result<Tree, Failure> {
     let mut seen = Seen::default();
+    let now = clock::since_epoch().as_secs();
     let key = hex::encode(Sha256::digest(context.root.as_os_str().as_bytes()));
     // To read what is known of many files takes as long as to look at them.
     let (walked, known) = std::thread::scope(|scope| {
@@ -113,6 +126,10 @@ pub(super) fn scan(context: &BuildContext, dockerfile: &str, store: &Store) -> R
         (context.walk(dockerfile, &mut seen), known.join())
     });
     walked?;
+    for (_, file) in &mut seen.files {
+        let old = |(seconds, _): (i64, u64)| u64::try_from(seconds).is_ok_and(|time| time + FRESH < now);
+        file.settled = old(file.version.modified) && old(file.version.changed);
+    }
     let mut known = known.ok().flatten().unwrap_or_default();
     let hashes: Vec<Option<[u8; 32]>> = seen.files.iter().map(|(_, file)| known.hash_of(file)).collect();
     let missing: Vec<usize> = (0..hashes.len()).filter(|index| hashes[*index].is_none()).collect();
@@ -122,12 +139,10 @@ pub(super) fn scan(context: &BuildContext, dockerfile: &str, store: &Store) -> R
         hashes[*index] = Some(*hash);
     }
     let mut tree = seen.tree;
-    let now = clock::since_epoch().as_secs();
     if !missing.is_empty() || known.files.len() != seen.files.len() {
         known.files.clear();
         for ((_, file), hash) in seen.files.iter().zip(hashes.iter().flatten()) {
-            let settled = |(seconds, _): (i64, u64)| u64::try_from(seconds).is_ok_and(|time| time + FRESH < now);
-            if settled(file.version.modified) && settled(file.version.changed) {
+            if file.settled {
                 known.files.insert(file.path.clone(), (file.version, hex::encode(hash)));
             }
         }
@@ -193,6 +208,8 @@ struct Seen {
 }
 
 impl Sink for Seen {
+    const NEEDS_DOCKERFILE: bool = false;
+
     fn directory(&mut self, path: &Path, owner: Owner) -> Result<(), Fault> {
         self.tree.put(name(path), node(0o755, owner, Kind::Directory));
         Ok(())
@@ -222,7 +239,7 @@ impl Sink for Seen {
         owner: Owner,
         _: &dyn Fn() -> rustix::io::Result<OwnedFd>,
     ) -> Result<(), Fault> {
-        let file = ContextFile { path: name(path), version: Version::of(seen) };
+        let file = ContextFile { path: name(path), version: Version::of(seen), settled: false };
         self.files.push((node(mode, owner, Kind::Directory), file));
         Ok(())
     }
@@ -241,4 +258,82 @@ fn name(path: &Path) -> Name {
 fn node(mode: u32, (uid, gid): Owner, kind: Kind) -> Node {
     let attributes = Attributes { mode, uid: uid.into(), gid: gid.into(), time: ENTRY_TIME };
     Node { attributes, xattrs: BTreeMap::new(), kind }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::fs;
+
+    use super::super::contents::Contents;
+    use super::*;
+    use crate::image::ContextKind;
+
+    fn context(root: &Path) -> BuildContext {
+        let kind = ContextKind::Repository { dockerfile: "Dockerfile".into() };
+        BuildContext { root: root.to_owned(), kind }
+    }
+
+    /// The file `file` of a context, which changes after it was hashed, as it is read then.
+    fn read_after(change: impl Fn(&Path)) -> Result<Vec<u8>, Failure> {
+        let directory = tempfile::tempdir().unwrap();
+        let (root, store) = (directory.path().join("context"), Store::new(directory.path().join("store")));
+        fs::create_dir(&root).unwrap();
+        let path = root.join("file");
+        fs::write(&path, "first").unwrap();
+        let tree = scan(&context(&root), "", &store).unwrap();
+        let Some(Node { kind: Kind::File(file), .. }) = tree.get(&"file".into()) else { panic!("{tree:?}") };
+        change(&path);
+        let contents = Contents::new(context(&root), store).unwrap();
+        let mut read = Vec::new();
+        contents.read(file, &mut |bytes| {
+            read.extend_from_slice(bytes);
+            Ok(())
+        })?;
+        Ok(read)
+    }
+
+    #[test]
+    fn what_is_not_what_was_hashed_is_refused() {
+        let unseen = |path: &Path| {
+            let modified = fs::metadata(path).unwrap().modified().unwrap();
+            fs::write(path, "other").unwrap();
+            fs::File::options().write(true).open(path).unwrap().set_modified(modified).unwrap();
+        };
+        let gone = |path: &Path| fs::remove_file(path).unwrap();
+        let directory = |path: &Path| {
+            fs::remove_file(path).unwrap();
+            fs::create_dir(path).unwrap();
+        };
+        let link = |path: &Path| {
+            fs::rename(path, path.with_extension("old")).unwrap();
+            std::os::unix::fs::symlink("file.old", path).unwrap();
+        };
+        let changes: [&dyn Fn(&Path); 4] = [&unseen, &gone, &directory, &link];
+        for (number, change) in changes.into_iter().enumerate() {
+            let failure = read_after(change).unwrap_err();
+            assert!(
+                failure.message.contains("`file`") && failure.message.contains("changed while"),
+                "{number}: {failure}"
+            );
+        }
+    }
+
+    #[test]
+    fn another_name_changes_no_content() {
+        let linked = |path: &Path| fs::hard_link(path, path.with_extension("too")).unwrap();
+        assert_eq!(read_after(linked).unwrap(), b"first");
+    }
+
+    #[test]
+    fn a_dockerfile_that_is_ignored_is_not_there_to_be_copied() {
+        let directory = tempfile::tempdir().unwrap();
+        let (root, store) = (directory.path().join("context"), Store::new(directory.path().join("store")));
+        fs::create_dir(&root).unwrap();
+        let there = || scan(&context(&root), "FROM x", &store).unwrap().get(&"Dockerfile".into()).is_some();
+        assert!(there());
+        fs::write(root.join(".dockerignore"), "Dockerfile\n").unwrap();
+        assert!(!there());
+        fs::write(root.join(".dockerignore"), "*\n!Dockerfile\n").unwrap();
+        assert!(there());
+    }
 }

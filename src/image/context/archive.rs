@@ -27,6 +27,8 @@ impl<'a> Archive<'a> {
 }
 
 impl Sink for Archive<'_> {
+    const NEEDS_DOCKERFILE: bool = true;
+
     fn directory(&mut self, path: &Path, owner: Owner) -> Result<(), Fault> {
         let mut header = header(tar::EntryType::Directory, 0o755, 0, owner);
         self.0.append_data(&mut header, path, io::empty()).map_err(Fault::Sending)
@@ -52,7 +54,7 @@ impl Sink for Archive<'_> {
         open: &dyn Fn() -> rustix::io::Result<OwnedFd>,
     ) -> Result<(), Fault> {
         let unreadable = |error: rustix::io::Errno| Fault::Unreadable(error.into());
-        let file = File::from(open().map_err(unreadable)?);
+        let file = File::from(open().map_err(Fault::of)?);
         let stat = rustix::fs::fstat(&file).map_err(unreadable)?;
         if FileType::from_raw_mode(stat.st_mode) != FileType::RegularFile {
             return Err(Fault::Changed);
