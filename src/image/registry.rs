@@ -1,5 +1,6 @@
 //! Registries: what they say of a pushed image ([`confirm`]), the push of blobs ([`upload`]) and their pull ([`download`]).
 
+pub(in crate::image) mod alone;
 mod confirm;
 mod connections;
 pub(super) mod download;

@@ -4,6 +4,7 @@
 //! Nothing depends on it: what does not arrive, the push sends, which also tells why the registry refuses it.
 
 use std::collections::BTreeMap;
+use std::collections::btree_map::Entry;
 use std::fs::File;
 use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
@@ -16,6 +17,7 @@ use super::publish::home;
 use super::remote::PARALLEL;
 use super::store::Store;
 use crate::image::registry::Descriptor;
+use crate::image::registry::alone::at_once;
 use crate::image::registry::refusal::Refusal;
 use crate::image::registry::session::Session;
 use crate::image::registry::stream::{Growing, Progress};
@@ -155,16 +157,21 @@ impl Courier {
         if store.knows(repository, blob) || !store.holders(repository, blob).is_empty() {
             return;
         }
-        let (route, blob, key) = (Arc::clone(&self.route), blob.clone(), (repository.name(), blob.digest.clone()));
-        let sending = tokio::spawn(async move {
-            if let Some(streamed) = streamed
-                && streamed.0.ended().await.unwrap_or(false)
-            {
-                return Some(Brought::Sent);
+        let mut all = lock(&self.ahead.sending);
+        // Two instructions may write the same.
+        let Entry::Vacant(own) = all.entry((repository.name(), blob.digest.clone())) else { return };
+        let (route, blob) = (Arc::clone(&self.route), blob.clone());
+        let alone = streamed.as_ref().and_then(|_| at_once(&repository.name(), &blob.digest));
+        own.insert(Task(tokio::spawn(async move {
+            if let Some(streamed) = streamed {
+                let arrived = streamed.0.ended().await.unwrap_or(false);
+                drop(alone);
+                if arrived {
+                    return Some(Brought::Sent);
+                }
             }
             route.bring(&blob).await
-        });
-        lock(&self.ahead.sending).entry(key).or_insert(Task(sending));
+        })));
     }
 }
 

@@ -44,40 +44,32 @@ pub(super) fn make(
     courier: Option<&Courier>,
     stop: &CancellationToken,
 ) -> Result<(Layer, bool), Failure> {
-    let mut streamed = None;
-    let (layer, known) = found_or_made(store, items, contents, courier, &mut streamed, stop)?;
-    if let Some(courier) = courier {
-        courier.send(&layer.blob, streamed);
-    }
-    Ok((layer, known))
-}
-
-fn found_or_made(
-    store: &Store,
-    items: &Items,
-    contents: &Contents,
-    courier: Option<&Courier>,
-    streamed: &mut Option<Streamed>,
-    stop: &CancellationToken,
-) -> Result<(Layer, bool), Failure> {
     let key = key(items.iter());
     let known = || store.recall::<Layer>("layers", &key).filter(|known| store.has(&known.blob));
+    let sent = |layer: Layer, streamed: Option<Streamed>| {
+        if let Some(courier) = courier {
+            courier.send(&layer.blob, streamed);
+        }
+        layer
+    };
     if let Some(known) = known() {
-        return Ok((known, true));
+        return Ok((sent(known, None), true));
     }
+    // Until the layer is on its way, too: whoever waits here does not send it a second time.
     let _lease = store.lease(&key, stop)?;
     if let Some(known) = known() {
-        return Ok((known, true));
+        return Ok((sent(known, None), true));
     }
     let size: u64 = items.values().map(size_of).sum();
     let mut out = Compressor::new(store, size >= LARGE)?;
+    let mut streamed = None;
     if let Some(courier) = courier.filter(|_| size >= LARGE) {
-        *streamed = Some(out.followed(courier).map_err(|error| unwritable(store.directory(), &error))?);
+        streamed = Some(out.followed(courier).map_err(|error| unwritable(store.directory(), &error))?);
     }
     write(items, contents, &mut out, stop)?;
     let layer = out.finish()?;
     store.note("layers", &key, &layer);
-    Ok((layer, false))
+    Ok((sent(layer, streamed), false))
 }
 
 fn size_of(node: &Node) -> u64 {

@@ -32,6 +32,8 @@ pub(in crate::image) struct Session {
     ca_bundle: Option<Vec<u8>>,
     pub(super) base: Url,
     pub(super) repository: String,
+    /// The repository with its registry.
+    pub(super) name: String,
     account: Option<(String, String)>,
     /// Whether it is of no use to somebody whom the registry does not know.
     pushes: bool,
@@ -101,6 +103,7 @@ impl Session {
             meter: Meter::default(),
             base,
             repository: reference.repository().to_owned(),
+            name: reference.name(),
             account,
             pushes: false,
             request_id: access.request_id.clone(),

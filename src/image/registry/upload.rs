@@ -15,6 +15,7 @@ use tokio::io::{AsyncReadExt as _, AsyncSeekExt as _};
 use tokio_util::io::ReaderStream;
 
 use super::Descriptor;
+use super::alone::alone;
 use super::download::digest_in;
 use super::location::Location;
 use super::meter::Meter;
@@ -75,6 +76,7 @@ impl Session {
         content: Content<'_>,
     ) -> Result<Brought, Refusal> {
         let (mut attempt, mut renewed, mut shown) = (1, false, None);
+        let _alone = alone(&self.name, &blob.digest).await;
         loop {
             // What broke off may have been a refusal of the bytes, which a `PUT` without any tells in words.
             let small = blob.size <= SMALL && attempt == 1;
@@ -123,6 +125,7 @@ impl Session {
         sources: &[String],
         content: Content<'_>,
     ) -> Result<Brought, Refusal> {
+        let _alone = alone(&self.name, &blob.digest).await;
         self.once(blob, sources, (content, blob.size <= SMALL), &mut None).await
     }
 

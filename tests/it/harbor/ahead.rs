@@ -9,6 +9,7 @@ use slipway::image::{
 use slipway::model::image_reference::ImageReference;
 use tokio_util::sync::CancellationToken;
 
+use super::cases::hold;
 use crate::support::harbor::{Harbor, access};
 use crate::support::probe;
 
@@ -110,6 +111,28 @@ async fn a_layer_is_there_before_the_push() {
     let before = uploaded(&harbor).await;
     assert_eq!((count(&before, "PATCH"), count(&before, "PUT")), (0, 1), "{before:#?}");
     assert!(!worker.push(&image, &destination).await.layers[0].reused);
+}
+
+/// Two builds want the same new layer, over a line that takes its time: the second waits for what the first sends.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_layer_that_two_builds_want_is_sent_once() {
+    let ((harbor, destination), (quick, elsewhere)) = (harbor(), harbor());
+    let (worker, layer) = (Worker::new(), noise(LARGE));
+    let (reached, release) = hold(&harbor, &["PATCH"]);
+    let first = worker.build(&layer, destination.clone()).await;
+    reached.await.unwrap();
+    let second = tagged(&destination, "2");
+    let again = worker.build(&layer, second.clone()).await;
+    // Meanwhile another registry gets an image of its own.
+    let image = Worker::new().build(&noise(LARGE), elsewhere.clone()).await;
+    uploaded(&quick).await;
+    release.send(()).unwrap();
+    for (image, to) in [(&first, &destination), (&again, &second)] {
+        worker.push(image, to).await;
+    }
+    drop(image);
+    let requests = harbor.requests();
+    assert_eq!(count(&requests, "PATCH"), 1, "{requests:#?}");
 }
 
 #[tokio::test(flavor = "multi_thread")]
