@@ -14,7 +14,6 @@ use crate::harbor;
 use crate::image::credentials::Credentials;
 use crate::image::push::{ATTEMPTS, LONGEST_PAUSE, backoff};
 use crate::image::registry::Descriptor;
-use crate::image::registry::ready::piece;
 use crate::image::registry::refusal::Refusal;
 use crate::image::registry::session::Session;
 use crate::image::{LogSink, RegistryAccess};
@@ -139,7 +138,7 @@ impl<'a> Remote<'a> {
         let own = |failure: Failure| Refusal::Own(failure.message);
         let mut answer = self.session.blob(blob).await?;
         let mut writer = store.writer().map_err(own)?;
-        while let Some(chunk) = piece(&mut answer).await? {
+        while let Some(chunk) = answer.piece().await? {
             if writer.size() + chunk.len() as u64 > blob.size {
                 return Err(Refusal::Own(format!("`{}` has more than its {} bytes", blob.digest, blob.size)));
             }

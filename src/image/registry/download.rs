@@ -1,10 +1,12 @@
 //! Manifests and blobs out of a repository (OCI distribution specification, "Pull"). Nothing that an answer says is
 //! believed: not its length, not its digest, and of where it sends no more than [`location`] allows.
 
+use bytes::Bytes;
 use reqwest::header::{ACCEPT, CONTENT_TYPE, HeaderName, RANGE};
 use reqwest::{Method, Response, StatusCode};
 use serde_json::Value;
 use sha2::{Digest as _, Sha256};
+use tokio::sync::OwnedSemaphorePermit;
 
 use super::Descriptor;
 use super::IMAGE_INDEX;
@@ -34,6 +36,19 @@ pub(in crate::image) struct FoundManifest {
     /// Its media type.
     pub(in crate::image) kind: String,
     pub(in crate::image) bytes: Vec<u8>,
+}
+
+/// A blob on its way.
+pub(in crate::image) struct Coming {
+    answer: Response,
+    _connection: Option<OwnedSemaphorePermit>,
+}
+
+impl Coming {
+    /// Its next piece; `None` at its end.
+    pub(in crate::image) async fn piece(&mut self) -> Result<Option<Bytes>, Refusal> {
+        piece(&mut self.answer).await
+    }
 }
 
 /// The digest that a registry says a manifest has.
@@ -117,9 +132,12 @@ impl Session {
         Err(Refusal::Own(format!("the list of what refers to `{subject}` has more than {PAGES} pages")))
     }
 
-    /// A blob, to be read and checked by the caller.
-    pub(in crate::image) async fn blob(&self, blob: &Descriptor) -> Result<Response, Refusal> {
-        self.get(Method::GET, &format!("blobs/{}", blob.digest), None).await
+    /// A blob, to be read and checked by the caller. Until it is dropped it is one of the registry's requests.
+    pub(in crate::image) async fn blob(&self, blob: &Descriptor) -> Result<Coming, Refusal> {
+        let place = self.place(&format!("blobs/{}", blob.digest))?;
+        self.held_at(Method::GET, place, None)
+            .await
+            .map(|(answer, connection)| Coming { answer, _connection: connection })
     }
 
     /// A part of a blob, which comes while it is read.
@@ -143,12 +161,21 @@ impl Session {
     async fn get_at(
         &self,
         method: Method,
-        mut place: Location,
+        place: Location,
         header: Option<(HeaderName, &str)>,
     ) -> Result<Response, Refusal> {
+        self.held_at(method, place, header).await.map(|(answer, _)| answer)
+    }
+
+    async fn held_at(
+        &self,
+        method: Method,
+        mut place: Location,
+        header: Option<(HeaderName, &str)>,
+    ) -> Result<(Response, Option<OwnedSemaphorePermit>), Refusal> {
         for _ in 0..=REDIRECTS {
-            let answer = self
-                .exchange(method.clone(), &place, |request| async {
+            let (answer, connection) = self
+                .held(method.clone(), &place, |request| async {
                     Ok(match &header {
                         Some((name, value)) => request.header(name, *value),
                         None => request,
@@ -156,7 +183,7 @@ impl Session {
                 })
                 .await?;
             if !answer.status().is_redirection() {
-                return Ok(answer);
+                return Ok((answer, connection));
             }
             let own = place.own;
             place = self.named(&answer, &place)?;

@@ -6,7 +6,7 @@ use std::time::Instant;
 
 use oci_client::secrets::RegistryAuth;
 use reqwest::{Method, RequestBuilder, Response, StatusCode, header};
-use tokio::sync::Mutex;
+use tokio::sync::{Mutex, OwnedSemaphorePermit};
 use url::Url;
 
 use super::connections::Connections;
@@ -183,6 +183,21 @@ impl Session {
         R: Into<Ready> + Send,
         F: Future<Output = Result<R, Refusal>> + Send,
     {
+        self.held(method, to, request).await.map(|(answer, _)| answer)
+    }
+
+    /// The same, with what counts the request among those that the registry has at a time: whoever keeps that until the
+    /// end of the answer's body waits for nobody else meanwhile.
+    pub(super) async fn held<R, F>(
+        &self,
+        method: Method,
+        to: &Location,
+        request: impl Fn(RequestBuilder) -> F + Send + Sync,
+    ) -> Result<(Response, Option<OwnedSemaphorePermit>), Refusal>
+    where
+        R: Into<Ready> + Send,
+        F: Future<Output = Result<R, Refusal>> + Send,
+    {
         let mut renewed = false;
         loop {
             let used = if to.own { self.authorization().await? } else { None };
@@ -198,20 +213,21 @@ impl Session {
             // What its body comes from is open by now, so that nobody who holds one waits for another.
             let connection = if to.own { self.connections.one().await } else { None };
             let response = ready.send(self.patience).await?;
-            drop(connection);
             let status = response.status();
             let (registry, request_id) = (to.url.host_str(), self.request_id.as_deref());
             // No query: it may hold the state of an upload.
             tracing::debug!(registry, request_id, %method, path = to.url.path(), %status, "a registry answered");
             if status == StatusCode::UNAUTHORIZED && to.own && !renewed {
                 renewed = true;
+                drop(connection);
                 let challenge = response.headers().get(header::WWW_AUTHENTICATE);
                 let challenge = challenge.and_then(|value| value.to_str().ok()).unwrap_or_default().to_owned();
                 if self.renew(&challenge, used.as_ref()).await? {
                     continue;
                 }
+                return Err(refusal(response).await);
             }
-            return if status.as_u16() < 400 { Ok(response) } else { Err(refusal(response).await) };
+            return if status.as_u16() < 400 { Ok((response, connection)) } else { Err(refusal(response).await) };
         }
     }
 

@@ -14,7 +14,7 @@ use tokio::net::{TcpListener, TcpStream};
 use tokio_util::sync::CancellationToken;
 
 /// What a registry does with a request.
-enum Answer {
+pub(super) enum Answer {
     /// Status, header lines, body.
     Full(u16, String, Vec<u8>),
     /// The same, but it says that so many bytes more follow.
@@ -54,7 +54,7 @@ impl Registry {
 }
 
 /// `METHOD PATH` of a request, whose body is not waited for.
-async fn request(client: &mut TcpStream) -> Option<String> {
+pub(super) async fn request(client: &mut TcpStream) -> Option<String> {
     let mut head = Vec::new();
     while !head.windows(4).any(|end| end == b"\r\n\r\n") {
         let read = client.read_buf(&mut head).await.ok()?;
@@ -66,7 +66,7 @@ async fn request(client: &mut TcpStream) -> Option<String> {
     Some(line.rsplit_once(' ')?.0.to_owned())
 }
 
-async fn reply(client: &mut TcpStream, answer: Answer) -> std::io::Result<()> {
+pub(super) async fn reply(client: &mut TcpStream, answer: Answer) -> std::io::Result<()> {
     let (status, headers, body, more) = match answer {
         Answer::Full(status, headers, body) => (status, headers, body, 0),
         Answer::Cut(body, more) => (200, String::new(), body, more),
@@ -89,7 +89,7 @@ fn digest(bytes: &[u8]) -> String {
 
 /// An image of one layer.
 #[derive(Clone)]
-struct Image {
+pub(super) struct Image {
     layer: Vec<u8>,
     config: Vec<u8>,
     manifest: Value,
@@ -117,7 +117,7 @@ impl Image {
     }
 
     /// What an honest registry answers.
-    fn answer(&self, request: &str) -> Answer {
+    pub(super) fn answer(&self, request: &str) -> Answer {
         let path = request.rsplit('/').next().unwrap_or_default();
         if request.contains("/manifests/") {
             ok(self.manifest.to_string())
@@ -131,7 +131,7 @@ impl Image {
     }
 }
 
-fn small() -> Image {
+pub(super) fn small() -> Image {
     let mut archive = tar::Builder::new(Vec::new());
     let mut header = tar::Header::new_gnu();
     header.set_size(4);
@@ -150,7 +150,7 @@ fn bomb() -> Image {
     Image::new(&tar)
 }
 
-fn spec(directory: &Path, from: &str) -> BuildSpec {
+pub(super) fn spec(directory: &Path, from: &str) -> BuildSpec {
     std::fs::create_dir_all(directory).unwrap();
     std::fs::write(directory.join("plain"), "plain").unwrap();
     let kind = ContextKind::Repository { dockerfile: "Dockerfile".into() };

@@ -9,6 +9,7 @@ mod hostile;
 pub(crate) mod images;
 mod layouts;
 mod media_types;
+mod pace;
 mod random;
 mod reproducible;
 mod tools;
