@@ -100,8 +100,12 @@ struct Assembled {
 impl Assembled {
     /// Whether the store still has all of it.
     fn is_whole(&self, store: &Store) -> bool {
+        self.parts().all(|blob| store.has(blob))
+    }
+
+    fn parts(&self) -> impl Iterator<Item = &Descriptor> {
         let layers = self.layers.iter().map(|layer| &layer.blob);
-        layers.chain([&self.config, &self.manifest]).all(|blob| store.has(blob))
+        layers.chain([&self.config, &self.manifest])
     }
 }
 

@@ -20,6 +20,7 @@ use crate::image::transfer::Place;
 use crate::image::{BuiltImage, LogSink, PublishedImage, PublishedLayer, RegistryAccess};
 use crate::model::failure::{Failure, FailureCode};
 use crate::model::image_reference::{Digest, ImageReference};
+use crate::work::blocking;
 
 impl AssemblerBackend {
     pub(super) async fn publish(
@@ -148,10 +149,14 @@ impl Push<'_> {
             let trust = attempt == 1;
             let refusal = match self.once(trust).await {
                 Ok(confirmed) => return self.confirmed(confirmed).await,
-                Err(refusal) if trust && is_of_content(&refusal) => {
-                    // What was there may be gone: registries clean up, and each says so in its own words.
-                    attempt += 1;
-                    continue;
+                Err(refusal) if is_of_content(&refusal) => {
+                    self.undamaged().await?;
+                    if trust {
+                        // What was there may be gone: registries clean up, and each says so in its own words.
+                        attempt += 1;
+                        continue;
+                    }
+                    refusal
                 }
                 Err(refusal) => refusal,
             };
@@ -216,6 +221,19 @@ impl Push<'_> {
             }
         }
         Ok(())
+    }
+
+    /// Sees that what is to be sent is what it was made as. What is not leaves the cache: the next build makes it anew.
+    async fn undamaged(&self) -> Result<(), Failure> {
+        let (store, image) = (self.store.clone(), self.image.clone());
+        let damaged = blocking(move || Ok(image.parts().filter(|part| store.drops_damaged(part)).last().cloned()));
+        let Some(blob) = damaged.await? else { return Ok(()) };
+        let message = format!(
+            "The cache of images had another content for `{}`, which a disk or a program has damaged.",
+            blob.digest
+        );
+        Err(Failure::new(FailureCode::CacheDamaged, message)
+            .hint("It is removed: build again. `slipway cache verify` says what else is damaged."))
     }
 
     /// Which layers the registry had, lowest first.

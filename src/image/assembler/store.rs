@@ -10,6 +10,7 @@ use serde::de::DeserializeOwned;
 use sha2::{Digest as _, Sha256};
 use tokio_util::sync::CancellationToken;
 
+use super::upkeep::hash_of;
 use crate::image::registry::Descriptor;
 use crate::model::failure::{Failure, FailureCode};
 use crate::model::image_reference::{Digest, ImageReference};
@@ -152,6 +153,14 @@ impl Store {
             writer.file.as_file().sync_data().and_then(|()| writer.file.persist(&path).map_err(|error| error.error));
         kept.map_err(|error| unwritable(&path, &error))?;
         Ok(Descriptor { digest, size: writer.size })
+    }
+
+    /// Takes a blob away that is not what its name says, so that it is made or fetched anew; says whether it was.
+    pub(super) fn drops_damaged(&self, blob: &Descriptor) -> bool {
+        let path = self.path(&blob.digest);
+        let found = std::fs::File::open(&path).and_then(hash_of);
+        let damaged = found.is_ok_and(|hash| hash != blob.digest.hex());
+        damaged && std::fs::remove_file(&path).is_ok()
     }
 
     /// The bytes of a manifest or configuration, checked against its digest.

@@ -224,7 +224,8 @@ fn files(directory: &Path) -> io::Result<Vec<Held>> {
     Ok(files)
 }
 
-fn hash_of(mut file: fs::File) -> io::Result<String> {
+/// SHA-256 of a file, in digits.
+pub(super) fn hash_of(mut file: fs::File) -> io::Result<String> {
     let mut hash = Sha256::new();
     let mut buffer = vec![0; 1 << 17];
     loop {

@@ -6,10 +6,13 @@ use std::time::Duration;
 use serde_json::Value;
 use sha2::Digest as _;
 use slipway::image::assembler::AssemblerBackend;
-use slipway::image::{BuildContext, BuildSpec, ContextKind, ImageBackend as _};
+use slipway::image::credentials::Credentials;
+use slipway::image::{BuildContext, BuildSpec, ContextKind, ImageBackend as _, RegistryAccess};
+use slipway::model::failure::FailureCode;
 use tokio_util::sync::CancellationToken;
 
 use super::random::Random;
+use crate::services::service;
 
 /// A context of so many mebibytes that do not shrink.
 fn large(directory: &std::path::Path, mebibytes: u64) -> BuildSpec {
@@ -226,4 +229,31 @@ async fn a_damaged_blob_becomes_no_archive() {
     let reference = "localhost/slipway-test/damaged:1".parse().unwrap();
     let failure = assembler.save(&built, &[reference], &archive, &cancel).await.unwrap_err();
     assert!(failure.message.contains("cache verify") && !archive.exists(), "{failure}");
+}
+
+/// A registry refuses what is not what its name says; the next build does not find it any more.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_damaged_blob_is_made_anew() {
+    let directory = tempfile::tempdir().unwrap();
+    let (source, cache) = (directory.path().join("source"), directory.path().join("images"));
+    std::fs::create_dir(&source).unwrap();
+    let spec = large(&source, 2);
+    std::fs::write(source.join("file-0"), uuid::Uuid::now_v7().as_bytes()).unwrap();
+    let assembler = AssemblerBackend::new(cache.clone(), None);
+    let cancel = CancellationToken::new();
+    let account = Credentials::password(service("SLIPWAY_TEST_USER"), service("SLIPWAY_TEST_PASSWORD"));
+    let access = RegistryAccess { credentials: Some(account), ..RegistryAccess::default() };
+    let name = format!("{}/slipway-test/damaged-{}:1", service("SLIPWAY_TEST_REGISTRY"), super::unique());
+    let built = assembler.build(&spec, &|_| {}, &cancel).await.unwrap();
+    let blobs = std::fs::read_dir(cache.join("blobs/sha256")).unwrap().map(|one| one.unwrap().path());
+    let layer = blobs.max_by_key(|path| path.metadata().unwrap().len()).unwrap();
+    let mut bytes = std::fs::read(&layer).unwrap();
+    bytes[1000] ^= 1;
+    std::fs::write(&layer, bytes).unwrap();
+    let references = [name.parse().unwrap()];
+    let failure = assembler.push(&built, &references, &access, &|_| {}, &cancel).await.unwrap_err();
+    assert_eq!((failure.code, failure.retryable), (FailureCode::CacheDamaged, true), "{failure}");
+    let again = assembler.build(&spec, &|_| {}, &cancel).await.unwrap();
+    assert_eq!((again.id.clone(), again.cached), (built.id, false));
+    assembler.push(&again, &references, &access, &|_| {}, &cancel).await.unwrap();
 }
