@@ -271,6 +271,18 @@ mod tests {
         }
     }
 
+    /// Registries and caches know layers by these digests. Where a newer compressor changes them on purpose, so does
+    /// [`COMPRESSOR`].
+    #[test]
+    fn the_same_bytes_have_the_digest_that_they_always_had() {
+        let directory = tempfile::tempdir().unwrap();
+        let store = Store::new(directory.path().to_owned());
+        let lines: String = (0..60_000).map(|line| format!("{} of {line}\n", line * 7919 % 10_007)).collect();
+        let plain = [lines.into_bytes(), noise(3 << 19), b"end".repeat(1000)].concat();
+        let layer = copy(&store, &mut plain.as_slice()).unwrap();
+        assert_eq!(layer.blob.digest.as_str(), "sha256:af39cb18d7dfe28748de2f8c2433ec8a5aec236abad37064f7f5c9fe64584885");
+    }
+
     #[test]
     fn what_does_not_shrink_is_stored() {
         assert!(!worth_it(&noise(BLOCK)));
