@@ -277,10 +277,13 @@ mod tests {
     fn the_same_bytes_have_the_digest_that_they_always_had() {
         let directory = tempfile::tempdir().unwrap();
         let store = Store::new(directory.path().to_owned());
-        let lines: String = (0..60_000).map(|line| format!("{} of {line}\n", line * 7919 % 10_007)).collect();
-        let plain = [lines.into_bytes(), noise(3 << 19), b"end".repeat(1000)].concat();
+        let line = |number| format!("{} of {number}\n", number * 7919 % 10_007).into_bytes();
+        let plain = [(0..60_000).flat_map(line).collect(), noise(3 << 19), b"end".repeat(1000)].concat();
         let layer = copy(&store, &mut plain.as_slice()).unwrap();
-        assert_eq!(layer.blob.digest.as_str(), "sha256:af39cb18d7dfe28748de2f8c2433ec8a5aec236abad37064f7f5c9fe64584885");
+        assert_eq!(
+            layer.blob.digest.as_str(),
+            "sha256:af39cb18d7dfe28748de2f8c2433ec8a5aec236abad37064f7f5c9fe64584885"
+        );
     }
 
     #[test]

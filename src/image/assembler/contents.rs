@@ -57,7 +57,9 @@ impl Contents {
                 // The layer is found by this hash from now on, by other builds too.
                 let mut hash = (!seen.is_as_hashed(&open).map_err(fault)?).then(Sha256::new);
                 let mut both = |bytes: &[u8]| {
-                    hash.iter_mut().for_each(|hash| hash.update(bytes));
+                    if let Some(hash) = &mut hash {
+                        hash.update(bytes);
+                    }
                     take(bytes)
                 };
                 pieces(&mut open, file.size, &mut both).map_err(fault)?;
