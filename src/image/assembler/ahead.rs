@@ -32,8 +32,8 @@ const FRESH: Duration = Duration::from_secs(1);
 /// Blobs on their way to a repository, by its name and theirs. They go no further once the last copy is dropped.
 #[derive(Clone, Default)]
 pub struct Ahead {
-    sending: Arc<Mutex<BTreeMap<(String, Digest), Task<Option<Brought>>>>>,
-    look: Arc<Mutex<Option<Task<Option<(Instant, Seen)>>>>>,
+    sending: Arc<Mutex<Sending>>,
+    look: Arc<Mutex<Option<Look>>>,
     route: Option<Arc<Route>>,
 }
 
@@ -42,6 +42,11 @@ impl std::fmt::Debug for Ahead {
         f.debug_struct("Ahead").field("sending", &lock(&self.sending).keys()).finish_non_exhaustive()
     }
 }
+
+type Sending = BTreeMap<(String, Digest), Task<Option<Brought>>>;
+
+/// Asks what the tag names, and when that was answered.
+type Look = Task<Option<(Instant, Seen)>>;
 
 /// How far its blobs are says nothing of an image.
 impl PartialEq for Ahead {

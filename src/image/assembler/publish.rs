@@ -40,17 +40,17 @@ impl AssemblerBackend {
             }
             log(&format!("pushing {reference}"));
             let sources = sources(&self.store, &image, reference);
-            let Entered { place, session, seen } = match built.ahead.entered(reference, access).await {
-                Some(entered) => entered,
-                None => {
-                    let place = Place::new(reference.clone(), access.clone()).await?;
-                    // One login for all tags of a repository.
-                    let session = match known.take().filter(|(name, _)| *name == reference.name()) {
-                        Some((_, session)) => session,
-                        None => Arc::new(place.session(&[])?),
-                    };
-                    Entered { place, session, seen: None }
-                }
+            let entered = built.ahead.entered(reference, access).await;
+            let Entered { place, session, seen } = if let Some(entered) = entered {
+                entered
+            } else {
+                let place = Place::new(reference.clone(), access.clone()).await?;
+                // One login for all tags of a repository.
+                let session = match known.take().filter(|(name, _)| *name == reference.name()) {
+                    Some((_, session)) => session,
+                    None => Arc::new(place.session(&[])?),
+                };
+                Entered { place, session, seen: None }
             };
             session.reads(&all(&sources)).await;
             let push = Push {

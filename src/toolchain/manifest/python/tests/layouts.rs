@@ -292,7 +292,8 @@ fn commands_of_dockerfiles_and_procfiles() {
 fn what_a_dockerfile_starts_by_a_script() {
     let own = "def page():\n    pass\n\ndef app(*args):\n    return page\n";
     let docker = "FROM python\nWORKDIR /app\nENTRYPOINT [\"./scripts/start.sh\"]\n";
-    let by_options = "#!/bin/sh\nset -e\nmkdir -p data\n./venv/bin/gunicorn --workers $N \\\n  --bind $HOST:$PORT 'wsgi:app()'\n";
+    let by_options =
+        "#!/bin/sh\nset -e\nmkdir -p data\n./venv/bin/gunicorn --workers $N \\\n  --bind $HOST:$PORT 'wsgi:app()'\n";
     let by_name = "#!/bin/sh\npython migrate.py\nexec uvicorn orders.office:app\n";
     check(vec![
         (
