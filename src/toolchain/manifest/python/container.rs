@@ -87,7 +87,7 @@ pub(super) fn find(sources: &Sources<'_>, dependencies: &Dependencies, candidate
 
 /// The words of the last line of a shell script of the repository that is started: what it is there to start.
 fn by_script(sources: &Sources<'_>, words: &[String]) -> Option<Vec<String>> {
-    let text = words.iter().filter(|word| word.ends_with(".sh")).find_map(|word| {
+    let text = words.iter().filter(|word| word.rsplit('.').next() == Some("sh")).find_map(|word| {
         let path = word.trim_start_matches("./").trim_start_matches('/');
         let places = std::iter::successors(Some(path), |path| path.split_once('/').map(|(_, rest)| rest));
         places.into_iter().find_map(|path| sources.tree.text(&inside(sources.directory, path)))

@@ -44,7 +44,7 @@ pub(super) fn read(tree: &SourceTree, directory: &str) -> (Vec<Process>, Vec<War
     (processes, warnings)
 }
 
-/// What of a command says that it is for development, by the documentation of Django, Flask, FastAPI and uvicorn.
+/// What of a command says that it is for development, by the documentation of Django, Flask, `FastAPI` and uvicorn.
 fn development(command: &str) -> Option<&'static str> {
     let words: Vec<&str> = command.split_whitespace().collect();
     let known = ["manage.py runserver", "flask run", "fastapi dev", "--reload"];

@@ -316,13 +316,13 @@ fn what_a_dockerfile_starts_by_a_script() {
                 ("Dockerfile", docker),
                 ("scripts/start.sh", by_name),
             ],
-            format!("fastapi | {ASGI} orders.office:app | - | -"),
+            "fastapi | uvicorn orders.office:app | - | -".into(),
         ),
         (
-            "an object of a library's own class",
+            "an object of a framework that is not known",
             vec![
-                ("requirements.txt", "dash"),
-                ("board.py", "from dash import Dash\nboard = Dash()\nserver = board.server\n"),
+                ("requirements.txt", "hug"),
+                ("board.py", "import hug\nserver = hug.API(__name__).http.server()\n"),
                 ("Dockerfile", "FROM python\nCMD [\"gunicorn\", \"-b\", \":80\", \"board:server\"]\n"),
             ],
             format!("wsgi | {GUNICORN} board:server | {PINNED} | -"),
@@ -360,7 +360,7 @@ fn frameworks_that_serve_pages_or_by_themselves() {
                 ("requirements.txt", "sanic\nuvicorn"),
                 ("server.py", "from sanic import Sanic\napp = Sanic('till')\n"),
             ],
-            format!("sanic | {ASGI} server:app | - | -"),
+            "sanic | uvicorn server:app | - | -".into(),
         ),
         (
             "Chainlit",
