@@ -32,7 +32,7 @@ fn failure_text(failure: &Failure) -> String {
     }
     for place in &failure.places {
         let numbers = [place.line, place.column].into_iter().flatten();
-        let at: String = numbers.map(|number| format!(":{number}")).collect();
+        let at = numbers.fold(String::new(), |at, number| format!("{at}:{number}"));
         let _ = writeln!(out, "  {CYAN}-->{RESET} {}{at}", place.path);
     }
     if !failure.candidates.is_empty() {

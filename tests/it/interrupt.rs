@@ -362,7 +362,7 @@ async fn a_run_reports_to_programs_as_a_build_does() {
     let json = |text: &str| serde_json::from_str::<Value>(text).unwrap_or_else(|error| panic!("{error}: {text}"));
 
     let (code, said, heard) = run_with(&["--format", "jsonl", "--set", "runtime.ports=[]", "--name", "told"]).await;
-    let report = said.iter().map(|line| json(line)).last().unwrap();
+    let report = said.iter().map(|line| json(line)).next_back().unwrap();
     assert_eq!((&report["outcome"], code), (&"succeeded".into(), Some(0)), "{report:#}\n{heard}");
     assert!(heard.contains("it ran"), "{heard}");
     run(&["docker", "image", "rm", "--force", report["image"]["references"][0].as_str().unwrap()]);
