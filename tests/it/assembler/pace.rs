@@ -50,7 +50,7 @@ async fn what_comes_counts_among_the_requests_of_its_registry() {
         let spec = spec(&directory.path().join(name), &format!("{registry}/base/image:1"));
         tokio::spawn(async move { backend.build(&spec, &|_| {}, &CancellationToken::new()).await })
     };
-    let built = build("one", &one);
+    let slowly = build("one", &one);
     let first = held.recv().await.unwrap();
     // Meanwhile a whole image comes from elsewhere.
     let elsewhere = build("other", &other);
@@ -61,5 +61,5 @@ async fn what_comes_counts_among_the_requests_of_its_registry() {
     assert!(held.try_recv().is_err(), "a second blob came while the first was on its way");
     first.send(()).unwrap();
     held.recv().await.unwrap().send(()).unwrap();
-    built.await.unwrap().unwrap();
+    slowly.await.unwrap().unwrap();
 }
