@@ -120,12 +120,13 @@ fn served(sources: &Sources<'_>, before: &[String], word: &str, path: &str, line
     if !defined {
         return None;
     }
-    let (root, _) = sources.import_name(known);
+    // The Dockerfile may have put it elsewhere than where it lies in the repository.
+    let (root, dotted) = sources.import_name(known);
     let origin = Origin::file(path, Some(line), "what it starts");
     Some(Entry {
         served: Some((name != called, asgi)),
         image_env: python_path(sources, &root, known),
-        ..Entry::new(if asgi { "asgi" } else { "wsgi" }, word.to_owned(), origin).decided(Vec::new())
+        ..Entry::new(if asgi { "asgi" } else { "wsgi" }, format!("{dotted}:{called}"), origin).decided(Vec::new())
     })
 }
 

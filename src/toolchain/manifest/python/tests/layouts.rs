@@ -327,6 +327,18 @@ fn what_a_dockerfile_starts_by_a_script() {
             ],
             format!("wsgi | {GUNICORN} board:server | {PINNED} | -"),
         ),
+        (
+            "an object that the Dockerfile puts elsewhere",
+            vec![
+                ("requirements.txt", "uvicorn"),
+                ("src/__init__.py", ""),
+                ("src/till/main.py", "from .core import made\napp = made()\n"),
+                ("src/till/core.py", "def made():\n    pass\n"),
+                ("src/till/__init__.py", ""),
+                ("Dockerfile", "FROM python\nCOPY src/till /code/till\nCMD [\"uvicorn\", \"till.main:app\"]\n"),
+            ],
+            "asgi | uvicorn src.till.main:app | - | -".into(),
+        ),
     ]);
 }
 
