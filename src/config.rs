@@ -195,7 +195,7 @@ impl Config {
                 place = entry.as_table_mut().ok_or_else(|| invalid(&name, &format!("`{section}` is no section")))?;
             }
             place.insert(key.clone(), value.unwrap_or(toml::Value::String(text)));
-            last = written::read_table(table.clone()).map_err(|why| invalid(&name, &why))?;
+            last = written::read_table(&table).map_err(|why| invalid(&name, &why))?;
         }
         Ok(last)
     }

@@ -1,6 +1,8 @@
 //! TOML that people write: read into a type, or told what is wrong with it, where, and in people's words.
 
 use serde::de::DeserializeOwned;
+use toml::Spanned;
+use toml::de::{DeTable, DeValue};
 
 /// What is wrong with a text, and where.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -18,10 +20,9 @@ pub struct Wrong {
 /// # Errors
 /// What is wrong first.
 pub fn read<T: DeserializeOwned>(text: &str) -> Result<T, Wrong> {
-    let document = toml::Deserializer::parse(text).map_err(|error| wrong(text, error.message().to_owned(), &error))?;
-    serde_path_to_error::deserialize(document).map_err(|error| {
-        let message = about(&error.path().to_string(), error.inner().message());
-        wrong(text, message, error.inner())
+    toml::from_str(text).map_err(|error: toml::de::Error| {
+        let key = error.span().and_then(|span| key_at(text, span.start)).unwrap_or_default();
+        wrong(text, about(&key, error.message()), &error)
     })
 }
 
@@ -29,9 +30,9 @@ pub fn read<T: DeserializeOwned>(text: &str) -> Result<T, Wrong> {
 ///
 /// # Errors
 /// What is wrong first.
-pub fn read_table<T: DeserializeOwned>(table: toml::Table) -> Result<T, String> {
-    serde_path_to_error::deserialize(toml::Value::Table(table))
-        .map_err(|error| about(&error.path().to_string(), error.inner().message()))
+pub fn read_table<T: DeserializeOwned>(table: &toml::Table) -> Result<T, String> {
+    let text = toml::to_string(table).map_err(|error| error.to_string())?;
+    read(&text).map_err(|wrong| wrong.message)
 }
 
 /// What a parser says about its input, with the place where it stands.
@@ -39,6 +40,32 @@ pub fn read_table<T: DeserializeOwned>(table: toml::Table) -> Result<T, String> 
 pub fn wrong(text: &str, message: String, error: &toml::de::Error) -> Wrong {
     let place = error.span().and_then(|span| position(text, span.start)).unzip();
     Wrong { message, line: place.0, column: place.1 }
+}
+
+/// The key whose value is at a byte; where a key stands there, the one that it belongs to. To have readers note the way
+/// to each value would make the program a megabyte larger.
+fn key_at(text: &str, byte: usize) -> Option<String> {
+    let document = DeTable::parse(text).ok()?;
+    below("", document.get_ref(), byte)
+}
+
+fn below(key: &str, table: &DeTable<'_>, byte: usize) -> Option<String> {
+    table.iter().find_map(|(name, value)| {
+        let own = if key.is_empty() { name.get_ref().to_string() } else { format!("{key}.{}", name.get_ref()) };
+        let inner = within(&own, value, byte);
+        inner.or_else(|| name.span().contains(&byte).then(|| key.to_owned()))
+    })
+}
+
+fn within(key: &str, value: &Spanned<DeValue<'_>>, byte: usize) -> Option<String> {
+    let inner = match value.get_ref() {
+        DeValue::Table(table) => below(key, table, byte),
+        DeValue::Array(all) => {
+            all.iter().enumerate().find_map(|(index, value)| within(&format!("{key}[{index}]"), value, byte))
+        }
+        _ => None,
+    };
+    inner.or_else(|| value.span().contains(&byte).then(|| key.to_owned()))
 }
 
 /// Line and column of a byte.
@@ -54,7 +81,7 @@ fn about(key: &str, message: &str) -> String {
     let wrong = message.strip_prefix("invalid type: ").or_else(|| message.strip_prefix("invalid value: "));
     match wrong.and_then(|wrong| wrong.rsplit_once(", expected ")) {
         Some((found, expected)) => format!("`{key}` is {}, and has to be {}", is(found), has_to_be(expected)),
-        None if key.is_empty() || key == "." => message.to_owned(),
+        None if key.is_empty() => message.to_owned(),
         None => format!("`{key}`: {message}"),
     }
 }
@@ -115,7 +142,7 @@ mod tests {
     #[test]
     fn what_was_put_together_is_told_by_key() {
         let table = toml::from_str("[toolchain]\nversion = 17\n").unwrap();
-        let message = read_table::<Settings>(table).unwrap_err();
+        let message = read_table::<Settings>(&table).unwrap_err();
         assert_eq!(message, "`toolchain.version` is the number `17`, and has to be a text in quotes");
     }
 }
