@@ -1,8 +1,9 @@
 //! The working tree of a person's own machine.
 
-use std::collections::BTreeMap;
 use std::ffi::OsStr;
+use std::fs::Metadata;
 use std::os::unix::ffi::OsStrExt as _;
+use std::os::unix::fs::PermissionsExt as _;
 use std::path::{Path, PathBuf};
 
 use tokio_util::sync::CancellationToken;
@@ -10,6 +11,7 @@ use tokio_util::sync::CancellationToken;
 use super::fetched::{Checkout, unwritable};
 use super::git::Git;
 use super::repository;
+use super::status;
 use super::tree::TreeReader;
 use crate::model::failure::{Failure, FailureCode, Step};
 use crate::model::names::CommitSha;
@@ -34,8 +36,8 @@ pub struct WorkingTree {
     pub branch: Option<String>,
     /// Whether files differ from the commit.
     pub dirty: bool,
-    /// Names are bytes here; planning sees those that are UTF-8.
-    entries: BTreeMap<PathBuf, Entry>,
+    /// In the order of their bytes, which names are here; planning sees those that are UTF-8.
+    entries: Vec<(PathBuf, Entry)>,
 }
 
 impl WorkingTree {
@@ -73,7 +75,7 @@ impl WorkingTree {
     /// Reads listing and texts.
     #[must_use]
     pub fn tree(&self) -> TreeReader {
-        let spoken = |(path, entry): (&PathBuf, &Entry)| Some((path.to_str()?.to_owned(), entry.clone()));
+        let spoken = |(path, entry): &(PathBuf, Entry)| Some((path.to_str()?.to_owned(), entry.clone()));
         TreeReader::of_directory(self.root.clone(), self.entries.iter().filter_map(spoken).collect())
     }
 
@@ -81,7 +83,7 @@ impl WorkingTree {
     #[must_use]
     pub fn below(&self, directory: &str) -> (Vec<PathBuf>, u64) {
         let inside =
-            |(path, entry): (&PathBuf, &Entry)| Some((path.strip_prefix(directory).ok()?.to_owned(), entry.size));
+            |(path, entry): &(PathBuf, Entry)| Some((path.strip_prefix(directory).ok()?.to_owned(), entry.size));
         let (files, sizes): (_, Vec<u64>) = self.entries.iter().filter_map(inside).unzip();
         (files, sizes.iter().sum())
     }
@@ -122,7 +124,7 @@ impl WorkingTree {
     }
 
     fn copy(&self, into: &Path, cancel: &CancellationToken) -> Result<(), Failure> {
-        let copied = |(path, entry): (&PathBuf, &Entry)| {
+        let copied = |(path, entry): &(PathBuf, Entry)| {
             if cancel.is_cancelled() {
                 return Err(work::cancelled());
             }
@@ -160,8 +162,9 @@ fn of_repository(repository: &git2::Repository, directory: &Path) -> Result<Work
     let head = repository.head().ok();
     let commit = head.as_ref().and_then(|head| head.peel_to_commit().ok());
     let branch = head.as_ref().filter(|head| head.is_branch()).and_then(|head| head.shorthand().ok());
-    let mut entries = BTreeMap::new();
+    let mut entries = Vec::new();
     let changed = list(repository, &root, Path::new(""), &mut entries, 0).map_err(failed)?;
+    sort(&mut entries);
     Ok(WorkingTree {
         directory: inside,
         commit: commit.as_ref().and_then(|commit| commit.id().to_string().parse().ok()),
@@ -179,19 +182,15 @@ fn list(
     repository: &git2::Repository,
     root: &Path,
     prefix: &Path,
-    entries: &mut BTreeMap<PathBuf, Entry>,
+    entries: &mut Vec<(PathBuf, Entry)>,
     depth: usize,
 ) -> Result<bool, git2::Error> {
-    let mut options = git2::StatusOptions::new();
-    options.include_untracked(true).recurse_untracked_dirs(true).include_unmodified(true).no_refresh(true);
-    let mut changed = false;
-    for status in repository.statuses(Some(&mut options))?.iter() {
-        changed |= status.status() != git2::Status::CURRENT;
-        // Components, so that another repository's trailing `/` goes.
-        let full: PathBuf = prefix.join(OsStr::from_bytes(status.path_bytes())).components().collect();
-        let Some(entry) = entry_of(&root.join(&full)) else { continue };
+    let standing = status::look(repository, &root.join(prefix))?;
+    for (name, found) in standing.files {
+        let full = prefix.join(OsStr::from_bytes(&name));
+        let Some(entry) = entry_of(&root.join(&full), &found) else { continue };
         if entry.kind != EntryKind::Submodule {
-            entries.insert(full, entry);
+            entries.push((full, entry));
             continue;
         }
         // A directory where one entry should be is another repository.
@@ -201,13 +200,15 @@ fn list(
             list(&inner, root, &full, entries, depth + 1)?;
         }
     }
-    Ok(changed)
+    Ok(standing.changed)
 }
 
-/// What stands at a path; `None` for what is gone, and for sockets, pipes and devices.
-fn entry_of(path: &Path) -> Option<Entry> {
-    use std::os::unix::fs::PermissionsExt;
-    let found = std::fs::symlink_metadata(path).ok()?;
+fn sort(entries: &mut [(PathBuf, Entry)]) {
+    entries.sort_unstable_by(|(one, _), (other, _)| one.as_os_str().cmp(other.as_os_str()));
+}
+
+/// What stands at a path; `None` for what is gone meanwhile, and for sockets, pipes and devices.
+fn entry_of(path: &Path, found: &Metadata) -> Option<Entry> {
     let kind = if found.is_symlink() {
         EntryKind::Symlink(std::fs::read_link(path).ok()?.to_string_lossy().into_owned())
     } else if found.is_dir() {
@@ -221,20 +222,22 @@ fn entry_of(path: &Path) -> Option<Entry> {
     Some(Entry { size: if kind == EntryKind::File { found.len() } else { 0 }, kind, executable })
 }
 
-fn without_git(root: &Path) -> Result<BTreeMap<PathBuf, Entry>, Failure> {
+fn without_git(root: &Path) -> Result<Vec<(PathBuf, Entry)>, Failure> {
     let mut walk = ignore::WalkBuilder::new(root);
     walk.standard_filters(false).parents(false).git_ignore(true).require_git(false);
-    let mut entries = BTreeMap::new();
+    let mut entries = Vec::new();
     for found in walk.filter_entry(|entry| entry.file_name() != ".git").build() {
         let found = found.map_err(|error| unlookable(root, &error))?;
         if found.file_type().is_some_and(|kind| kind.is_dir()) {
             continue;
         }
         let path = found.path().strip_prefix(root).ok();
-        if let (Some(path), Some(entry)) = (path, entry_of(found.path())) {
-            entries.insert(path.to_owned(), entry);
+        let entry = found.path().symlink_metadata().ok().and_then(|data| entry_of(found.path(), &data));
+        if let (Some(path), Some(entry)) = (path, entry) {
+            entries.push((path.to_owned(), entry));
         }
     }
+    sort(&mut entries);
     Ok(entries)
 }
 

@@ -21,6 +21,7 @@ mod repository;
 mod resolve;
 mod shared;
 mod ssh;
+mod status;
 mod submodules;
 mod tree;
 
