@@ -123,7 +123,7 @@ pub(super) fn candidates<'a>(sources: &Sources<'a>, allowed: &[Framework]) -> (V
     let (mut found, mut unusable): (Vec<Candidate<'a>>, Vec<Candidate<'a>>) = (Vec::new(), Vec::new());
     // What runs migrations makes an application of its own, which serves nothing.
     let migrates =
-        |module: &Module| module.imported.iter().any(|name| name == "alembic" || name.starts_with("alembic."));
+        |module: &Module| module.imports.all.iter().any(|name| name == "alembic" || name.starts_with("alembic."));
     for (file, module) in sources.modules.iter().filter(|(_, module)| !migrates(module)) {
         let (root, dotted) = sources.import_name(file);
         let candidate = |framework, name: &str, factory, line, source| Candidate {
@@ -160,7 +160,7 @@ pub(super) fn candidates<'a>(sources: &Sources<'a>, allowed: &[Framework]) -> (V
             continue;
         }
         // `from shop import app` in `wsgi.py` is the deliberate entry of that object.
-        for (local, dotted) in &module.imports {
+        for (local, dotted) in &module.imports.names {
             let Some((target, Some(attribute))) = sources.locate(dotted, file) else { continue };
             let place = (target, attribute);
             if let Some(original) = found.iter().find(|c| !c.factory && c.is(&place)).cloned() {
@@ -297,7 +297,7 @@ impl Search<'_, '_> {
         let (target, attribute) = self.sources.locate(&reference.dotted, file)?;
         let attribute = attribute?;
         let there = self.sources.modules.get(target.as_str())?;
-        match there.imports.get(&attribute) {
+        match there.imports.names.get(&attribute) {
             Some(dotted) => {
                 let next = Reference { dotted: dotted.clone(), imported: true };
                 self.defined(&target, there, &next, hops + 1)

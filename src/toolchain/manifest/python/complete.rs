@@ -3,6 +3,7 @@
 use std::collections::{BTreeSet, VecDeque};
 
 use super::application::Candidate;
+use super::imports;
 use super::layout::Sources;
 use super::module::{Module, Value};
 use super::script::{self, Script};
@@ -121,7 +122,7 @@ fn finishes(sources: &Sources<'_>, file: &str, module: &Module, factory: &Candid
 
 /// The name by which a module has the object.
 fn local_name(sources: &Sources<'_>, file: &str, module: &Module, object: &Candidate<'_>) -> Option<String> {
-    let found = module.imports.iter().find(|(_, dotted)| leads_to(sources, file, dotted, object, 0));
+    let found = module.imports.names.iter().find(|(_, dotted)| leads_to(sources, file, dotted, object, 0));
     found.map(|(local, _)| local.clone())
 }
 
@@ -131,7 +132,7 @@ fn leads_to(sources: &Sources<'_>, from: &str, dotted: &str, object: &Candidate<
     if file == object.file {
         return name == object.name;
     }
-    let passed = || source::of(sources.tree, &file)?.imports.get(&name).cloned();
+    let passed = || imports::of(sources.tree, &file)?.names.get(&name).cloned();
     hops < 4 && passed().is_some_and(|dotted| leads_to(sources, &file, &dotted, object, hops + 1))
 }
 
@@ -150,9 +151,9 @@ fn reaches(sources: &Sources<'_>, from: &str, all: &BTreeSet<&str>) -> bool {
         if missing.is_empty() {
             return true;
         }
-        let Some(module) = source::of(sources.tree, &file).filter(|_| seen.len() < MAX_MODULES) else { continue };
-        let stars = module.stars.iter().map(String::as_str);
-        for dotted in module.imported.iter().map(String::as_str).chain(stars) {
+        let Some(imports) = imports::of(sources.tree, &file).filter(|_| seen.len() < MAX_MODULES) else { continue };
+        let stars = imports.stars.iter().map(String::as_str);
+        for dotted in imports.all.iter().map(String::as_str).chain(stars) {
             let Some((target, _)) = sources.locate(dotted, &file) else { continue };
             // A package is imported before what lies in it.
             let package = inside(parent(&target), "__init__.py");

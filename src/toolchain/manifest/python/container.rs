@@ -116,7 +116,7 @@ fn served(sources: &Sources<'_>, before: &[String], word: &str, path: &str, line
     let source = source::of(sources.tree, known)?;
     let defined = source.functions.iter().any(|function| function.name == name)
         || source.assignments.iter().any(|assigned| assigned.target == name)
-        || source.imports.contains_key(name);
+        || source.imports.names.contains_key(name);
     if !defined {
         return None;
     }
@@ -156,7 +156,7 @@ fn used<'c, 'a>(sources: &Sources<'_>, file: &str, candidates: &'c [Candidate<'a
     }
     // A script that only starts what it imports need not be parsed yet.
     let module = source::of(sources.tree, file)?;
-    let imported: Vec<_> = module.imports.values().filter_map(|dotted| sources.locate(dotted, file)).collect();
+    let imported: Vec<_> = module.imports.names.values().filter_map(|dotted| sources.locate(dotted, file)).collect();
     let texts = module.calls.iter().flat_map(|call| &call.arguments).filter_map(|argument| match argument {
         Argument::Text(text) => Some(text.as_str()),
         _ => None,

@@ -173,7 +173,7 @@ fn objects<'s>(sources: &'s Sources<'_>, root: &'s str, name: &'s str, import: &
     let mut found = Vec::new();
     for file in named(sources, name, root) {
         let Some(module) = sources.modules.get(file) else { continue };
-        let django = module.imported.iter().any(|name| name.starts_with(import) || name.starts_with("channels"));
+        let django = module.imports.all.iter().any(|name| name.starts_with(import) || name.starts_with("channels"));
         let object =
             ["application", "app"].iter().find_map(|name| module.assignments.iter().find(|a| a.target == *name));
         if let Some(object) = object.filter(|_| django) {
@@ -223,7 +223,7 @@ fn settings_files(sources: &Sources<'_>, module: &str, root: &str) -> Vec<String
     while next < files.len() && files.len() < 20 {
         let file = files[next].clone();
         next += 1;
-        let stars = sources.modules.get(file.as_str()).map(|module| &module.stars[..]).unwrap_or_default();
+        let stars = sources.modules.get(file.as_str()).map(|module| &module.imports.stars[..]).unwrap_or_default();
         for star in stars {
             if let Some((target, None)) = sources.locate(star, &file)
                 && !files.contains(&target)

@@ -36,8 +36,8 @@ const EXCLUDED: [&str; 20] = [
 /// Those that hold none whatever else there is.
 const NEVER: [&str; 8] =
     ["tests", "test", "migrations", "venv", "virtualenv", "node_modules", "site-packages", "__pycache__"];
-/// Words of which a module must hold one to be parsed: what makes an application object, starts a script, or is imported
-/// although tests are left out. They save work and decide nothing.
+/// Words of which a module must hold one to be parsed: what makes an application object or starts a script. They save
+/// work and decide nothing.
 const WORDS: &[&str] = &[
     "Flask",
     "FastAPI",
@@ -62,10 +62,6 @@ const WORDS: &[&str] = &[
     "INSTALLED_APPS",
     "STATIC_ROOT",
     "import *",
-    "tests",
-    "conftest",
-    "import test",
-    ".test",
 ];
 const MAX_DEPTH: usize = 4;
 const MAX_SIZE: u64 = 1024 * 1024;
@@ -239,7 +235,7 @@ impl<'a> Sources<'a> {
     /// Whether a module imports, as top-level names, what lies beside it in `root` and not in the directory.
     fn imports_siblings(&self, file: &str, root: &str) -> bool {
         let Some(module) = self.modules.get(file) else { return false };
-        module.imported.iter().filter(|name| !name.starts_with('.')).any(|name| {
+        module.imports.all.iter().filter(|name| !name.starts_with('.')).any(|name| {
             let first = name.split('.').next().unwrap_or_default();
             let there = |base: &str| {
                 let path = inside(base, first);

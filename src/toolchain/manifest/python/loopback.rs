@@ -21,7 +21,7 @@ pub(super) fn open(
     for row in rows {
         let Some(module) = row.get("module").and_then(toml::Value::as_str) else { continue };
         let imports = |name: &String| name == module || name.split('.').next() == Some(module);
-        let Some((file, _)) = modules.iter().find(|(_, read)| read.imported.iter().any(imports)) else { continue };
+        let Some((file, _)) = modules.iter().find(|(_, read)| read.all.iter().any(imports)) else { continue };
         let origin =
             Origin::tree(file.as_str(), format!("`{module}` listens on the loopback address unless it is told"));
         for (name, value) in row.get("env").and_then(toml::Value::as_table).into_iter().flatten() {

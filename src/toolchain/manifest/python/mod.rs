@@ -19,6 +19,7 @@ mod floors;
 mod given;
 mod groups;
 mod identifiers;
+mod imports;
 mod ini;
 mod layout;
 mod lines;

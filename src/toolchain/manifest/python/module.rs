@@ -1,6 +1,8 @@
 //! What a Python module's source says, as far as finding an application needs it.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeMap;
+
+use super::imports::Imports;
 
 /// A dotted name as the module uses it.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
@@ -71,12 +73,7 @@ pub(super) enum Argument {
 /// What a module's source says.
 #[derive(Debug, Clone, Default)]
 pub(super) struct Module {
-    /// Local name to what it was imported from.
-    pub(super) imports: BTreeMap<String, String>,
-    /// Every imported module and name, dotted.
-    pub(super) imported: BTreeSet<String>,
-    /// Modules of `from x import *`.
-    pub(super) stars: Vec<String>,
+    pub(super) imports: Imports,
     pub(super) assignments: Vec<Assignment>,
     pub(super) functions: Vec<Function>,
     /// Class to its first base.

@@ -1,5 +1,6 @@
 //! What the application needs in its image although it looks like what only developers need.
 
+use super::imports;
 use super::layout::Sources;
 use super::text::{below, inside};
 
@@ -8,8 +9,9 @@ use super::text::{below, inside};
 /// A module that is imported from `tests/` is needed, and so is a `README.md` that a module opens.
 pub(super) fn include(sources: &Sources<'_>) -> Vec<String> {
     let mut patterns = Vec::new();
-    for (file, module) in &sources.modules {
-        for name in module.imported.iter().filter(|name| name.split('.').any(is_test)) {
+    for file in sources.files.iter().filter(|file| sources.tree.text(file).is_some_and(|text| text.contains("test"))) {
+        let Some(imports) = imports::of(sources.tree, file) else { continue };
+        for name in imports.all.iter().filter(|name| name.split('.').any(is_test)) {
             let Some((target, _)) = sources.locate(name, file) else { continue };
             let target = below(sources.directory, &target);
             let mut at = 0;

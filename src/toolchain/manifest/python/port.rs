@@ -3,6 +3,7 @@
 use std::collections::{BTreeSet, VecDeque};
 use std::sync::Arc;
 
+use super::imports::{self, Imports};
 use super::layout::Sources;
 use super::module::{Argument, Call, Module, Value};
 use super::source;
@@ -30,27 +31,30 @@ struct Stated {
 pub(super) fn stated(sources: &Sources<'_>, script: &str, facts: &toml::Table) -> Option<Found<u16>> {
     let known = Known::of(facts)?;
     let modules = imported(sources, script);
-    let first = |say: &dyn Fn(&Module) -> Option<Stated>| {
-        modules.iter().find_map(|(file, module)| {
-            let Stated { port, line, what } = say(module)?;
+    // Only modules whose text may state one are parsed.
+    let first = |may: &dyn Fn(&str) -> bool, say: &dyn Fn(&Module) -> Option<Stated>| {
+        modules.iter().filter(|(file, _)| sources.tree.text(file).is_some_and(may)).find_map(|(file, _)| {
+            let Stated { port, line, what } = say(&*source::of(sources.tree, file)?)?;
             Some(Found::new(port, Origin::file(file.as_str(), Some(line), what)))
         })
     };
-    first(&|module| known.variable(module)).or_else(|| first(&|module| known.constant(module)))
+    let asks = |text: &str| text.contains("environ") || text.contains("getenv");
+    let names = |text: &str| text.lines().any(|line| known.may_be_given(line));
+    first(&asks, &|module| known.variable(module)).or_else(|| first(&names, &|module| known.constant(module)))
 }
 
 /// The script's module and those that it imports, breadth first.
-pub(super) fn imported(sources: &Sources<'_>, script: &str) -> Vec<(String, Arc<Module>)> {
+pub(super) fn imported(sources: &Sources<'_>, script: &str) -> Vec<(String, Arc<Imports>)> {
     let mut found = Vec::new();
     let mut seen = BTreeSet::from([script.to_owned()]);
     let mut next = VecDeque::from([script.to_owned()]);
     while let Some(file) = next.pop_front().filter(|_| found.len() < MOST) {
-        let Some(module) = source::of(sources.tree, &file) else { continue };
-        for name in &module.imported {
+        let Some(imports) = imports::of(sources.tree, &file) else { continue };
+        for name in &imports.all {
             let located = sources.locate(name, &file).map(|(target, _)| target);
             next.extend(located.filter(|target| seen.insert(target.clone())));
         }
-        found.push((file, module));
+        found.push((file, imports));
     }
     found
 }
@@ -74,6 +78,13 @@ impl<'a> Known<'a> {
             let port = default_of(call, module).filter(|_| asks && says)?;
             Some(Stated { port, line: call.line, what: format!("default of `{name}`") })
         })
+    }
+
+    /// Whether a line may give a number to one of the names.
+    fn may_be_given(&self, line: &str) -> bool {
+        let given = line.contains('=') && line.bytes().any(|byte| byte.is_ascii_digit());
+        let mut words = line.split(|c: char| !(c.is_alphanumeric() || c == '_'));
+        given && words.any(|word| !word.is_empty() && self.names.contains(&plain(word).as_str()))
     }
 
     /// `DEFAULT_PORT = 8083`.

@@ -21,7 +21,7 @@ pub(super) fn tornado<'a>(sources: &Sources<'a>) -> Vec<Script<'a>> {
         .iter()
         .filter_map(|file| {
             let module = sources.modules.get(file)?;
-            let imports = module.imported.iter().any(|name| name == "tornado" || name.starts_with("tornado."));
+            let imports = module.imports.all.iter().any(|name| name == "tornado" || name.starts_with("tornado."));
             let line = module.main_guard.or_else(|| started(module)).filter(|_| imports)?;
             let makes = module.calls.iter().any(|call| call.callee.dotted == "tornado.web.Application")
                 || module.classes.values().any(|base| base.dotted == "tornado.web.Application");
@@ -39,7 +39,7 @@ pub(super) fn tornado<'a>(sources: &Sources<'a>) -> Vec<Script<'a>> {
 /// Whether another module of the repository imports this one.
 fn is_imported(sources: &Sources<'_>, file: &str) -> bool {
     sources.importing(stem(file)).filter(|(other, _)| *other != file).any(|(other, module)| {
-        module.imported.iter().any(|dotted| sources.locate(dotted, other).is_some_and(|(target, _)| target == file))
+        module.imports.all.iter().any(|dotted| sources.locate(dotted, other).is_some_and(|(target, _)| target == file))
     })
 }
 
@@ -109,8 +109,9 @@ pub(super) fn client<'a>(
     let clients = facts.get("clients").and_then(|clients| clients.get("modules")).and_then(toml::Value::as_array);
     let clients: Vec<&str> = clients.into_iter().flatten().filter_map(toml::Value::as_str).collect();
     let found = sources.importing(stem(only.file)).filter(|(file, module)| {
-        let speaks = module.imported.iter().any(|name| clients.contains(&name.split('.').next().unwrap_or_default()));
-        let located = || module.imports.values().filter_map(|dotted| sources.locate(dotted, file));
+        let speaks =
+            module.imports.all.iter().any(|name| clients.contains(&name.split('.').next().unwrap_or_default()));
+        let located = || module.imports.names.values().filter_map(|dotted| sources.locate(dotted, file));
         let along = located().any(|(target, name)| target == only.file && name.as_ref() != Some(&only.name))
             && !located().any(|(target, name)| target == only.file && name.as_ref() == Some(&only.name));
         *file != only.file && !below(sources.directory, file).contains('/') && speaks && along
@@ -137,7 +138,7 @@ pub(super) fn page<'a>(sources: &Sources<'a>, framework: &str) -> Option<Script<
         .files
         .iter()
         .filter(|file| {
-            let imports = sources.modules.get(*file).is_some_and(|module| module.imported.contains(framework));
+            let imports = sources.modules.get(*file).is_some_and(|module| module.imports.all.contains(framework));
             imports && !below(sources.directory, file).contains("pages/")
         })
         .collect();

@@ -1,4 +1,4 @@
-//! Reads a Python module's syntax tree: imports, module-level names, functions, calls.
+//! Reads a Python module's syntax tree: module-level names, functions, calls.
 //!
 //! Comments and strings are no code here, and a file with syntax errors yields what can be read.
 
@@ -11,6 +11,7 @@ use std::sync::Arc;
 
 use tree_sitter::{Node, Parser};
 
+use super::imports;
 use super::module::{Assignment, Call, Function, Module, Value};
 use crate::model::source_tree::SourceTree;
 
@@ -31,11 +32,9 @@ pub(super) fn parse(text: &str) -> Option<Module> {
     let mut parser = Parser::new();
     parser.set_language(&tree_sitter_python::LANGUAGE.into()).ok()?;
     let tree = parser.parse(text, None)?;
-    let mut reading = Reading { text, module: Module::default() };
-    let (imports, calls) = imports_and_calls(tree.root_node());
-    reading.imports(&imports);
+    let mut reading = Reading { text, module: Module { imports: imports::read(text), ..Module::default() } };
     reading.block(tree.root_node(), 0);
-    reading.calls(&calls);
+    reading.calls(tree.root_node());
     Some(reading.module)
 }
 
@@ -47,47 +46,6 @@ struct Reading<'a> {
 impl<'a> Reading<'a> {
     fn of(&self, node: Node<'_>) -> &'a str {
         self.text.get(node.byte_range()).unwrap_or_default()
-    }
-
-    fn imports(&mut self, imports: &[Node<'_>]) {
-        for node in imports {
-            let module = node.child_by_field_name("module_name").map(|name| self.dotted_text(name));
-            let mut cursor = node.walk();
-            for name in node.children_by_field_name("name", &mut cursor) {
-                self.import(module.as_deref(), name);
-            }
-            let mut cursor = node.walk();
-            if node.children(&mut cursor).any(|child| child.kind() == "wildcard_import") {
-                self.module.stars.extend(module);
-            }
-        }
-    }
-
-    fn import(&mut self, module: Option<&str>, name: Node<'_>) {
-        let original = name.child_by_field_name("name").unwrap_or(name);
-        let original = self.dotted_text(original);
-        let alias = name.child_by_field_name("alias").map(|alias| self.of(alias).to_owned());
-        let full = match module {
-            Some(module) if module.ends_with('.') => format!("{module}{original}"),
-            Some(module) => format!("{module}.{original}"),
-            None => original.clone(),
-        };
-        let (local, target) = match (module, alias) {
-            (_, Some(alias)) => (alias, full.clone()),
-            (Some(_), None) => (original, full.clone()),
-            // `import a.b` binds `a`.
-            (None, None) => {
-                let first = original.split('.').next().unwrap_or_default().to_owned();
-                (first.clone(), first)
-            }
-        };
-        self.module.imported.insert(full);
-        self.module.imports.entry(local).or_insert(target);
-    }
-
-    /// The text of a dotted name without the white space that Python allows in it.
-    fn dotted_text(&self, node: Node<'_>) -> String {
-        self.of(node).chars().filter(|c| !c.is_whitespace() && *c != '\\').collect()
     }
 
     /// The statements of a block that run when the module is imported.
@@ -188,28 +146,22 @@ impl<'a> Reading<'a> {
         });
     }
 
-    fn calls(&mut self, calls: &[Node<'_>]) {
-        let found = calls.iter().filter_map(|node| {
+    /// They count wherever they stand.
+    fn calls(&mut self, root: Node<'_>) {
+        let mut calls = Vec::new();
+        walk(root, &mut |node| {
+            if node.kind() == "call" {
+                calls.push(node);
+            }
+            true
+        });
+        let found = calls.into_iter().filter_map(|node| {
             let callee = self.reference(node.child_by_field_name("function")?)?;
-            let (arguments, keywords) = self.arguments(*node);
-            Some(Call { callee, arguments, keywords, line: line(*node) })
+            let (arguments, keywords) = self.arguments(node);
+            Some(Call { callee, arguments, keywords, line: line(node) })
         });
         self.module.calls = found.take(MAX_ITEMS).collect();
     }
-}
-
-/// They count wherever they stand: factories often import inside.
-fn imports_and_calls(root: Node<'_>) -> (Vec<Node<'_>>, Vec<Node<'_>>) {
-    let (mut imports, mut calls) = (Vec::new(), Vec::new());
-    walk(root, &mut |node| {
-        match node.kind() {
-            "import_statement" | "import_from_statement" => imports.push(node),
-            "call" => calls.push(node),
-            _ => {}
-        }
-        true
-    });
-    (imports, calls)
 }
 
 fn all_have_defaults(parameters: Node<'_>) -> bool {

@@ -2,8 +2,8 @@
 
 use std::collections::BTreeMap;
 
+use super::imports;
 use super::layout::Sources;
-use super::source;
 use crate::model::failure::{Failure, FailureCode};
 use crate::model::source_tree::parent;
 
@@ -20,12 +20,9 @@ pub(super) fn check(sources: &Sources<'_>, facts: &toml::Table) -> Result<(), Fa
     let called = imports.and_then(|imports| imports.get("distributions")?.as_table());
     let mut found: BTreeMap<String, (&str, u32)> = BTreeMap::new();
     for file in &sources.files {
-        let Some((text, module)) =
-            sources.tree.text(file).and_then(|text| Some((text, source::of(sources.tree, file)?)))
-        else {
-            continue;
-        };
-        for dotted in module.imported.iter().filter(|dotted| !dotted.starts_with('.')) {
+        let read = sources.tree.text(file).and_then(|text| Some((text, imports::of(sources.tree, file)?)));
+        let Some((text, read)) = read else { continue };
+        for dotted in read.all.iter().filter(|dotted| !dotted.starts_with('.')) {
             let first = dotted.split('.').next().unwrap_or_default();
             if own.contains(&first) || here(sources, file, first) {
                 continue;

@@ -25,7 +25,7 @@ fn names_follow_imports() {
         ["7:app=flask.Flask()", "8:b=fastapi.FastAPI()", "10:c=.x.make()", "10:d=.x.make()", "13:e=a.b.C"]
     );
     assert_eq!(module.main_guard, Some(14));
-    assert_eq!(module.imports["y"], ".y");
+    assert_eq!(module.imports.names["y"], ".y");
 }
 
 #[test]

@@ -38,7 +38,7 @@ impl Reading<'_> {
             }
         }
         let first = (node.kind() == "identifier").then(|| self.of(node))?;
-        let target = self.module.imports.get(first);
+        let target = self.module.imports.names.get(first);
         let mut dotted = target.map_or(first, String::as_str).to_owned();
         for part in tail.iter().rev() {
             dotted.push('.');
