@@ -1,8 +1,11 @@
 //! The little that planning reads of a Go source file: its build constraint, its package, what
 //! it imports and embeds, and whether it has `func main` (Go specification; `go help buildconstraint`).
 
+use std::sync::Arc;
+
 use super::goconstraint::{Tags, constraint, for_linux, holds};
 use super::gotokens::{Kind, Token, Tokens};
+use crate::model::source_tree::SourceTree;
 
 /// What a file says about itself.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
@@ -25,8 +28,17 @@ pub(super) struct Source {
     pub(super) without_cgo: bool,
 }
 
+/// A file of the tree, read once for these tags. `None` as [`read`] says, or where there is no text, or not yet.
+pub(super) fn of(tree: &SourceTree, path: &str, tags: &[String]) -> Option<Arc<Source>> {
+    /// The tags are the request's, and so the same for all of a planning.
+    struct Read(Vec<String>, Option<Arc<Source>>);
+    let name = path.rsplit('/').next().unwrap_or(path);
+    let found = tree.derived(path, |text| Read(tags.to_vec(), read(name, text, tags).map(Arc::new)))?;
+    if found.0 == tags { found.1.clone() } else { read(name, tree.text(path)?, tags).map(Arc::new) }
+}
+
 /// Reads a file; `None` without a package clause. Looks for `main` only in a package `main`.
-pub(super) fn read(name: &str, text: &str, tags: &[String]) -> Option<Source> {
+fn read(name: &str, text: &str, tags: &[String]) -> Option<Source> {
     let mut tokens = Tokens::of(text);
     if tokens.next()?.kind != Kind::Word("package") {
         return None;

@@ -52,6 +52,12 @@ impl<'a> Tokens<'a> {
         let rest = &self.text[self.at..];
         let taken = rest.get(..bytes).unwrap_or(rest);
         self.at += taken.len();
+        taken
+    }
+
+    /// The same of what may hold line ends.
+    fn take_lines(&mut self, bytes: usize) -> &'a str {
+        let taken = self.take(bytes);
         let lines = taken.bytes().filter(|byte| *byte == b'\n').count();
         self.line = self.line.saturating_add(u32::try_from(lines).unwrap_or(u32::MAX));
         taken
@@ -61,19 +67,26 @@ impl<'a> Tokens<'a> {
         loop {
             let text = self.text;
             let rest = &text[self.at..];
-            let blank = rest.len() - rest.trim_start_matches(|c: char| c.is_whitespace() || c == '\u{feff}').len();
-            let length = if blank > 0 {
-                blank
-            } else if rest.starts_with("//") {
-                let end = rest.find('\n').unwrap_or(rest.len());
-                self.note(&rest[..end]);
-                end
-            } else if let Some(comment) = rest.strip_prefix("/*") {
-                comment.find("*/").map_or(rest.len(), |end| end + 4)
-            } else {
-                return;
-            };
-            self.take(length);
+            match rest.as_bytes() {
+                [b'\n', ..] => {
+                    self.at += 1;
+                    self.line = self.line.saturating_add(1);
+                }
+                [b' ' | b'\t' | b'\r', ..] => self.at += 1,
+                [b'/', b'/', ..] => {
+                    let end = rest.find('\n').unwrap_or(rest.len());
+                    self.note(&rest[..end]);
+                    self.at += end;
+                }
+                [b'/', b'*', ..] => {
+                    let end = rest[2..].find("*/").map_or(rest.len(), |end| end + 4);
+                    self.take_lines(end);
+                }
+                _ => match rest.chars().next() {
+                    Some(c) if c.is_whitespace() || c == '\u{feff}' => self.at += c.len_utf8(),
+                    _ => return,
+                },
+            }
         }
     }
 }
@@ -88,14 +101,11 @@ impl<'a> Iterator for Tokens<'a> {
         let first = rest.chars().next()?;
         let kind = match first {
             '`' | '"' | '\'' => {
-                let text = self.take(quoted(rest, first));
+                let text = self.take_lines(quoted(rest, first));
                 let inner = text.strip_prefix(first).unwrap_or(text);
                 Kind::Text(inner.strip_suffix(first).unwrap_or(inner))
             }
-            c if c.is_alphanumeric() || c == '_' => {
-                let end = rest.find(|c: char| !c.is_alphanumeric() && c != '_').unwrap_or(rest.len());
-                Kind::Word(self.take(end))
-            }
+            c if is_word(c) => Kind::Word(self.take(word(rest))),
             c => {
                 self.take(c.len_utf8());
                 Kind::Sign(c)
@@ -105,15 +115,30 @@ impl<'a> Iterator for Tokens<'a> {
     }
 }
 
+fn is_word(c: char) -> bool {
+    c.is_ascii_alphanumeric() || c == '_' || !c.is_ascii() && c.is_alphanumeric()
+}
+
+/// Bytes of the word that starts here.
+fn word(text: &str) -> usize {
+    let ascii = text.bytes().position(|byte| !(byte.is_ascii_alphanumeric() || byte == b'_')).unwrap_or(text.len());
+    // Nearly every word ends there.
+    match text.as_bytes().get(ascii) {
+        Some(byte) if !byte.is_ascii() => text.find(|c: char| !is_word(c)).unwrap_or(text.len()),
+        _ => ascii,
+    }
+}
+
 /// Bytes of the literal that starts here; an unclosed `"` or `'` ends with its line.
 fn quoted(text: &str, quote: char) -> usize {
     let mut escaped = false;
-    for (at, c) in text.char_indices().skip(1) {
+    for (at, byte) in text.bytes().enumerate().skip(1) {
+        let byte = char::from(byte);
         if escaped {
             escaped = false;
-        } else if c == '\\' && quote != '`' {
+        } else if byte == '\\' && quote != '`' {
             escaped = true;
-        } else if c == quote || (c == '\n' && quote != '`') {
+        } else if byte == quote || (byte == '\n' && quote != '`') {
             return at + 1;
         }
     }

@@ -38,7 +38,7 @@ pub(super) fn find(tree: &SourceTree, facts: &toml::Table, files: &[File<'_>], d
     for directory in directories {
         let mut found = Assets { directory: (*directory).to_owned(), ..Assets::default() };
         for (file, mentions) in files {
-            for mention in mentions {
+            for mention in mentions.iter() {
                 let paths = opened(tree, directory, mention, &known);
                 if !paths.is_empty() && found.first.is_none() {
                     found.first = Some(((*file).to_owned(), mention.line));
@@ -64,10 +64,7 @@ fn opened(tree: &SourceTree, directory: &str, mention: &Mention, known: &Known<'
         return Vec::new();
     }
     let called = |names: &[&str]| match &mention.place {
-        Place::Argument { package, function, .. } => {
-            let whole = format!("{package}.{function}");
-            names.iter().any(|known| *known == whole || known == function)
-        }
+        Place::Argument { function, .. } => names.iter().any(|known| known == function || mention.place.is_of(known)),
         _ => false,
     };
     let (opens, searches) = (called(&known.functions), called(&known.searches));

@@ -4,7 +4,6 @@
 
 use super::assets::tidy;
 use super::layout::Module;
-use super::mentions::Place;
 use super::ports::File;
 use crate::model::source_tree::{SourceTree, join, parent};
 
@@ -21,10 +20,7 @@ pub(super) fn find(tree: &SourceTree, facts: &toml::Table, files: &[File<'_>], m
     let known: Vec<&str> = known.into_iter().flatten().filter_map(toml::Value::as_str).collect();
     let mut boxes = Boxes::default();
     for (file, mentions) in files {
-        let named = mentions.iter().filter(|mention| match &mention.place {
-            Place::Argument { package, function, .. } => known.contains(&format!("{package}.{function}").as_str()),
-            _ => false,
-        });
+        let named = mentions.iter().filter(|mention| known.iter().any(|known| mention.place.is_of(known)));
         for mention in named {
             let Some(whole) = join(parent(file), &mention.text).filter(|whole| tree.has_directory(whole)) else {
                 continue;

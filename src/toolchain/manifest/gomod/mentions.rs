@@ -1,6 +1,9 @@
 //! Where texts and numbers stand in a Go file: as arguments, as values of names, in struct tags.
 
+use std::sync::Arc;
+
 use super::super::gotokens::{Kind, Tokens};
+use crate::model::source_tree::SourceTree;
 
 /// A text or number of a file.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -26,6 +29,14 @@ pub(super) enum Place {
     Other,
 }
 
+impl Place {
+    /// Whether it is an argument of `package.function`.
+    pub(super) fn is_of(&self, named: &str) -> bool {
+        let Self::Argument { package, function, .. } = self else { return false };
+        named.strip_suffix(function.as_str()).and_then(|rest| rest.strip_suffix('.')) == Some(package)
+    }
+}
+
 #[derive(Debug, Clone)]
 struct Open {
     package: String,
@@ -33,6 +44,11 @@ struct Open {
     call: usize,
     /// Commas so far.
     commas: usize,
+}
+
+/// Those of a file, looked for once. `None` where there is no text, or not yet.
+pub(super) fn of(tree: &SourceTree, path: &str) -> Option<Arc<Vec<Mention>>> {
+    tree.derived(path, mentions)
 }
 
 /// All texts, and numbers that are arguments or values.

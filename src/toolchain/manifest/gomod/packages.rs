@@ -1,6 +1,7 @@
 //! The packages of the modules, and which of them a program is made of.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
 
 use super::super::gosource::{self, Source};
 use super::layout::{Layout, Module, below};
@@ -11,7 +12,7 @@ use crate::model::source_tree::{SourceTree, parent};
 pub(super) struct Package<'a> {
     /// Index of its module.
     pub(super) module: usize,
-    pub(super) files: Vec<(&'a str, Source)>,
+    pub(super) files: Vec<(&'a str, Arc<Source>)>,
     /// Whether a file stands in for those that need cgo where there is none.
     without_cgo: bool,
 }
@@ -32,8 +33,7 @@ pub(super) fn read<'a>(tree: &'a SourceTree, layout: &'a Layout, tags: &[String]
     let mut packages = Packages::new();
     for (module, read) in layout.modules.iter().enumerate() {
         for path in files(tree, read) {
-            let name = path.rsplit('/').next().unwrap_or(path);
-            let source = tree.text(path).and_then(|text| gosource::read(name, text, tags));
+            let source = gosource::of(tree, path, tags);
             let Some(source) = source.filter(|source| source.built || source.without_cgo) else { continue };
             let package = packages.entry(parent(path)).or_insert_with(|| Package {
                 module,

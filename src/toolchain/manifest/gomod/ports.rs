@@ -1,6 +1,7 @@
 //! Which port a program listens on, as far as its source tells.
 
 use std::collections::BTreeMap;
+use std::sync::Arc;
 
 use super::mentions::{Mention, Place};
 use crate::model::failure::Warning;
@@ -8,7 +9,7 @@ use crate::model::origin::{Found, Origin};
 use crate::toolchain::findings::Findings;
 
 /// The texts and numbers of one file of the program.
-pub(super) type File<'a> = (&'a str, Vec<Mention>);
+pub(super) type File<'a> = (&'a str, Arc<Vec<Mention>>);
 
 /// A port, and how much its place says that it is the one.
 struct Candidate {
@@ -209,9 +210,9 @@ fn candidate(path: &str, mention: &Mention, all: &[Mention], known: &Known<'_>) 
             Some(Candidate { rank: 2 + rank, bare: address.is_none(), port, origin: origin(name) })
         }
         Place::Tag(field) => {
+            let default = default_of(&mention.text)?;
             let name = ["long", "env", "envconfig"].iter().find_map(|key| tagged(&mention.text, key)).unwrap_or(field);
             known.named(name)?;
-            let default = default_of(&mention.text)?;
             let port = self::address(default).map(|(_, port)| port).or_else(|| default.parse().ok())?;
             Some(Candidate { rank: 2, bare: false, port, origin: origin("default of the field") })
         }
