@@ -42,8 +42,8 @@ pub fn wrong(text: &str, message: String, error: &toml::de::Error) -> Wrong {
     Wrong { message, line: place.0, column: place.1 }
 }
 
-/// The key whose value is at a byte; where a key stands there, the one that it belongs to. To have readers note the way
-/// to each value would make the program a megabyte larger.
+/// The key that is at a byte, or whose value is. To have readers note the way to each value would make the program a
+/// megabyte larger.
 fn key_at(text: &str, byte: usize) -> Option<String> {
     let document = DeTable::parse(text).ok()?;
     below("", document.get_ref(), byte)
@@ -52,8 +52,7 @@ fn key_at(text: &str, byte: usize) -> Option<String> {
 fn below(key: &str, table: &DeTable<'_>, byte: usize) -> Option<String> {
     table.iter().find_map(|(name, value)| {
         let own = if key.is_empty() { name.get_ref().to_string() } else { format!("{key}.{}", name.get_ref()) };
-        let inner = within(&own, value, byte);
-        inner.or_else(|| name.span().contains(&byte).then(|| key.to_owned()))
+        within(&own, value, byte).or_else(|| name.span().contains(&byte).then_some(own))
     })
 }
 
