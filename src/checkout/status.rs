@@ -14,7 +14,10 @@ use std::os::unix::ffi::{OsStrExt as _, OsStringExt as _};
 use std::os::unix::fs::MetadataExt as _;
 use std::path::Path;
 
-use git2::{IndexEntry, Repository, Status, StatusOptions};
+use git2::{IndexEntry, Oid, Repository, Status, StatusOptions};
+
+use super::listing::{self, Kind};
+use crate::model::failure::Failure;
 
 /// Of so many at most Git is asked one by one.
 const ASKED: usize = 500;
@@ -39,21 +42,34 @@ pub(super) struct Standing {
 pub(super) fn look(repository: &Repository, root: &Path) -> Result<Standing, git2::Error> {
     let place = repository.path();
     std::thread::scope(|scope| {
-        let staged = scope.spawn(|| staged(place));
-        let Some((files, changed)) = Walk::through(repository, root)? else { return asked(repository, root) };
-        let staged = staged.join().unwrap_or_else(|_| Err(git2::Error::from_str("comparing with the commit failed")));
-        Ok(Standing { files, changed: changed || staged? })
+        let committed = scope.spawn(|| committed(place));
+        let Some(walked) = Walk::through(repository, root)? else { return asked(repository, root) };
+        let failed = || git2::Error::from_str("the commit cannot be compared with the index");
+        let committed = committed.join().map_err(|_| failed())?.map_err(|_| failed())?;
+        let same = |(entry, kept): (&IndexEntry, &Committed)| {
+            entry.path == kept.0 && listing::kind(entry.mode) == kept.1 && entry.id == kept.2
+        };
+        let staged = walked.index.len() != committed.len() || !walked.index.iter().zip(&committed).all(same);
+        Ok(Standing { files: walked.files, changed: walked.changed || staged })
     })
 }
 
-/// Whether the index differs from the commit.
-fn staged(repository: &Path) -> Result<bool, git2::Error> {
-    let repository = Repository::open(repository)?;
-    let (head, index) = (repository.head().and_then(|head| head.peel_to_tree()), repository.index()?);
-    match head {
-        Ok(tree) => Ok(repository.diff_tree_to_index(Some(&tree), Some(&index), None)?.deltas().len() > 0),
-        Err(_) => Ok(!index.is_empty()),
+/// A name, what it is, and its object.
+type Committed = (Vec<u8>, Kind, Oid);
+
+/// What the commit holds, in the order of the index: by the bytes of names. Nothing where there is no commit yet.
+fn committed(repository: &Path) -> Result<Vec<Committed>, Failure> {
+    listing::trust_packs();
+    let repository = Repository::open(repository).map_err(|error| listing::unreadable(&error))?;
+    let mut all = Vec::new();
+    if let Ok(tree) = repository.head().and_then(|head| head.peel_to_tree()) {
+        listing::walk(&repository, tree.id(), |name, kind, id| {
+            if kind != Kind::Directory {
+                all.push((name.to_vec(), kind, id));
+            }
+        })?;
     }
+    Ok(all)
 }
 
 /// The same by Git, which also knows of unmerged paths, other file systems' names, and all else.
@@ -92,8 +108,12 @@ struct Walk<'a> {
     questions: usize,
 }
 
-/// What stands in the working tree and whether it differs from the index.
-type Walked = (Vec<(Vec<u8>, Metadata)>, bool);
+/// What stands in the working tree, and whether it differs from the index.
+struct Walked {
+    index: Vec<IndexEntry>,
+    files: Vec<(Vec<u8>, Metadata)>,
+    changed: bool,
+}
 
 impl Walk<'_> {
     /// `None` where Git has to say it all.
@@ -132,7 +152,7 @@ impl Walk<'_> {
         let changed = new_or_gone || walk.doubt()?;
         let mut files = walk.files;
         files.sort_unstable_by(|(one, _), (other, _)| one.cmp(other));
-        Ok(Some((files, changed)))
+        Ok(Some(Walked { index: entries, files, changed }))
     }
 
     /// Walks through the whole tree. `None` where Git has to be asked.

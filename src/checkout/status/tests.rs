@@ -134,7 +134,7 @@ fn settled(files: &[&str]) -> (tempfile::TempDir, Repository) {
         let path = directory.path().join(file);
         std::fs::create_dir_all(path.parent().unwrap()).unwrap();
         std::fs::write(&path, "12345").unwrap();
-        let before = SystemTime::now() - Duration::from_secs(10);
+        let before = SystemTime::UNIX_EPOCH + Duration::from_secs(1_700_000_000);
         std::fs::File::options().write(true).open(&path).unwrap().set_modified(before).unwrap();
     }
     add(&repository, files);
@@ -145,7 +145,7 @@ fn settled(files: &[&str]) -> (tempfile::TempDir, Repository) {
 #[test]
 fn of_a_clean_tree_git_is_asked_nothing() {
     let (directory, repository) = settled(&["a", "d/b", "d/e/\u{e9}"]);
-    let (files, changed) = Walk::through(&repository, directory.path()).unwrap().unwrap();
+    let Walked { files, changed, .. } = Walk::through(&repository, directory.path()).unwrap().unwrap();
     let names: Vec<PathBuf> = files.iter().map(|(name, _)| PathBuf::from(OsStr::from_bytes(name))).collect();
     assert_eq!((names, changed), (["a", "d/b", "d/e/\u{e9}"].map(PathBuf::from).to_vec(), false));
     assert!(!look(&repository, directory.path()).unwrap().changed);
