@@ -38,7 +38,7 @@ pub(super) fn stated(sources: &Sources<'_>, script: &str, facts: &toml::Table) -
             Some(Found::new(port, Origin::file(file.as_str(), Some(line), what)))
         })
     };
-    let asks = |text: &str| text.contains("environ") || text.contains("getenv");
+    let asks = |text: &str| (text.contains("environ") || text.contains("getenv")) && known.may_be_asked_for(text);
     let names = |text: &str| text.lines().any(|line| known.may_be_given(line));
     first(&asks, &|module| known.variable(module)).or_else(|| first(&names, &|module| known.constant(module)))
 }
@@ -80,11 +80,24 @@ impl<'a> Known<'a> {
         })
     }
 
-    /// Whether a line may give a number to one of the names.
+    /// Whether a text may hold the name of such a variable in quotes.
+    fn may_be_asked_for(&self, text: &str) -> bool {
+        text.match_indices(['"', '\'']).any(|(at, _)| {
+            let before = text[..at].trim_end_matches(['_', '-', '.']);
+            let end = before.len().saturating_sub(self.ending.len());
+            before.get(end..).is_some_and(|end| end.eq_ignore_ascii_case(self.ending))
+        })
+    }
+
+    /// Whether a line may give a number, or a text that is one, to one of the names.
     fn may_be_given(&self, line: &str) -> bool {
-        let given = line.contains('=') && line.bytes().any(|byte| byte.is_ascii_digit());
-        let mut words = line.split(|c: char| !(c.is_alphanumeric() || c == '_'));
-        given && words.any(|word| !word.is_empty() && self.names.contains(&plain(word).as_str()))
+        let statement = line.split('#').next().unwrap_or_default();
+        let Some((targets, value)) = statement.rsplit_once('=') else { return false };
+        let value = value.trim_start_matches(|c: char| " \t\"'bBrRuU".contains(c));
+        let mut words = targets.split(|c: char| !(c.is_alphanumeric() || c == '_'));
+        value.starts_with(|c: char| c == '\\' || c.is_ascii_digit())
+            && !targets.contains('(')
+            && words.any(|word| !word.is_empty() && self.names.contains(&plain(word).as_str()))
     }
 
     /// `DEFAULT_PORT = 8083`.
@@ -154,6 +167,9 @@ mod tests {
             ("from os import getenv\np = getenv('APP_PORT', '8002')\n", Some("8002 start.py:2: default of `APP_PORT`")),
             ("import os\nport = os.getenv('REDIS_PORT', 6379)\n", None),
             ("import os\nport = os.getenv('PORT')\n", None),
+            ("import os\np = os.environ.get(\n    'Port_', 8004)\n", Some("8004 start.py:2: default of `Port_`")),
+            ("HOST = PORT = u'8005' # (=)\n", Some("8005 start.py:1: PORT")),
+            ("port = \\\n  8006\n", Some("8006 start.py:1: port")),
             ("port: int = 8003\n", Some("8003 start.py:1: port")),
             ("PORT = 70000\nPORT = 'usb'\n", None),
         ] {
