@@ -8,10 +8,15 @@ use tempfile::TempDir;
 
 /// Runs one of the toolchain's programs in a directory.
 fn program(name: &str, arguments: &[&str], directory: &Path, scratch: &Path) -> Output {
+    command(name, arguments, directory, scratch).output().unwrap()
+}
+
+fn command(name: &str, arguments: &[&str], directory: &Path, scratch: &Path) -> Command {
     let script = Path::new(env!("CARGO_MANIFEST_DIR")).join("toolchains/python").join(name);
     let mut command = Command::new("python3");
     command.env("TMPDIR", scratch).env("PYTHONDONTWRITEBYTECODE", "1").env_remove("PYTHONPATH");
-    command.arg(script).args(arguments).current_dir(directory).output().unwrap()
+    command.arg(script).args(arguments).current_dir(directory);
+    command
 }
 
 fn text(output: &Output) -> String {
@@ -118,6 +123,30 @@ fn an_import_leaves_nothing_beside_the_modules() {
         assert_eq!(names(&root.path().join("shop")), ["__init__.py", "web.py"], "{module}");
         assert_eq!(names(&root.path().join("tmp")), ["keep"], "{module}");
     }
+}
+
+#[test]
+fn a_directory_that_is_itself_a_package_is_imported_by_its_name() {
+    let scratch = tempfile::tempdir().unwrap();
+    let root = application(&[("__init__.py", ""), ("wsgi.py", "from shop.web import app\n"), ("web.py", "app = 1\n")]);
+    let tried = |package: Option<&str>| {
+        let mut command = command("import_check.py", &["shop.wsgi"], root.path(), scratch.path());
+        command.envs(package.map(|package| ("SLIPWAY_PACKAGE", package))).output().unwrap()
+    };
+    assert!(tried(Some("shop")).status.success(), "{}", text(&tried(Some("shop"))));
+    let apart = tried(None);
+    assert!(!apart.status.success() && text(&apart).contains("No module named 'shop'"), "{}", text(&apart));
+    assert_eq!(names(scratch.path()), [""; 0]);
+
+    // In the image it stands among the installed packages, whose own are left alone.
+    let venv = application(&[("lib/python3.13/site-packages/there/__init__.py", "")]);
+    for name in ["shop", "shop", "there"] {
+        let made = program("relocate.py", &["name", venv.path().to_str().unwrap(), name], root.path(), scratch.path());
+        assert!(made.status.success(), "{}", text(&made));
+    }
+    let packages = venv.path().join("lib/python3.13/site-packages");
+    assert_eq!(std::fs::read_link(packages.join("shop")).unwrap(), Path::new("/app"));
+    assert!(packages.join("there/__init__.py").is_file() && std::fs::read_link(packages.join("there")).is_err());
 }
 
 #[test]

@@ -40,7 +40,9 @@ name, given = sys.argv[1], sys.argv[2:]
 def apart(place):
     """A copy of the place: what an import writes beside the modules is the running application's, and no part of the image."""
     scratch.append(tempfile.mkdtemp())
-    copy = os.path.join(scratch[0], "app")
+    # A directory that is itself a package is imported by its own name from the one above it.
+    package = os.environ.get("SLIPWAY_PACKAGE")
+    copy = os.path.join(scratch[0], package or "app")
     # The scratch directory may lie in the place itself.
     def needless(at, names):
         return {name for name in names if name in (".git", "node_modules") or os.path.join(at, name) in scratch}
@@ -48,8 +50,10 @@ def apart(place):
     shutil.copytree(place, copy, symlinks=True, ignore=needless)
     os.chdir(copy)
     there = [copy + path[len(place):] if (path + "/").startswith(place + "/") else path for path in sys.path]
+    if package:
+        there.insert(0, scratch[0])
     sys.path[:] = there
-    os.environ["PYTHONPATH"] = os.pathsep.join(path for path in there if path.startswith(copy))
+    os.environ["PYTHONPATH"] = os.pathsep.join(path for path in there if path.startswith(scratch[0]))
 
 
 def brought(error):

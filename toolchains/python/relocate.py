@@ -2,12 +2,14 @@
 
 `relocate.py compile DIRECTORY` compiles its packages; `relocate.py move DIRECTORY` writes the image's paths into its
 settings and scripts. In a container it stands there already, and nothing changes; on a machine of somebody's it was
-made elsewhere, with that machine's interpreter.
+made elsewhere, with that machine's interpreter. `relocate.py name DIRECTORY PACKAGE` lets the application's directory be
+imported as a package of that name.
 """
 
 import base64
 import compileall
 import csv
+import glob
 import hashlib
 import os
 import py_compile
@@ -15,6 +17,7 @@ import sys
 
 # In two parts: on a machine without mounts, paths in this text become that machine's.
 PLACE = os.path.join("/opt", "venv")
+APPLICATION = os.path.join("/", "app")
 INTERPRETER = "/usr/bin/python%d.%d" % sys.version_info[:2]
 
 
@@ -54,6 +57,14 @@ def move(venv):
             record(os.path.join(folder, "RECORD"), changed)
 
 
+def name(venv, package):
+    # Beside the installed ones, and behind what lies in the working directory.
+    for packages in glob.glob(os.path.join(venv, "lib", "python*", "site-packages")):
+        path = os.path.join(packages, package)
+        if not os.path.lexists(path):
+            os.symlink(APPLICATION, path)
+
+
 def link(programs):
     own = os.path.basename(INTERPRETER)
     for name, target in (("python", own), ("python3", own), (own, INTERPRETER)):
@@ -83,5 +94,7 @@ def record(path, changed):
 venv = sys.argv[2]
 if sys.argv[1] == "compile":
     compile_packages(venv)
+elif sys.argv[1] == "name":
+    name(venv, sys.argv[3])
 elif venv != PLACE:
     move(venv)

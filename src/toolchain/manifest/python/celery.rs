@@ -19,7 +19,7 @@ pub(super) fn worker(sources: &Sources<'_>, dependencies: &Dependencies, there: 
     let (file, assignment) = found.next().filter(|_| found.next().is_none())?;
     let (root, module) = sources.import_name(file);
     let mut command = vec!["celery".to_owned(), "--app".to_owned(), format!("{module}:{}", assignment.target)];
-    if root != sources.directory {
+    if root.len() > sources.directory.len() {
         command.extend(["--workdir".to_owned(), format!("/app/{}", super::text::below(sources.directory, &root))]);
     }
     command.extend(["worker".to_owned(), "--loglevel=INFO".to_owned()]);

@@ -69,9 +69,24 @@ pub(super) fn find(sources: &Sources<'_>, dependencies: &Dependencies, candidate
         let script = Script { file, line: 1, port: None };
         return Some(told(script_entry(sources, "script", &script), &said, index));
     }
+    installed(dependencies, &said)
+}
+
+/// The command of the project's own that the Dockerfile starts: where a framework's convention would find something else, its
+/// author knows better.
+pub(super) fn own_command(sources: &Sources<'_>, dependencies: &Dependencies) -> Option<Entry> {
+    let (_, said) = dockerfile::started(sources.tree, sources.directory)?;
+    installed(dependencies, &said).filter(|entry| dependencies.scripts.iter().any(|own| own.value == entry.name))
+}
+
+/// What was installed and is started: a command of the project, or one that it adds to another's program.
+fn installed(dependencies: &Dependencies, said: &Said) -> Option<Entry> {
     // `/opt/venv/bin/python /opt/venv/bin/order` starts what was installed as `order`.
     let installed = |word: &String| word.rsplit_once("bin/").map_or(word.clone(), |(_, name)| name.to_owned());
-    let before = |word: &String| LAUNCHERS.contains(&word.as_str()) || installed(word).starts_with("python");
+    // A script in front hands over to what stands behind it.
+    let script = |word: &String| word.rsplit('.').next() == Some("sh");
+    let before =
+        |word: &String| LAUNCHERS.contains(&word.as_str()) || installed(word).starts_with("python") || script(word);
     let program = said.words.iter().position(|word| !before(word))?;
     let name = installed(&said.words[program]);
     let (command, words) = if let Some(own) = dependencies.scripts.iter().find(|script| script.value == name) {
@@ -82,7 +97,7 @@ pub(super) fn find(sources: &Sources<'_>, dependencies: &Dependencies, candidate
     };
     let last = program + words.len() - 1;
     let entry = Entry::new("script", words.join(" "), command.origin.clone()).decided(Vec::new());
-    Some(told(Entry { command: words, installed: true, ..entry }, &said, last))
+    Some(told(Entry { command: words, installed: true, ..entry }, said, last))
 }
 
 /// The words of the last line of a shell script of the repository that is started: what it is there to start.

@@ -42,6 +42,11 @@ fn search(
 ) -> Result<Option<Entry>, Failure> {
     if dependencies.may_have("django") {
         let has_asgi_server = ["uvicorn", "daphne", "hypercorn"].iter().any(|name| dependencies.has(name));
+        if inspection.module.is_none()
+            && let Some(entry) = container::own_command(sources, dependencies)
+        {
+            return Ok(Some(entry));
+        }
         let prefers_asgi = dependencies.has("channels") || has_asgi_server;
         if let Some(found) = django::find(sources, prefers_asgi, inspection.module)? {
             return Ok(Some(django_entry(sources, found)));

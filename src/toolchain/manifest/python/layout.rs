@@ -76,6 +76,8 @@ pub(super) struct Sources<'a> {
     pub(super) files: Vec<&'a str>,
     /// The parsed ones.
     pub(super) modules: BTreeMap<&'a str, Arc<Module>>,
+    /// The directory's own name, where the directory is itself the package that its modules import from.
+    pub(super) package: Option<&'a str>,
 }
 
 impl<'a> Sources<'a> {
@@ -114,7 +116,7 @@ impl<'a> Sources<'a> {
             .collect();
         files.sort_by_key(|path| (path.matches('/').count(), *path));
         files.truncate(MAX_FILES);
-        let mut sources = Self { tree, directory, files, modules: BTreeMap::new() };
+        let mut sources = Self { tree, directory, files, modules: BTreeMap::new(), package: None };
         let texts: Vec<(&'a str, &'a str)> =
             sources.files.iter().filter_map(|path| Some((*path, tree.text(path)?))).collect();
         sources.parse(&texts, |path, _| is_gateway(path) || tells(path));
@@ -139,7 +141,24 @@ impl<'a> Sources<'a> {
             .collect();
         let calls = |path: &str, text: &str, name: &str| holds(path, name) && text.contains(&format!("{name}("));
         sources.parse(&parsed, |path, text| is_short(text) || factories.iter().any(|name| calls(path, text, name)));
+        sources.package = sources.own_package();
         sources
+    }
+
+    /// The directory's name, where modules import by it what lies in the directory: `from shop.cart import …` in `shop/`.
+    fn own_package(&self) -> Option<&'a str> {
+        let name = self.directory.rsplit('/').next().filter(|name| !name.is_empty())?;
+        let within = inside(self.directory, name);
+        let holds = |module: &str| {
+            let path = inside(self.directory, module);
+            self.module_file(&path).is_some() || self.tree.has_directory(&path)
+        };
+        let of_itself = |dotted: &str| {
+            let mut names = dotted.split('.');
+            names.next() == Some(name) && names.next().is_some_and(holds)
+        };
+        let imports = self.modules.values().any(|module| module.imports.all.iter().any(|dotted| of_itself(dotted)));
+        (imports && !self.tree.has_directory(&within) && !self.tree.has_file(&format!("{within}.py"))).then_some(name)
     }
 
     fn parse(&mut self, texts: &[(&'a str, &'a str)], wanted: impl Fn(&str, &str) -> bool) {
@@ -191,6 +210,8 @@ impl<'a> Sources<'a> {
                 bases.push(at.to_owned());
                 at = parent(at);
             }
+            let first = names.split('/').next();
+            bases.extend(self.package.filter(|own| first == Some(own)).map(|_| parent(self.directory).to_owned()));
         }
         bases.iter().find_map(|base| {
             let whole = inside(base, &names);
@@ -220,7 +241,9 @@ impl<'a> Sources<'a> {
             root = parent(root);
         }
         let src = inside(self.directory, "src");
-        let root = if root == src || root.len() <= self.directory.len() || self.imports_siblings(file, root) {
+        let root = if root.len() <= self.directory.len() && self.package.is_some() {
+            parent(self.directory).to_owned()
+        } else if root == src || root.len() <= self.directory.len() || self.imports_siblings(file, root) {
             root.to_owned()
         } else if root.starts_with(&format!("{src}/")) {
             src
@@ -272,7 +295,7 @@ fn considered(path: &str, excluded: &[&str]) -> bool {
         && !directories.split('/').any(left_out)
         && !stem.starts_with("test_")
         && !stem.ends_with("_test")
-        && !["conftest", "tests", "noxfile"].contains(&stem)
+        && !["conftest", "tests", "noxfile", "run_tests", "runtests", "run_test", "runtest"].contains(&stem)
         && (!directories.is_empty() || !["setup", "fabfile", "tasks"].contains(&stem))
         && stem.chars().all(|c| c.is_ascii_alphanumeric() || c == '_')
 }
@@ -298,6 +321,8 @@ fn is_short(text: &str) -> bool {
 
 #[cfg(test)]
 mod tests {
+    use toml::Table;
+
     use super::*;
 
     #[test]
@@ -320,10 +345,40 @@ mod tests {
     }
 
     #[test]
+    fn a_directory_that_is_itself_the_package() {
+        let tree = SourceTree::of_texts([
+            ("back/shop/__init__.py", ""),
+            ("back/shop/web.py", "from shop.cart import total\nfrom flask import Flask\napp = Flask('x')\n"),
+            ("back/shop/cart/__init__.py", ""),
+            ("back/other/wsgi.py", "from other import cart\nimport others.wsgi\n"),
+            ("back/twice/wsgi.py", "from twice.cart import x\n"),
+            ("back/twice/cart.py", ""),
+            ("back/twice/twice/cart.py", ""),
+        ]);
+        let of = |directory| Sources::load(&tree, directory, &Table::new());
+        let sources = of("back/shop");
+        assert_eq!(sources.package, Some("shop"));
+        assert_eq!(sources.import_name("back/shop/web.py"), ("back".into(), "shop.web".into()));
+        let found = sources.locate("shop.web.app", "back/shop/cart/__init__.py");
+        assert_eq!(found, Some(("back/shop/web.py".into(), Some("app".into()))));
+        for directory in ["back/other", "back/twice", "back", ""] {
+            assert_eq!(of(directory).package, None, "{directory}");
+        }
+    }
+
+    #[test]
     fn what_is_no_application_is_left_out() {
-        for path in
-            ["tests/app.py", "a/test_x.py", ".venv/lib/x.py", "docs/conf.py", "a/b/c/d/e/f.py", "setup.py", "x-y.py"]
-        {
+        for path in [
+            "tests/app.py",
+            "a/test_x.py",
+            ".venv/lib/x.py",
+            "docs/conf.py",
+            "a/b/c/d/e/f.py",
+            "setup.py",
+            "x-y.py",
+            "run_tests.py",
+            "a/runtests.py",
+        ] {
             assert!(!considered(path, &EXCLUDED), "{path}");
         }
         assert!(considered("a/b/c/d/e.py", &EXCLUDED));

@@ -59,7 +59,7 @@ use self::start::Entry;
 use self::text::inside;
 use crate::model::failure::{Failure, FailureCode};
 use crate::model::origin::{Found, Origin};
-use crate::model::source_tree::SourceTree;
+use crate::model::source_tree::{SourceTree, parent};
 use crate::toolchain::findings::{Findings, Inspection, Process};
 use crate::toolchain::version::Demand;
 
@@ -169,14 +169,8 @@ pub fn read(inspection: &Inspection<'_>) -> Result<Findings, Failure> {
         ("framework".to_owned(), json!(findings.shape)),
         ("entry".to_owned(), json!(entry.as_ref().map(|entry| &entry.name))),
         ("import_module".to_owned(), json!(entry.as_ref().and_then(Entry::imported))),
-        (
-            "import_path".to_owned(),
-            json!(findings.image_env.get("PYTHONPATH").map(|found| found.value.replacen(
-                "/app",
-                &workspace(directory),
-                1
-            ))),
-        ),
+        ("import_path".to_owned(), json!(import_path(&findings, &sources))),
+        ("own_package".to_owned(), json!(sources.package)),
         ("python_path".to_owned(), json!(findings.image_env.get("PYTHONPATH").map(|found| &found.value))),
         ("settings".to_owned(), json!(findings.image_env.get("DJANGO_SETTINGS_MODULE").map(|found| &found.value))),
         ("settings_for_production".to_owned(), json!(entry.as_ref().and_then(|entry| entry.for_production.as_deref()))),
@@ -245,6 +239,15 @@ fn entry_script(
     }
     findings.warnings.extend(entrypoint::keeps_signals(inspection));
     Some((path, origin))
+}
+
+/// Where commands find the modules that are not imported from the application's directory itself.
+fn import_path(findings: &Findings, sources: &Sources<'_>) -> Option<String> {
+    let stated = findings.image_env.get("PYTHONPATH");
+    let stated = stated.map(|found| found.value.replacen("/app", &workspace(sources.directory), 1));
+    let above = sources.package.map(|_| workspace(parent(sources.directory)));
+    let paths: Vec<String> = stated.into_iter().chain(above).collect();
+    (!paths.is_empty()).then(|| paths.join(":"))
 }
 
 /// Where commands see the application's directory.

@@ -155,9 +155,10 @@ pub(super) fn django_entry(sources: &Sources<'_>, found: django::Django) -> Entr
     entry.decided(Vec::new())
 }
 
-/// `PYTHONPATH` where modules are not imported from the application's directory itself.
+/// `PYTHONPATH` where modules are not imported from the application's directory itself. Above it there is nothing in the
+/// image: a directory that is itself a package is linked among those that are installed.
 pub(super) fn python_path(sources: &Sources<'_>, root: &str, file: &str) -> BTreeMap<String, Found<String>> {
-    if root == sources.directory {
+    if root.len() <= sources.directory.len() {
         return BTreeMap::new();
     }
     let path = format!("/app/{}", below(sources.directory, root));

@@ -239,6 +239,7 @@ fn objects_that_other_modules_complete() {
 #[test]
 fn commands_of_dockerfiles_and_procfiles() {
     let project = "[build-system]\nrequires=['setuptools']\n[project]\nname='order'\nscripts={order='shop:main', other='shop:other'}\n";
+    let web = "[build-system]\nrequires=['setuptools']\n[project]\nname='order'\ndependencies=['django']\nscripts={order='shop:main'}\n";
     check(vec![
         (
             "an installed command behind its interpreter",
@@ -251,6 +252,21 @@ fn commands_of_dockerfiles_and_procfiles() {
                 ),
             ],
             "script | order --hosts 0.0.0.0:5232 | - | -".into(),
+        ),
+        (
+            "a command of its own that the Dockerfile starts, whose work Django does",
+            vec![
+                ("pyproject.toml", web),
+                ("shop/__init__.py", "def main():\n    pass\n"),
+                ("shop/manage.py", MANAGE),
+                ("shop/shop/settings.py", ""),
+                ("shop/shop/wsgi.py", WSGI),
+                (
+                    "Dockerfile",
+                    "FROM python\nENTRYPOINT [\"dumb-init\", \"--\", \"/app/bin/entry.sh\"]\nCMD [\"order\", \"server\", \"0.0.0.0:8000\"]\n",
+                ),
+            ],
+            "script | order server 0.0.0.0:8000 | - | -".into(),
         ),
         (
             "a sub-command that the project adds to another's program",
@@ -350,6 +366,28 @@ fn one_object_under_two_names() {
         vec![("requirements.txt", "flask"), ("shop/wsgi.py", two), ("shop/jobs.py", FLASK), ("shop/__init__.py", "")],
         format!("flask | {GUNICORN} shop.wsgi:application | {PINNED} | -"),
     )]);
+}
+
+#[test]
+fn what_is_built_alone_and_imports_itself_by_its_own_name() {
+    let package = [
+        ("shop/requirements.txt", "flask\ncelery"),
+        ("shop/__init__.py", ""),
+        ("shop/wsgi.py", "from shop.web import app\n"),
+        ("shop/web.py", "from flask import Flask\nfrom shop.jobs import queue\napp = Flask(__name__)\n"),
+        ("shop/jobs/__init__.py", "from celery import Celery\nqueue = Celery('shop')\n"),
+    ];
+    let findings = inspect(&SourceTree::of_texts(package), |inspection| inspection.directory = "shop").unwrap();
+    assert_eq!(said(&findings), format!("flask | {GUNICORN} shop.wsgi:app | {PINNED} | -"));
+    assert_eq!(findings.variables["own_package"], "shop");
+    assert_eq!(findings.variables["import_path"], "/workspace");
+    let worker = findings.processes.iter().find(|process| process.name == "worker").unwrap();
+    assert_eq!(worker.command, ["celery", "--app", "shop.jobs:queue", "worker", "--loglevel=INFO"]);
+    // From above it is a package like any other.
+    let below = [("requirements.txt", "flask"), package[1], package[2], package[3]];
+    let findings = inspect(&SourceTree::of_texts(below), |_| {}).unwrap();
+    assert_eq!(said(&findings), format!("flask | {GUNICORN} shop.wsgi:app | {PINNED} | -"));
+    assert!(findings.variables["own_package"].is_null() && findings.variables["import_path"].is_null());
 }
 
 #[test]
