@@ -130,6 +130,8 @@ pub struct Operator {
     pub own_dockerfiles: OwnDockerfiles,
     /// The images that own Dockerfiles may use, as patterns; none is all.
     pub own_dockerfile_bases: Option<Vec<String>>,
+    /// The bytes of memory that a command of a build may use.
+    pub memory: Option<u64>,
 }
 
 /// For whom repositories' own Dockerfiles are built: their `RUN` executes as root in the Engine.
@@ -228,7 +230,19 @@ impl Catalog {
                 Failure::new(FailureCode::ConfigurationInvalid, format!("{path}: {why}")).at(path, None)
             })?;
         }
+        catalog.knows_defaults()?;
         Ok(catalog)
+    }
+
+    /// Refuses defaults for a toolchain that there is not: nobody would ever have them.
+    fn knows_defaults(&self) -> Result<(), Failure> {
+        let unknown = self.operator.defaults.keys().find(|name| !self.toolchains.contains_key(*name));
+        unknown.map_or(Ok(()), |name| {
+            let message = format!("`[defaults.{name}]` of the configuration is for no toolchain that there is");
+            let known: Vec<String> = self.toolchains.keys().map(|name| format!("`{name}`")).collect();
+            let hint = format!("name one of {}", known.join(", "));
+            Err(Failure::new(FailureCode::ConfigurationInvalid, message).hint(hint))
+        })
     }
 
     /// The base images that are OCI image layouts on this machine.

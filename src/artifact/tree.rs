@@ -240,7 +240,7 @@ fn copy_link(from: &Dir, into: &Dir, name: &OsStr, path: &Path, rules: &TreeRule
     }
     let message = format!("{} is a link to {}, outside the application's directory", show(path), show(&target));
     Err(Failure::new(FailureCode::ArtifactInvalid, message)
-        .hint("Replace the link by a copy of what it points to, or exclude it.")
+        .hint("Replace the link by a copy of what it points to.")
         .at(path.to_string_lossy(), None))
 }
 

@@ -125,6 +125,7 @@ fn catalog_with(cli: &Cli, config: &Config, otherwise: OwnDockerfiles) -> Result
         ca_bundle: ca_bundle(config).is_some(),
         own_dockerfiles: config.build.own_dockerfiles.clone().unwrap_or(otherwise),
         own_dockerfile_bases: config.build.own_dockerfile_bases.clone(),
+        memory: Some(config.limits.memory),
     };
     let mut catalog = Catalog::from_files(&files(cli, config)?, operator)?;
     for (name, locked) in super::base_images::lock(config)?.images {

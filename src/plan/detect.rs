@@ -94,7 +94,7 @@ fn owner<'a>(
     tree: &SourceTree,
 ) -> Option<Detected<'a>> {
     let nothing_starts = |(toolchain, _): &&(&Toolchain, String)| {
-        let read = inspect(request, stated, &toolchain.definition, tree);
+        let read = inspect(request, stated, &toolchain.definition, tree, None);
         read.err().is_some_and(|failure| failure.code == FailureCode::ApplicationNotFound)
     };
     let (others, starting): (Vec<_>, Vec<_>) = several.iter().partition(nothing_starts);
@@ -224,7 +224,7 @@ fn started(
             let detect = &toolchain.definition.detect;
             !detect.fallback && recognise(detect, directory, tree, false).is_some()
         });
-        let read = toolchains.map(|toolchain| inspect(&request, stated, &toolchain.definition, tree));
+        let read = toolchains.map(|toolchain| inspect(&request, stated, &toolchain.definition, tree, None));
         // What cannot be read may start.
         read.into_iter().any(|read| read.err().is_none_or(|failure| failure.code != FailureCode::ApplicationNotFound))
     };

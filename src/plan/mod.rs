@@ -10,6 +10,7 @@ mod elsewhere;
 mod extras;
 mod image;
 mod layers;
+mod links;
 mod notices;
 mod own_dockerfile;
 pub mod print;
@@ -51,7 +52,7 @@ pub fn plan(request: &BuildRequest, tree: &SourceTree, catalog: &Catalog) -> Res
     let toolchain = detect::toolchain(&stated, request, tree, catalog)?;
     let settings = stated.with_defaults(catalog.operator.defaults.get(&toolchain.value.definition.name));
     let definition = &toolchain.value.definition;
-    let findings = match inspect(request, &settings, definition, tree) {
+    let findings = match inspect(request, &settings, definition, tree, catalog.operator.memory) {
         Ok(findings) => findings,
         Err(nothing) => {
             let (below, decision) =
@@ -100,7 +101,7 @@ pub fn plan(request: &BuildRequest, tree: &SourceTree, catalog: &Catalog) -> Res
     if let Some(image) = &image {
         let copied =
             notices::Copied { directory: request.source.directory(), include: &include, leave_out: &leave_out };
-        warnings.extend(notices::notices(image, dockerfile.as_deref(), tree, &copied));
+        warnings.extend(notices::notices(image, dockerfile.as_deref(), tree, &copied)?);
         if !definition.detect.fallback {
             warnings.extend(elsewhere::made(request.source.directory(), tree, catalog));
         }
@@ -255,6 +256,7 @@ fn inspect(
     settings: &settings::Stated,
     definition: &crate::toolchain::definition::Definition,
     tree: &SourceTree,
+    memory: Option<u64>,
 ) -> Result<Findings, Failure> {
     let Some(name) = &definition.manifest else { return Ok(Findings::default()) };
     let application = &settings.value.application;
@@ -263,6 +265,8 @@ fn inspect(
     let build_args = toolchain.build_args.iter().map(|(key, value)| (key.clone(), value.clone().into()));
     facts.insert("build_args".into(), toml::Value::Table(build_args.collect()));
     facts.insert("tests".into(), toolchain.tests.unwrap_or(false).into());
+    let memory = memory.and_then(|bytes| i64::try_from(bytes).ok());
+    facts.extend(memory.map(|bytes| ("memory".to_owned(), bytes.into())));
     facts.extend(toolchain.target.clone().map(|target| ("target".to_owned(), target.into())));
     manifest::reader(name)?(&Inspection {
         tree,

@@ -5,8 +5,9 @@ use std::path::Path;
 
 use ignore::gitignore::{Gitignore, GitignoreBuilder};
 
+use super::links;
 use crate::dockerfile::ignore::Rules;
-use crate::model::failure::Warning;
+use crate::model::failure::{Failure, Warning};
 use crate::model::left_out::{EXCLUDES, GIT, HARMLESS, SECRETS};
 use crate::model::plan::{LayerSource, PlannedImage};
 use crate::model::source_tree::{SourceTree, join};
@@ -28,28 +29,45 @@ pub(super) struct Copied<'a> {
 }
 
 /// Notices about an image, and the Dockerfile that makes it.
+///
+/// # Errors
+/// `artifact_invalid` for a link that leads out of what the image gets.
 pub(super) fn notices(
     image: &PlannedImage,
     dockerfile: Option<&str>,
     tree: &SourceTree,
     which: &Copied<'_>,
-) -> Vec<Warning> {
+) -> Result<Vec<Warning>, Failure> {
     let mut warnings = low_ports(image);
+    links::check(image, tree, which)?;
     if image.layers.is_empty() {
         warnings.extend(own(dockerfile.unwrap_or_default(), tree, which.directory, which.include));
     }
-    for layer in &image.layers {
-        let (base, paths): (Option<String>, &[String]) = match &layer.from {
-            LayerSource::Source => (Some(which.directory.to_owned()), &[]),
-            LayerSource::Directory(name) => (join(which.directory, name), &[]),
-            LayerSource::Files { directory, paths } => (Some(directory.clone()), paths),
-            LayerSource::Jar | LayerSource::Output(_) | LayerSource::Found(_) => (None, &[]),
-        };
-        if let Some(base) = base {
-            warnings.extend(copied(tree, &base, paths, which));
-        }
+    for (base, paths) in places(image, which) {
+        warnings.extend(copied(tree, &base, paths, which));
     }
-    warnings
+    Ok(warnings)
+}
+
+/// The directories that are copied, and the paths in them where it is not all.
+pub(super) fn places<'i>(image: &'i PlannedImage, which: &Copied<'_>) -> Vec<(String, &'i [String])> {
+    let place = |from: &'i LayerSource| -> Option<(String, &'i [String])> {
+        match from {
+            LayerSource::Source => Some((which.directory.to_owned(), &[])),
+            LayerSource::Directory(name) => Some((join(which.directory, name)?, &[])),
+            LayerSource::Files { directory, paths } => Some((directory.clone(), paths)),
+            LayerSource::Jar | LayerSource::Output(_) | LayerSource::Found(_) => None,
+        }
+    };
+    image.layers.iter().filter_map(|layer| place(&layer.from)).collect()
+}
+
+/// Whether a path of a directory that is copied is left out, be it a secret or nothing for the image.
+pub(super) fn excluded(path: &str, which: &Copied<'_>) -> bool {
+    let back: Vec<String> = HARMLESS.iter().map(ToString::to_string).chain(which.include.iter().cloned()).collect();
+    let secrets = SECRETS.iter().map(|(pattern, _)| *pattern);
+    let patterns = EXCLUDES.iter().copied().chain(secrets).chain(which.leave_out.iter().map(String::as_str));
+    matcher(&patterns.collect::<Vec<_>>(), &back).matched_path_or_any_parents(path, false).is_ignore()
 }
 
 /// Files that the repository's own Dockerfile does not get, although `.dockerignore` would let it.

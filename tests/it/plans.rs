@@ -2,7 +2,7 @@
 
 use proptest::prelude::*;
 use serde_json::json;
-use slipway::catalog::OwnDockerfiles;
+use slipway::catalog::{Catalog, Operator, OwnDockerfiles, embedded};
 use slipway::model::failure::FailureCode;
 use slipway::model::origin::Origin;
 use slipway::model::request::BuildRequest;
@@ -236,6 +236,19 @@ fn own_dockerfiles_are_based_on_what_the_operator_mirrors_and_allows() {
     let failure = plan(&request("order"), &tree, &catalog).unwrap_err();
     assert_eq!((failure.code, failure.places[0].line), (FailureCode::ToolchainForbidden, Some(3)));
     assert!(failure.message.contains(alpine) && failure.message.contains("alpine:3.22"), "{failure}");
+}
+
+#[test]
+fn defaults_are_for_toolchains_that_there_are() {
+    let with = |name: &str| {
+        let defaults = [(name.to_owned(), slipway::model::settings::ToolchainSettings::default())].into();
+        Catalog::from_files(&embedded(), Operator { defaults, ..Operator::default() })
+    };
+    assert!(with("maven").is_ok());
+    let failure = with("mavn").unwrap_err();
+    assert_eq!(failure.code, FailureCode::ConfigurationInvalid);
+    assert!(failure.message.contains("`[defaults.mavn]`"), "{failure}");
+    assert!(failure.hint.contains("`go`, `maven`"), "{failure}");
 }
 
 /// A module with one program and a `slipway.toml` of this text.

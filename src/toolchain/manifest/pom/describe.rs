@@ -11,6 +11,7 @@ use super::configuration::{self, Configuration};
 use super::container;
 use super::effective::Effective;
 use super::facts;
+use super::heaps;
 use super::jdk;
 use super::listening;
 use super::maven_version::{self, Maven};
@@ -57,6 +58,7 @@ pub(super) fn module(
     findings.variables = build.variables;
     findings.extras = build.extras;
     findings.warnings.extend(build.warnings);
+    findings.warnings.extend(heaps::beyond(poms, root, &closure)?);
     findings.decisions.extend(build.switched_off);
     tool(poms, maven, &mut findings);
 

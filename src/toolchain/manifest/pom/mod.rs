@@ -13,6 +13,7 @@ mod describe;
 mod effective;
 mod facts;
 mod flat;
+mod heaps;
 mod jdk;
 mod jdk_version;
 mod listening;

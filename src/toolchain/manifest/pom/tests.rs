@@ -178,6 +178,35 @@ fn known_and_unknown_parents() {
     assert_eq!(findings.variables["snapshot_dependencies"], json!(true));
 }
 
+#[test]
+fn heaps_beyond_what_a_build_may_use() {
+    let compiler = |inside: &str| {
+        module("x", &BOOT.replace("<plugins>", &format!("<plugins><plugin><artifactId>maven-compiler-plugin</artifactId>\n<configuration>{inside}</configuration></plugin>")))
+            .replace("<parent>", "<properties><argLine>-Da=b -Xmx9g</argLine></properties><parent>")
+    };
+    let beyond = |inside: &str, config: &str, tests: bool| -> Vec<String> {
+        let mut facts: toml::Table = toml::from_str(include_str!("../../../../toolchains/maven/facts.toml")).unwrap();
+        facts.insert("memory".into(), (4i64 << 30).into());
+        facts.insert("tests".into(), tests.into());
+        let pom = compiler(inside);
+        let tree = SourceTree::of_texts([("pom.xml", pom.as_str()), (".mvn/jvm.config", config)]);
+        let findings = read(&inspection(&tree, &facts)).unwrap();
+        let warnings = findings.warnings.iter().filter(|warning| warning.code == "heap_beyond_limit");
+        warnings.map(|warning| format!("{:?}:{:?} {}", warning.path, warning.line, warning.message)).collect()
+    };
+    let said = beyond("<fork>true</fork><maxmem>6144m</maxmem><meminitial>512</meminitial>", "-Xmx2g", false);
+    assert_eq!(said.len(), 1, "{said:?}");
+    assert!(said[0].contains("pom.xml") && said[0].contains("Some(4)"), "{said:?}");
+    assert!(said[0].contains("`maxmem` of maven-compiler-plugin asks for a heap of 6 GiB"), "{said:?}");
+    assert!(said[0].contains("may use 4 GiB (`limits.memory`)"), "{said:?}");
+    // The compiler runs in Maven's own virtual machine, and tests do not run.
+    assert_eq!(beyond("<maxmem>6144m</maxmem>", "", false), [""; 0]);
+    let of_tests = beyond("<fork>true</fork><maxmem>4096m</maxmem>", "-Xms1g\n-Xmx5g", true);
+    assert_eq!(of_tests.len(), 2, "{of_tests:?}");
+    assert!(of_tests[0].contains("`argLine` asks for a heap of 9 GiB"), "{of_tests:?}");
+    assert!(of_tests[1].contains(".mvn/jvm.config") && of_tests[1].contains("5 GiB"), "{of_tests:?}");
+}
+
 /// A pom of about as many bytes as planning reads, made of one thing repeated.
 fn large(before: &str, again: impl Fn(usize) -> String, after: &str) -> String {
     let mut text = format!("<project><groupId>g</groupId><artifactId>l</artifactId><version>1</version>{before}");
