@@ -214,7 +214,9 @@ fn starting(
         Err(failure) if failure.code == FailureCode::ApplicationNotFound => {
             let wider = Sources::load_all(inspection.tree, inspection.directory, inspection.facts);
             let found = entry::find(inspection, &wider, dependencies, stated_start);
-            found.or_else(|_| if chooses { Ok(None) } else { Err(failure) })
+            // Where there is nothing but them, they are what there is to choose from.
+            let told = |wider: Failure| if sources.files.is_empty() { wider } else { failure };
+            found.or_else(|wider| if chooses { Ok(None) } else { Err(told(wider)) })
         }
         found => found,
     }

@@ -1,6 +1,7 @@
 //! What a repository without any manifest imports: nobody can install what nobody declares.
 
 use std::collections::BTreeMap;
+use std::fmt::Write as _;
 
 use super::imports;
 use super::layout::Sources;
@@ -19,6 +20,7 @@ pub(super) fn check(sources: &Sources<'_>, facts: &toml::Table) -> Result<(), Fa
         .unwrap_or_default();
     let called = imports.and_then(|imports| imports.get("distributions")?.as_table());
     let mut found: BTreeMap<String, (&str, u32)> = BTreeMap::new();
+    let mut elsewhere = None;
     for file in &sources.files {
         let read = sources.tree.text(file).and_then(|text| Some((text, imports::of(sources.tree, file)?)));
         let Some((text, read)) = read else { continue };
@@ -26,6 +28,9 @@ pub(super) fn check(sources: &Sources<'_>, facts: &toml::Table) -> Result<(), Fa
             let first = dotted.split('.').next().unwrap_or_default();
             if own.contains(&first) || here(sources, file, first) {
                 continue;
+            }
+            if above(sources, first) {
+                elsewhere.get_or_insert_with(|| first.to_owned());
             }
             let distribution = called.and_then(|called| called.get(first)?.as_str()).unwrap_or(first);
             found.entry(distribution.to_owned()).or_insert_with(|| (file, line(text, first)));
@@ -39,13 +44,21 @@ pub(super) fn check(sources: &Sources<'_>, facts: &toml::Table) -> Result<(), Fa
         [one] => format!("The distribution {one} is imported and declared nowhere."),
         all => format!("The distributions {} are imported and declared nowhere.", all.join(", ")),
     };
-    let failure = Failure::new(FailureCode::SourceUnusable, message)
-        .hint("Write them into `requirements.txt`, one a line, best with their versions (`pip freeze`).")
-        .candidates(found.keys().cloned());
+    let mut hint =
+        "Write them into `requirements.txt`, one a line, best with their versions (`pip freeze`).".to_owned();
+    if let Some(name) = elsewhere {
+        let _ = write!(
+            hint,
+            " `{name}` lies in the repository, but not below `{}`, which is all that the image gets: if that is meant, build \
+             the directory that holds both.",
+            sources.directory
+        );
+    }
+    let failure = Failure::new(FailureCode::SourceUnusable, message).hint(hint).candidates(found.keys().cloned());
     Err(found.values().take(8).fold(failure, |failure, (file, line)| failure.at(*file, Some(*line))))
 }
 
-/// Whether a module or package of that name lies beside the file or in a directory above it.
+/// Whether a module or package of that name lies beside the file or in a directory above it, as far as the image has them.
 fn here(sources: &Sources<'_>, file: &str, name: &str) -> bool {
     let there = |base: &str| {
         let path = super::text::inside(base, name);
@@ -56,11 +69,24 @@ fn here(sources: &Sources<'_>, file: &str, name: &str) -> bool {
         if there(at) || there(&super::text::inside(at, "src")) {
             return true;
         }
-        if at.is_empty() {
-            return false;
+        if at.len() <= sources.directory.len() {
+            return sources.package == Some(name);
         }
         at = parent(at);
     }
+}
+
+/// Whether the repository has a module or package of that name above the directory.
+fn above(sources: &Sources<'_>, name: &str) -> bool {
+    let mut at = sources.directory;
+    while !at.is_empty() {
+        at = parent(at);
+        let path = super::text::inside(at, name);
+        if sources.tree.has_directory(&path) || sources.tree.has_file(&format!("{path}.py")) {
+            return true;
+        }
+    }
+    false
 }
 
 /// The line of the import, as far as a look at the text tells.

@@ -127,6 +127,11 @@ fn failures_say_what_to_do() {
         (vec![("requirements.txt", "-r ../x.txt")], FailureCode::ManifestInvalid, "outside"),
         (vec![("Pipfile", "[packages]\nx = {path = \".\"}"), ("app.py", FLASK)], FailureCode::ManifestInvalid, "`x`"),
         (vec![("app.py", FLASK)], FailureCode::SourceUnusable, "`flask` is imported and declared nowhere"),
+        (
+            vec![("requirements.txt", "flask"), ("examples/a/app.py", FLASK), ("examples/b/app.py", FLASK)],
+            FailureCode::ApplicationAmbiguous,
+            "2 candidates",
+        ),
         (vec![("requirement.txt", "flask"), ("app.py", FLASK)], FailureCode::SourceUnusable, "misspelt"),
         (vec![("environment.yml", ""), ("app.py", FLASK)], FailureCode::SourceUnusable, "Conda"),
         (vec![("pyproject.toml", "[project")], FailureCode::ManifestInvalid, "TOML"),
@@ -140,6 +145,19 @@ fn failures_say_what_to_do() {
         assert_eq!(failure.code, code, "{files:?}");
         assert!(failure.message.contains(says), "{}", failure.message);
     }
+}
+
+#[test]
+fn what_lies_above_the_directory_is_not_there() {
+    let tree = SourceTree::of_texts([
+        ("shop/__init__.py", ""),
+        ("examples/one/main.py", "import helper\nimport shop\nshop.run()\n"),
+        ("examples/one/helper.py", ""),
+    ]);
+    let failure = inspect(&tree, |inspection| inspection.directory = "examples/one").unwrap_err();
+    assert_eq!((failure.code, failure.candidates.as_slice()), (FailureCode::SourceUnusable, &["shop".to_owned()][..]));
+    assert!(failure.hint.contains("`shop` lies in the repository, but not below `examples/one`"), "{}", failure.hint);
+    assert!(inspect(&tree, |_| {}).err().is_none_or(|failure| failure.code != FailureCode::SourceUnusable));
 }
 
 #[test]
