@@ -151,6 +151,9 @@ pub fn read(inspection: &Inspection<'_>) -> Result<Findings, Failure> {
     if let Some(web) = findings.processes.iter().find(|process| process.name == "web") {
         server_requirement = server_of_procfile(web, &dependencies, inspection.facts).or(server_requirement);
     }
+    if let Some(path) = path_of_procfile(inspection, &findings) {
+        findings.image_env.entry("PYTHONPATH".into()).or_insert(path);
+    }
     for (name, value) in dockerfile::variables(&sources) {
         findings.image_env.entry(name).or_insert(value);
     }
@@ -351,6 +354,15 @@ fn port_of_web(
     if let Some(port) = findings.ports.first() {
         findings.image_env.insert("PORT".into(), Found::new(port.value.to_string(), port.origin.clone()));
     }
+}
+
+/// What a `Procfile` starts finds the modules of the application's directory: the platform that such files are written for puts
+/// it on the import path (Heroku's buildpack: `PYTHONPATH=$HOME`). Programs such as `invoke` do not look there by themselves.
+fn path_of_procfile(inspection: &Inspection<'_>, findings: &Findings) -> Option<Found<String>> {
+    let file = inside(inspection.directory, "Procfile");
+    let of_file = |process: &&Process| process.origin.path.as_deref() == Some(file.as_str());
+    let process = findings.processes.iter().find(of_file)?;
+    Some(Found::new("/app".to_owned(), process.origin.clone()))
 }
 
 /// A `Procfile` may name a server that the requirements do not.

@@ -149,7 +149,7 @@ fn projects_scripts_and_the_rest() {
                 ("a.py", FLASK),
                 ("b.py", FLASK),
             ],
-            format!("script | gunicorn shop:app | {PINNED} | -"),
+            format!("script | gunicorn shop:app | {PINNED} | /app"),
         ),
         (
             "entrypoint.sh alone",
@@ -299,7 +299,7 @@ fn commands_of_dockerfiles_and_procfiles() {
         (
             "a worker that nobody requires",
             vec![("requirements.txt", "flask"), ("shop.py", FLASK), ("Procfile", "web: gunicorn shop:app -k gevent\n")],
-            "flask | gunicorn shop:app -k gevent | gunicorn[gevent]==23.0.0 | -".into(),
+            "flask | gunicorn shop:app -k gevent | gunicorn[gevent]==23.0.0 | /app".into(),
         ),
     ]);
 }

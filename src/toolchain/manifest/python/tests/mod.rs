@@ -204,6 +204,8 @@ fn ports_entrypoints_and_installs() {
     assert_eq!(findings.processes.len(), 2);
     assert_eq!(findings.image_env["PORT"].value, "8080");
     assert_eq!(findings.ports[0].value, 8080);
+    // The platform that such files are written for puts the directory on the import path.
+    assert_eq!(findings.image_env["PYTHONPATH"].value, "/app");
 }
 
 #[test]
