@@ -13,6 +13,7 @@ mod ports;
 mod programs;
 mod stamps;
 mod stated;
+mod unfit;
 mod verify;
 
 use std::collections::BTreeMap;
@@ -40,7 +41,7 @@ const STAMPS: [&str; 2] = ["version", "commit"];
 /// `module_path`, `module_dir`, `workspace` (the directory of a `go.work` that uses the module, or
 /// null), `vendor`, `assets` (`{directory, paths}`), `boxes` (`{directory, paths, below}`), `programs` (that it starts), `unstamped` (variables of `main` that
 /// are no texts), `toolchains` (release to full version). The shape is `cgo` or
-/// `static`. Facts: `aside`, `c_libraries`, `cgo_packages`, `listening`, `opening`, `serving`, `toolchains`.
+/// `static`. Facts: `aside`, `c_libraries`, `cgo_packages`, `listening`, `opening`, `serving`, `toolchains`, `unfit`.
 ///
 /// # Errors
 /// `manifest_invalid`, `application_ambiguous` with the candidates, `application_not_found`, `source_unusable` for
@@ -63,7 +64,8 @@ pub fn read(inspection: &Inspection<'_>) -> Result<Findings, Failure> {
         verify::vendored(inspection.tree, module)?;
     }
 
-    let mut findings = Findings { versions: versions(&layout, module, &closure), ..Findings::default() };
+    let limits = unfit::limits(module, inspection.facts);
+    let mut findings = Findings { versions: versions(&layout, module, &closure), limits, ..Findings::default() };
     findings.warnings.extend(layout.warning.clone());
     findings.warnings.extend(verify::c_libraries(inspection.facts, &closure));
     if let Some((main, why)) = chosen {
