@@ -195,6 +195,17 @@ impl Site {
 }
 
 impl Server {
+    /// Waits until the metrics hold a line.
+    pub(super) async fn until_measured(&self, line: &str) {
+        let reached = async {
+            while !self.ask("GET", "/metrics", None, None).await.text.contains(line) {
+                tokio::time::sleep(Duration::from_millis(50)).await;
+            }
+        };
+        let reached = timeout(PATIENCE, reached).await;
+        assert!(reached.is_ok(), "never `{line}`: {}", self.ask("GET", "/metrics", None, None).await.text);
+    }
+
     /// Asks.
     pub(super) async fn ask(&self, method: &str, path: &str, token: Option<&str>, body: Option<&Value>) -> Answer {
         let mut request = self.http.request(method.parse().unwrap(), format!("{}{path}", self.url));
