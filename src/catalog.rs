@@ -2,6 +2,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
+use crate::model::each::each;
 use crate::model::failure::{Failure, FailureCode};
 use crate::model::layout_reference::LayoutReference;
 use crate::model::settings::ToolchainSettings;
@@ -201,10 +202,10 @@ impl Catalog {
     /// `configuration_invalid`, naming the file, where a file is malformed.
     pub fn from_files(files: &Files, operator: Operator) -> Result<Self, Failure> {
         let mut catalog = Self { operator, ..Self::default() };
-        for path in files.keys() {
-            if let Some(name) = path.strip_prefix("toolchains/").and_then(|rest| rest.strip_suffix("/toolchain.toml")) {
-                catalog.toolchains.insert(name.to_owned(), toolchain(files, name)?);
-            }
+        let name = |path: &String| Some(path.strip_prefix("toolchains/")?.strip_suffix("/toolchain.toml")?.to_owned());
+        let names: Vec<String> = files.keys().filter_map(name).collect();
+        for (name, read) in names.iter().zip(each(&names, |name| toolchain(files, name))) {
+            catalog.toolchains.insert(name.clone(), read?);
         }
         let file: CatalogFile = parse(files, "toolchains/catalog.toml")?;
         catalog.as_of = file.as_of;

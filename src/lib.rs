@@ -32,7 +32,8 @@
 //! | story | [`pipeline`] | put it in order |
 //! | triggers | [`worker`], [`server`], [`cli`] | turn what people and programs ask into a request, and a report into what they read |
 //!
-//! The first four are the core: no files, no clock, no environment, no processes, no network.
+//! The first four are the core: no files, no clock, no environment, no processes, no network. Where a repository has many
+//! files, [`each`](model::each::each) reads them on several threads, which changes nothing of what is decided.
 //!
 //! # Planning
 //!

@@ -275,5 +275,7 @@ fn what_is_left_in_is_what_would_not_be_removed() {
     let expected: Vec<&str> = ["a", "empty"].into_iter().chain(files).filter(stays).collect();
     let mut kept: Vec<&str> = kept.iter().map(|path| path.to_str().unwrap()).collect();
     kept.sort_by_key(|path| expected.iter().position(|expected| expected == path));
+    // A directory stays once for each of what it loses.
+    kept.dedup();
     assert_eq!(kept, expected);
 }

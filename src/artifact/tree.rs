@@ -1,6 +1,6 @@
 //! An application's source tree (Python, or anything that needs no compiler) copied into a layer.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::HashMap;
 use std::ffi::OsStr;
 use std::os::unix::ffi::OsStrExt;
 use std::path::{Component, Path, PathBuf};
@@ -23,7 +23,6 @@ pub struct TreeRules {
     excludes: Gitignore,
     secrets: Gitignore,
     reasons: Vec<(String, String)>,
-    absolute: Vec<PathBuf>,
 }
 
 impl TreeRules {
@@ -47,7 +46,6 @@ impl TreeRules {
             excludes: matcher(excludes, include)?,
             secrets: matcher(&names, include)?,
             reasons: secrets.iter().map(|(pattern, why)| ((*pattern).to_owned(), (*why).to_owned())).collect(),
-            absolute: Vec::new(),
         })
     }
 
@@ -64,15 +62,7 @@ impl TreeRules {
     /// Rules that leave nothing out, for what a toolchain made.
     #[must_use]
     pub fn everything() -> Self {
-        Self { excludes: Gitignore::empty(), secrets: Gitignore::empty(), reasons: Vec::new(), absolute: Vec::new() }
-    }
-
-    /// Lets links point to absolute paths below `prefix`: a virtual environment's `bin/python3` points to the
-    /// `/usr/bin/python3` of the run image. Such a link is written as it is and never followed here.
-    #[must_use]
-    pub fn allow_absolute(mut self, prefix: impl Into<PathBuf>) -> Self {
-        self.absolute.push(prefix.into());
-        self
+        Self { excludes: Gitignore::empty(), secrets: Gitignore::empty(), reasons: Vec::new() }
     }
 
     /// Why what matches this pattern looks like a secret.
@@ -173,17 +163,16 @@ fn remove_level(
 }
 
 /// Of the files of a tree that is taken as it is, those that the rules leave in, and the directories of those that they
-/// do not, which stay; also gives what looks like a secret, as [`remove_left_out`] does.
+/// do not, which stay (some of them several times); also gives what looks like a secret, as [`remove_left_out`] does.
 #[must_use]
 pub fn left_in<'a>(
     files: impl Iterator<Item = &'a Path>,
     rules: &TreeRules,
     ignored: &Rules,
-) -> (BTreeSet<PathBuf>, LeftOut) {
-    // Ordered once at the end: comparing paths at each insertion costs more than all the patterns.
+) -> (Vec<PathBuf>, LeftOut) {
     let (mut kept, mut left_out) = (Vec::new(), LeftOut::default());
     // A directory is judged once.
-    let mut judged: BTreeMap<PathBuf, bool> = BTreeMap::new();
+    let mut judged: HashMap<PathBuf, bool> = HashMap::new();
     for file in files {
         let mut judge = |at: &Path, directory: bool| {
             let secret = rules.secrets.matched(at, directory);
@@ -207,7 +196,7 @@ pub fn left_in<'a>(
             kept.push(file.to_owned());
         }
     }
-    (kept.into_iter().collect(), left_out)
+    (kept, left_out)
 }
 
 fn copy_entry(
@@ -221,7 +210,7 @@ fn copy_entry(
     let name = Path::new(&entry.name);
     match entry.kind {
         Kind::Directory => copy_level(&from.below(name)?, &into.make(name)?, path, rules, left_out),
-        Kind::Link => copy_link(from, into, &entry.name, path, rules),
+        Kind::Link => copy_link(from, into, &entry.name, path),
         // Opening refuses special files, naming them.
         Kind::File | Kind::Special => {
             left_out.bytes += from.copy_file(name, into, name)?;
@@ -230,12 +219,10 @@ fn copy_entry(
     }
 }
 
-fn copy_link(from: &Dir, into: &Dir, name: &OsStr, path: &Path, rules: &TreeRules) -> Result<(), Failure> {
+fn copy_link(from: &Dir, into: &Dir, name: &OsStr, path: &Path) -> Result<(), Failure> {
     let target = from.read_link(name)?;
     let above = path.parent().unwrap_or(Path::new(""));
-    let climbs = target.components().any(|component| component == Component::ParentDir);
-    let allowed = !climbs && rules.absolute.iter().any(|prefix| target.starts_with(prefix));
-    if allowed || stays_within(above, &target) {
+    if stays_within(above, &target) {
         return into.link(name, &target);
     }
     let message = format!("{} is a link to {}, outside the application's directory", show(path), show(&target));

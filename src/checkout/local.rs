@@ -79,6 +79,16 @@ impl WorkingTree {
         TreeReader::of_directory(self.root.clone(), self.entries.iter().filter_map(spoken).collect())
     }
 
+    /// Refuses pointers of Git LFS below a directory.
+    ///
+    /// # Errors
+    /// As [`Checkout::refuse_lfs_pointers`].
+    pub fn refuse_lfs_pointers(&self, below: &str) -> Result<(), Failure> {
+        // Only attributes make pointers, and a tree of its own to look for them takes as long as the rest of this step.
+        let attributes = |(path, _): &(PathBuf, Entry)| path.file_name() == Some(OsStr::new(".gitattributes"));
+        if self.entries.iter().any(attributes) { self.tree().refuse_lfs_pointers(below) } else { Ok(()) }
+    }
+
     /// The files below a directory of the repository, relative to it and in order, and the bytes of all of them.
     #[must_use]
     pub fn below(&self, directory: &str) -> (Vec<PathBuf>, u64) {

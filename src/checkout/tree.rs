@@ -2,17 +2,23 @@
 
 use std::collections::BTreeMap;
 use std::io::Read;
+use std::os::fd::OwnedFd;
 use std::path::{Path, PathBuf};
+
+use rustix::fs::{Mode, OFlags, ResolveFlags, openat2};
 
 use super::history;
 use super::listing::{self, Kind, unreadable, walk};
 use super::oid;
+use crate::model::each::each;
 use crate::model::failure::Failure;
 use crate::model::names::CommitSha;
 use crate::model::source_tree::{Entry, EntryKind, SourceTree, Text, Wanted, join, parent};
 
 /// The most of a file that planning reads.
 const TEXT: u64 = 1 << 20;
+/// Fewer files than this are read sooner than a thread starts.
+const FEW: usize = 32;
 /// The most links that one path may pass through, as in Linux.
 const LINKS: usize = 40;
 /// The longest pointer of Git LFS, and how each begins (git-lfs, `docs/spec.md`).
@@ -61,8 +67,8 @@ impl TreeReader {
 
     /// Gives the tree what it wants. A link is followed as far as it stays inside.
     pub fn load(&self, tree: &mut SourceTree, wanted: &Wanted) {
-        for path in &wanted.texts {
-            let text = self.text(tree, path);
+        let real: Vec<_> = wanted.texts.iter().map(|path| follow(tree, path)).collect();
+        for (path, text) in wanted.texts.iter().zip(self.texts(&real)) {
             tree.set_text(path, text);
         }
         for path in &wanted.changes {
@@ -116,12 +122,14 @@ impl TreeReader {
         Ok(found)
     }
 
-    fn text(&self, tree: &SourceTree, path: &str) -> Text {
-        let Some(real) = follow(tree, path) else { return Text::Outside };
-        match self.bytes(&real, TEXT) {
-            Some(Bytes::All(bytes)) => super::encoding::text(&real, bytes),
-            Some(Bytes::More(size)) => Text::TooLarge(size),
-            None => Text::Outside,
+    /// The texts at paths without links; where there is no path, it leads outside.
+    fn texts(&self, paths: &[Option<String>]) -> Vec<Text> {
+        match &self.0 {
+            Origin::Directory { root, .. } if paths.len() > FEW => {
+                let root = Root::open(root);
+                each(paths, |path| text(path.as_deref(), |path| root.as_ref()?.bytes(path, TEXT)))
+            }
+            _ => paths.iter().map(|path| text(path.as_deref(), |path| self.bytes(path, TEXT))).collect(),
         }
     }
 
@@ -137,14 +145,16 @@ impl TreeReader {
                     _ => Some(Bytes::All(repository.find_blob(id).ok()?.content().to_vec())),
                 }
             }
-            Origin::Directory { root, .. } => {
-                let file = open_beneath(root, path).ok()?;
-                let size = file.metadata().ok()?.len();
-                let mut bytes = Vec::new();
-                file.take(most + 1).read_to_end(&mut bytes).ok()?;
-                Some(if bytes.len() as u64 > most { Bytes::More(size) } else { Bytes::All(bytes) })
-            }
+            Origin::Directory { root, .. } => Root::open(root)?.bytes(path, most),
         }
+    }
+}
+
+fn text(path: Option<&str>, bytes: impl Fn(&str) -> Option<Bytes>) -> Text {
+    match path.and_then(|path| Some((path, bytes(path)?))) {
+        Some((path, Bytes::All(bytes))) => super::encoding::text(path, bytes),
+        Some((_, Bytes::More(size))) => Text::TooLarge(size),
+        None => Text::Outside,
     }
 }
 
@@ -160,21 +170,30 @@ impl Bytes {
     }
 }
 
-/// Opens a regular file without passing through any link: the listing knew none on this path,
-/// but the directory may have changed since.
-fn open_beneath(root: &Path, path: &str) -> std::io::Result<std::fs::File> {
-    use rustix::fs::{Mode, OFlags, openat};
-    let flags = OFlags::RDONLY | OFlags::NOFOLLOW | OFlags::CLOEXEC | OFlags::NONBLOCK;
-    if path.split('/').any(|part| part == "..") {
-        return Err(std::io::Error::other("the path leaves the directory"));
+/// A directory whose files are read without passing through any link: the listing knew none on their paths, but the
+/// directory may have changed since.
+struct Root(OwnedFd);
+
+impl Root {
+    fn open(path: &Path) -> Option<Self> {
+        let flags = OFlags::RDONLY | OFlags::DIRECTORY | OFlags::CLOEXEC;
+        rustix::fs::open(path, flags, Mode::empty()).ok().map(Self)
     }
-    let mut directory = rustix::fs::open(root, OFlags::RDONLY | OFlags::DIRECTORY | OFlags::CLOEXEC, Mode::empty())?;
-    let (above, name) = path.rsplit_once('/').unwrap_or(("", path));
-    for part in above.split('/').filter(|part| !part.is_empty()) {
-        directory = openat(&directory, part, flags | OFlags::DIRECTORY, Mode::empty())?;
+
+    /// The bytes of a regular file, or their number where they are more than `most`.
+    fn bytes(&self, path: &str, most: u64) -> Option<Bytes> {
+        let flags = OFlags::RDONLY | OFlags::NOFOLLOW | OFlags::CLOEXEC | OFlags::NONBLOCK;
+        let resolve = ResolveFlags::BENEATH | ResolveFlags::NO_SYMLINKS;
+        let file = std::fs::File::from(openat2(&self.0, path, flags, Mode::empty(), resolve).ok()?);
+        let of = file.metadata().ok()?;
+        if !of.is_file() {
+            return None;
+        }
+        // One byte beside it says that there is no more.
+        let mut bytes = Vec::with_capacity(usize::try_from(of.len().min(most)).ok()? + 1);
+        file.take(most + 1).read_to_end(&mut bytes).ok()?;
+        Some(if bytes.len() as u64 > most { Bytes::More(of.len()) } else { Bytes::All(bytes) })
     }
-    let file = std::fs::File::from(openat(&directory, name, flags, Mode::empty())?);
-    if file.metadata()?.is_file() { Ok(file) } else { Err(std::io::Error::other("not a regular file")) }
 }
 
 /// Everything but directories. Names that are not UTF-8 cannot be spoken of, and are left out; sizes cost a look
@@ -260,9 +279,16 @@ mod tests {
         std::fs::create_dir(root.path().join("a")).unwrap();
         std::fs::write(root.path().join("a/file"), "text").unwrap();
         std::os::unix::fs::symlink("a", root.path().join("b")).unwrap();
-        assert!(open_beneath(root.path(), "a/file").is_ok());
-        assert!(open_beneath(root.path(), "b/file").is_err());
-        assert!(open_beneath(root.path(), "../x").is_err());
-        assert!(open_beneath(root.path(), "a").is_err());
+        std::fs::write(root.path().join("long"), "four").unwrap();
+        let outside = tempfile::NamedTempFile::new_in(root.path().parent().unwrap()).unwrap();
+        let outside = format!("../{}", outside.path().file_name().unwrap().to_str().unwrap());
+        let read = |path: &str| Root::open(root.path()).unwrap().bytes(path, 4).map(Bytes::all);
+        assert_eq!(read("a/file"), Some(Some(b"text".to_vec())));
+        assert_eq!(read("long"), Some(Some(b"four".to_vec())));
+        std::fs::write(root.path().join("long"), "four!").unwrap();
+        assert_eq!(read("long"), Some(None));
+        for bad in ["b/file", outside.as_str(), "a", "gone", "/etc/passwd"] {
+            assert_eq!(read(bad), None, "{bad}");
+        }
     }
 }

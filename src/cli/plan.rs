@@ -9,6 +9,7 @@ use super::args::{Cli, Common, FormatKind};
 use super::{build, exit_code, explain, request, setup};
 use crate::model::failure::Failure;
 use crate::model::plan::Plan;
+use crate::model::request::RequestedSource;
 use crate::pipeline::{self, source};
 use crate::work::unless_cancelled;
 
@@ -33,7 +34,18 @@ pub(super) async fn plan(cli: &Cli, flags: &Common, cancel: &CancellationToken) 
 /// The plan of what the flags say.
 pub(super) async fn decide(cli: &Cli, flags: &Common) -> Result<Plan, Failure> {
     let request = request::request(flags, &[])?;
-    let services = setup::planning_for(cli, &request.source)?;
-    let source = source::fetch(&services, &request).await?;
+    let read = async { setup::planning_for(cli, &request.source) };
+    let (services, source) = match &request.source {
+        // It is looked at while the catalogue is read: each takes as long as the other.
+        RequestedSource::Directory { path, .. } => {
+            let (looked, services) = tokio::join!(source::look(path), read);
+            (services?, looked?)
+        }
+        RequestedSource::Repository(_) => {
+            let services = read.await?;
+            let source = source::fetch(&services, &request).await?;
+            (services, source)
+        }
+    };
     pipeline::plan(&services, &request, &source).await
 }

@@ -1,5 +1,9 @@
 //! Files of a repository that do not belong into an image.
 
+use std::sync::LazyLock;
+
+use aho_corasick::AhoCorasick;
+
 use super::failure::Warning;
 
 /// What never belongs into an image: it is made elsewhere, or only for those who work on the source.
@@ -51,8 +55,8 @@ pub const SECRETS: &[(&str, &str)] = &[
     (".ssh/", "holds SSH keys"),
 ];
 
-/// Names among [`SECRETS`] that are templates without values, or lists of public certificates under the names that curl,
-/// certifi and the clouds' databases give them.
+/// Names among [`SECRETS`] that are templates without values, lists of public certificates under the names that curl, certifi and
+/// the clouds' databases give them, and public keys, which whoever checks a signature needs.
 pub const HARMLESS: &[&str] = &[
     ".env.example",
     ".env.sample",
@@ -63,7 +67,22 @@ pub const HARMLESS: &[&str] = &[
     "*-ca-certificate.pem",
     "ca-certificates.pem",
     "global-bundle.pem",
+    "*[Pp]ublic.pem",
+    "*[Pp]ublic.key",
+    "*[Pp]ublic[-_.][Kk]ey.pem",
+    "*[Pp]ublic[Kk]ey.pem",
+    "*[-_.]pub.pem",
 ];
+
+/// Whether a path holds what every path has that one of [`SECRETS`] matches: most files need not be asked any further.
+#[must_use]
+pub fn may_be_secret(path: &str) -> bool {
+    static PARTS: LazyLock<Option<AhoCorasick>> = LazyLock::new(|| {
+        let parts = SECRETS.iter().map(|(pattern, _)| pattern.trim_end_matches('/').trim_matches('*'));
+        AhoCorasick::new(parts).ok()
+    });
+    PARTS.as_ref().is_none_or(|parts| parts.is_match(path))
+}
 
 /// Says that a file is left out: `path` is relative to the directory that is copied.
 #[must_use]
@@ -75,4 +94,23 @@ pub fn warning(path: &str, why: &str) -> Warning {
         message,
         format!("if it belongs there, name it in `slipway.toml`: `include = [\"{path}\"]`"),
     )
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn only_what_has_a_part_of_a_pattern_can_be_a_secret() {
+        for (pattern, _) in SECRETS {
+            // One `*` at most, at an end: what lies between is in every path that matches.
+            let inner = pattern.trim_end_matches('/').trim_matches('*');
+            assert!(!inner.is_empty() && !inner.contains(['*', '?', '[', '/', '\\', '!']), "{pattern}");
+            let path = format!("a/{}/b", pattern.trim_end_matches('/').replace('*', "x"));
+            assert!(may_be_secret(&path), "{path}");
+        }
+        for other in ["src/main.rs", "environment.py", "keys/public.txt", "pem", "id_card.png"] {
+            assert!(!may_be_secret(other), "{other}");
+        }
+    }
 }

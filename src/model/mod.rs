@@ -1,6 +1,7 @@
 //! The words of Slipway as types: values in, values out, no I/O.
 
 pub mod command;
+pub mod each;
 pub mod failure;
 pub mod image_reference;
 pub mod installation;

@@ -2,9 +2,10 @@
 
 use std::any::{Any, TypeId};
 use std::cell::RefCell;
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::sync::Arc;
 
+use super::each::each;
 use super::names::CommitSha;
 
 /// What an entry of the tree is.
@@ -68,11 +69,17 @@ pub struct SourceTree {
     pub revision: Revision,
     entries: BTreeMap<String, Entry>,
     directories: BTreeSet<String>,
-    texts: BTreeMap<String, Text>,
+    texts: HashMap<String, Text>,
     changes: BTreeMap<String, Option<i64>>,
     wanted: RefCell<Wanted>,
-    derived: RefCell<BTreeMap<(TypeId, String), Arc<dyn Any + Send + Sync>>>,
+    derived: RefCell<HashMap<TypeId, Derived>>,
 }
+
+/// What was made of texts, by the path.
+type Derived = HashMap<String, Arc<dyn Any + Send + Sync>>;
+
+/// Less text than this is read sooner than a thread starts.
+const LITTLE: usize = 64 << 10;
 
 /// What planning asked for and the tree does not hold yet.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
@@ -112,7 +119,7 @@ impl SourceTree {
 
     /// A tree of plain files with these texts; a trailing `*` of a path marks it executable.
     pub fn of_texts<'a>(files: impl IntoIterator<Item = (&'a str, &'a str)>) -> Self {
-        let mut texts = BTreeMap::new();
+        let mut texts = HashMap::new();
         let entries = files.into_iter().map(|(path, text)| {
             let name = path.trim_end_matches('*').to_owned();
             texts.insert(name.clone(), Text::Utf8(text.to_owned()));
@@ -193,11 +200,8 @@ impl SourceTree {
 
     /// Like [`SourceTree::text`], telling apart why a file has no text.
     pub fn raw_text(&self, path: &str) -> Option<&Text> {
-        if !self.has_file(path) {
-            return None;
-        }
         let text = self.texts.get(path);
-        if text.is_none() {
+        if text.is_none() && self.has_file(path) {
             self.wanted.borrow_mut().texts.insert(path.to_owned());
         }
         text
@@ -206,14 +210,36 @@ impl SourceTree {
     /// What is made of a file's text: once, however often planning runs again. `None` as for [`SourceTree::text`].
     pub fn derived<T: Send + Sync + 'static>(&self, path: &str, make: impl FnOnce(&str) -> T) -> Option<Arc<T>> {
         let text = self.text(path)?;
-        let key = (TypeId::of::<T>(), path.to_owned());
-        let known = self.derived.borrow().get(&key).cloned();
-        if let Some(known) = known.and_then(|known| known.downcast().ok()) {
-            return Some(known);
+        self.known(path).or_else(|| {
+            let new = Arc::new(make(text));
+            self.keep(path, Arc::clone(&new));
+            Some(new)
+        })
+    }
+
+    /// The same for many files, several at a time; those without a text are left out. `make` gets path and text.
+    pub fn derived_each<'p, T: Send + Sync + 'static>(
+        &self,
+        paths: impl IntoIterator<Item = &'p str>,
+        make: impl Fn(&str, &str) -> T + Sync,
+    ) -> Vec<(&'p str, Arc<T>)> {
+        let texts: Vec<(&str, &str)> = paths.into_iter().filter_map(|path| Some((path, self.text(path)?))).collect();
+        let new: Vec<_> = texts.iter().filter(|(path, _)| self.known::<T>(path).is_none()).collect();
+        if new.iter().map(|(_, text)| text.len()).sum::<usize>() > LITTLE {
+            for ((path, _), made) in new.iter().zip(each(&new, |(path, text)| make(path, text))) {
+                self.keep(path, Arc::new(made));
+            }
         }
-        let new = Arc::new(make(text));
-        self.derived.borrow_mut().insert(key, new.clone());
-        Some(new)
+        texts.iter().filter_map(|(path, _)| Some((*path, self.derived(path, |text| make(path, text))?))).collect()
+    }
+
+    fn known<T: Send + Sync + 'static>(&self, path: &str) -> Option<Arc<T>> {
+        let known = self.derived.borrow().get(&TypeId::of::<T>())?.get(path).cloned();
+        known?.downcast().ok()
+    }
+
+    fn keep<T: Send + Sync + 'static>(&self, path: &str, made: Arc<T>) {
+        self.derived.borrow_mut().entry(TypeId::of::<T>()).or_default().insert(path.to_owned(), made);
     }
 
     /// When a file was last changed, in seconds since 1970: the time of the last commit that touched it, or of the
@@ -239,8 +265,11 @@ impl SourceTree {
 
     /// Gives a file its text.
     pub fn set_text(&mut self, path: &str, text: Text) {
-        self.texts.insert(path.to_owned(), text);
-        self.derived.get_mut().retain(|(_, of), _| of != path);
+        if self.texts.insert(path.to_owned(), text).is_some() {
+            for made in self.derived.get_mut().values_mut() {
+                made.remove(path);
+            }
+        }
     }
 }
 
@@ -308,6 +337,25 @@ mod tests {
         tree.set_text("a.py", Text::Utf8("abcd".into()));
         assert_eq!(tree.derived("a.py", str::len).as_deref(), Some(&4));
         assert!(tree.derived("b.py", str::len).is_none());
+    }
+
+    #[test]
+    fn many_are_made_several_at_a_time_and_each_once() {
+        let names: Vec<String> = (0..40).map(|n| format!("{n}.py")).collect();
+        let texts: Vec<String> = (0..40).map(|n| n.to_string().repeat(LITTLE / 20)).collect();
+        let files = names.iter().zip(&texts).map(|(name, text)| (name.as_str(), text.as_str()));
+        let tree = SourceTree::of_texts(files);
+        tree.derived("7.py", |_| (String::new(), 0_usize));
+        let paths = || names.iter().map(String::as_str).chain(["gone.py"]);
+        let length = |path: &str, text: &str| (path.to_owned(), text.len());
+        let found = tree.derived_each(paths(), length);
+        let expected = names.iter().zip(&texts).map(|(name, text)| (name.clone(), text.len()));
+        let expected = expected.map(|one| if one.0 == "7.py" { (String::new(), 0) } else { one });
+        assert!(found.iter().map(|(_, made)| (**made).clone()).eq(expected));
+        assert!(found.iter().map(|(path, _)| *path).eq(names.iter().map(String::as_str)));
+        let again = tree.derived_each(paths(), |_, _| (String::new(), 1_usize));
+        assert_eq!(again, found);
+        assert!(tree.take_wanted().is_empty(), "`gone.py` is not there");
     }
 
     #[test]

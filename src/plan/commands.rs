@@ -5,7 +5,8 @@ use std::collections::BTreeMap;
 use serde_json::Value;
 use sha2::{Digest, Sha256};
 
-use super::{Facts, template};
+use super::Facts;
+use super::template::{self, Context};
 use crate::model::failure::{Failure, FailureCode, Warning};
 use crate::model::plan::{
     Offline, PlannedArtifact, PlannedHost, PlannedLibrary, PlannedSecretFile, PlannedStep, WORKSPACE,
@@ -17,7 +18,11 @@ use crate::toolchain::definition::{Definition, SecretFile, StepDefinition};
 /// The commands, in order.
 ///
 /// `run_image` is the image that the application will run in; none for a library.
-pub(super) fn steps(facts: &Facts<'_>, context: &Value, run_image: Option<&str>) -> Result<Vec<PlannedStep>, Failure> {
+pub(super) fn steps(
+    facts: &Facts<'_>,
+    context: &Context,
+    run_image: Option<&str>,
+) -> Result<Vec<PlannedStep>, Failure> {
     let definition = &facts.toolchain.definition;
     let mut steps = Vec::new();
     for step in &definition.steps {
@@ -62,14 +67,14 @@ pub(super) fn host(facts: &Facts<'_>) -> Option<PlannedHost> {
 }
 
 /// Versions of further tools.
-pub(super) fn tools(facts: &Facts<'_>, context: &Value) -> Result<BTreeMap<String, String>, Failure> {
+pub(super) fn tools(facts: &Facts<'_>, context: &Context) -> Result<BTreeMap<String, String>, Failure> {
     let mut tools = template::map(&facts.toolchain.definition.tools, context)?;
     tools.retain(|_, version| !version.is_empty());
     Ok(tools)
 }
 
 /// What the toolchain's data warns of.
-pub(super) fn warnings(facts: &Facts<'_>, context: &Value) -> Result<Vec<Warning>, Failure> {
+pub(super) fn warnings(facts: &Facts<'_>, context: &Context) -> Result<Vec<Warning>, Failure> {
     let mut warnings = Vec::new();
     for warning in &facts.toolchain.definition.warnings {
         if template::holds(Some(&warning.condition), context)? {
@@ -81,7 +86,7 @@ pub(super) fn warnings(facts: &Facts<'_>, context: &Value) -> Result<Vec<Warning
 }
 
 /// What is said of failures.
-pub(super) fn hints(facts: &Facts<'_>, context: &Value) -> Result<Vec<(Vec<String>, String)>, Failure> {
+pub(super) fn hints(facts: &Facts<'_>, context: &Context) -> Result<Vec<(Vec<String>, String)>, Failure> {
     let definitions = &facts.toolchain.definition.hints;
     let rendered = definitions.iter().map(|hint| Ok((hint.says.clone(), template::text(&hint.hint, context)?)));
     let mut hints = rendered.collect::<Result<Vec<_>, Failure>>()?;
@@ -90,7 +95,7 @@ pub(super) fn hints(facts: &Facts<'_>, context: &Value) -> Result<Vec<(Vec<Strin
 }
 
 /// What a library deploys.
-pub(super) fn library(facts: &Facts<'_>, context: &Value) -> Result<Option<PlannedLibrary>, Failure> {
+pub(super) fn library(facts: &Facts<'_>, context: &Context) -> Result<Option<PlannedLibrary>, Failure> {
     let definition = facts.toolchain.definition.library.as_ref();
     let Some(library) = definition.filter(|_| facts.request.kind == Kind::Library) else { return Ok(None) };
     Ok(Some(PlannedLibrary {
@@ -111,7 +116,7 @@ pub(super) fn secret_files(definition: &Definition) -> BTreeMap<String, PlannedS
 }
 
 /// What the commands leave behind.
-pub(super) fn artifact(facts: &Facts<'_>, context: &Value) -> Result<Option<PlannedArtifact>, Failure> {
+pub(super) fn artifact(facts: &Facts<'_>, context: &Context) -> Result<Option<PlannedArtifact>, Failure> {
     let Some(definition) = &facts.toolchain.definition.artifact else { return Ok(None) };
     let directory = template::text(&definition.directory, context)?;
     let directory = join("", &directory).ok_or_else(|| outside(&directory))?;
@@ -131,7 +136,7 @@ fn outside(directory: &str) -> Failure {
 }
 
 /// The key changes with every manifest's text, so a cache that has resolved it has all it needs.
-fn offline(step: &StepDefinition, facts: &Facts<'_>, context: &Value) -> Result<Option<Offline>, Failure> {
+fn offline(step: &StepDefinition, facts: &Facts<'_>, context: &Context) -> Result<Option<Offline>, Failure> {
     let Some(offline) = &step.offline else { return Ok(None) };
     if template::holds(Some(&offline.unless), context)? {
         return Ok(None);
@@ -151,7 +156,7 @@ fn offline(step: &StepDefinition, facts: &Facts<'_>, context: &Value) -> Result<
     hash.update(
         format!(
             "{:?} {:?} {} {command:?}",
-            facts.release.version, facts.settings.value.toolchain.args, context["deploy"]
+            facts.release.version, facts.settings.value.toolchain.args, context.values["deploy"]
         )
         .as_bytes(),
     );
@@ -162,7 +167,7 @@ fn offline(step: &StepDefinition, facts: &Facts<'_>, context: &Value) -> Result<
     }))
 }
 
-fn workdir(template: Option<&str>, facts: &Facts<'_>, context: &Value) -> Result<String, Failure> {
+fn workdir(template: Option<&str>, facts: &Facts<'_>, context: &Context) -> Result<String, Failure> {
     let directory = match template {
         Some(template) => template::text(template, context)?,
         None => facts.request.source.directory().to_owned(),

@@ -2,9 +2,10 @@
 
 use std::collections::BTreeMap;
 
-use serde_json::{Value, json};
+use serde_json::json;
 
-use super::{Facts, base, layers, own_dockerfile, runtime, start, template};
+use super::template::{self, Context};
+use super::{Facts, base, layers, own_dockerfile, runtime, start};
 use crate::catalog::BaseImage;
 use crate::model::failure::{Failure, FailureCode, Warning};
 use crate::model::origin::Decision;
@@ -23,7 +24,7 @@ pub(super) struct Made {
 /// Decides the image of a service.
 pub(super) fn image(
     facts: &Facts<'_>,
-    context: &Value,
+    context: &Context,
     decisions: &mut Vec<Decision>,
     warnings: &mut Vec<Warning>,
 ) -> Result<Made, Failure> {

@@ -76,7 +76,7 @@ pub fn plan(request: &BuildRequest, tree: &SourceTree, catalog: &Catalog) -> Res
         release: &release,
         extras: &extras,
     };
-    let context = facts.context();
+    let context = facts.context()?;
     let mut warnings = settings.warnings.clone();
     warnings.extend(toolchain.warnings.clone());
     warnings.extend(findings.warnings.clone());
@@ -213,8 +213,8 @@ struct Facts<'a> {
 
 impl Facts<'_> {
     /// The values that the toolchain's templates may use.
-    fn context(&self) -> Value {
-        json!({
+    fn context(&self) -> Result<template::Context, Failure> {
+        template::Context::of(json!({
             "settings": self.settings.value,
             "manifest": self.findings.variables,
             "shape": self.findings.shape,
@@ -232,7 +232,7 @@ impl Facts<'_> {
             "operator": { "mirrors": self.catalog.operator.mirrors, "ca_bundle": self.catalog.operator.ca_bundle },
             "tests": self.settings.value.toolchain.tests.unwrap_or(false),
             "deploy": self.deploys(),
-        })
+        }))
     }
 
     /// Whether the artifacts go to the package repository: a library's always, if somebody vouches for them.

@@ -8,7 +8,7 @@ use ignore::gitignore::{Gitignore, GitignoreBuilder};
 use super::links;
 use crate::dockerfile::ignore::Rules;
 use crate::model::failure::{Failure, Warning};
-use crate::model::left_out::{EXCLUDES, GIT, HARMLESS, SECRETS};
+use crate::model::left_out::{EXCLUDES, GIT, HARMLESS, SECRETS, may_be_secret};
 use crate::model::plan::{LayerSource, PlannedImage};
 use crate::model::source_tree::{SourceTree, join};
 
@@ -77,12 +77,13 @@ fn own(dockerfile: &str, tree: &SourceTree, directory: &str, include: &[String])
     let ignored = ignored.map(Rules::parse).unwrap_or_default();
     let names: Vec<&str> = SECRETS.iter().map(|(pattern, _)| *pattern).collect();
     let back: Vec<String> = HARMLESS.iter().map(ToString::to_string).chain(include.iter().cloned()).collect();
-    let secrets = matcher(&names, &back);
+    let secrets = LazyCell::new(|| matcher(&names, &back));
     let skip = if directory.is_empty() { 0 } else { directory.len() + 1 };
     let mut warnings = Vec::new();
     for (whole, _) in tree.below(directory) {
         let path = &whole[skip..];
-        if let ignore::Match::Ignore(glob) = secrets.matched_path_or_any_parents(path, false)
+        if may_be_secret(path)
+            && let ignore::Match::Ignore(glob) = secrets.matched_path_or_any_parents(path, false)
             && !ignored.ignores(Path::new(path))
         {
             warnings.push(crate::model::left_out::warning(path, why(glob.original())).at(whole, None));
@@ -106,8 +107,9 @@ fn copied(tree: &SourceTree, base: &str, paths: &[String], which: &Copied<'_>) -
     let names: Vec<&str> = SECRETS.iter().map(|(pattern, _)| *pattern).collect();
     let back: Vec<String> = HARMLESS.iter().map(ToString::to_string).chain(which.include.iter().cloned()).collect();
     let excludes: Vec<&str> = EXCLUDES.iter().copied().chain(which.leave_out.iter().map(String::as_str)).collect();
-    let (secrets, pointers) = (matcher(&names, &back), pointers(tree));
+    let pointers = pointers(tree);
     // Few trees have anything that is asked for.
+    let secrets = LazyCell::new(|| matcher(&names, &back));
     let excludes = LazyCell::new(|| matcher(&excludes, &back));
     let skip = if base.is_empty() { 0 } else { base.len() + 1 };
     let inside =
@@ -119,7 +121,9 @@ fn copied(tree: &SourceTree, base: &str, paths: &[String], which: &Copied<'_>) -
             continue;
         }
         let left_out = || excludes.matched_path_or_any_parents(path, false).is_ignore();
-        if let ignore::Match::Ignore(glob) = secrets.matched_path_or_any_parents(path, false) {
+        if may_be_secret(path)
+            && let ignore::Match::Ignore(glob) = secrets.matched_path_or_any_parents(path, false)
+        {
             if !left_out() {
                 warnings.push(crate::model::left_out::warning(path, why(glob.original())).at(whole, None));
             }
@@ -188,6 +192,15 @@ mod tests {
         let said = paths("FROM x\nCOPY . .\n", &["own.pem"]);
         assert_eq!(said.len(), 2, "{said:?}");
         assert!(said[0].contains("`.env`") && said[1].contains("`x/tls.key`"), "{said:?}");
+        let keys =
+            ["jwt/public.pem", "alipay_public_key.pem", "app.pub.pem", "appPublicKey.pem", "public-and-private.pem"];
+        let tree_of_keys = SourceTree::of_texts(keys.map(|path| (path, "")));
+        let left: Vec<_> = own("FROM x\n", &tree_of_keys, "", &[]).into_iter().map(|warning| warning.path).collect();
+        assert_eq!(
+            left,
+            [Some("public-and-private.pem".to_owned())],
+            "whoever checks a signature needs the public key"
+        );
         // A Dockerfile that wants the history hears why it is not there.
         let all = ["own.pem", ".env", "*.key"];
         assert_eq!(paths("FROM x\nCOPY .git/ /src/.git\n", &all).len(), 1);

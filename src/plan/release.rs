@@ -40,6 +40,7 @@ pub(super) fn choose<'a>(
     decision.rejected.extend(findings.outvoted.iter().cloned());
     warnings.extend(end_of_life(release, definition, as_of, &decision.origin, findings));
     warnings.extend(outgrown(release, definition, findings));
+    warnings.extend(patched(release, definition, findings));
     warnings.extend(assumed(release, definition, &decision.origin));
     let version = Some(release.version.to_string());
     Ok(Chosen { release: Some(release), version, decision: Some(decision), warnings })
@@ -90,6 +91,10 @@ fn as_demanded<'a>(
         .iter()
         .filter(|release| demands.iter().all(|found| allows(definition, &found.value, release)))
         .collect();
+    // An installer refuses a patch before the one that is asked for.
+    let whole: Vec<_> =
+        allowed.iter().copied().filter(|release| patched(release, definition, findings).is_none()).collect();
+    let allowed = if whole.is_empty() { allowed } else { whole };
     let preferred = preference::among(&allowed, default, definition, findings);
     let (release, preference) = preferred.ok_or_else(|| impossible(definition, findings))?;
     // The demand that decided: the one that the chosen release answers most narrowly.
@@ -272,6 +277,33 @@ fn outgrown(release: &Release, definition: &Definition, findings: &Findings) -> 
         Some(path) => warning.at(path, first.origin.line),
         None => warning,
     })
+}
+
+/// The warning that a manifest asks for a later patch of the release than the images have (`[facts.patches]`): a lock that was
+/// made for it alone leaves out what earlier ones need.
+fn patched(release: &Release, definition: &Definition, findings: &Findings) -> Option<Warning> {
+    let offered = patch(release, definition)?;
+    let later = |found: &&Found<Demand>| match &found.value {
+        Demand::Exactly(version) | Demand::AtLeast(version) => version.within(&release.version) && *version > offered,
+        Demand::Below(_) | Demand::Not(_) => false,
+    };
+    let found = findings.versions.iter().find(later)?;
+    let message =
+        format!("{} {} is asked for ({}), and {offered} is here", definition.title, found.value, found.origin);
+    let hint = format!(
+        "allow {offered} and lock again, so that the lock has all that it needs, or ask the operator for a later patch"
+    );
+    let warning = Warning::new("version_patch_later", message, hint);
+    Some(match &found.origin.path {
+        Some(path) => warning.at(path, found.origin.line),
+        None => warning,
+    })
+}
+
+/// The patch of a release that the images have, where the toolchain says it.
+fn patch(release: &Release, definition: &Definition) -> Option<Version> {
+    let patches = definition.facts.get("patches").and_then(toml::Value::as_table)?;
+    patches.get(&release.version.to_string())?.as_str()?.parse().ok()
 }
 
 fn end_of_life(

@@ -4,7 +4,8 @@ use std::collections::BTreeMap;
 
 use serde_json::json;
 
-use super::{Facts, decided, template};
+use super::template::{self, Context};
+use super::{Facts, decided};
 use crate::catalog::BaseImage;
 use crate::model::failure::{Failure, FailureCode, Warning};
 use crate::model::origin::{Decision, Origin, Rejected};
@@ -136,6 +137,6 @@ pub(super) fn health(
         );
         return Ok(None);
     }
-    let context = json!({ "url": format!("http://127.0.0.1:{port}{path}") });
+    let context = Context::of(json!({ "url": format!("http://127.0.0.1:{port}{path}") }))?;
     base.health.iter().map(|argument| template::text(argument, &context)).collect::<Result<_, _>>().map(Some)
 }

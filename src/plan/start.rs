@@ -4,7 +4,8 @@ use std::collections::BTreeMap;
 
 use serde_json::{Value, json};
 
-use super::{Facts, decided, template};
+use super::template::{self, Context};
+use super::{Facts, decided};
 use crate::model::failure::{Failure, FailureCode};
 use crate::model::origin::{Decision, Origin, Rejected};
 use crate::toolchain::definition::ImageDefinition;
@@ -24,7 +25,7 @@ pub(super) struct Start {
 pub(super) fn start(
     facts: &Facts<'_>,
     definition: &ImageDefinition,
-    context: &Value,
+    context: &Context,
     decisions: &mut Vec<Decision>,
 ) -> Result<Start, Failure> {
     let settings = &facts.settings.value;

@@ -2,43 +2,62 @@
 //! value can become two arguments.
 
 use std::collections::BTreeMap;
+use std::sync::LazyLock;
 
 use serde_json::Value;
+use tera::Tera;
 
 use crate::model::failure::{Failure, FailureCode};
 use crate::toolchain::definition::Argument;
+
+/// The values that templates may use, in the form that they want, which takes longer to make than most of them to render.
+pub(super) struct Context {
+    pub(super) values: Value,
+    names: tera::Context,
+}
+
+impl Context {
+    /// Of the values of a map.
+    ///
+    /// # Errors
+    /// `internal` for what is no map.
+    pub(super) fn of(values: Value) -> Result<Self, Failure> {
+        let names = tera::Context::from_serialize(&values);
+        let names = names.map_err(|error| Failure::new(FailureCode::Internal, format!("{error:#}")))?;
+        Ok(Self { values, names })
+    }
+}
 
 /// Renders one template.
 ///
 /// # Errors
 /// `configuration_invalid`: the template is the operator's.
-pub(super) fn text(template: &str, context: &Value) -> Result<String, Failure> {
+pub(super) fn text(template: &str, context: &Context) -> Result<String, Failure> {
+    static TERA: LazyLock<Tera> = LazyLock::new(Tera::default);
     if !template.contains('{') {
         return Ok(template.to_owned());
     }
-    let invalid = |error: tera::Error| {
+    TERA.render_str(template, &context.names, false).map_err(|error| {
         let message = format!("the template `{template}` of the toolchain cannot be rendered: {error:#}");
         Failure::new(FailureCode::ConfigurationInvalid, message)
-    };
-    let context = tera::Context::from_serialize(context).map_err(invalid)?;
-    tera::Tera::one_off(template, &context, false).map_err(invalid)
+    })
 }
 
 /// Whether an expression holds.
-pub(super) fn holds(condition: Option<&str>, context: &Value) -> Result<bool, Failure> {
+pub(super) fn holds(condition: Option<&str>, context: &Context) -> Result<bool, Failure> {
     let Some(condition) = condition else { return Ok(true) };
     Ok(text(&format!("{{% if {condition} %}}yes{{% endif %}}"), context)? == "yes")
 }
 
 /// Renders the elements of a command.
-pub(super) fn arguments(arguments: &[Argument], context: &Value) -> Result<Vec<String>, Failure> {
+pub(super) fn arguments(arguments: &[Argument], context: &Context) -> Result<Vec<String>, Failure> {
     let mut rendered = Vec::new();
     for argument in arguments {
         match argument {
             Argument::One(template) => rendered.push(text(template, context)?),
             Argument::Each(each) if !holds(each.condition.as_deref(), context)? => {}
             Argument::Each(each) => {
-                for element in list(&each.each, context) {
+                for element in list(&each.each, &context.values) {
                     rendered.extend(each.before.clone());
                     rendered.push(element);
                 }
@@ -56,13 +75,16 @@ pub(super) fn arguments(arguments: &[Argument], context: &Value) -> Result<Vec<S
 }
 
 /// Renders the values of a map.
-pub(super) fn map(templates: &BTreeMap<String, String>, context: &Value) -> Result<BTreeMap<String, String>, Failure> {
+pub(super) fn map(
+    templates: &BTreeMap<String, String>,
+    context: &Context,
+) -> Result<BTreeMap<String, String>, Failure> {
     templates.iter().map(|(key, template)| Ok((key.clone(), text(template, context)?))).collect()
 }
 
-/// The strings of a list in the context; absent or null is empty.
-fn list(path: &str, context: &Value) -> Vec<String> {
-    let value = path.split('.').try_fold(context, |value, key| value.get(key));
+/// The strings of a list among the values; absent or null is empty.
+fn list(path: &str, values: &Value) -> Vec<String> {
+    let value = path.split('.').try_fold(values, |value, key| value.get(key));
     let elements = value.and_then(Value::as_array);
     elements
         .into_iter()
@@ -79,7 +101,8 @@ mod tests {
 
     #[test]
     fn a_value_stays_one_argument() {
-        let context = json!({"settings": {"args": ["-Pa b", "{{ x }}"]}, "name": "a b", "on": true});
+        let values = json!({"settings": {"args": ["-Pa b", "{{ x }}"]}, "name": "a b", "on": true});
+        let context = Context::of(values).unwrap();
         let arguments = arguments(
             &[
                 Argument::One("mvn".into()),
@@ -95,7 +118,7 @@ mod tests {
 
     #[test]
     fn an_unknown_value_is_the_operators_fault() {
-        let failure = text("{{ nothing }}", &json!({})).unwrap_err();
+        let failure = text("{{ nothing }}", &Context::of(json!({})).unwrap()).unwrap_err();
         assert_eq!(failure.code, FailureCode::ConfigurationInvalid);
     }
 }

@@ -157,8 +157,10 @@ fn the_core_touches_nothing_outside() {
     let mut violations = Vec::new();
     for file in programs().iter().filter(|file| row(&top(file)).is_some_and(|row| row < 4)) {
         for (line, path) in file.paths() {
-            let outside = OUTSIDE.iter().any(|name| path == *name || path.starts_with(&format!("{name}::")));
-            if outside {
+            let outside = OUTSIDE.iter().find(|name| path == **name || path.starts_with(&format!("{name}::")));
+            // What several threads make of values is a value too: the door to them.
+            let door = file.path == "src/model/each.rs";
+            if outside.is_some_and(|outside| !(door && *outside == "std::thread")) {
                 violations.push(format!("{}:{line}: {path}", file.path));
             }
         }

@@ -32,7 +32,7 @@ json.dump([answer(*question) for question in json.load(sys.stdin)], sys.stdout)
 "#;
 
 /// The releases that are offered, with the patch of each.
-const PATCHES: [(&str, &str); 4] = [("3.9", "3.9.2"), ("3.11", "3.11.2"), ("3.13", "3.13.5"), ("3.14", "3.14.0")];
+const PATCHES: [(&str, &str); 4] = [("3.9", "3.9.2"), ("3.11", "3.11.2"), ("3.13", "3.13.5"), ("3.14", "3.14.10")];
 
 /// Numbers from a fixed seed (Knuth's MMIX generator).
 struct Dice(u64);

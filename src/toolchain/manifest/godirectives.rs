@@ -1,11 +1,18 @@
 //! The common grammar of `go.mod` and `go.work`: directives, one a line or in a block
 //! (Go Modules Reference, "Lexical elements" and "Grammar").
 
+/// Where something begins: its line, and its column in characters, both from 1.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) struct Spot {
+    pub(super) line: u32,
+    pub(super) column: u32,
+}
+
 /// One directive, a block's line included.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) struct Directive {
-    /// From 1.
-    pub(super) line: u32,
+    /// Where its first word stands.
+    pub(super) at: Spot,
     /// The keyword.
     pub(super) verb: String,
     /// What follows it, unquoted.
@@ -15,18 +22,19 @@ pub(super) struct Directive {
 /// Where and why a text is no such file.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) struct Malformed {
-    pub(super) line: u32,
+    pub(super) at: Spot,
     pub(super) why: String,
 }
 
 /// Reads the directives and refuses keywords other than `verbs`.
 pub(super) fn directives(text: &str, verbs: &[&str]) -> Result<Vec<Directive>, Malformed> {
     let mut found = Vec::new();
-    let mut block: Option<(u32, String)> = None;
+    let mut block: Option<(Spot, String)> = None;
     for (index, line) in text.trim_start_matches('\u{feff}').lines().enumerate() {
         let number = u32::try_from(index).unwrap_or(u32::MAX).saturating_add(1);
-        let malformed = |why: String| Malformed { line: number, why };
-        let mut words = words(line).map_err(|why| malformed(why.to_owned()))?;
+        let spot = |offset| Spot { line: number, column: column(line, offset) };
+        let at = spot(line.len() - line.trim_start().len());
+        let mut words = words(line).map_err(|(offset, why)| Malformed { at: spot(offset), why: why.to_owned() })?;
         if words.is_empty() {
             continue;
         }
@@ -34,47 +42,55 @@ pub(super) fn directives(text: &str, verbs: &[&str]) -> Result<Vec<Directive>, M
             if words == [")"] {
                 block = None;
             } else {
-                found.push(Directive { line: number, verb: verb.clone(), words });
+                found.push(Directive { at, verb: verb.clone(), words });
             }
             continue;
         }
         let verb = words.remove(0);
         if !verbs.contains(&verb.as_str()) {
-            return Err(malformed(format!("`{}` is no directive", verb.chars().take(40).collect::<String>())));
+            let why = format!("`{}` is no directive", verb.chars().take(40).collect::<String>());
+            return Err(Malformed { at, why });
         }
         match words.as_slice() {
-            [open] if open == "(" => block = Some((number, verb)),
+            [open] if open == "(" => block = Some((at, verb)),
             [open, close] if open == "(" && close == ")" => {}
-            _ => found.push(Directive { line: number, verb, words }),
+            _ => found.push(Directive { at, verb, words }),
         }
     }
     match block {
-        Some((line, verb)) => Err(Malformed { line, why: format!("the block `{verb} (` is not closed") }),
+        Some((at, verb)) => Err(Malformed { at, why: format!("the block `{verb} (` is not closed") }),
         None => Ok(found),
     }
 }
 
 /// The single argument of the only directive with this verb.
-pub(super) fn single<'a>(directives: &'a [Directive], verb: &str) -> Result<Option<(&'a str, u32)>, Malformed> {
+pub(super) fn single<'a>(directives: &'a [Directive], verb: &str) -> Result<Option<(&'a str, Spot)>, Malformed> {
     let mut found = directives.iter().filter(|directive| directive.verb == verb);
     let Some(first) = found.next() else { return Ok(None) };
     if let Some(second) = found.next() {
-        return Err(Malformed { line: second.line, why: format!("`{verb}` is given twice") });
+        return Err(Malformed { at: second.at, why: format!("`{verb}` is given twice") });
     }
     match first.words.as_slice() {
-        [word] => Ok(Some((word, first.line))),
-        _ => Err(Malformed { line: first.line, why: format!("`{verb}` takes one argument") }),
+        [word] => Ok(Some((word, first.at))),
+        _ => Err(Malformed { at: first.at, why: format!("`{verb}` takes one argument") }),
     }
 }
 
-/// Words of a line: comments go, `"…"` is one word; other quotes are an error, as `go` has it.
-fn words(line: &str) -> Result<Vec<String>, &'static str> {
+/// The column of a byte of a line: characters, from 1.
+fn column(line: &str, offset: usize) -> u32 {
+    let before = line.get(..offset).unwrap_or(line);
+    u32::try_from(before.chars().count() + 1).unwrap_or(u32::MAX)
+}
+
+/// Words of a line: comments go, `"…"` is one word; other quotes are an error, as `go` has it. What is wrong comes with its
+/// byte of the line.
+fn words(line: &str) -> Result<Vec<String>, (usize, &'static str)> {
     let mut words: Vec<String> = Vec::new();
     let mut rest = line.trim_start();
     while !rest.is_empty() && !rest.starts_with("//") {
         let taken = match rest.chars().next() {
             Some('"') => {
-                let (word, end) = interpreted(rest).ok_or("a quoted text is not closed")?;
+                let (word, end) = interpreted(rest).ok_or((line.len() - rest.len(), "a quoted text is not closed"))?;
                 words.push(word);
                 end
             }
@@ -88,7 +104,7 @@ fn words(line: &str) -> Result<Vec<String>, &'static str> {
                 let end = rest[..end].find("//").unwrap_or(end);
                 // The reference names raw texts, and `go` refuses them.
                 if rest[..end].contains(['"', '`', '\'']) {
-                    return Err("only `\"` quotes a text, and a whole one");
+                    return Err((line.len() - rest.len(), "only `\"` quotes a text, and a whole one"));
                 }
                 words.push(rest[..end].to_owned());
                 end
@@ -124,7 +140,7 @@ mod tests {
         let text =
             "// c\nmodule \"a/b\" // d\n\nrequire (\n\tx v1 // indirect\n  \n\ty v2\n)\nretract [v1, v2]\ntool ()\n";
         let found = directives(text, &["module", "require", "retract", "tool"]).unwrap();
-        let shown: Vec<_> = found.iter().map(|d| (d.line, d.verb.as_str(), d.words.join(" "))).collect();
+        let shown: Vec<_> = found.iter().map(|d| (d.at.line, d.verb.as_str(), d.words.join(" "))).collect();
         assert_eq!(
             shown,
             [
@@ -134,16 +150,21 @@ mod tests {
                 (9, "retract", "[ v1 , v2 ]".to_owned())
             ]
         );
-        assert_eq!(single(&found, "module"), Ok(Some(("a/b", 2))));
-        assert_eq!(single(&found, "require").unwrap_err().line, 7);
+        assert_eq!(single(&found, "module"), Ok(Some(("a/b", Spot { line: 2, column: 1 }))));
+        assert_eq!(single(&found, "require").unwrap_err().at, Spot { line: 7, column: 2 });
     }
 
     #[test]
-    fn what_is_malformed_is_named_with_its_line() {
-        for (text, line) in
-            [("module a\nfoo b", 2), ("module a\nrequire (\nx v1\n", 2), ("\nmodule \"a", 2), ("module `a", 1)]
-        {
-            assert_eq!(directives(text, &["module", "require"]).unwrap_err().line, line, "{text}");
+    fn what_is_malformed_is_named_with_its_line_and_column() {
+        for (text, line, column) in [
+            ("module a\n  foo b", 2, 3),
+            ("module a\nrequire (\nx v1\n", 2, 1),
+            ("\nmodule \"a", 2, 8),
+            ("module `a", 1, 8),
+            ("require é `a", 1, 11),
+        ] {
+            let malformed = directives(text, &["module", "require"]).unwrap_err();
+            assert_eq!(malformed.at, Spot { line, column }, "{text}");
         }
     }
 

@@ -98,7 +98,7 @@ fn running(
     findings: &mut Findings,
 ) {
     let paths = closure.iter().flat_map(|package| package.files.iter().map(|(path, _)| *path));
-    let files: Vec<_> = paths.filter_map(|path| Some((path, mentions::of(inspection.tree, path)?))).collect();
+    let files = mentions::of_each(inspection.tree, paths);
     let directories = [inspection.directory, main.directory.as_str(), module.directory.as_str()];
     let assets = assets::find(inspection.tree, inspection.facts, &files, &directories);
     let stated = stated::port(inspection.tree, inspection.facts, &assets.directory, &assets.paths);

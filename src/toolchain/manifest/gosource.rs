@@ -28,13 +28,21 @@ pub(super) struct Source {
     pub(super) without_cgo: bool,
 }
 
-/// A file of the tree, read once for these tags. `None` as [`read`] says, or where there is no text, or not yet.
-pub(super) fn of(tree: &SourceTree, path: &str, tags: &[String]) -> Option<Arc<Source>> {
+/// Files of the tree, read once for these tags; what [`read`] gives nothing for, and what has no text, is left out.
+pub(super) fn of_each<'p>(
+    tree: &SourceTree,
+    paths: impl IntoIterator<Item = &'p str>,
+    tags: &[String],
+) -> Vec<(&'p str, Arc<Source>)> {
     /// The tags are the request's, and so the same for all of a planning.
     struct Read(Vec<String>, Option<Arc<Source>>);
-    let name = path.rsplit('/').next().unwrap_or(path);
-    let found = tree.derived(path, |text| Read(tags.to_vec(), read(name, text, tags).map(Arc::new)))?;
-    if found.0 == tags { found.1.clone() } else { read(name, tree.text(path)?, tags).map(Arc::new) }
+    let read = |path: &str, text: &str| read(path.rsplit('/').next().unwrap_or(path), text, tags).map(Arc::new);
+    let found = tree.derived_each(paths, |path, text| Read(tags.to_vec(), read(path, text)));
+    let for_these = |(path, found): (&'p str, Arc<Read>)| {
+        let source = if found.0 == tags { found.1.clone() } else { read(path, tree.text(path)?) };
+        Some((path, source?))
+    };
+    found.into_iter().filter_map(for_these).collect()
 }
 
 /// Reads a file; `None` without a package clause. Looks for `main` only in a package `main`.

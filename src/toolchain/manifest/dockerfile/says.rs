@@ -111,15 +111,39 @@ fn plain(command: &Command) -> bool {
 
 /// The words of a command; of a shell's line those between white space and signs, without their quotes.
 fn words(command: &Command) -> Vec<String> {
-    let split = |line: &str| -> Vec<String> {
-        let separated = line.split(|c: char| c.is_whitespace() || matches!(c, ';' | '&' | '|' | '(' | ')'));
-        separated.map(|word| word.trim_matches(['"', '\'']).to_owned()).filter(|word| !word.is_empty()).collect()
-    };
     match command {
-        Command::Shell(line) => split(line),
-        // `["sh", "-c", "gunicorn shop:app"]` is a line, too.
-        Command::Exec(words) => words.iter().flat_map(|word| split(word)).collect(),
+        Command::Shell(line) => of_line(line),
+        // `["sh", "-c", "gunicorn shop:app"]` is a line, too; no shell reads the signs of other words: `shop:create_app()`.
+        Command::Exec(words) if words.iter().any(|word| is_shell(word)) => {
+            words.iter().flat_map(|word| of_line(word)).collect()
+        }
+        Command::Exec(words) => {
+            let words = words.iter().flat_map(|word| word.split_whitespace()).map(unquoted);
+            words.filter(|word| !word.is_empty()).collect()
+        }
     }
+}
+
+/// The words of a line that a shell reads, also of a line within it (`sh -c "a && b"`); a quoted call is one word.
+fn of_line(line: &str) -> Vec<String> {
+    let mut quote = None;
+    let separates = |c: char| {
+        match quote {
+            Some(open) if c == open => quote = None,
+            None if matches!(c, '"' | '\'') => quote = Some(c),
+            _ => {}
+        }
+        c.is_whitespace() || matches!(c, ';' | '&' | '|') || quote.is_none() && matches!(c, '(' | ')')
+    };
+    line.split(separates).map(unquoted).filter(|word| !word.is_empty()).collect()
+}
+
+fn unquoted(word: &str) -> String {
+    word.trim_matches(['"', '\'']).to_owned()
+}
+
+fn is_shell(word: &str) -> bool {
+    ["sh", "bash", "ash", "dash", "zsh"].contains(&word.rsplit('/').next().unwrap_or_default())
 }
 
 #[cfg(test)]
@@ -146,6 +170,8 @@ mod tests {
                 "FROM a\nCMD [\"sh\", \"-c\", \"uvicorn x:app --port $PORT\"]",
                 Some("2 sh -c uvicorn x:app --port $PORT"),
             ),
+            ("FROM a\nCMD [\"gunicorn\", \"shop:create_app()\"]", Some("2 gunicorn shop:create_app()")),
+            ("FROM a\nCMD (gunicorn 'shop:create_app()')", Some("2 gunicorn shop:create_app()")),
             ("FROM a\nCMD a\nCMD b", Some("3 b")),
             ("FROM a\nRUN x", None),
             ("nothing", None),

@@ -30,10 +30,35 @@ pub(super) fn of_dockerfile(
         let own = [last(&main.import_path), last(module), inspection.application].contains(&program);
         let built = || says::builds(text).iter().flat_map(|said| &said.words).any(|word| name(word) == program);
         let same = own || !other && built();
-        let meant = !arguments.is_empty() && arguments.iter().all(|word| is_meant_anywhere(word, inspection.facts));
-        let origin = || Origin::file(path.as_str(), Some(said.line), "what the Dockerfile starts");
-        (same && meant).then(|| Found::new(arguments.to_vec(), origin()))
+        let arguments = meant(arguments, inspection.facts).filter(|_| same)?;
+        Some(Found::new(arguments, Origin::file(path.as_str(), Some(said.line), "what the Dockerfile starts")))
     })
+}
+
+/// Arguments that mean the same in another image. Where words of its own say what the program does (`serve`), options behind
+/// them whose values do not are left to their defaults: `serve --config /etc/shop.yml` is `serve`.
+fn meant(arguments: &[String], facts: &toml::Table) -> Option<Vec<String>> {
+    let is_option = |word: &String| word.starts_with('-') && !ABOUT.contains(&word.as_str());
+    let means = |word: &String| is_meant_anywhere(word, facts);
+    let (words, mut options) = arguments.split_at(arguments.iter().position(is_option).unwrap_or(arguments.len()));
+    if arguments.iter().all(means) {
+        return Some(arguments.to_vec()).filter(|all| !all.is_empty());
+    }
+    if words.is_empty() || !words.iter().all(means) {
+        return None;
+    }
+    let mut kept = words.to_vec();
+    while let [option, rest @ ..] = options {
+        let valued = !option.contains('=') && rest.first().is_some_and(|next| !next.starts_with('-'));
+        let (one, rest) = options.split_at(if valued { 2 } else { 1 });
+        let whole = is_option(option) && one.iter().all(means);
+        if !is_option(option) {
+            return None;
+        }
+        kept.extend(one.iter().filter(|_| whole).cloned());
+        options = rest;
+    }
+    Some(kept)
 }
 
 /// The name of the program that is started in the end, and its arguments.

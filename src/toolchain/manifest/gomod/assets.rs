@@ -1,6 +1,6 @@
 //! Files that a program opens by a path relative to its working directory: they belong beside it.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeSet, HashSet};
 
 use super::mentions::{Mention, Place};
 use super::ports::File;
@@ -17,38 +17,49 @@ pub(super) struct Assets {
 
 /// What is known of functions that open files: the fact `opening`.
 struct Known<'a> {
-    functions: Vec<&'a str>,
+    functions: HashSet<&'a str>,
     /// Functions that are given a directory in which settings are looked for.
-    searches: Vec<&'a str>,
+    searches: HashSet<&'a str>,
     /// Endings of files with settings.
     settings: Vec<&'a str>,
     endings: Vec<&'a str>,
+    /// Endings of names of constants and variables that hold a directory.
+    names: Vec<&'a str>,
     sources: Vec<&'a str>,
 }
 
 /// Looks up what the program opens, in the first of the directories that has the most of it: a program is started in one.
 pub(super) fn find(tree: &SourceTree, facts: &toml::Table, files: &[File<'_>], directories: &[&str]) -> Assets {
-    let known = |key: &str| -> Vec<&str> {
+    let list = |key: &str| {
         let list = facts.get("opening").and_then(|table| table.get(key)).and_then(toml::Value::as_array);
-        list.into_iter().flatten().filter_map(toml::Value::as_str).collect()
+        list.into_iter().flatten().filter_map(toml::Value::as_str)
     };
-    let (functions, endings, sources) = (known("functions"), known("endings"), known("sources"));
-    let known = Known { functions, endings, sources, searches: known("searches"), settings: known("settings") };
+    let known = Known {
+        functions: list("functions").collect(),
+        searches: list("searches").collect(),
+        settings: list("settings").collect(),
+        endings: list("endings").collect(),
+        names: list("names").collect(),
+        sources: list("sources").collect(),
+    };
+    let mut meant: Vec<(&str, &Mention, Meaning)> = Vec::new();
+    for (file, mentions) in files {
+        let paths = mentions.iter().filter_map(|mention| Some((*file, mention, known.meaning(mention)?)));
+        meant.extend(paths.filter(|(_, mention, _)| !is_definite(mention, mentions)));
+    }
     let mut best = Assets::default();
     for directory in directories {
         let mut found = Assets { directory: (*directory).to_owned(), ..Assets::default() };
-        for (file, mentions) in files {
-            for mention in mentions.iter() {
-                let paths = opened(tree, directory, mention, &known);
-                if !paths.is_empty() && found.first.is_none() {
-                    found.first = Some(((*file).to_owned(), mention.line));
-                }
-                found.paths.extend(paths);
+        for (file, mention, meant) in &meant {
+            let paths = opened(tree, directory, mention, *meant, &known);
+            if !paths.is_empty() && found.first.is_none() {
+                found.first = Some(((*file).to_owned(), mention.line));
             }
+            found.paths.extend(paths);
         }
-        let named =
+        let of_settings =
             found.paths.iter().flat_map(|path| settings_name(tree, directory, path, &known)).collect::<Vec<_>>();
-        found.paths.extend(named);
+        found.paths.extend(of_settings);
         tidy(&mut found.paths);
         if found.paths.len() > best.paths.len() {
             best = found;
@@ -57,23 +68,57 @@ pub(super) fn find(tree: &SourceTree, facts: &toml::Table, files: &[File<'_>], d
     best
 }
 
+/// What a program does with a text that may be a path.
+#[derive(Clone, Copy)]
+struct Meaning {
+    opens: bool,
+    searches: bool,
+}
+
+impl Known<'_> {
+    /// `None` for most texts, which are no paths.
+    fn meaning(&self, mention: &Mention) -> Option<Meaning> {
+        let text = mention.text.as_str();
+        if text.is_empty() || text.len() > 200 || text.starts_with('/') || text.contains(['\n', '\\', '\0', ' ']) {
+            return None;
+        }
+        let (opens, searches) = match &mention.place {
+            Place::Argument { package, function, .. } => {
+                let qualified = format!("{package}.{function}");
+                let among =
+                    |names: &HashSet<&str>| names.contains(function.as_str()) || names.contains(qualified.as_str());
+                (among(&self.functions), among(&self.searches))
+            }
+            _ => (false, false),
+        };
+        // Elsewhere a text is a path only if it looks like one: `./web`, `config.yml`.
+        let data = || self.endings.iter().any(|ending| text.ends_with(ending));
+        let held = || match &mention.place {
+            Place::Named(name) => self.names.iter().any(|ending| name.to_lowercase().ends_with(ending)),
+            _ => false,
+        };
+        let looks = || (text.starts_with("./") && text.len() > 2) || data() || held();
+        (opens || searches || looks()).then_some(Meaning { opens, searches })
+    }
+}
+
+/// Whether the working directory is only the beginning of a path whose other parts are written down, too:
+/// `filepath.Join(".", ".part-"+name)` names a file that the program makes.
+fn is_definite(mention: &Mention, all: &[Mention]) -> bool {
+    let Place::Argument { function, call, index: 0, .. } = &mention.place else { return false };
+    let same = |other: &Mention| matches!(&other.place, Place::Argument { call: same, index, .. } if same == call && *index > 0);
+    function == "Join" && mention.text == "." && all.iter().any(same)
+}
+
 /// The paths that a text stands for, where it is one that the program opens.
-fn opened(tree: &SourceTree, directory: &str, mention: &Mention, known: &Known<'_>) -> Vec<String> {
+fn opened(
+    tree: &SourceTree,
+    directory: &str,
+    mention: &Mention,
+    Meaning { opens, searches }: Meaning,
+    known: &Known<'_>,
+) -> Vec<String> {
     let text = mention.text.as_str();
-    if text.is_empty() || text.len() > 200 || text.starts_with('/') || text.contains(['\n', '\\', '\0', ' ']) {
-        return Vec::new();
-    }
-    let called = |names: &[&str]| match &mention.place {
-        Place::Argument { function, .. } => names.iter().any(|known| known == function || mention.place.is_of(known)),
-        _ => false,
-    };
-    let (opens, searches) = (called(&known.functions), called(&known.searches));
-    // Elsewhere a text is a path only if it looks like one: `./web`, `config.yml`.
-    let data = known.endings.iter().any(|ending| text.ends_with(ending));
-    let looks = data || (text.starts_with("./") && text.len() > 2);
-    if !(opens || searches || looks) {
-        return Vec::new();
-    }
     let Some(path) = join("", text) else { return Vec::new() };
     // `"." + name` is a hidden file's name, and `filepath.Join(home, ".")` is another place.
     let behind = matches!(&mention.place, Place::Argument { function, index, .. } if function == "Join" && *index > 0);

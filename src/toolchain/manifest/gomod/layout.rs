@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use super::super::godirectives::{Directive, Malformed, directives, single};
+use super::super::godirectives::{Directive, Malformed, Spot, directives, single};
 use crate::model::failure::{Failure, FailureCode, Warning};
 use crate::model::origin::{Found, Origin};
 use crate::model::source_tree::{SourceTree, join, parent};
@@ -33,8 +33,8 @@ pub(super) struct Module {
     pub(super) versions: Vec<Found<Demand>>,
     /// Required modules: path, version and line.
     pub(super) requires: Vec<(String, String, u32)>,
-    /// Modules that stand for others by a directory: the path replaced, the directory as written, the line.
-    replaces: Vec<(String, String, u32)>,
+    /// Modules that stand for others by a directory: the path replaced, the directory as written, the place.
+    replaces: Vec<(String, String, Spot)>,
     /// Every `replace`: the path replaced and what stands for it.
     pub(super) replaced: Vec<String>,
 }
@@ -42,8 +42,8 @@ pub(super) struct Module {
 pub(super) struct Workspace {
     pub(super) directory: String,
     pub(super) versions: Vec<Found<Demand>>,
-    /// The used modules' directories with their lines.
-    uses: Vec<(String, u32)>,
+    /// The used modules' directories with their places.
+    uses: Vec<(String, Spot)>,
 }
 
 impl Layout {
@@ -63,12 +63,12 @@ impl Layout {
             let modules = with_replacements(tree, modules)?;
             return Ok(Self { modules, workspace: None, warning: Some(warning.at(file, None)) });
         }
-        for (used, line) in workspace.iter().flat_map(|workspace| &workspace.uses) {
+        for (used, at) in workspace.iter().flat_map(|workspace| &workspace.uses) {
             if modules.iter().any(|module| module.directory == *used) {
                 continue;
             }
             if !tree.has_file(&below(used, "go.mod")) {
-                return Err(invalid(&file, *line, &format!("`use` names `{used}`, where no `go.mod` is")));
+                return Err(invalid(&file, *at, &format!("`use` names `{used}`, where no `go.mod` is")));
             }
             modules.push(Module::read(tree, used)?);
         }
@@ -101,7 +101,7 @@ fn with_replacements(tree: &SourceTree, mut modules: Vec<Module>) -> Result<Vec<
     for index in 0..modules.len() {
         let module = &modules[index];
         let mut found = Vec::new();
-        for (path, target, line) in &module.replaces {
+        for (path, target, at) in &module.replaces {
             // What nothing requires is not looked at.
             if !module.requires.iter().any(|(required, ..)| required == path) {
                 continue;
@@ -110,7 +110,7 @@ fn with_replacements(tree: &SourceTree, mut modules: Vec<Module>) -> Result<Vec<
             let there = directory.filter(|directory| tree.has_file(&below(directory, "go.mod")));
             let Some(directory) = there else {
                 let why = format!("`{path}` is replaced by `{target}`, and no `go.mod` of the repository is there");
-                let failure = invalid(&module.file, *line, &why);
+                let failure = invalid(&module.file, *at, &why);
                 return Err(failure.hint("Remove the `replace` line, or commit the module that it names."));
             };
             found.push((path.clone(), directory));
@@ -130,15 +130,15 @@ impl Module {
         let file = below(directory, "go.mod");
         let found = parsed(tree, &file, MODULE_VERBS)?;
         let found = found.of(&file)?;
-        let at = |bad: Malformed| invalid(&file, bad.line, &bad.why);
+        let at = |bad: Malformed| invalid(&file, bad.at, &bad.why);
         let no_module = || {
             Failure::new(FailureCode::ManifestInvalid, format!("`{file}` has no `module` line")).at(file.as_str(), None)
         };
         let (path, _) = single(found, "module").map_err(at)?.ok_or_else(no_module)?;
         let requires = found.iter().filter(|directive| directive.verb == "require");
         let requires = requires.map(|require| match require.words.as_slice() {
-            [path, version] => Ok((path.clone(), version.clone(), require.line)),
-            _ => Err(invalid(&file, require.line, "`require` takes a module and its version")),
+            [path, version] => Ok((path.clone(), version.clone(), require.at.line)),
+            _ => Err(invalid(&file, require.at, "`require` takes a module and its version")),
         });
         let requires = requires.collect::<Result<Vec<_>, _>>()?;
         let (mut local, mut replaced) = (Vec::new(), Vec::new());
@@ -146,14 +146,14 @@ impl Module {
             let (old, target) = match directive.words.as_slice() {
                 [old, arrow, target @ ..] if arrow == "=>" => (old, target),
                 [old, _, arrow, target @ ..] if arrow == "=>" => (old, target),
-                _ => return Err(invalid(&file, directive.line, REPLACE)),
+                _ => return Err(invalid(&file, directive.at, REPLACE)),
             };
             replaced.push(old.clone());
             match target {
-                [path] if is_directory(path) => local.push((old.clone(), path.clone(), directive.line)),
+                [path] if is_directory(path) => local.push((old.clone(), path.clone(), directive.at)),
                 [_, _] => {}
-                [_] => return Err(invalid(&file, directive.line, "`replace` names a module without its version")),
-                _ => return Err(invalid(&file, directive.line, REPLACE)),
+                [_] => return Err(invalid(&file, directive.at, "`replace` names a module without its version")),
+                _ => return Err(invalid(&file, directive.at, REPLACE)),
             }
         }
         Ok(Self {
@@ -175,9 +175,9 @@ impl Workspace {
         let found = found.of(&file)?;
         let uses = found.iter().filter(|directive| directive.verb == "use").map(|used| match used.words.as_slice() {
             [path] => join(directory, path)
-                .map(|path| (path, used.line))
-                .ok_or_else(|| invalid(&file, used.line, "`use` leaves the repository")),
-            _ => Err(invalid(&file, used.line, "`use` takes one directory")),
+                .map(|path| (path, used.at))
+                .ok_or_else(|| invalid(&file, used.at, "`use` leaves the repository")),
+            _ => Err(invalid(&file, used.at, "`use` takes one directory")),
         });
         let uses = uses.collect::<Result<_, _>>()?;
         Ok(Self { directory: directory.to_owned(), versions: versions(&file, found)?, uses })
@@ -215,27 +215,28 @@ fn parsed(tree: &SourceTree, file: &str, verbs: &[&str]) -> Result<Arc<Parsed>, 
 
 impl Parsed {
     fn of(&self, file: &str) -> Result<&[Directive], Failure> {
-        self.0.as_deref().map_err(|bad| invalid(file, bad.line, &bad.why))
+        self.0.as_deref().map_err(|bad| invalid(file, bad.at, &bad.why))
     }
 }
 
-fn invalid(file: &str, line: u32, why: &str) -> Failure {
-    Failure::new(FailureCode::ManifestInvalid, format!("`{file}` line {line}: {why}")).at(file, Some(line))
+fn invalid(file: &str, at: Spot, why: &str) -> Failure {
+    let message = format!("`{file}` line {}: {why}", at.line);
+    Failure::new(FailureCode::ManifestInvalid, message).at_column(file, Some(at.line), Some(at.column))
 }
 
 /// `toolchain` first: it names a release that is not older than the one of the `go` line.
 fn versions(file: &str, found: &[Directive]) -> Result<Vec<Found<Demand>>, Failure> {
     let mut demands = Vec::new();
     for verb in ["toolchain", "go"] {
-        let one = single(found, verb).map_err(|bad| invalid(file, bad.line, &bad.why))?;
-        let Some((text, line)) = one.filter(|(text, _)| (verb, *text) != ("toolchain", "default")) else { continue };
+        let one = single(found, verb).map_err(|bad| invalid(file, bad.at, &bad.why))?;
+        let Some((text, at)) = one.filter(|(text, _)| (verb, *text) != ("toolchain", "default")) else { continue };
         // Only a toolchain has a suffix of its maker's.
         let number = if verb == "go" { Some(text).filter(|text| !text.contains('-')) } else { text.strip_prefix("go") };
         let version = number.and_then(release).ok_or_else(|| {
             let text: String = text.chars().take(40).collect();
-            invalid(file, line, &format!("`{verb} {text}` names no Go release"))
+            invalid(file, at, &format!("`{verb} {text}` names no Go release"))
         })?;
-        demands.push(Found::new(Demand::AtLeast(version), Origin::file(file, Some(line), verb)));
+        demands.push(Found::new(Demand::AtLeast(version), Origin::file(file, Some(at.line), verb)));
     }
     Ok(demands)
 }

@@ -46,9 +46,12 @@ struct Open {
     commas: usize,
 }
 
-/// Those of a file, looked for once. `None` where there is no text, or not yet.
-pub(super) fn of(tree: &SourceTree, path: &str) -> Option<Arc<Vec<Mention>>> {
-    tree.derived(path, mentions)
+/// Those of each file that has a text, looked for once.
+pub(super) fn of_each<'p>(
+    tree: &SourceTree,
+    paths: impl IntoIterator<Item = &'p str>,
+) -> Vec<(&'p str, Arc<Vec<Mention>>)> {
+    tree.derived_each(paths, |_, text| mentions(text))
 }
 
 /// All texts, and numbers that are arguments or values.

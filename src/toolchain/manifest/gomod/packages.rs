@@ -32,9 +32,8 @@ pub(super) type Packages<'a> = BTreeMap<&'a str, Package<'a>>;
 pub(super) fn read<'a>(tree: &'a SourceTree, layout: &'a Layout, tags: &[String]) -> Packages<'a> {
     let mut packages = Packages::new();
     for (module, read) in layout.modules.iter().enumerate() {
-        for path in files(tree, read) {
-            let source = gosource::of(tree, path, tags);
-            let Some(source) = source.filter(|source| source.built || source.without_cgo) else { continue };
+        let sources = gosource::of_each(tree, files(tree, read), tags).into_iter();
+        for (path, source) in sources.filter(|(_, source)| source.built || source.without_cgo) {
             let package = packages.entry(parent(path)).or_insert_with(|| Package {
                 module,
                 files: Vec::new(),

@@ -1,6 +1,6 @@
 //! Which port a program listens on, as far as its source tells.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, HashSet};
 use std::sync::Arc;
 
 use super::mentions::{Mention, Place};
@@ -26,8 +26,8 @@ const LAST: u32 = 5;
 
 /// What is known of the functions and names that lead to a port: the fact `listening`.
 pub(super) struct Known<'a> {
-    functions: Vec<&'a str>,
-    flags: Vec<&'a str>,
+    functions: HashSet<&'a str>,
+    flags: HashSet<&'a str>,
     names: Vec<&'a str>,
     /// Words of what is said of a flag with a name of no meaning (`-p`).
     words: Vec<&'a str>,
@@ -60,6 +60,7 @@ pub(super) fn find(
         let found = mentions.iter().filter_map(|mention| candidate(path, mention, mentions, &known));
         // A database's port is where somebody else listens, unless the program says that it listens there.
         let found = found.filter(|found| found.rank == 0 || !known.others.contains(&found.port));
+        let found = settled(found.collect()).into_iter();
         candidates.extend(found.map(|found| Candidate {
             rank: if known.developers.contains(&found.port) { LAST } else { found.rank },
             ..found
@@ -105,7 +106,7 @@ pub(super) fn find(
 impl<'a> Known<'a> {
     pub(super) fn of(facts: &'a toml::Table) -> Self {
         let table = facts.get("listening").and_then(toml::Value::as_table);
-        let list = |key: &str| {
+        let list = |key: &str| -> Vec<&str> {
             let list = table.and_then(|table| table.get(key)).and_then(toml::Value::as_array);
             list.into_iter().flatten().filter_map(toml::Value::as_str).collect()
         };
@@ -119,8 +120,8 @@ impl<'a> Known<'a> {
             fields.and_then(|fields| fields.get(key)).and_then(toml::Value::as_str).unwrap_or_default()
         };
         Self {
-            functions: list("functions"),
-            flags: list("flags"),
+            functions: list("functions").into_iter().collect(),
+            flags: list("flags").into_iter().collect(),
             names: list("names"),
             words: list("words"),
             aside: list("aside"),
@@ -156,6 +157,16 @@ impl<'a> Known<'a> {
     }
 }
 
+/// Without numbers that a variable of one file has in turn: `defaultPort := "9000"`, and `"8443"` for another scheme, is what a
+/// client completes an address with.
+fn settled(mut found: Vec<Candidate>) -> Vec<Candidate> {
+    let variable = |one: &Candidate| one.bare && one.origin.detail.starts_with(char::is_lowercase);
+    let ports: Vec<(String, u16)> =
+        found.iter().filter(|one| variable(one)).map(|one| (one.origin.detail.clone(), one.port)).collect();
+    found.retain(|one| !ports.iter().any(|(name, port)| *name == one.origin.detail && *port != one.port));
+    found
+}
+
 /// The texts among the arguments of a call, numbers and addresses left out: a flag's name, and what is said of it.
 fn texts_of(call: usize, all: &[Mention]) -> impl Iterator<Item = &Mention> {
     let of_call = move |other: &&Mention| matches!(&other.place, Place::Argument { call: same, .. } if *same == call);
@@ -185,11 +196,11 @@ fn candidate(path: &str, mention: &Mention, all: &[Mention], known: &Known<'_>) 
     let everywhere = address.filter(|(host, _)| !is_loopback(host));
     let number = || mention.text.parse::<u16>().ok().filter(|port| *port > 0);
     match &mention.place {
-        Place::Argument { function, .. } if known.functions.contains(&function.as_str()) => {
+        Place::Argument { function, .. } if known.functions.contains(function.as_str()) => {
             let port = address.map(|(_, port)| port)?;
             Some(Candidate { rank: 0, bare: false, port, origin: origin(function) })
         }
-        Place::Argument { function, call, .. } if known.flags.contains(&function.as_str()) => {
+        Place::Argument { function, call, .. } if known.flags.contains(function.as_str()) => {
             let port = address.map(|(_, port)| port).or_else(number)?;
             let name =
                 all.iter().find(|other| matches!(&other.place, Place::Argument { call: same, .. } if same == call))?;
@@ -293,12 +304,12 @@ fn loopback(path: &str, mentions: &[Mention], known: &Known<'_>) -> Option<Warni
             address(&mention.text).is_some_and(|(host, port)| is_loopback(host) && !known.developers.contains(&port));
         let listens = match &mention.place {
             Place::Argument { function, call, .. } => {
-                let flag = known.flags.contains(&function.as_str())
+                let flag = known.flags.contains(function.as_str())
                     && mentions
                         .iter()
                         .find(|other| matches!(&other.place, Place::Argument { call: same, .. } if same == call))
                         .is_some_and(|name| known.named(&name.text).is_some());
-                flag || known.functions.contains(&function.as_str())
+                flag || known.functions.contains(function.as_str())
             }
             Place::Named(name) => {
                 let flag = flag_of(mention, mentions, known).and_then(|flag| known.named(flag));

@@ -233,9 +233,11 @@ fn arguments_of_a_dockerfile_are_those_of_the_program() {
         ("FROM a\nRUN go build -o /out/app\nFROM b\nCMD [\"/out/app\", \"-p\", \"80\"]", Some("4 -p 80")),
         ("FROM a\nENTRYPOINT [\"/sbin/tini\", \"-g\", \"--\", \"shop\"]\nCMD [\"web\"]", Some("3 web")),
         ("FROM a\nCMD ./shop serve", Some("2 serve")),
+        ("FROM a\nCMD [\"shop\", \"serve\", \"-c\", \"/etc/shop.yml\", \"--at=/x\", \"-q\"]", Some("2 serve -q")),
         // Paths, variables and files are the other image's own; what only says something about itself starts nothing.
         ("FROM a\nCMD [\"shop\", \"serve\", \"/etc/shop/x\"]", None),
         ("FROM a\nCMD [\"shop\", \"-c\", \"shop.yml\"]", None),
+        ("FROM a\nCMD [\"shop\", \"serve\", \"-q\", \"x\", \"/etc/shop/x\"]", None),
         ("FROM a\nCMD shop --port $PORT", None),
         ("FROM a\nENTRYPOINT [\"shop\"]\nCMD [\"--help\"]", None),
         ("FROM a\nCMD [\"shop\"]", None),
@@ -295,6 +297,9 @@ fn the_working_directory_is_no_asset_by_parts_of_names() {
     };
     assert_eq!(assets("http.Dir(\".\")"), json!(["docs"]));
     assert_eq!(assets("filepath.Join(\".\", name)"), json!(["docs"]));
+    assert_eq!(assets("filepath.Join(\n\t\".\",\n\t\".\"+name+\".part\",\n)"), json!([]));
+    assert_eq!(assets("templatesDir := \"docs\""), json!(["docs"]));
+    assert_eq!(assets("section := \"docs\""), json!([]));
     assert_eq!(assets("filepath.Join(home, \".\"+name+\"-meta\")"), json!([]));
     assert_eq!(assets("os.Open(\".\" + name)"), json!([]));
 }
@@ -318,6 +323,29 @@ fn what_settings_name_belongs_beside_the_program() {
     assert_eq!(assets("{\n  \"migrations\": \"db/db_\"\n}"), json!(["config.json", "db"]));
     assert_eq!(assets("{\n  \"pages\": \"./web/pages\",\n}"), json!(["config.json", "web/pages"]));
     assert_eq!(assets("{\n  \"till\": \"pkg/till\", \"x\": \"/web/pages\"\n}"), json!(["config.json"]));
+}
+
+#[test]
+fn an_exporter_listens_where_its_flags_say_by_default() {
+    let facts = shipped();
+    let source = "package main\n\nfunc main() {\n\tflags := web.AddFlags(kingpin.CommandLine, \":9114\")\n}\n";
+    let files = [("go.mod", MODULE), ("main.go", source), ("Dockerfile", "FROM a\nEXPOSE 7979\n")];
+    let found = Ask { facts: &facts, ..Ask::default() }.read(&files).unwrap();
+    assert_eq!(found.ports.iter().map(|port| port.value).collect::<Vec<_>>(), [9114]);
+}
+
+#[test]
+fn what_completes_a_client_s_address_is_no_port() {
+    let facts = shipped();
+    let ports = |second: &str| {
+        let source =
+            format!("package main\n\nfunc main() {{\n\tdefaultPort := \"9000\"\n\tif x {{\n\t\t{second}\n\t}}\n}}\n");
+        let files = [("go.mod", MODULE), ("main.go", &source)];
+        let found = Ask { facts: &facts, ..Ask::default() }.read(&files).unwrap();
+        found.ports.iter().map(|port| port.value).collect::<Vec<_>>()
+    };
+    assert_eq!(ports("defaultPort = \"8443\""), [0; 0]);
+    assert_eq!(ports("other = \"8443\""), [9000]);
 }
 
 #[test]

@@ -143,6 +143,7 @@ impl<'r> Rule<'r> {
         if !self.alone {
             // Among other modules a class of examples is none.
             mains.retain(|found| !found.value.split('.').any(|part| matches!(part, "examples" | "samples")));
+            mains.retain(|found| starts_by_name(self.poms, &found.value));
         }
         if mains.len() > 1 && self.alone {
             return Err(several(self.module, &mains));
@@ -171,6 +172,14 @@ impl<'r> Rule<'r> {
         }
         Ok(shape.to_owned())
     }
+}
+
+/// Whether a class with a `main` method is there to be started, by its name: in a library any other is what its author tried
+/// something with.
+fn starts_by_name(poms: &Poms<'_>, class: &str) -> bool {
+    let name = class.rsplit('.').next().unwrap_or_default();
+    let words = facts::list(poms.facts, "starting");
+    words.is_empty() || words.iter().any(|word| name.contains(word))
 }
 
 /// Whether a class lies among the module's main sources, in whatever language.

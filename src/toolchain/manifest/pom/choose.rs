@@ -62,6 +62,11 @@ pub(super) fn module(
     }
     if found.is_empty() && !inspection.command_given {
         found = all(poms, modules, Strength::Startable)?;
+        // Beside a library's modules those with examples and tests are not what the repository is for.
+        let aside = |module: &Effective| prefer::is_aside(inspection, poms, &module.pom.directory);
+        if modules.iter().any(|module| module.packaging == "jar" && !aside(module)) {
+            found.retain(|(index, _)| !aside(&modules[*index]));
+        }
     }
     let named: Vec<_> = found.iter().filter(|(index, _)| modules[*index].artifact == inspection.application).collect();
     match (found.as_slice(), named.as_slice()) {

@@ -63,9 +63,9 @@ impl Configuration {
     }
 
     fn read(&mut self, poms: &Poms<'_>, module: &Effective, name: &str, profiles: &[&str]) {
-        for place in PLACES {
+        for place in places(module) {
             for extension in EXTENSIONS {
-                let path = join(&module.pom.directory, place).and_then(|at| join(&at, &format!("{name}.{extension}")));
+                let path = join(&module.pom.directory, &place).and_then(|at| join(&at, &format!("{name}.{extension}")));
                 let Some((path, text)) = path.and_then(|path| Some((path.clone(), poms.tree.text(&path)?))) else {
                     continue;
                 };
@@ -127,10 +127,19 @@ impl Configuration {
     }
 }
 
+/// Where a module's files may lie, weaker first: resources, whichever directories the pom has for them, then those beside the
+/// application.
+fn places(module: &Effective) -> Vec<String> {
+    let mut places: Vec<String> = PLACES.iter().map(ToString::to_string).collect();
+    let more: Vec<String> = module.resources().into_iter().filter(|place| !places.contains(place)).collect();
+    places.splice(2..2, more);
+    places
+}
+
 /// The name of the files: the one that the sources set as `spring.config.name` where there is none of the usual name.
 fn name(poms: &Poms<'_>, module: &Effective) -> String {
     let usual = "application";
-    let places: Vec<String> = PLACES.iter().filter_map(|place| join(&module.pom.directory, place)).collect();
+    let places: Vec<String> = places(module).iter().filter_map(|place| join(&module.pom.directory, place)).collect();
     let files = places.iter().flat_map(|place| poms.tree.files_in(place)).take(MAX_FILES);
     let names = files.filter_map(|path| path.rsplit('/').next()?.rsplit_once('.'));
     let names: Vec<&str> =
@@ -350,6 +359,23 @@ mod tests {
         ] {
             assert_eq!(port(&[(yml, nothing)]), None, "{nothing}");
         }
+    }
+
+    #[test]
+    fn resources_lie_where_the_pom_has_them() {
+        let pom = "<project><artifactId>m</artifactId><build><resources><resource><directory>src/main/resources</directory></resource><resource><directory>${project.basedir}/src/main/config</directory></resource></resources></build></project>";
+        let tree = SourceTree::of_texts([
+            ("pom.xml", pom),
+            ("src/main/config/application.properties", "server.port = ${SHOP_PORT:8012}\n"),
+        ]);
+        let facts = toml::Table::new();
+        let poms = Poms::new(&tree, &facts, Invocation::default(), None);
+        let module = Effective::of(&poms, &poms.load("pom.xml").unwrap().unwrap(), &[]).unwrap();
+        let found = Configuration::of(&poms, &module).port(&["server.port"], &module).unwrap();
+        assert_eq!(
+            format!("{} {}", found.value, found.origin),
+            "8012 src/main/config/application.properties:1: server.port"
+        );
     }
 
     #[test]

@@ -131,6 +131,21 @@ impl Effective {
         parent
     }
 
+    /// Directories of resources that the nearest pom names which names any (POM reference, "Resources"), relative to the module.
+    pub(super) fn resources(&self) -> Vec<String> {
+        let named = |pom: &Rc<Pom>| -> Vec<String> {
+            let elements = pom.project.all("build/resources/resource/directory").into_iter();
+            let base = |text: &str| {
+                ["${project.basedir}/", "${basedir}/"]
+                    .iter()
+                    .find_map(|base| text.strip_prefix(base).map(str::to_owned))
+            };
+            let places = elements.map(|element| base(&element.text).unwrap_or_else(|| element.text.clone()));
+            places.filter(|place| !place.contains("${")).collect()
+        };
+        self.lineage.iter().map(named).find(|places| !places.is_empty()).unwrap_or_default()
+    }
+
     /// A plugin of the build, or of the life cycle by way of `pluginManagement`.
     pub(super) fn plugin(&self, artifact: &str) -> Option<&Plugin> {
         self.plugins.iter().chain(&self.managed_plugins).find(|plugin| plugin.artifact == artifact)

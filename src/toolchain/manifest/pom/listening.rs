@@ -19,6 +19,9 @@ pub(super) struct Listening {
     pub(super) variable: bool,
 }
 
+/// How the argument begins that may be a port; a comment may stand before it.
+const NUMBER: [char; 11] = ['0', '1', '2', '3', '4', '5', '6', '7', '8', '9', '/'];
+
 /// Looks into the sources of a module by `[facts.listening]`.
 ///
 /// # Errors
@@ -33,7 +36,9 @@ pub(super) fn of(poms: &Poms<'_>, module: &Effective) -> Result<Listening, Failu
         return Ok(Listening { port: Some(found), variable: true });
     }
     let calls = facts::texts(row, "calls");
-    let mut ports = texts.iter().flat_map(|(path, text)| numbers(path, text, &calls));
+    let given = |text: &str, call: &str| source::calls(text, call).any(|given| given.starts_with(NUMBER));
+    let called = texts.iter().filter(|(_, text)| calls.iter().any(|call| given(text, call)));
+    let mut ports = called.flat_map(|(path, text)| numbers(path, text, &calls));
     if let Some(first) = ports.next()
         && ports.all(|other| other.value == first.value)
     {
@@ -44,6 +49,9 @@ pub(super) fn of(poms: &Poms<'_>, module: &Effective) -> Result<Listening, Failu
 
 /// A line that reads the variable `PORT`.
 fn variable(path: &str, text: &str, readers: &[&str]) -> Option<Found<u16>> {
+    if !text.contains("\"PORT\"") {
+        return None;
+    }
     let named = |line: &str| ["(\"PORT\"", "[\"PORT\""].iter().any(|name| line.contains(name));
     let reads = |line: &str| named(line) && readers.iter().any(|reader| line.contains(reader));
     let comment = |line: &str| ["//", "*", "/*"].iter().any(|sign| line.trim_start().starts_with(sign));

@@ -21,11 +21,7 @@ pub(super) fn one(
     found: &[(usize, Runnable)],
 ) -> Result<Option<(usize, &'static str)>, Failure> {
     let directory = |place: &usize| reactor.modules[found[*place].0].pom.directory.as_str();
-    let (asides, endings) = (facts::list(poms.facts, "aside"), facts::list(poms.facts, "aside_endings"));
-    let aside = |part: &str| asides.contains(&part) || endings.iter().any(|ending| part.ends_with(ending));
-    let inside = |place: &usize| directory(place).strip_prefix(inspection.directory).unwrap_or_default();
-    let near = (0..found.len()).filter(|place| !inside(place).split('/').any(aside));
-    let near: Vec<usize> = near.collect();
+    let near: Vec<usize> = (0..found.len()).filter(|place| !is_aside(inspection, poms, directory(place))).collect();
     if let [only] = near[..] {
         return Ok(Some((only, "its directory is for tools, examples or tests")));
     }
@@ -45,6 +41,13 @@ pub(super) fn one(
         }
     }
     Ok(if let [only] = serving[..] { Some((only, "only the other one serves requests")) } else { None })
+}
+
+/// Whether a module's directory is one for tools, examples or tests.
+pub(super) fn is_aside(inspection: &Inspection<'_>, poms: &Poms<'_>, directory: &str) -> bool {
+    let (asides, endings) = (facts::list(poms.facts, "aside"), facts::list(poms.facts, "aside_endings"));
+    let aside = |part: &str| asides.contains(&part) || endings.iter().any(|ending| part.ends_with(ending));
+    directory.strip_prefix(inspection.directory).unwrap_or_default().split('/').any(aside)
 }
 
 /// Directories whose `target` the repository's Dockerfile copies from.

@@ -13,15 +13,35 @@ const MAX_FILES: usize = 5000;
 pub(super) fn mains(tree: &SourceTree, directory: &str, kotlin: bool) -> Vec<Found<String>> {
     let mut paths = files(tree, directory);
     paths.retain(|path| kotlin || extension(path) == Some("java"));
-    // No short cut: every text that is not there yet shall be asked for in one go.
-    let texts: Vec<_> = paths.iter().filter_map(|path| Some((path, tree.text(path)?))).collect();
-    let found = texts.into_iter().filter(|(_, text)| text.contains("main"));
+    let found = tree.derived_each(paths.iter().map(String::as_str), |path, text| {
+        Main(if calls(text, "main").next().is_none() {
+            None
+        } else if extension(path) == Some("kt") {
+            kotlin_main(path, text)
+        } else {
+            java_main(text)
+        })
+    });
     found
-        .filter_map(|(path, text)| {
-            let (class, line) = if extension(path) == Some("kt") { kotlin_main(path, text) } else { java_main(text) }?;
-            Some(Found::new(class.clone(), Origin::file(path, Some(line), format!("`{class}` has a `main` method"))))
+        .into_iter()
+        .filter_map(|(path, main)| {
+            let (class, line) = main.0.as_ref()?;
+            Some(Found::new(class.clone(), Origin::file(path, Some(*line), format!("`{class}` has a `main` method"))))
         })
         .collect()
+}
+
+/// A file's class that starts, and the line of its method.
+struct Main(Option<(String, u32)>);
+
+/// What stands behind each `name (` of a text, be it in a comment: most texts need not be read any further. A comment
+/// between the two is taken for what is given.
+pub(super) fn calls<'a>(text: &'a str, name: &'a str) -> impl Iterator<Item = &'a str> {
+    memchr::memmem::find_iter(text.as_bytes(), name.as_bytes()).filter_map(move |at| {
+        let behind = text[at + name.len()..].trim_start();
+        let given = behind.strip_prefix('(').map(str::trim_start).or_else(|| behind.starts_with('/').then_some(behind));
+        given.filter(|_| !text[..at].ends_with(|c: char| c.is_alphanumeric() || c == '_'))
+    })
 }
 
 /// The main sources of a module in Java and Kotlin.
@@ -174,6 +194,8 @@ mod tests {
                 "a.b.C 3",
             ),
             ("class C { static public void main(String[] a) {} }", "C 1"),
+            ("class C { static public void main /* x */\n (String[] a) {} }", "C 1"),
+            ("class C { static public void domain(String[] a) {} void main() {} }", ""),
             (
                 "package a; // x\n/* class X { */ @A(\"}\") public class C<T> { int f = '{'; static void main(String[] a) {} }",
                 "a.C 2",

@@ -116,6 +116,27 @@ fn samples_beside_a_server_are_set_aside() {
 }
 
 #[test]
+fn a_main_method_of_some_class_of_a_library_starts_nothing() {
+    let root = root("<module>core</module><module>examples</module>", "");
+    let chosen = |path: &str, class: &str| {
+        let main = format!("public class {class} {{ public static void main(String[] a) {{}} }}");
+        let (core, examples) = (module("core", ""), module("examples", ""));
+        let tree = SourceTree::of_texts([
+            ("pom.xml", root.as_str()),
+            ("core/pom.xml", &core),
+            ("core/src/main/java/till/Till.java", "package till;\nclass Till {}"),
+            (&format!("core/src/main/java/{path}/{class}.java"), &main),
+            ("examples/pom.xml", &examples),
+            ("examples/src/main/java/demo/Main.java", &main),
+        ]);
+        read_tree(&tree, None, false).map(|found| found.module.unwrap().value).map_err(|failure| failure.code)
+    };
+    assert_eq!(chosen("till/limit", "Expression"), Err(FailureCode::ApplicationNotFound));
+    assert_eq!(chosen("till/limit", "TillServer"), Ok("core".to_owned()));
+    assert_eq!(chosen("till", "Expression"), Err(FailureCode::ApplicationNotFound));
+}
+
+#[test]
 fn a_named_class_of_a_module_that_is_needed_starts() {
     let root = root("<module>core</module><module>server</module><module>cli</module>", "");
     let jar = |class: &str| {

@@ -107,6 +107,9 @@ pub(super) fn read(inspection: &Inspection<'_>) -> Result<(Dependencies, Option<
     let environment = Environment::of(inspection.facts);
     let production = groups::production(inspection.facts);
     let (extras, by_dockerfile) = extras::asked(inspection, project)?;
+    // Its author installs the project with these extras, and not what a requirements file lists.
+    let own = project.is_some_and(|project| project.packaged) && by_dockerfile.is_some();
+    let there = if own && !extras::names_any(inspection, &there) { Vec::new() } else { there };
     let asked = lock::Asked { project, extras: &extras, production: &production, environment: &environment };
     let lock = if there.is_empty() { lock::read(tree, directory, &asked)? } else { None };
     let mut found = if let Some((first, others)) = there.split_first() {

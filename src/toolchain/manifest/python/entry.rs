@@ -141,7 +141,13 @@ fn preferred<'c, 'a>(
     if let Some(chosen) = single(candidates.iter().filter(|c| !c.factory)) {
         return Ok((chosen, "the only object; the others are factories".into()));
     }
-    Err(ambiguous(candidates.iter().map(|c| (c.entry(), c.file, c.line)).collect()))
+    // Names that several have choose nothing: their files do.
+    let twice = |c: &Candidate<'_>| candidates.iter().filter(|other| other.entry() == c.entry()).count() > 1;
+    let by_file = candidates.iter().any(twice);
+    let name = |c: &Candidate<'_>| {
+        if by_file { format!("{}:{}", below(sources.directory, c.file), c.name) } else { c.entry() }
+    };
+    Err(ambiguous(candidates.iter().map(|c| (name(c), c.file, c.line)).collect()))
 }
 
 /// The only one; `application = app = Flask(__name__)` is one object under two names.

@@ -47,6 +47,14 @@ fn of_dockerfile(inspection: &Inspection<'_>, project: &Pyproject) -> Option<(Ve
     })
 }
 
+/// Whether the Dockerfile that starts the application speaks of one of these files.
+pub(super) fn names_any(inspection: &Inspection<'_>, files: &[&str]) -> bool {
+    let started = dockerfile::started(inspection.tree, inspection.directory);
+    let said = started.and_then(|(path, _)| inspection.tree.text(&path)).map(says::builds).unwrap_or_default();
+    let words = said.iter().flat_map(|said| &said.words);
+    words.into_iter().any(|word| files.iter().any(|file| word.ends_with(file)))
+}
+
 /// Whether words install an extra: `.[web]` (pip), `--extra web` (uv), `--extras web` (Poetry), or all that it would bring
 /// by their names.
 fn names(said: &Said, extra: &str, project: &Pyproject) -> bool {
@@ -109,6 +117,27 @@ mod tests {
             assert_eq!(said.unwrap_or_default(), expected, "{run}");
             let installed = findings.variables["extras"].as_array().unwrap().len();
             assert_eq!(installed, expected.split_whitespace().filter(|word| !word.starts_with('@')).count(), "{run}");
+        }
+    }
+
+    #[test]
+    fn the_project_with_its_extras_is_installed_instead_of_a_file_that_the_dockerfile_passes_over() {
+        let project = "[build-system]\nrequires=['setuptools']\n[project]\nname='shop'\n\
+                       [project.optional-dependencies]\nweb=['flask']\n";
+        for (run, expected) in [
+            ("pip install gunicorn /shop[web]", "project"),
+            ("pip install -r requirements.txt && pip install /shop[web]", "requirements"),
+            ("pip install /shop", "requirements"),
+        ] {
+            let docker = format!("FROM python\nCOPY . /shop\nRUN {run}\nCMD [\"gunicorn\", \"shop:app\"]\n");
+            let app = "from flask import Flask\napp = Flask(__name__)\n";
+            let files = [
+                ("pyproject.toml", project),
+                ("requirements.txt", "flask\n"),
+                ("Dockerfile", &docker),
+                ("shop/__init__.py", app),
+            ];
+            assert_eq!(found(&files).variables["install"], serde_json::json!(expected), "{run}");
         }
     }
 

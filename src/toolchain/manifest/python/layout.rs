@@ -162,11 +162,9 @@ impl<'a> Sources<'a> {
     }
 
     fn parse(&mut self, texts: &[(&'a str, &'a str)], wanted: impl Fn(&str, &str) -> bool) {
-        for (path, text) in texts {
-            if !self.modules.contains_key(path) && wanted(path, text) {
-                self.modules.extend(source::of(self.tree, path).map(|module| (*path, module)));
-            }
-        }
+        let new = texts.iter().filter(|(path, text)| !self.modules.contains_key(path) && wanted(path, text));
+        let new: Vec<&str> = new.map(|(path, _)| *path).collect();
+        self.modules.extend(source::of_each(self.tree, &new));
     }
 
     /// The modules with an import that may name this one: text decides which are parsed, and nothing else.

@@ -3,6 +3,7 @@
 #![allow(clippy::result_large_err, reason = "a `Failure` ends the planning; it is made once")]
 
 mod application;
+mod bound;
 mod celery;
 mod command;
 mod companions;
@@ -18,6 +19,7 @@ mod extras;
 mod floors;
 mod given;
 mod groups;
+mod gunicorn;
 mod identifiers;
 mod imports;
 mod ini;
@@ -336,6 +338,13 @@ fn port_of_web(
 ) {
     let Some(web) = findings.processes.iter().find(|process| process.name == "web") else { return };
     let stated = web.origin.path.as_deref() == Some(inside(inspection.directory, "Procfile").as_str());
+    let of_process = || Origin { detail: "the port that the process listens on".into(), ..web.origin.clone() };
+    let bound = bound::port(web).map(|port| Found::new(port, of_process()));
+    let bound = bound.or_else(|| gunicorn::port(inspection.tree, inspection.directory, web).filter(|_| stated));
+    findings.warnings.extend(gunicorn::leaves(inspection.tree, inspection.directory, web));
+    if let Some(port) = bound.filter(|_| stated || findings.ports.is_empty()) {
+        findings.ports = vec![port];
+    }
     let reads = stated || sources.any_text("\"PORT\"") || sources.any_text("'PORT'");
     if findings.ports.is_empty() && reads {
         let origin = Origin::default("the port that processes read from `PORT`");

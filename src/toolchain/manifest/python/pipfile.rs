@@ -19,7 +19,8 @@ pub(super) fn read(tree: &SourceTree, path: &str) -> Result<Option<Vec<Requireme
     let lines = Lines::of(text);
     let packages = root.get("packages").and_then(|table| table.get_ref().as_table());
     let read = packages.into_iter().flatten().map(|(name, value)| {
-        let line = lines.line(name.span().start);
+        let at = name.span().start;
+        let line = lines.line(at);
         let stated = argument(name.get_ref(), value.get_ref());
         let stated = stated.and_then(|text| Requirement::parse(&text, Origin::file(path, Some(line), "packages")));
         stated.ok_or_else(|| {
@@ -29,7 +30,7 @@ pub(super) fn read(tree: &SourceTree, path: &str) -> Result<Option<Vec<Requireme
                 format!("`{path}`: `{name}` is stated in a way pip cannot be told."),
             )
             .hint("Run `pipenv lock` and commit `Pipfile.lock`.")
-            .at(path, Some(line))
+            .at_column(path, Some(line), lines.column(text, at))
         })
     });
     read.collect::<Result<Vec<_>, Failure>>().map(Some)

@@ -52,7 +52,7 @@ pub(super) struct Pyproject {
 pub(super) fn read(tree: &SourceTree, path: &str, facts: &toml::Table) -> Result<Option<Pyproject>, Failure> {
     let Some(text) = manifest(tree, path)? else { return Ok(None) };
     let root = parse(path, text)?;
-    let file = File { path, lines: Lines::of(text) };
+    let file = File { path, text, lines: Lines::of(text) };
     let mut found = Pyproject { packaged: package::is_package(&root, tree, parent(path)), ..Pyproject::default() };
     if let Some(project) = root.get("project") {
         file.project(project, &mut found)?;
@@ -86,6 +86,7 @@ pub(super) fn parse<'a>(path: &str, text: &'a str) -> Result<DeTable<'a>, Failur
 
 struct File<'a> {
     path: &'a str,
+    text: &'a str,
     lines: Lines,
 }
 
@@ -95,7 +96,8 @@ impl File<'_> {
     }
 
     fn invalid(&self, at: usize, message: String) -> Failure {
-        Failure::new(FailureCode::ManifestInvalid, message).at(self.path, Some(self.lines.line(at)))
+        let column = self.lines.column(self.text, at);
+        Failure::new(FailureCode::ManifestInvalid, message).at_column(self.path, Some(self.lines.line(at)), column)
     }
 
     fn project(&self, project: &Spanned<DeValue<'_>>, found: &mut Pyproject) -> Result<(), Failure> {
@@ -347,15 +349,16 @@ mod tests {
     }
 
     #[test]
-    fn what_cannot_be_read_names_its_line() {
-        for (text, line) in [
-            ("[project]\nname = \n", 2),
-            ("[project]\ndependencies = ['flask', '!!']\n", 2),
-            ("[project]\nrequires-python = 'three'\n", 2),
-            ("[project]\n\nrequires-python = 3.11\n", 3),
+    fn what_cannot_be_read_names_its_place() {
+        for (text, line, column) in [
+            ("[project]\nname = \n", 2, 8),
+            ("[project]\ndependencies = ['flask', '!!']\n", 2, 26),
+            ("[project]\nrequires-python = 'three'\n", 2, 19),
+            ("[project]\n\nrequires-python = 3.11\n", 3, 19),
         ] {
             let failure = read_one(text).unwrap_err();
-            assert_eq!(failure.places[0].line, Some(line), "{text}: {failure}");
+            let place = &failure.places[0];
+            assert_eq!((place.line, place.column), (Some(line), Some(column)), "{text}: {failure}");
         }
     }
 }

@@ -92,7 +92,7 @@ impl Reading<'_> {
             | "--process-dependency-links" => Ok(()),
             _ => {
                 Err(invalid(format!("`{path}` line {number}: pip knows no option `{option}` in a requirements file."))
-                    .at(path, Some(number)))
+                    .at_column(path, Some(number), self.column(path, number, option)))
             }
         }
     }
@@ -114,21 +114,21 @@ impl Reading<'_> {
                 "`{path}` line {number} includes `{value}`, which is outside the repository."
             ))
             .hint("Move the included file into the repository, or remove the line.")
-            .at(path, Some(number)));
+            .at_column(path, Some(number), self.column(path, number, value)));
         };
         if self.open.contains(&target) {
             return Err(invalid(format!(
                 "`{path}` line {number} includes `{target}`, which includes this file: a cycle."
             ))
             .hint("Remove one of the includes.")
-            .at(path, Some(number)));
+            .at_column(path, Some(number), self.column(path, number, value)));
         }
         if !self.tree.has_file(&target) {
             return Err(invalid(format!(
                 "`{path}` line {number} includes `{value}`, but there is no file `{target}`."
             ))
             .hint("Commit the file, or correct the path: it is relative to the including file.")
-            .at(path, Some(number)));
+            .at_column(path, Some(number), self.column(path, number, value)));
         }
         self.file(&target, constraints)
     }
@@ -185,7 +185,7 @@ impl Reading<'_> {
                 shown(value)
             ))
             .hint("Write it as PEP 508 says: `name[extras]>=version ; marker`.")
-            .at(path, Some(number)));
+            .at_column(path, Some(number), self.column(path, number, value)));
         }
         // pip takes such paths relative to where it runs; both that and the file's directory stay inside.
         if join(parent(path), local).is_none() {
@@ -194,11 +194,19 @@ impl Reading<'_> {
                 shown(local)
             ))
             .hint("Move the project into the repository, or install it from the package index by its name.")
-            .at(path, Some(number)));
+            .at_column(path, Some(number), self.column(path, number, value)));
         }
         self.found.local.get_or_insert(Origin::file(path, Some(number), shown(value)));
         self.found.incomplete = true;
         Ok(())
+    }
+
+    /// Where on its line a text begins, in characters from 1; a continued line's later parts have no place on it.
+    fn column(&self, path: &str, number: u32, text: &str) -> Option<u32> {
+        let whole = manifest(self.tree, path).ok().flatten()?;
+        let line = whole.trim_start_matches('\u{feff}').lines().nth(usize::try_from(number.checked_sub(1)?).ok()?)?;
+        let at = line.find(text.split_whitespace().next()?)?;
+        u32::try_from(line[..at].chars().count() + 1).ok()
     }
 
     fn warn_vcs(&mut self, path: &str, number: u32) {
@@ -293,19 +301,19 @@ mod tests {
     }
 
     #[test]
-    fn bad_includes_and_lines_name_their_line() {
-        for (text, line, says) in [
-            ("a\n-r ../../etc/passwd\n", 2, "outside the repository"),
-            ("-r requirements.txt", 1, "cycle"),
-            ("a\n\n-r gone.txt", 3, "no file `gone.txt`"),
-            ("flask == 1\nnot a requirement\n", 2, "cannot read"),
-            ("--unknown x", 1, "no option `--unknown`"),
-            ("-e ../other", 1, "outside the repository"),
-            ("-é", 1, "no option"),
+    fn bad_includes_and_lines_name_their_place() {
+        for (text, place, says) in [
+            ("a\n-r ../../etc/passwd\n", (2, 4), "outside the repository"),
+            ("-r requirements.txt", (1, 4), "cycle"),
+            ("a\n\n-r gone.txt", (3, 4), "no file `gone.txt`"),
+            ("flask == 1\n\tnot a requirement\n", (2, 2), "cannot read"),
+            ("--unknown x", (1, 1), "no option `--unknown`"),
+            ("-e ../other", (1, 4), "outside the repository"),
+            ("\u{feff}-é", (1, 1), "no option"),
         ] {
             let failure = read_one(text).unwrap_err();
             assert!(failure.message.contains(says), "{}", failure.message);
-            assert_eq!(failure.places[0].line, Some(line), "{text}");
+            assert_eq!((failure.places[0].line, failure.places[0].column), (Some(place.0), Some(place.1)), "{text}");
             assert_eq!(failure.code, FailureCode::ManifestInvalid);
         }
     }

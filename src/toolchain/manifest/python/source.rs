@@ -22,6 +22,11 @@ const MAX_ITEMS: usize = 3_000;
 /// How deep attribute chains and nested blocks are followed.
 const MAX_DEPTH: usize = 40;
 
+/// The modules of many files, several parsed at a time.
+pub(super) fn of_each<'p>(tree: &SourceTree, paths: &[&'p str]) -> Vec<(&'p str, Arc<Module>)> {
+    tree.derived_each(paths.iter().copied(), |_, text| parse(text).unwrap_or_default())
+}
+
 /// A file's module, parsed once; empty where the parser gives up. `None` where there is no text, or not yet.
 pub(super) fn of(tree: &SourceTree, path: &str) -> Option<Arc<Module>> {
     tree.derived(path, |text| parse(text).unwrap_or_default())

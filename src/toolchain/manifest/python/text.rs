@@ -32,6 +32,12 @@ impl Lines {
     pub(super) fn line(&self, byte: usize) -> u32 {
         u32::try_from(self.0.partition_point(|start| *start <= byte)).unwrap_or(u32::MAX)
     }
+
+    /// The column, in characters from 1, of a byte of the text that these are the lines of.
+    pub(super) fn column(&self, text: &str, byte: usize) -> Option<u32> {
+        let start = *self.0.get(self.0.partition_point(|start| *start <= byte).checked_sub(1)?)?;
+        u32::try_from(text.get(start..byte)?.chars().count() + 1).ok()
+    }
 }
 
 /// The line, from 1, of a byte of the text; for a single look-up.
