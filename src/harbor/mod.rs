@@ -16,7 +16,7 @@ mod scan;
 pub use artifacts::{ArtifactName, Done};
 pub use client::{Client, Reply};
 pub use gate::Gate;
-pub use preflight::{Preflight, Wanted};
+pub use preflight::{Preflight, SystemInfo, Wanted};
 pub use projects::{NewProject, Project, Quota};
 pub use refusal::refusal;
 pub use rights::{Rights, claims};

@@ -34,17 +34,28 @@ pub struct Preflight {
     pub last: Option<u64>,
 }
 
+/// What a Harbor says of itself.
+#[derive(Debug, Clone)]
+pub struct SystemInfo(Value);
+
 impl Client {
-    /// Looks at what a push would meet. `None`: this is no Harbor, or it does not answer now.
+    /// What the registry says of itself. `None`: this is no Harbor, or it does not answer now.
     ///
     /// A registry that is away now may be back when the image is built, so that is no finding.
-    pub async fn preflight(&self, wanted: Wanted<'_>) -> Option<Preflight> {
+    pub async fn system_info(&self) -> Option<SystemInfo> {
         let info = self.get("/api/v2.0/systeminfo").await.ok()?;
-        if !self.tells(&info) {
-            return None;
-        }
+        self.tells(&info).then_some(SystemInfo(info.body))
+    }
+
+    /// Looks at what a push would meet. `None` as for [`Client::system_info`].
+    pub async fn preflight(&self, wanted: Wanted<'_>) -> Option<Preflight> {
+        self.preflight_of(&self.system_info().await?, wanted).await
+    }
+
+    /// The same of a Harbor that has said what it is.
+    pub async fn preflight_of(&self, SystemInfo(info): &SystemInfo, wanted: Wanted<'_>) -> Option<Preflight> {
         let mut found =
-            Preflight { version: info.body["harbor_version"].as_str().map(str::to_owned), ..Preflight::default() };
+            Preflight { version: info["harbor_version"].as_str().map(str::to_owned), ..Preflight::default() };
         let repository = format!("{}/{}", wanted.project, wanted.name);
         match self.rights(&repository).await.ok()? {
             Rights::Stranger => {
@@ -57,7 +68,7 @@ impl Client {
                 return Some(found);
             }
         }
-        if info.body["read_only"] == true {
+        if info["read_only"] == true {
             found.failures.push(self.failure(FailureCode::RegistryReadOnly, "is in read-only mode"));
         }
         // What follows needs more than the right to push; an account that has it not is told no more.

@@ -9,7 +9,6 @@ mod archive;
 use std::ffi::{CString, OsStr};
 use std::fs::File;
 use std::io::{self, Read, Write};
-use std::ops::Bound;
 use std::os::fd::OwnedFd;
 use std::os::unix::ffi::OsStrExt;
 use std::path::{Path, PathBuf};
@@ -78,9 +77,7 @@ impl BuildContext {
 
     /// Whether a file belongs to it, or something below a directory.
     fn holds(&self, path: &Path) -> bool {
-        let ContextKind::Listed { files, .. } = &self.kind else { return true };
-        let from = (Bound::Included(path), Bound::Unbounded);
-        files.range::<Path, _>(from).next().is_some_and(|file| file.starts_with(path))
+        if let ContextKind::Listed { files, .. } = &self.kind { files.holds(path) } else { true }
     }
 
     /// Why an entry cannot be part of an image.

@@ -11,6 +11,7 @@ mod build;
 mod build_log;
 mod diagnosis;
 mod engine;
+mod listing;
 mod own_base;
 mod push;
 mod pushing;
@@ -39,6 +40,7 @@ pub use backend::Backend;
 use credentials::Credentials;
 pub use diagnosis::log_in;
 pub(crate) use engine::{messages, url_safe_credentials};
+pub use listing::Listing;
 
 /// Takes the lines of a build or push as they come, without line ends.
 pub type LogSink<'a> = &'a (dyn Fn(&str) + Send + Sync);
@@ -179,8 +181,8 @@ pub enum ContextKind {
     Listed {
         /// The Dockerfile's path, relative to the root, with `/`.
         dockerfile: String,
-        /// Files, links and empty directories, relative to the root.
-        files: Arc<BTreeSet<PathBuf>>,
+        /// What belongs to it.
+        files: Arc<Listing>,
     },
 }
 

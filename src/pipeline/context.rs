@@ -72,7 +72,7 @@ fn in_place(plan: &Plan, tree: &WorkingTree, limit: u64) -> Result<(BuildContext
     let include: Vec<&str> = plan.include.iter().map(String::as_str).collect();
     let (rules, ignored) = (tree::TreeRules::of_a_repository(&include)?, context.ignore_rules()?);
     let (kept, removed) = tree::left_in(files.iter().map(PathBuf::as_path), &rules, &ignored);
-    context.kind = listed(Arc::new(kept));
+    context.kind = listed(Arc::new(kept.into_iter().collect()));
     Ok((context, warnings_of(removed.secrets, &plan.source.directory)))
 }
 

@@ -89,21 +89,23 @@ async fn build(
     strangers::may_run(services, request)?;
     let push = delivery.push && !request.untrusted;
     let delivery = &Delivery { push, ..delivery.clone() };
-    if push && request.kind == Kind::Service {
+    let pushed = push && request.kind == Kind::Service;
+    if pushed {
         image::may_be_pushed(services)?;
     }
     let deadline = Deadline::start(services.timeout(request), &limits.steps, cancel);
-    let workspace = workspace(services, request).await?;
-
-    let fetch =
-        deadline.step(Step::Checkout, async |stop| unless_cancelled(&stop, source::fetch(services, request)).await);
-    let source = record.reusing(Step::Checkout, fetch, Fetched::cached).await?;
-    let plan = record.step(Step::Plan, deadline.step(Step::Plan, |_| plan(services, request, &source))).await?;
+    let begun = begin(services, request, record, &deadline);
+    // Needs no plan, and takes as long as a small one.
+    let ask = async { Ok(if pushed { registry::ask(services, request).await } else { None }) };
+    let ask = deadline.step(Step::Push, async |stop| unless_cancelled(&stop, ask).await);
+    let ask = async { Box::pin(ask).await.map_err(|failure| failure.in_step(Step::Push)) };
+    let (workspace, (source, plan), asked) = tokio::try_join!(workspace(services, request), Box::pin(begun), ask)?;
     record.planned(&plan);
     services.backend.has_own(&plan.bases).await.map_err(|failure| failure.in_step(Step::Image))?;
-    if delivery.push && request.kind == Kind::Service {
-        let look = deadline
-            .step(Step::Push, async |stop| unless_cancelled(&stop, registry::ready(services, request, &plan)).await);
+    if pushed {
+        let look = deadline.step(Step::Push, async |stop| {
+            unless_cancelled(&stop, registry::ready(services, request, &plan, asked)).await
+        });
         record.warn(Box::pin(look).await.map_err(|failure| failure.in_step(Step::Push))?);
         let scan = deadline
             .step(Step::Image, async |stop| unless_cancelled(&stop, bases::scan(services, request, &plan)).await);
@@ -149,6 +151,20 @@ async fn build(
     let delivery = deliver(services, request, &plan, &built, delivery, record, &deadline);
     let (delivered, removed) = tokio::join!(Box::pin(delivery), removal);
     delivered.and(removed)
+}
+
+/// Brings the source within reach and plans.
+async fn begin(
+    services: &Services,
+    request: &BuildRequest,
+    record: &mut Record<'_>,
+    deadline: &Deadline<'_>,
+) -> Result<(Fetched, Plan), Failure> {
+    let fetch =
+        deadline.step(Step::Checkout, async |stop| unless_cancelled(&stop, source::fetch(services, request)).await);
+    let source = record.reusing(Step::Checkout, fetch, Fetched::cached).await?;
+    let plan = record.step(Step::Plan, deadline.step(Step::Plan, |_| plan(services, request, &source))).await?;
+    Ok((source, plan))
 }
 
 /// Tries whether the image starts, and pushes it where that is wanted.

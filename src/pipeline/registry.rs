@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use super::Services;
 use crate::config::RegistryKind;
-use crate::harbor::{Client, NewProject, Preflight, Wanted};
+use crate::harbor::{Client, NewProject, Preflight, SystemInfo, Wanted};
 use crate::image::credentials::Credentials;
 use crate::image::transfer::Place;
 use crate::model::failure::{Failure, FailureCode, Warning};
@@ -19,12 +19,32 @@ const PATIENCE: Duration = Duration::from_secs(15);
 /// Characters of a repository's name, its project included: Harbor answers a longer one with a bare 500.
 const LONGEST_NAME: usize = 245;
 
+/// A registry that was asked what it is.
+pub(super) struct Asked(Option<SystemInfo>);
+
+/// Asks the registry what it is, which needs no plan. `None` where nobody has to know, or where it cannot be asked: whoever
+/// needs it says why.
+pub(super) async fn ask(services: &Services, request: &BuildRequest) -> Option<Asked> {
+    let registry = &services.config.registry;
+    let host = registry.host.as_deref().filter(|_| registry.kind != Some(RegistryKind::Plain))?;
+    let project = request.product_line.as_str();
+    let reference = ImageReference::new(host, &format!("{project}/{}", request.name), None, None).ok()?;
+    let client = services.harbor(&reference, project).await.ok()??.for_request(request.id.as_str());
+    // One that hangs is not asked again before the build.
+    Some(Asked(tokio::time::timeout(PATIENCE, client.system_info()).await.ok().flatten()))
+}
+
 /// Looks whether the push can succeed, where the registry is a Harbor; makes the project where the operator wants that.
 ///
 /// # Errors
 /// What is certain to fail: `registry_unauthorized`, `registry_forbidden`, `registry_repository_missing`,
 /// `registry_quota_exceeded`, `registry_tag_immutable`, and `registry_read_only`.
-pub(super) async fn ready(services: &Services, request: &BuildRequest, plan: &Plan) -> Result<Vec<Warning>, Failure> {
+pub(super) async fn ready(
+    services: &Services,
+    request: &BuildRequest,
+    plan: &Plan,
+    asked: Option<Asked>,
+) -> Result<Vec<Warning>, Failure> {
     let references = super::image::references(plan)?;
     let registry = &services.config.registry;
     let Some(first) =
@@ -38,8 +58,14 @@ pub(super) async fn ready(services: &Services, request: &BuildRequest, plan: &Pl
     let tags: Vec<String> = references.iter().filter_map(ImageReference::tag).map(ToString::to_string).collect();
     let commit = plan.source.commit.as_ref().map(ToString::to_string).filter(|_| !plan.source.dirty);
     let wanted = Wanted { project, name: request.name.as_str(), tags: &tags, commit: commit.as_deref() };
+    let look = async {
+        match asked {
+            Some(Asked(said)) => client.preflight_of(&said?, wanted).await,
+            None => client.preflight(wanted).await,
+        }
+    };
     // A registry that hangs now may answer when the image is built.
-    let look = tokio::time::timeout(PATIENCE, client.preflight(wanted)).await;
+    let look = tokio::time::timeout(PATIENCE, look).await;
     let Ok(Some(mut found)) = look else { return Ok(Vec::new()) };
     if found.project_missing {
         create(services, first, project, request.id.as_str()).await?;

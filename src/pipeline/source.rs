@@ -47,7 +47,7 @@ impl Files {
     pub(super) fn refuse_lfs_pointers(&self, below: &str) -> Result<(), Failure> {
         match self {
             Self::Copied(checkout) => checkout.refuse_lfs_pointers(below),
-            Self::InPlace(tree) => tree.tree().refuse_lfs_pointers(below),
+            Self::InPlace(tree) => tree.refuse_lfs_pointers(below),
         }
     }
 }
@@ -63,11 +63,17 @@ pub async fn fetch(services: &Services, request: &BuildRequest) -> Result<Fetche
             let fetched = checkout::resolve_and_fetch(source, &access, &services.cache.join("git")).await?;
             Ok(Fetched::Commit(Box::new(fetched)))
         }
-        RequestedSource::Directory { path, .. } => {
-            let path = path.clone();
-            blocking(move || WorkingTree::open(&path)).await.map(Fetched::Directory)
-        }
+        RequestedSource::Directory { path, .. } => look(path).await,
     }
+}
+
+/// Looks at a directory, which needs no services.
+///
+/// # Errors
+/// As [`WorkingTree::open`].
+pub async fn look(directory: &Path) -> Result<Fetched, Failure> {
+    let directory = directory.to_owned();
+    blocking(move || WorkingTree::open(&directory)).await.map(Fetched::Directory)
 }
 
 /// The commit that a request means now.
