@@ -119,11 +119,23 @@ struct Route {
     /// Repositories that blobs may be mounted from.
     sources: Vec<String>,
     entered: OnceCell<Option<(Place, Arc<Session>)>>,
+    /// Whether what this build makes is likely to be new to the repository.
+    new: OnceCell<bool>,
     at_once: Semaphore,
 }
 
 /// A layer that is sent while it is compressed; says whether that succeeded.
 pub(super) struct Streamed(Task<bool>);
+
+/// How a blob came to be in the store.
+pub(super) enum Came {
+    /// It was there.
+    Before,
+    /// This build made it.
+    Now,
+    /// This build made it, and sent it meanwhile.
+    Streamed(Streamed),
+}
 
 impl Courier {
     /// To this place, whose repository is entered at once; `bases` are the repositories that base images came from. It
@@ -134,6 +146,7 @@ impl Courier {
             sources: bases.filter_map(|base| home(Some(base), &destination.reference)).map(str::to_owned).collect(),
             destination: destination.clone(),
             entered: OnceCell::new(),
+            new: OnceCell::new(),
             at_once: Semaphore::new(PARALLEL),
         };
         let route = Arc::new(route);
@@ -157,7 +170,7 @@ impl Courier {
     }
 
     /// Sends a blob of the store, unless it was streamed. What other repositories have the push mounts in no time.
-    pub(super) fn send(&self, blob: &Descriptor, streamed: Option<Streamed>) {
+    pub(super) fn send(&self, blob: &Descriptor, came: Came) {
         let (store, repository) = (&self.route.store, &self.route.destination.reference);
         if store.knows(repository, blob) || !store.holders(repository, blob).is_empty() {
             return;
@@ -166,16 +179,17 @@ impl Courier {
         // Two instructions may write the same.
         let Entry::Vacant(own) = all.entry((repository.name(), blob.digest.clone())) else { return };
         let (route, blob) = (Arc::clone(&self.route), blob.clone());
-        let alone = streamed.as_ref().and_then(|_| at_once(&repository.name(), &blob.digest));
+        let alone = matches!(came, Came::Streamed(_)).then(|| at_once(&repository.name(), &blob.digest)).flatten();
         own.insert(Task(tokio::spawn(async move {
-            if let Some(streamed) = streamed {
-                let arrived = streamed.0.ended().await.unwrap_or(false);
-                drop(alone);
-                if arrived {
-                    return Some(Brought::Sent);
+            match came {
+                Came::Before => route.bring(&blob, false).await,
+                Came::Now => route.bring(&blob, true).await,
+                Came::Streamed(streamed) => {
+                    let arrived = streamed.0.ended().await.unwrap_or(false);
+                    drop(alone);
+                    if arrived { Some(Brought::Sent) } else { route.bring(&blob, false).await }
                 }
             }
-            route.bring(&blob).await
         })));
     }
 }
@@ -196,18 +210,28 @@ impl Route {
         Some((Instant::now(), seen))
     }
 
-    /// A repository that this cache has pushed to would have the layer in the cache, were it there; a new one has nothing.
+    /// A repository that this cache has pushed to would have a layer in the cache, were it there; a new one has nothing.
+    async fn lacks_what_is_made(&self, session: &Session) -> bool {
+        let ask = async { self.store.has_pushed_to(&self.destination.reference) || session.is_new().await };
+        *self.new.get_or_init(|| ask).await
+    }
+
     async fn stream(&self, growing: &Growing) -> bool {
         let Some((_, session)) = self.enter().await else { return false };
-        let likely_new = self.store.has_pushed_to(&self.destination.reference) || session.is_new().await;
-        likely_new && session.stream(growing).await.is_ok()
+        self.lacks_what_is_made(session).await && session.stream(growing).await.is_ok()
     }
 
     /// Once: the push tries again what it has to.
-    async fn bring(&self, blob: &Descriptor) -> Option<Brought> {
+    async fn bring(&self, blob: &Descriptor, made: bool) -> Option<Brought> {
         let _turn = self.at_once.acquire().await.ok()?;
         let path = self.store.path(&blob.digest);
+        let content = Content::File(&path, 0);
         let (_, session) = self.enter().await?;
-        session.bring_once(blob, &self.sources, Content::File(&path, 0)).await.ok()
+        let brought = if made && self.lacks_what_is_made(session).await {
+            session.bring_new(blob, content).await
+        } else {
+            session.bring_once(blob, &self.sources, content).await
+        };
+        brought.ok()
     }
 }

@@ -7,7 +7,7 @@ use serde_json::{Value, json};
 use sha2::{Digest as _, Sha256};
 use tokio_util::sync::CancellationToken;
 
-use super::ahead::{Ahead, Courier};
+use super::ahead::{Ahead, Came, Courier};
 use super::base::Base;
 use super::contents::Contents;
 use super::document::{CREATED, MediaTypes, configuration, history_of, json_bytes, manifest};
@@ -176,7 +176,7 @@ impl Work<'_> {
             base.config["author"] = json!(author);
         }
         if let Some(courier) = self.courier {
-            base.layers.iter().for_each(|layer| courier.send(&layer.blob, None));
+            base.layers.iter().for_each(|layer| courier.send(&layer.blob, Came::Before));
         }
         for (key, value) in &self.spec.labels {
             config["Labels"][key.as_str()] = json!(value);
@@ -205,6 +205,9 @@ impl Work<'_> {
         }
         let config = configuration(&base.config, config, &layers, history, &created);
         let config = self.store.put(&json_bytes(&config)?)?;
+        if let Some(courier) = self.courier {
+            courier.send(&config, Came::Now);
+        }
         let manifest = self.store.put(&json_bytes(&manifest(&config, &layers, self.types))?)?;
         let size = layers.iter().map(|layer| layer.blob.size).sum();
         let image = Assembled { layers, config, manifest, home: base.home, size, types: self.types };

@@ -3,6 +3,7 @@
 //! A block is deflated by itself and ends on a byte, so blocks can be joined (RFC 1951, a stored block of no length).
 //! Blocks of large layers are remembered by their content: what is the same next time is copied, not compressed.
 
+use std::cell::RefCell;
 use std::collections::VecDeque;
 use std::io::{self, Write};
 use std::sync::mpsc::{Receiver, sync_channel};
@@ -51,20 +52,27 @@ pub(super) struct Compressor {
     out: BlobWriter,
     /// The block that fills.
     block: Vec<u8>,
+    /// Whose bytes it holds, each from this place of it on.
+    runs: Vec<(usize, Run)>,
+    /// Whose bytes come next.
+    run: Run,
     tar: Sha256,
     crc: Crc,
     in_flight: VecDeque<Receiver<Block>>,
     /// Where each block of content is in the blob; none where that is not to be remembered.
-    places: Option<Vec<([u8; 32], Remembered)>>,
+    places: Option<Vec<(String, Remembered)>>,
     /// Who sends the blob while it is written.
     follower: Option<watch::Sender<Progress>>,
 }
 
+/// Bytes of a file, by the hash of its content and where in it they begin; none are those between files.
+type Run = Option<([u8; 32], u64)>;
+
 struct Block {
     deflated: Vec<u8>,
     crc: Crc,
-    key: [u8; 32],
-    hash: [u8; 32],
+    /// What it is remembered by, and the checksum of its compressed form; none where remembering does not pay.
+    remembered: Option<(String, u32)>,
 }
 
 impl Compressor {
@@ -77,6 +85,8 @@ impl Compressor {
             store: store.clone(),
             out,
             block: Vec::with_capacity(BLOCK),
+            runs: vec![(0, None)],
+            run: None,
             tar: Sha256::new(),
             crc: Crc::new(),
             in_flight: VecDeque::new(),
@@ -105,16 +115,24 @@ impl Compressor {
         if large || chosen { self.send() } else { Ok(()) }
     }
 
+    /// What is written from now on are the bytes of a file with this hash, or what stands between files. So a block is
+    /// known by what was hashed before, and is not hashed once more.
+    pub(super) fn bytes_of(&mut self, file: Option<[u8; 32]>) {
+        self.run = file.map(|hash| (hash, 0));
+        self.runs.push((self.block.len(), self.run));
+    }
+
     fn send(&mut self) -> io::Result<()> {
         if self.block.is_empty() {
             return Ok(());
         }
         let plain = std::mem::replace(&mut self.block, Vec::with_capacity(BLOCK));
+        let runs = std::mem::replace(&mut self.runs, vec![(0, self.run)]);
         self.tar.update(&plain);
         let (sender, receiver) = sync_channel(1);
         let known = self.places.is_some().then(|| self.store.clone());
         pool::run(move || {
-            let _ = sender.send(compressed(&plain, known.as_ref()));
+            let _ = sender.send(compressed(&plain, &runs, known.as_ref()));
         });
         self.in_flight.push_back(receiver);
         if self.in_flight.len() >= IN_FLIGHT { self.receive() } else { Ok(()) }
@@ -123,10 +141,9 @@ impl Compressor {
     fn receive(&mut self) -> io::Result<()> {
         let Some(next) = self.in_flight.pop_front() else { return Ok(()) };
         let block = next.recv().map_err(|_| io::Error::other("compressing ended abnormally"))?;
-        if let Some(places) = &mut self.places {
+        if let (Some(places), Some((key, crc))) = (&mut self.places, block.remembered) {
             let (offset, length) = (self.out.size(), block.deflated.len() as u64);
-            let remembered = Remembered { blob: None, offset, length, hash: hex::encode(block.hash) };
-            places.push((block.key, remembered));
+            places.push((key, Remembered { blob: None, offset, length, crc }));
         }
         self.out.write_all(&block.deflated)?;
         self.crc.combine(&block.crc);
@@ -152,7 +169,7 @@ impl Compressor {
         let blob: Descriptor = self.store.finish(self.out)?;
         for (key, mut place) in self.places.into_iter().flatten() {
             place.blob = Some(blob.digest.clone());
-            self.store.note("blocks", &hex::encode(key), &place);
+            self.store.note("blocks", &key, &place);
         }
         Ok(Layer { diff_id: DiffId(digest_of(self.tar)), blob })
     }
@@ -162,6 +179,9 @@ impl Write for Compressor {
     fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
         let taken = bytes.len().min(BLOCK - self.block.len());
         self.block.extend_from_slice(&bytes[..taken]);
+        if let Some((_, at)) = &mut self.run {
+            *at += taken as u64;
+        }
         if self.block.len() == BLOCK {
             self.send()?;
         }
@@ -173,21 +193,35 @@ impl Write for Compressor {
     }
 }
 
-fn compressed(plain: &[u8], known: Option<&Store>) -> Block {
-    let key: [u8; 32] = match known {
-        Some(_) => Sha256::new_with_prefix(COMPRESSOR).chain_update(plain).finalize().into(),
-        None => [0; 32],
-    };
+fn compressed(plain: &[u8], runs: &[(usize, Run)], known: Option<&Store>) -> Block {
     let crc = crc_of(plain);
-    if let Some((deflated, hash)) = known.and_then(|store| store.block(&hex::encode(key))) {
-        return Block { deflated, crc, key, hash };
+    // To store a block is less work than to look whether it is known.
+    if !worth_it(plain) {
+        return Block { deflated: stored(plain), crc, remembered: None };
     }
-    let deflated = if worth_it(plain) { deflate(plain) } else { stored(plain) };
-    let hash = if known.is_some() { Sha256::digest(&deflated).into() } else { [0; 32] };
-    Block { deflated, crc, key, hash }
+    let Some(store) = known else { return Block { deflated: deflate(plain), crc, remembered: None } };
+    let key = key(plain, runs);
+    let deflated = store.block(&key).unwrap_or_else(|| deflate(plain));
+    let remembered = Some((key, crc_of(&deflated).sum()));
+    Block { deflated, crc, remembered }
 }
 
-fn crc_of(bytes: &[u8]) -> Crc {
+/// Everything that a block's bytes are made of. A file that is not what its hash says fails the layer, and nothing of it is
+/// remembered.
+fn key(plain: &[u8], runs: &[(usize, Run)]) -> String {
+    let mut hash = Sha256::new_with_prefix(COMPRESSOR);
+    let ends = runs.iter().skip(1).map(|(start, _)| *start).chain([plain.len()]);
+    for ((start, run), end) in runs.iter().zip(ends) {
+        hash.update(((end - start) as u64).to_be_bytes());
+        match run {
+            Some((file, at)) => hash.update([&[1][..], file, &at.to_be_bytes()].concat()),
+            None => hash.update([&[0], &plain[*start..end]].concat()),
+        }
+    }
+    hex::encode(hash.finalize())
+}
+
+pub(super) fn crc_of(bytes: &[u8]) -> Crc {
     let mut crc = Crc::new();
     crc.update(bytes);
     crc
@@ -200,24 +234,33 @@ fn worth_it(plain: &[u8]) -> bool {
         return true;
     }
     let step = plain.len() / pieces;
-    let sample: Vec<u8> = (0..pieces).flat_map(|piece| &plain[piece * step..piece * step + length]).copied().collect();
+    let mut sample = Vec::with_capacity(pieces * length);
+    for piece in 0..pieces {
+        sample.extend_from_slice(&plain[piece * step..piece * step + length]);
+    }
     deflate(&sample).len() * 100 < sample.len() * WORTH
 }
 
 /// Raw deflate up to the border of a byte.
 fn deflate(plain: &[u8]) -> Vec<u8> {
-    let mut compress = Compress::new(Compression::new(LEVEL), false);
-    let mut out = Vec::with_capacity(plain.len() + plain.len() / 8 + 1024);
-    loop {
-        let done = usize::try_from(compress.total_in()).unwrap_or(usize::MAX);
-        let state = compress.compress_vec(&plain[done.min(plain.len())..], &mut out, FlushCompress::Sync);
-        let all = usize::try_from(compress.total_in()).is_ok_and(|read| read == plain.len());
-        if state.is_err() || (all && out.len() < out.capacity()) {
-            break;
-        }
-        out.reserve(64 << 10);
+    thread_local! {
+        /// Its tables take longer to get than to clear.
+        static COMPRESS: RefCell<Compress> = RefCell::new(Compress::new(Compression::new(LEVEL), false));
     }
-    if compress.total_in() == plain.len() as u64 { out } else { stored(plain) }
+    COMPRESS.with_borrow_mut(|compress| {
+        compress.reset();
+        let mut out = Vec::with_capacity(plain.len() + plain.len() / 8 + 1024);
+        loop {
+            let done = usize::try_from(compress.total_in()).unwrap_or(usize::MAX);
+            let state = compress.compress_vec(&plain[done.min(plain.len())..], &mut out, FlushCompress::Sync);
+            let all = usize::try_from(compress.total_in()).is_ok_and(|read| read == plain.len());
+            if state.is_err() || (all && out.len() < out.capacity()) {
+                break;
+            }
+            out.reserve(64 << 10);
+        }
+        if compress.total_in() == plain.len() as u64 { out } else { stored(plain) }
+    })
 }
 
 /// Stored blocks, none of them the last.
@@ -294,6 +337,52 @@ mod tests {
     }
 
     #[test]
+    fn a_block_is_known_by_its_files_and_what_stands_between_them() {
+        let header = [7_u8; 512];
+        let first: Run = Some(([1; 32], 0));
+        let base = key(&header, &[(0, None), (100, first), (300, None)]);
+        assert_eq!(base, key(&header, &[(0, None), (100, first), (300, None)]));
+        for other in [
+            vec![(0, None)],
+            vec![(0, None), (100, Some(([2; 32], 0))), (300, None)],
+            vec![(0, None), (100, Some(([1; 32], 1))), (300, None)],
+            vec![(0, None), (100, first), (301, None)],
+            vec![(0, first), (100, first), (300, None)],
+        ] {
+            assert_ne!(base, key(&header, &other), "{other:?}");
+        }
+        let mut elsewhere = header;
+        elsewhere[200] = 0;
+        assert_eq!(base, key(&elsewhere, &[(0, None), (100, first), (300, None)]));
+        elsewhere[99] = 0;
+        assert_ne!(base, key(&elsewhere, &[(0, None), (100, first), (300, None)]));
+    }
+
+    /// A file that reaches over several blocks, among others.
+    #[test]
+    fn files_that_are_known_are_found_wherever_their_blocks_begin() {
+        let directory = tempfile::tempdir().unwrap();
+        let store = Store::new(directory.path().to_owned());
+        let large = b"a large file ".repeat(BLOCK / 4);
+        let make = |hash: u8, bytes: &[u8]| {
+            let mut out = Compressor::new(&store, true).unwrap();
+            out.write_all(&[0; 512]).unwrap();
+            out.bytes_of(Some([hash; 32]));
+            out.write_all(bytes).unwrap();
+            out.bytes_of(None);
+            out.write_all(&[0; 1024]).unwrap();
+            out.finish().unwrap()
+        };
+        let made = make(1, &large);
+        let notes = || std::fs::read_dir(directory.path().join("blocks")).unwrap().count();
+        let first = notes();
+        assert_eq!(first, 4);
+        assert_eq!((make(1, &large), notes()), (made.clone(), first));
+        // The same file under another name is another one.
+        assert_eq!((make(2, &large), notes()), (made, 2 * first));
+    }
+
+    #[test]
     fn blocks_that_are_known_are_copied() {
         let directory = tempfile::tempdir().unwrap();
         let store = Store::new(directory.path().to_owned());
@@ -304,9 +393,8 @@ mod tests {
             out.finish().unwrap()
         };
         let first = make();
-        let key = hex::encode(Sha256::new_with_prefix(COMPRESSOR).chain_update(&plain[..BLOCK]).finalize());
-        let (bytes, _) = store.block(&key).unwrap();
-        assert_eq!(bytes, deflate(&plain[..BLOCK]));
+        let key = key(&plain[..BLOCK], &[(0, None)]);
+        assert_eq!(store.block(&key).unwrap(), deflate(&plain[..BLOCK]));
         assert_eq!(make(), first);
         // A blob that is damaged is not copied from.
         let mut damaged = std::fs::read(store.path(&first.blob.digest)).unwrap();

@@ -1,5 +1,6 @@
 //! The bytes of files: of the build context, and of what was taken out of layers and archives.
 
+use std::cell::RefCell;
 use std::collections::BTreeMap;
 use std::fs::File as OpenFile;
 use std::io::{self, BufWriter, Read, Write};
@@ -155,21 +156,26 @@ impl Contents {
 }
 
 fn pieces(reader: &mut dyn Read, size: u64, take: &mut dyn FnMut(&[u8]) -> io::Result<()>) -> Result<(), Fault> {
-    let mut buffer = vec![0; usize::try_from(size).unwrap_or(usize::MAX).clamp(1, 1 << 17)];
-    let mut left = size;
-    while left > 0 {
-        let most = usize::try_from(left).unwrap_or(usize::MAX).min(buffer.len());
-        match reader.read(&mut buffer[..most]) {
-            Ok(0) => return Err(Fault::Changed),
-            Ok(read) => {
-                take(&buffer[..read]).map_err(Fault::Sending)?;
-                left -= read as u64;
-            }
-            Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
-            Err(error) => return Err(Fault::Unreadable(error)),
-        }
+    thread_local! {
+        /// There are thousands of files, most of them small.
+        static BUFFER: RefCell<Vec<u8>> = RefCell::new(vec![0; 1 << 17]);
     }
-    Ok(())
+    BUFFER.with_borrow_mut(|buffer| {
+        let mut left = size;
+        while left > 0 {
+            let most = usize::try_from(left).unwrap_or(usize::MAX).min(buffer.len());
+            match reader.read(&mut buffer[..most]) {
+                Ok(0) => return Err(Fault::Changed),
+                Ok(read) => {
+                    take(&buffer[..read]).map_err(Fault::Sending)?;
+                    left -= read as u64;
+                }
+                Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
+                Err(error) => return Err(Fault::Unreadable(error)),
+            }
+        }
+        Ok(())
+    })
 }
 
 /// A file from an offset on, whoever else reads it.

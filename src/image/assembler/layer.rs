@@ -7,7 +7,7 @@ use serde::{Deserialize, Serialize};
 use sha2::{Digest as _, Sha256};
 use tokio_util::sync::CancellationToken;
 
-use super::ahead::{Courier, Streamed};
+use super::ahead::{Came, Courier};
 use super::blocks::{COMPRESSOR, Compressor};
 use super::contents::Contents;
 use super::name::Name;
@@ -20,6 +20,9 @@ use crate::model::image_reference::{DiffId, Digest};
 use crate::work;
 
 /// Blocks of layers from this size on are remembered.
+const REMEMBERED: u64 = 1 << 20;
+
+/// Layers from this size on are sent while they are compressed.
 const LARGE: u64 = 8 << 20;
 
 /// A layer as the store has it.
@@ -46,30 +49,30 @@ pub(super) fn make(
 ) -> Result<(Layer, bool), Failure> {
     let key = key(items.iter());
     let known = || store.recall::<Layer>("layers", &key).filter(|known| store.has(&known.blob));
-    let sent = |layer: Layer, streamed: Option<Streamed>| {
+    let sent = |layer: Layer, came: Came| {
         if let Some(courier) = courier {
-            courier.send(&layer.blob, streamed);
+            courier.send(&layer.blob, came);
         }
         layer
     };
     if let Some(known) = known() {
-        return Ok((sent(known, None), true));
+        return Ok((sent(known, Came::Before), true));
     }
     // Until the layer is on its way, too: whoever waits here does not send it a second time.
     let _lease = store.lease(&key, stop)?;
     if let Some(known) = known() {
-        return Ok((sent(known, None), true));
+        return Ok((sent(known, Came::Before), true));
     }
     let size: u64 = items.values().map(size_of).sum();
-    let mut out = Compressor::new(store, size >= LARGE)?;
-    let mut streamed = None;
+    let mut out = Compressor::new(store, size >= REMEMBERED)?;
+    let mut came = Came::Now;
     if let Some(courier) = courier.filter(|_| size >= LARGE) {
-        streamed = Some(out.followed(courier).map_err(|error| unwritable(store.directory(), &error))?);
+        came = Came::Streamed(out.followed(courier).map_err(|error| unwritable(store.directory(), &error))?);
     }
     write(items, contents, &mut out, stop)?;
     let layer = out.finish()?;
     store.note("layers", &key, &layer);
-    Ok((sent(layer, streamed), false))
+    Ok((sent(layer, came), false))
 }
 
 fn size_of(node: &Node) -> u64 {
@@ -90,7 +93,9 @@ fn write(items: &Items, contents: &Contents, out: &mut Compressor, stop: &Cancel
         out.border(&path.0, size_of(node)).map_err(failed)?;
         tar_entry::header(out, path, node, linked).map_err(failed)?;
         if let (Kind::File(file), None) = (&node.kind, linked) {
+            out.bytes_of(file.hash());
             contents.read(file, &mut |bytes| out.write_all(bytes))?;
+            out.bytes_of(None);
             tar_entry::padding(out, file.size).map_err(failed)?;
         }
     }

@@ -52,6 +52,16 @@ pub(super) struct File {
     pub(super) place: Place,
 }
 
+impl File {
+    /// The SHA-256 of its bytes, where a layer can be written of them.
+    pub(super) fn hash(&self) -> Option<[u8; 32]> {
+        match &self.place {
+            Place::Ready(hash, _) => Some(*hash),
+            Place::Layer(..) => None,
+        }
+    }
+}
+
 /// Where the bytes of a file are.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub(super) enum Place {

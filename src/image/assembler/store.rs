@@ -10,6 +10,7 @@ use serde::de::DeserializeOwned;
 use sha2::{Digest as _, Sha256};
 use tokio_util::sync::CancellationToken;
 
+use super::blocks::crc_of;
 use super::upkeep::hash_of;
 use crate::image::registry::Descriptor;
 use crate::model::failure::{Failure, FailureCode};
@@ -89,16 +90,15 @@ impl Store {
         Err(work::cancelled())
     }
 
-    /// A compressed block of some layer, with its hash, if it is still there and whole.
-    pub(super) fn block(&self, key: &str) -> Option<(Vec<u8>, [u8; 32])> {
+    /// A compressed block of some layer, if it is still there and whole.
+    pub(super) fn block(&self, key: &str) -> Option<Vec<u8>> {
         use std::os::unix::fs::FileExt as _;
         let known: Remembered = self.recall("blocks", key)?;
         let file = std::fs::File::open(self.path(known.blob.as_ref()?)).ok()?;
         let length = usize::try_from(known.length).ok().filter(|length| *length <= LONGEST_BLOCK)?;
         let mut bytes = vec![0; length];
         file.read_exact_at(&mut bytes, known.offset).ok()?;
-        let hash: [u8; 32] = Sha256::digest(&bytes).into();
-        (hex::encode(hash) == known.hash).then_some((bytes, hash))
+        (crc_of(&bytes).sum() == known.crc).then_some(bytes)
     }
 
     /// Whether a repository was seen to have the blob.
@@ -199,8 +199,8 @@ pub(super) struct Remembered {
     pub(super) blob: Option<Digest>,
     pub(super) offset: u64,
     pub(super) length: u64,
-    /// SHA-256 of the compressed bytes.
-    pub(super) hash: String,
+    /// Of the compressed bytes: a disk may have damaged them.
+    pub(super) crc: u32,
 }
 
 /// A blob that is being written.

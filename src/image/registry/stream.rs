@@ -18,7 +18,7 @@ use super::refusal::Refusal;
 use super::session::Session;
 
 /// How much is read at a time.
-const BUFFER: u64 = 1 << 18;
+const BUFFER: u64 = 1 << 19;
 
 /// How far a blob is.
 #[derive(Debug, Clone, Default)]

@@ -129,6 +129,16 @@ impl Session {
         self.once(blob, sources, (content, blob.size <= SMALL), &mut None).await
     }
 
+    /// Sends a blob that nobody has been asked for, tried once.
+    pub(in crate::image) async fn bring_new(
+        &self,
+        blob: &Descriptor,
+        content: Content<'_>,
+    ) -> Result<Brought, Refusal> {
+        let _alone = alone(&self.name, &blob.digest).await;
+        self.sent(blob, (content, blob.size <= SMALL), &mut None).await
+    }
+
     async fn once(
         &self,
         blob: &Descriptor,
@@ -136,9 +146,18 @@ impl Session {
         (content, small): (Content<'_>, bool),
         shown: &mut Option<String>,
     ) -> Result<Brought, Refusal> {
-        if let Some(brought) = self.known(blob, sources).await? {
-            return Ok(brought);
+        match self.known(blob, sources).await? {
+            Some(brought) => Ok(brought),
+            None => self.sent(blob, (content, small), shown).await,
         }
+    }
+
+    async fn sent(
+        &self,
+        blob: &Descriptor,
+        (content, small): (Content<'_>, bool),
+        shown: &mut Option<String>,
+    ) -> Result<Brought, Refusal> {
         let begun = self.begin().await?;
         *shown = self.shown().await;
         let sent =
