@@ -1,5 +1,6 @@
 //! Files of a repository that do not belong into an image.
 
+use std::path::Path;
 use std::sync::LazyLock;
 
 use aho_corasick::AhoCorasick;
@@ -84,6 +85,12 @@ pub fn may_be_secret(path: &str) -> bool {
     PARTS.as_ref().is_none_or(|parts| parts.is_match(path))
 }
 
+/// Whether a path may be one of [`SECRETS`] or within [`GIT`]'s directory.
+#[must_use]
+pub fn may_be_left_out(path: &Path) -> bool {
+    may_be_secret(&path.to_string_lossy()) || path.iter().any(|part| part == GIT)
+}
+
 /// Says that a file is left out: `path` is relative to the directory that is copied.
 #[must_use]
 pub fn warning(path: &str, why: &str) -> Warning {
@@ -111,6 +118,9 @@ mod tests {
         }
         for other in ["src/main.rs", "environment.py", "keys/public.txt", "pem", "id_card.png"] {
             assert!(!may_be_secret(other), "{other}");
+        }
+        for (path, expected) in [("a/.git/config", true), (".git", true), ("a/.env", true), (".gitignore", false)] {
+            assert_eq!(may_be_left_out(Path::new(path)), expected, "{path}");
         }
     }
 }

@@ -70,7 +70,13 @@ fn in_place(plan: &Plan, tree: &WorkingTree, limit: u64) -> Result<(BuildContext
     let listed = |files| ContextKind::Listed { dockerfile: "Dockerfile".to_owned(), files };
     let mut context = BuildContext { root, kind: listed(Arc::default()) };
     let include: Vec<&str> = plan.include.iter().map(String::as_str).collect();
-    let (rules, ignored) = (tree::TreeRules::of_a_repository(&include)?, context.ignore_rules()?);
+    // To make the rules takes longer than to see that there is nothing for them.
+    let rules = if include.is_empty() && !files.iter().any(|file| left_out::may_be_left_out(file)) {
+        tree::TreeRules::everything()
+    } else {
+        tree::TreeRules::of_a_repository(&include)?
+    };
+    let ignored = context.ignore_rules()?;
     let (kept, removed) = tree::left_in(files.iter().map(PathBuf::as_path), &rules, &ignored);
     context.kind = listed(Arc::new(kept.into_iter().collect()));
     Ok((context, warnings_of(removed.secrets, &plan.source.directory)))
