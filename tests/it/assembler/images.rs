@@ -43,7 +43,7 @@ pub(crate) fn docker(args: &[&str]) -> String {
 pub(crate) fn files(image: &str) -> BTreeMap<String, String> {
     let container = docker(&["create", "--workdir", "/", "--entrypoint", "-", image, "-"]).trim().to_owned();
     let output = Command::new("docker").args(["export", &container]).output().unwrap();
-    docker(&["rm", &container]);
+    docker(&["rm", "--volumes", &container]);
     let mut archive = tar::Archive::new(output.stdout.as_slice());
     let described = archive.entries().unwrap().map(|entry| {
         let mut entry = entry.unwrap();
