@@ -71,6 +71,8 @@ pub struct MadeElsewhere {
     pub programs: Vec<String>,
     /// Names of the directories that it writes to.
     pub outputs: Vec<String>,
+    /// Files beside a manifest that say that what it makes is committed.
+    pub committed: Vec<String>,
     /// What the application's own manifests say that have it made, by the manifests' name.
     pub unless: BTreeMap<String, Vec<String>>,
 }

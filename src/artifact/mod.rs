@@ -4,6 +4,7 @@
 //! believes a declared size.
 
 pub mod entrypoint;
+mod excluded;
 pub mod jar;
 pub mod kind;
 pub mod layers;

@@ -3,6 +3,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::Path;
 
+use super::excluded;
 use super::jar;
 use super::kind::{JarFacts, Kind};
 use super::layers::LayerDirs;
@@ -40,11 +41,19 @@ pub fn assemble(target: &Dir, facts: &JarFacts, layers: &LayerDirs) -> Result<[u
         return Ok([0, 0, keep(target, facts, &mut archive, true, &application)?]);
     }
     let fixed = facts.kind == Kind::ClassPath && (archive.is_signed() || archive.has_duplicates());
-    let (mut sizes, class_path) = match facts.kind {
+    let (mut sizes, mut class_path) = match facts.kind {
         Kind::Thin => collected(target, layers)?,
         _ => named(target, facts, &manifest, fixed, layers)?,
     };
-    sizes[2] = if fixed {
+    if facts.kind == Kind::Thin && target.has_directory(CLASSES) {
+        // What is started by its class has the build's own classes on its class path (`exec:java`), not the jar of them.
+        let names: BTreeSet<&str> = archive.entries().iter().map(|entry| entry.name.as_str()).collect();
+        if let Some(size) = excluded::copy(&target.below(CLASSES)?, &names, layers)? {
+            class_path.push(excluded::PLACE.to_owned());
+            sizes[2] += size;
+        }
+    }
+    sizes[2] += if fixed {
         target.copy_file(&facts.path, &application, "application.jar")?
     } else {
         manifest.set("Main-Class", facts.main_class.clone());

@@ -95,6 +95,30 @@ fn a_thin_jar_gets_its_class_and_its_class_path() {
 }
 
 #[test]
+fn what_a_thin_jar_leaves_out_is_on_its_class_path() {
+    let left = [
+        ("order-1.0.jar", Left::Archive(&[(MANIFEST_PATH, "Manifest-Version: 1.0\n"), (CLASS, "x"), ("a.txt", "a")])),
+        ("classes/com/example/Application.class", Left::Bytes(b"x")),
+        ("classes/com/example/Left.class", Left::Bytes(b"x")),
+        ("classes/a.txt", Left::Bytes(b"a")),
+        ("classes/order.properties", Left::Bytes(b"a=b")),
+        ("classes/keys/order.jks", Left::Bytes(b"k")),
+        ("dependency/a.jar", Left::Bytes(b"a")),
+    ];
+    let made = made(&left, &Expectation { main_class: Some(MAIN.into()), ..expects("thin") });
+    assert_eq!(made.manifest.unwrap().class_path(), ["lib/a.jar", "classes/"]);
+    assert_eq!(
+        made.files,
+        [
+            "layer-application/app/application.jar",
+            "layer-application/app/classes/keys/order.jks",
+            "layer-application/app/classes/order.properties",
+            "layer-dependencies/app/lib/a.jar",
+        ]
+    );
+}
+
+#[test]
 fn a_class_path_that_nothing_copied_comes_from_mavens_resolution() {
     let manifest = format!("Main-Class: {MAIN}\nClass-Path: lib/a.jar b.jar\n");
     let jar = [(MANIFEST_PATH, manifest.as_str()), (CLASS, "x")];

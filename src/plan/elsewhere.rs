@@ -25,6 +25,7 @@ pub(super) fn made(directory: &str, tree: &SourceTree, catalog: &Catalog) -> Vec
             .filter_map(|path| Some((path, tree.text(path)?)))
             .filter(|(_, text)| text.contains(&row.says))
             .map(|(path, _)| path)
+            .filter(|path| !is_committed(row, path, tree))
             .collect();
         if making.is_empty() || made_here(row, directory, tree) {
             return None;
@@ -56,6 +57,11 @@ fn manifests<'t>(row: &MadeElsewhere, directory: &'t str, tree: &'t SourceTree, 
             && !parent(inside).split('/').any(aside)
     });
     named.take(MAX_MANIFESTS).collect()
+}
+
+/// Whether what a manifest makes is in the tree, so that nobody has to make it.
+fn is_committed(row: &MadeElsewhere, manifest: &str, tree: &SourceTree) -> bool {
+    row.committed.iter().any(|file| join(parent(manifest), file).is_some_and(|path| tree.has_file(&path)))
 }
 
 /// Whether the application's own build makes it.

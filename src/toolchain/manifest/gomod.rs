@@ -4,6 +4,8 @@
 mod arguments;
 mod assets;
 mod boxes;
+mod commands;
+mod conventions;
 mod layout;
 mod listens;
 mod mains;
@@ -20,6 +22,7 @@ use std::collections::BTreeMap;
 
 use serde_json::{Value, json};
 
+use self::arguments::Dockerfiles;
 use self::layout::{Layout, Module};
 use self::mains::Main;
 use self::packages::Package;
@@ -41,7 +44,7 @@ const STAMPS: [&str; 2] = ["version", "commit"];
 /// `module_path`, `module_dir`, `workspace` (the directory of a `go.work` that uses the module, or
 /// null), `vendor`, `assets` (`{directory, paths}`), `boxes` (`{directory, paths, below}`), `programs` (that it starts), `unstamped` (variables of `main` that
 /// are no texts), `toolchains` (release to full version). The shape is `cgo` or
-/// `static`. Facts: `aside`, `c_libraries`, `cgo_packages`, `listening`, `opening`, `serving`, `toolchains`, `unfit`.
+/// `static`. Facts: `aside`, `c_libraries`, `cgo_packages`, `conventions`, `listening`, `opening`, `serving`, `toolchains`, `unfit`.
 ///
 /// # Errors
 /// `manifest_invalid`, `application_ambiguous` with the candidates, `application_not_found`, `source_unusable` for
@@ -83,8 +86,12 @@ pub fn read(inspection: &Inspection<'_>) -> Result<Findings, Failure> {
         findings.variables.insert(key.to_owned(), value);
     }
     if let Some(main) = main {
-        running(inspection, module, main, &closure, &mut findings);
-        started(inspection, module, main, &mains, &mut findings);
+        let directories = [inspection.directory, main.directory.as_str(), module.directory.as_str()];
+        let dockerfiles = arguments::dockerfiles(inspection, &directories, main, &module.path);
+        findings.arguments = arguments::of_dockerfile(inspection, &dockerfiles, main, &mains, &module.path);
+        let exposed = exposed(&dockerfiles);
+        running(inspection, module, main, &closure, &exposed, &mut findings);
+        reached(&mut findings);
     }
     Ok(findings)
 }
@@ -95,6 +102,7 @@ fn running(
     module: &Module,
     main: &Main,
     closure: &[&Package<'_>],
+    exposed: &[Found<u16>],
     findings: &mut Findings,
 ) {
     let paths = closure.iter().flat_map(|package| package.files.iter().map(|(path, _)| *path));
@@ -102,7 +110,10 @@ fn running(
     let directories = [inspection.directory, main.directory.as_str(), module.directory.as_str()];
     let assets = assets::find(inspection.tree, inspection.facts, &files, &directories);
     let stated = stated::port(inspection.tree, inspection.facts, &assets.directory, &assets.paths);
-    ports::find(&files, inspection.facts, &exposed(inspection, directories), stated, findings);
+    let names = [mains::last(&main.import_path), mains::last(&module.path), inspection.application];
+    let arguments = findings.arguments.iter().flat_map(|found| found.value.clone()).collect::<Vec<_>>();
+    let others = commands::others(inspection.tree, &files, &names, &arguments);
+    ports::find(&files, inspection.facts, exposed, stated, &others, findings);
     findings.variables.insert("programs".to_owned(), json!(programs::started(&files)));
     let own = closure.first().into_iter().flat_map(|package| &package.files);
     let texts = own.filter_map(|(path, _)| inspection.tree.text(path));
@@ -123,23 +134,21 @@ fn running(
     }
 }
 
-/// What the program is started with.
-fn started(inspection: &Inspection<'_>, module: &Module, main: &Main, mains: &[Main], findings: &mut Findings) {
-    let directories = [inspection.directory, main.directory.as_str(), module.directory.as_str()];
-    findings.arguments = arguments::of_dockerfile(inspection, &directories, main, mains, &module.path);
+/// What it is started with may say that it listens everywhere.
+fn reached(findings: &mut Findings) {
     let found = findings.arguments.iter().flat_map(|found| &found.value);
     if found.into_iter().any(|argument| argument.contains("0.0.0.0")) {
         findings.warnings.retain(|warning| warning.code != "listens_on_loopback");
     }
 }
 
-/// What a Dockerfile that is not used says about ports.
-fn exposed(inspection: &Inspection<'_>, directories: [&str; 3]) -> Vec<Found<u16>> {
-    let found = directories.iter().find_map(|directory| {
-        let path = layout::below(directory, "Dockerfile");
-        inspection.tree.text(&path).map(|text| dockerfile::exposed(&path, text))
-    });
-    found.unwrap_or_default()
+/// What Dockerfiles that are not used say about ports: the first, or all of them.
+fn exposed(dockerfiles: &Dockerfiles<'_>) -> Vec<Found<u16>> {
+    let mut each = dockerfiles.files.iter().map(|(path, text)| dockerfile::exposed(path, text));
+    let first = each.next().unwrap_or_default();
+    let ports = |found: &[Found<u16>]| found.iter().map(|port| port.value).collect::<Vec<_>>();
+    let agreed = dockerfiles.own || each.all(|other| ports(&other) == ports(&first));
+    if agreed { first } else { Vec::new() }
 }
 
 /// What `-tags` among the arguments of `go build` adds.

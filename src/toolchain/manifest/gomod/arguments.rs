@@ -12,27 +12,73 @@ const STARTERS: &[&str] = &["tini", "dumb-init", "catatonit"];
 /// Arguments that end a program with a word about itself.
 const ABOUT: &[&str] = &["help", "-h", "-help", "--help", "version", "-v", "-version", "--version"];
 
-/// Those of the first Dockerfile of these directories that starts this very program with some, where they mean the same in
-/// another image: a path or a variable is that image's own.
+/// Those of the first Dockerfile that starts this very program with some, where they mean the same in another image: a path
+/// or a variable is that image's own.
 pub(super) fn of_dockerfile(
     inspection: &Inspection<'_>,
-    directories: &[&str],
+    dockerfiles: &Dockerfiles<'_>,
     main: &Main,
     mains: &[Main],
     module: &str,
 ) -> Option<Found<Vec<String>>> {
-    directories.iter().find_map(|directory| {
-        let path = below(directory, "Dockerfile");
-        let text = inspection.tree.text(&path)?;
+    let given = |path: &str, text: &str| {
         let said = says::starts(text).filter(|said| said.plain)?;
         let (program, arguments) = program(&said.words)?;
         let other = mains.iter().any(|other| other != main && last(&other.import_path) == program);
-        let own = [last(&main.import_path), last(module), inspection.application].contains(&program);
+        let own = own_names(inspection, main, module).contains(&program);
         let built = || says::builds(text).iter().flat_map(|said| &said.words).any(|word| name(word) == program);
         let same = own || !other && built();
         let arguments = meant(arguments, inspection.facts).filter(|_| same)?;
-        Some(Found::new(arguments, Origin::file(path.as_str(), Some(said.line), "what the Dockerfile starts")))
-    })
+        Some(Found::new(arguments, Origin::file(path, Some(said.line), "what the Dockerfile starts")))
+    };
+    let mut found = dockerfiles.files.iter().filter_map(|(path, text)| given(path, text));
+    let first = found.next()?;
+    // Of others than the program's own Dockerfile all have to say the same.
+    (dockerfiles.own || found.all(|other| other.value == first.value)).then_some(first)
+}
+
+/// Dockerfiles that say something of the program.
+pub(super) struct Dockerfiles<'t> {
+    pub(super) files: Vec<(String, &'t str)>,
+    /// Whether they lie where its own would.
+    pub(super) own: bool,
+}
+
+/// More directories down nobody keeps the application's.
+const DEPTH: usize = 2;
+
+/// Those of these directories; where there are none, others of the repository (`docker/Dockerfile`, `.docker/Dockerfile-alpine`)
+/// that start a program of this name.
+pub(super) fn dockerfiles<'t>(
+    inspection: &Inspection<'t>,
+    directories: &[&str],
+    main: &Main,
+    module: &str,
+) -> Dockerfiles<'t> {
+    let tree = inspection.tree;
+    let read = |path: String| Some((path.clone(), tree.text(&path)?));
+    let files: Vec<_> = directories.iter().filter_map(|directory| read(below(directory, "Dockerfile"))).collect();
+    if !files.is_empty() {
+        return Dockerfiles { files, own: true };
+    }
+    let skip = if inspection.directory.is_empty() { 0 } else { inspection.directory.len() + 1 };
+    let named = |path: &&str| {
+        path[skip..].matches('/').count() <= DEPTH
+            && name(path).strip_prefix("Dockerfile").is_some_and(|rest| !rest.ends_with(".go"))
+    };
+    let paths: Vec<&str> = tree.below(inspection.directory).map(|(path, _)| path).filter(named).collect();
+    let names = own_names(inspection, main, module);
+    let starts = |text: &str| {
+        says::starts(text).is_some_and(|said| program(&said.words).is_some_and(|(program, _)| names.contains(&program)))
+    };
+    // Every text is asked for in one go.
+    let texts: Vec<_> = paths.into_iter().filter_map(|path| read(path.to_owned())).collect();
+    Dockerfiles { files: texts.into_iter().filter(|(_, text)| starts(text)).collect(), own: false }
+}
+
+/// What the program may be called.
+fn own_names<'n>(inspection: &'n Inspection<'_>, main: &'n Main, module: &'n str) -> [&'n str; 3] {
+    [last(&main.import_path), last(module), inspection.application]
 }
 
 /// Arguments that mean the same in another image. Where words of its own say what the program does (`serve`), options behind
@@ -65,7 +111,9 @@ fn meant(arguments: &[String], facts: &toml::Table) -> Option<Vec<String>> {
 fn program(words: &[String]) -> Option<(&str, &[String])> {
     let (first, mut rest) = words.split_first()?;
     if !STARTERS.contains(&name(first)) {
-        return Some((name(first), rest));
+        // A `CMD` that says the `ENTRYPOINT` again gives no argument.
+        let again = rest.first().is_some_and(|word| word == first);
+        return Some((name(first), &rest[usize::from(again)..]));
     }
     while let [word, more @ ..] = rest {
         rest = more;

@@ -2,8 +2,9 @@
 
 use std::collections::{BTreeSet, HashSet};
 
+use super::conventions;
 use super::mentions::{Mention, Place};
-use super::ports::File;
+use super::ports::{File, default_of};
 use crate::model::source_tree::{SourceTree, join};
 
 /// Files and directories below one directory of the repository, and the first place that opens one of them.
@@ -47,9 +48,16 @@ pub(super) fn find(tree: &SourceTree, facts: &toml::Table, files: &[File<'_>], d
         let paths = mentions.iter().filter_map(|mention| Some((*file, mention, known.meaning(mention)?)));
         meant.extend(paths.filter(|(_, mention, _)| !is_definite(mention, mentions)));
     }
+    let conventional = conventions::of(facts, files);
     let mut best = Assets::default();
     for directory in directories {
         let mut found = Assets { directory: (*directory).to_owned(), ..Assets::default() };
+        for (file, line, name) in &conventional {
+            if exists(tree, directory, name) && holds_data(tree, directory, name, &known.sources) {
+                found.first.get_or_insert_with(|| ((*file).to_owned(), *line));
+                found.paths.push((*name).to_owned());
+            }
+        }
         for (file, mention, meant) in &meant {
             let paths = opened(tree, directory, mention, *meant, &known);
             if !paths.is_empty() && found.first.is_none() {
@@ -68,6 +76,14 @@ pub(super) fn find(tree: &SourceTree, facts: &toml::Table, files: &[File<'_>], d
     best
 }
 
+/// The text that may be a path: of a struct tag the default that it states (`default:"./migrations"`).
+fn text(mention: &Mention) -> &str {
+    match &mention.place {
+        Place::Tag(_) => default_of(&mention.text).unwrap_or_default(),
+        _ => &mention.text,
+    }
+}
+
 /// What a program does with a text that may be a path.
 #[derive(Clone, Copy)]
 struct Meaning {
@@ -78,7 +94,7 @@ struct Meaning {
 impl Known<'_> {
     /// `None` for most texts, which are no paths.
     fn meaning(&self, mention: &Mention) -> Option<Meaning> {
-        let text = mention.text.as_str();
+        let text = text(mention);
         if text.is_empty() || text.len() > 200 || text.starts_with('/') || text.contains(['\n', '\\', '\0', ' ']) {
             return None;
         }
@@ -118,7 +134,7 @@ fn opened(
     Meaning { opens, searches }: Meaning,
     known: &Known<'_>,
 ) -> Vec<String> {
-    let text = mention.text.as_str();
+    let text = text(mention);
     let Some(path) = join("", text) else { return Vec::new() };
     // `"." + name` is a hidden file's name, and `filepath.Join(home, ".")` is another place.
     let behind = matches!(&mention.place, Place::Argument { function, index, .. } if function == "Join" && *index > 0);

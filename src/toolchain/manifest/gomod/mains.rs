@@ -83,6 +83,9 @@ pub(super) fn choose<'a>(
     }
     let mut named = mains.iter().filter(|main| last(&main.import_path) == inspection.application);
     if let (Some(main), None) = (named.next(), named.next()) {
+        if let Some(daemon) = daemon(inspection, layout, packages, mains, main) {
+            return Ok(Some((daemon, "only the other one listens for connections")));
+        }
         return Ok(Some((main, "another program has the application's name")));
     }
     // What lies in `examples` or `tools` is not what the repository is for, unless there is nothing else.
@@ -100,6 +103,21 @@ pub(super) fn choose<'a>(
             }
         }
     }
+}
+
+/// The server beside the program with the application's name, where that one is a client: a daemon's name ends in `d`
+/// (`shop` and `shopd`), as for `docker` and `dockerd`.
+fn daemon<'m>(
+    inspection: &Inspection<'_>,
+    layout: &Layout,
+    packages: &Packages<'_>,
+    mains: &'m [Main],
+    main: &'m Main,
+) -> Option<&'m Main> {
+    let name = format!("{}d", last(&main.import_path));
+    let mut found = mains.iter().filter(|other| last(&other.import_path) == name);
+    let daemon = found.next().filter(|_| found.next().is_none())?;
+    listens::only(inspection, layout, packages, &[main, daemon]).filter(|only| *only == daemon)
 }
 
 /// The only program that the repository's Dockerfile compiles, although it is not used.

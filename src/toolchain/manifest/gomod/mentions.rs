@@ -19,7 +19,8 @@ pub(super) struct Mention {
 /// Where it stands.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) enum Place {
-    /// An argument of `package.function(…)`, from 0; `call` tells calls of one file apart.
+    /// An argument of `package.function(…)`, from 0; `call` tells calls of one file apart. Of `a.b().c(…)` the package is
+    /// `a.b()`.
     Argument { package: String, function: String, call: usize, index: usize },
     /// The value of a variable, a constant or a field.
     Named(String),
@@ -60,18 +61,24 @@ pub(super) fn mentions(text: &str) -> Vec<Mention> {
     let mut open: Vec<Open> = Vec::new();
     let mut calls = 0;
     let mut before = [Kind::Sign(' '); 4];
+    let mut closed: Option<Open> = None;
     for token in Tokens::of(text) {
         match token.kind {
             Kind::Sign('(') => {
                 calls += 1;
-                let (package, function) = called(&before);
+                let (mut package, function) = called(&before);
+                if let ([_, Kind::Sign(')'), Kind::Sign('.'), _], Some(of)) = (&before, &closed)
+                    && !of.package.is_empty()
+                {
+                    package = format!("{}.{}()", of.package, of.function);
+                }
                 open.push(Open { package, function, call: calls, commas: 0 });
             }
             Kind::Sign('{' | '[') => {
                 open.push(Open { package: String::new(), function: String::new(), call: 0, commas: 0 });
             }
             Kind::Sign(')' | '}' | ']') => {
-                open.pop();
+                closed = open.pop();
             }
             Kind::Sign(',') => {
                 if let Some(open) = open.last_mut() {
@@ -167,7 +174,7 @@ mod tests {
     #[test]
     fn texts_know_where_they_stand() {
         let text = "package a\nvar addr = flag.String(\"addr\", \":8080\", \"x\" + \"y\")\nconst defaultPort uint16 = 9000\n\
-            type c struct { P int `env:\"PORT\"` }\nfunc f(x string) { http.Server{Addr: \":1\"}; port := \"2\"; r().Run(\":3\"); g(os.Getenv(\"K\"), \"d\") }\n";
+            type c struct { P int `env:\"PORT\"` }\nfunc f(x string) { http.Server{Addr: \":1\"}; port := \"2\"; r().Run(\":3\"); a.R().S(\"4\"); g(os.Getenv(\"K\"), \"d\") }\n";
         let shown: Vec<String> = mentions(text)
             .into_iter()
             .map(|mention| match mention.place {
@@ -191,6 +198,7 @@ mod tests {
                 "Addr=:1 5",
                 "port=2 5",
                 ".Run(:3) 5",
+                "a.R().S(4) 5",
                 "os.Getenv(K) 5",
                 ".g(d) 5"
             ]

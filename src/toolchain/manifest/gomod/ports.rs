@@ -3,6 +3,7 @@
 use std::collections::{BTreeMap, HashSet};
 use std::sync::Arc;
 
+use super::commands::Others;
 use super::mentions::{Mention, Place};
 use crate::model::failure::Warning;
 use crate::model::origin::{Found, Origin};
@@ -47,6 +48,7 @@ pub(super) fn find(
     facts: &toml::Table,
     exposed: &[Found<u16>],
     stated: Option<Found<u16>>,
+    others: &Others,
     findings: &mut Findings,
 ) {
     let known = Known::of(facts);
@@ -57,7 +59,8 @@ pub(super) fn find(
         .collect();
     let mut asks = None;
     for (path, mentions) in files {
-        let found = mentions.iter().filter_map(|mention| candidate(path, mention, mentions, &known));
+        let (mentions, of_others) = others.split(path, mentions);
+        let found = mentions.iter().filter_map(|mention| candidate(path, mention, &mentions, &known));
         // A database's port is where somebody else listens, unless the program says that it listens there.
         let found = found.filter(|found| found.rank == 0 || !known.others.contains(&found.port));
         let found = settled(found.collect()).into_iter();
@@ -65,10 +68,13 @@ pub(super) fn find(
             rank: if known.developers.contains(&found.port) { LAST } else { found.rank },
             ..found
         }));
+        // What only another command listens on says little, but more than nothing.
+        let found = of_others.iter().filter_map(|mention| candidate(path, mention, &of_others, &known));
+        candidates.extend(found.map(|found| Candidate { rank: LAST, ..found }));
         if asks.is_none() {
-            asks = port_variable(path, mentions);
+            asks = port_variable(path, &mentions);
         }
-        findings.warnings.extend(loopback(path, mentions, &known));
+        findings.warnings.extend(loopback(path, &mentions, &known));
     }
     candidates.sort_by_key(|candidate| (candidate.rank, candidate.bare));
     let agreed = candidates.iter().find(|candidate| exposed.iter().any(|found| found.value == candidate.port));
@@ -282,7 +288,7 @@ fn port_variable(path: &str, mentions: &[Mention]) -> Option<(Option<u16>, Origi
 }
 
 /// The default that a struct tag states, in the words of the libraries that read it.
-fn default_of(tag: &str) -> Option<&str> {
+pub(super) fn default_of(tag: &str) -> Option<&str> {
     let stated = ["default", "envDefault", "env-default"].iter().find_map(|key| tagged(tag, key));
     stated.or_else(|| tagged(tag, "conf")?.split(',').find_map(|part| part.trim().strip_prefix("default:")))
 }

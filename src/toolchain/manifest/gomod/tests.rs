@@ -250,6 +250,28 @@ fn arguments_of_a_dockerfile_are_those_of_the_program() {
     }
 }
 
+#[test]
+fn a_dockerfile_elsewhere_speaks_for_a_program_of_the_same_name() {
+    let read = |one: &str, other: &str| {
+        let module = "module example.com/trade/shop\n\ngo 1.22\n";
+        let files = [
+            ("go.mod", module),
+            ("main.go", MAIN),
+            (".docker/Dockerfile-alpine", one),
+            ("deploy/agent/Dockerfile", other),
+        ];
+        let found = Ask::default().read(&files).unwrap();
+        let ports: Vec<u16> = found.ports.iter().map(|port| port.value).collect();
+        (found.arguments.map(|found| found.value.join(" ")).unwrap_or_default(), ports)
+    };
+    let shop = "FROM a\nEXPOSE 4455 4456\nENTRYPOINT [\"shop\"]\nCMD [\"serve\"]";
+    let expected = ("serve".to_owned(), vec![4455, 4456]);
+    assert_eq!(read(shop, "FROM a\nEXPOSE 1\nCMD [\"agent\", \"run\"]"), expected);
+    // A `CMD` that says the program again gives it nothing.
+    assert_eq!(read(shop, "FROM a\nEXPOSE 4455 4456\nENTRYPOINT [\"shop\"]\nCMD [\"shop\"]"), expected);
+    assert_eq!(read(shop, "FROM a\nEXPOSE 80\nENTRYPOINT [\"shop\", \"work\"]"), (String::new(), vec![]));
+}
+
 /// The facts that are shipped.
 fn shipped() -> String {
     let file: toml::Table = include_str!("../../../../toolchains/go/facts.toml").parse().unwrap();
@@ -367,6 +389,72 @@ fn only_texts_of_the_program_itself_are_stamped() {
     assert_eq!(unstamped("package main\n\nvar version bool\n\nfunc main() {}\n"), json!(["version"]));
     let imports = "package main\n\nimport _ \"example.com/trade/order/lib\"\n\nfunc main() {}\n";
     assert_eq!(unstamped(imports), json!([]));
+}
+
+#[test]
+fn a_sub_command_s_flags_are_not_those_of_the_program() {
+    let facts = shipped();
+    let root = |run: &str| {
+        format!(
+            "package main\n\nimport \"github.com/spf13/cobra\"\n\nfunc main() {{\n\troot := &cobra.Command{{Use: \"shop\"{run}}}\n\t\
+             root.Flags().String(\"web.port\", \"8000\", \"x\")\n\troot.AddCommand(docs())\n}}\n"
+        )
+    };
+    let docs = "package main\n\nimport \"github.com/spf13/cobra\"\n\nfunc docs() *cobra.Command {\n\tvar docs = &cobra.Command{\n\t\tUse: \"docs DIR\",\n\t}\n\t\
+                docs.Flags().IntVarP(&port, \"port\", \"p\", 3000, \"port to serve on\")\n\treturn docs\n}\n";
+    let ports = |run: &str, dockerfile: &str| {
+        let files = [("go.mod", MODULE), ("main.go", &*root(run)), ("docs.go", docs), ("Dockerfile", dockerfile)];
+        let found = Ask { facts: &facts, ..Ask::default() }.read(&files).unwrap();
+        found.ports.iter().map(|port| port.value).collect::<Vec<_>>()
+    };
+    assert_eq!(ports(", Run: run", "FROM a"), [8000]);
+    // It is started, or the program does nothing without one.
+    assert_eq!(ports(", Run: run", "FROM a\nCMD [\"shop\", \"docs\"]"), [3000]);
+    assert_eq!(ports("", "FROM a"), [3000]);
+    assert_eq!(ports(", Run: func(c *cobra.Command, a []string) { c.Help() }", "FROM a"), [3000]);
+}
+
+#[test]
+fn a_daemon_is_the_server_of_the_client_with_the_application_s_name() {
+    let facts = shipped();
+    let serves = "package main\n\nfunc main() { http.ListenAndServe(\":4001\", nil) }\n";
+    let choose = |client: &str, server: &str| {
+        let files = [("go.mod", MODULE), ("cmd/shop/main.go", client), ("cmd/shopd/main.go", server)];
+        chosen(&Ask { facts: &facts, ..Ask::default() }.read(&files).unwrap()).to_owned()
+    };
+    assert_eq!(choose(MAIN, serves), "./cmd/shopd");
+    assert_eq!(choose(serves, serves), "./cmd/shop");
+    assert_eq!(choose(MAIN, MAIN), "./cmd/shop");
+}
+
+#[test]
+fn what_a_framework_looks_for_by_itself_is_beside_the_program() {
+    let facts = shipped();
+    let assets = |import: &str| {
+        let source = format!("package main\n\nimport \"{import}\"\n\nfunc main() {{}}\n");
+        let files = [
+            ("go.mod", MODULE),
+            ("main.go", &*source),
+            ("conf/app.conf", "x"),
+            ("views/a.tpl", "x"),
+            ("static/static.go", "package static\n"),
+        ];
+        Ask { facts: &facts, ..Ask::default() }.read(&files).unwrap().variables["assets"]["paths"].clone()
+    };
+    assert_eq!(assets("github.com/beego/beego/v2/server/web"), json!(["conf", "views"]));
+    assert_eq!(assets("github.com/beego/beegotwo"), json!([]));
+}
+
+#[test]
+fn the_default_of_a_field_may_be_a_path() {
+    let facts = shipped();
+    let assets = |tag: &str| {
+        let source = format!("package main\n\ntype c struct {{\n\tPath string `{tag}`\n}}\n\nfunc main() {{}}\n");
+        let files = [("go.mod", MODULE), ("main.go", &*source), ("migrations/1.sql", "x")];
+        Ask { facts: &facts, ..Ask::default() }.read(&files).unwrap().variables["assets"]["paths"].clone()
+    };
+    assert_eq!(assets("split_words:\"true\" default:\"./migrations\""), json!(["migrations"]));
+    assert_eq!(assets("json:\"./migrations\""), json!([]));
 }
 
 proptest! {

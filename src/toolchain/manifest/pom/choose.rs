@@ -60,6 +60,14 @@ pub(super) fn module(
             found = found.into_iter().zip(mains).filter(|(_, main)| *main).map(|(one, _)| one).collect();
         }
     }
+    let directory = |index: usize| modules[index].pom.directory.as_str();
+    let client = |(index, _): &(usize, Runnable)| prefer::is_client(poms, directory(*index));
+    if !found.is_empty() && !inspection.command_given && found.iter().all(client) {
+        // What only a client is made of has servers that start, though no plugin makes programs of them.
+        let mut more = all(poms, modules, Strength::Startable)?;
+        more.retain(|one| !client(one) && !prefer::is_aside(inspection, poms, directory(one.0)));
+        found.extend(more);
+    }
     if found.is_empty() && !inspection.command_given {
         found = all(poms, modules, Strength::Startable)?;
         // Beside a library's modules those with examples and tests are not what the repository is for.
@@ -75,9 +83,28 @@ pub(super) fn module(
         ([], _) => Err(left_out(poms, modules, nothing_starts(modules))),
         _ => match prefer::one(inspection, poms, reactor, &found)? {
             Some((place, why)) => Ok(Some(preferred(modules, &found, place, why))),
-            None => Err(ambiguous(modules, &found)),
+            None => Err(ambiguous(modules, &with_unpacked(inspection, poms, reactor, &found)?)),
         },
     }
+}
+
+/// With modules that serve and have a class that starts, but that no plugin makes a program of unless a profile is active:
+/// they are no less an answer.
+fn with_unpacked(
+    inspection: &Inspection<'_>,
+    poms: &Poms<'_>,
+    reactor: &Reactor,
+    found: &[(usize, Runnable)],
+) -> Result<Vec<(usize, Runnable)>, Failure> {
+    let mut all_of_them = found.to_vec();
+    for (index, runnable) in all(poms, &reactor.modules, Strength::Startable)? {
+        let is_aside = prefer::is_aside(inspection, poms, &reactor.modules[index].pom.directory);
+        let is_found = found.iter().any(|(other, _)| *other == index);
+        if !is_found && !is_aside && prefer::serves(poms, reactor, index)? {
+            all_of_them.push((index, runnable));
+        }
+    }
+    Ok(all_of_them)
 }
 
 fn preferred(modules: &[Effective], found: &[(usize, Runnable)], place: usize, why: &str) -> Chosen {

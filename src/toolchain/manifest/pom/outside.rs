@@ -38,7 +38,11 @@ pub(super) fn switched_off(poms: &Poms<'_>, module: &Effective, deploys: bool) -
     let mut found = Vec::new();
     for row in facts::rows(poms.facts, "outside") {
         let names = facts::texts(row, "plugins");
-        let fits = |plugin: &&Plugin| names.contains(&plugin.artifact.as_str()) && plugin.executions.iter().any(runs);
+        let goals = facts::texts(row, "goals");
+        let leaves = |execution: &Execution| {
+            runs(execution) && (goals.is_empty() || execution.goals.iter().any(|goal| goals.contains(&goal.as_str())))
+        };
+        let fits = |plugin: &&Plugin| names.contains(&plugin.artifact.as_str()) && plugin.executions.iter().any(leaves);
         let Some(plugin) = module.plugins.iter().find(fits) else { continue };
         let why = facts::text(row, "why").unwrap_or_default();
         for property in facts::texts(row, "skip") {

@@ -30,17 +30,37 @@ pub(super) fn one(
     if let (Some(only), None) = (named.next(), named.next()) {
         return Ok(Some((*only, "the `Dockerfile` copies what the other makes")));
     }
-    let patterns = facts::list(poms.facts, "serving");
     let mut serving = Vec::new();
-    for place in near {
-        for index in reactor.closure(found[place].0) {
-            if reactor.modules[index].depends_on(&patterns)?.is_some() {
-                serving.push(place);
-                break;
-            }
+    for &place in &near {
+        if serves(poms, reactor, found[place].0)? {
+            serving.push(place);
         }
     }
-    Ok(if let [only] = serving[..] { Some((only, "only the other one serves requests")) } else { None })
+    // A client with a page of its own is no more what the repository is for than the server that it calls.
+    let client = |place: &usize| is_client(poms, directory(place));
+    let calls_another = |place: &usize| client(place) && !near.iter().all(client);
+    Ok(match serving[..] {
+        [only] if !calls_another(&only) => Some((only, "only the other one serves requests")),
+        _ => None,
+    })
+}
+
+/// Whether a module, or one that it needs, depends on what serves requests.
+pub(super) fn serves(poms: &Poms<'_>, reactor: &Reactor, module: usize) -> Result<bool, Failure> {
+    let patterns = facts::list(poms.facts, "serving");
+    for index in reactor.closure(module) {
+        if reactor.modules[index].depends_on(&patterns)?.is_some() {
+            return Ok(true);
+        }
+    }
+    Ok(false)
+}
+
+/// Whether a module's directory is that of a client by its name: `shop-client`.
+pub(super) fn is_client(poms: &Poms<'_>, directory: &str) -> bool {
+    let clients = facts::list(poms.facts, "clients");
+    let last = directory.rsplit('/').next().unwrap_or_default();
+    last.split(['-', '_', '.']).any(|word| clients.contains(&word))
 }
 
 /// Whether a module's directory is one for tools, examples or tests.
