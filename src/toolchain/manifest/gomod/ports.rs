@@ -140,8 +140,9 @@ impl<'a> Known<'a> {
 
     /// Whether a name speaks of another address than the application's.
     pub(super) fn is_aside(&self, name: &str) -> bool {
-        let name = plain(name);
-        self.aside.iter().any(|word| name.contains(word))
+        // The words by themselves: `http_server` says nothing of `https`. Some people divide one (`back_end`).
+        let (words, name) = (words(name), plain(name));
+        self.aside.iter().any(|aside| words.contains(aside) || aside.len() > 5 && name.contains(aside))
     }
 
     /// How well what is said of a flag tells that it is about listening.
@@ -177,6 +178,25 @@ fn settled(mut found: Vec<Candidate>) -> Vec<Candidate> {
 fn texts_of(call: usize, all: &[Mention]) -> impl Iterator<Item = &Mention> {
     let of_call = move |other: &&Mention| matches!(&other.place, Place::Argument { call: same, .. } if *same == call);
     all.iter().filter(of_call).filter(|other| address(&other.text).is_none() && other.text.parse::<u16>().is_err())
+}
+
+/// A name with its words apart, in lower case: `HTTPServerPort` is `http server port`.
+fn words(name: &str) -> String {
+    let letters: Vec<char> = name.chars().collect();
+    let mut apart = String::new();
+    for (at, letter) in letters.iter().enumerate() {
+        let before = at.checked_sub(1).map(|at| letters[at]);
+        let ends = letters.get(at + 1).is_some_and(|next| next.is_lowercase());
+        let begins = letter.is_uppercase()
+            && before.is_some_and(|before| before.is_lowercase() || before.is_uppercase() && ends);
+        if begins || ['-', '_', '.'].contains(letter) {
+            apart.push(' ');
+        }
+        if letter.is_alphanumeric() || letter.is_whitespace() {
+            apart.extend(letter.to_lowercase());
+        }
+    }
+    apart
 }
 
 /// A name without what separates its words, in lower case.

@@ -295,6 +295,23 @@ fn what_is_said_of_a_flag_makes_its_default_a_port() {
 }
 
 #[test]
+fn a_name_that_speaks_of_another_address_does_so_by_its_words() {
+    let facts = shipped();
+    for (name, expected) in [
+        ("http_server.port", Some(8000)),
+        ("HTTPServerPort", Some(8000)),
+        ("https_port", None),
+        ("back-end.port", None),
+        ("redisPort", None),
+    ] {
+        let source = format!("package main\n\nfunc main() {{\n\tflag.Int(\"{name}\", 8000, \"x\")\n}}\n");
+        let files = [("go.mod", MODULE), ("main.go", &*source)];
+        let found = Ask { facts: &facts, ..Ask::default() }.read(&files).unwrap();
+        assert_eq!(found.ports.first().map(|port| port.value), expected, "{name}");
+    }
+}
+
+#[test]
 fn no_source_is_an_asset() {
     let facts = shipped();
     let assets = |pattern: &str| {
