@@ -15,8 +15,9 @@ use crate::model::failure::Failure;
 use crate::model::names::CommitSha;
 use crate::model::source_tree::{Entry, EntryKind, SourceTree, Text, Wanted, join, parent};
 
-/// The most of a file that planning reads.
+/// The most of a file that planning reads, and of a lock: tools write those, a line for every file of every distribution.
 const TEXT: u64 = 1 << 20;
+const LOCK: u64 = 8 << 20;
 /// Fewer files than this are read sooner than a thread starts.
 const FEW: usize = 32;
 /// The most links that one path may pass through, as in Linux.
@@ -127,9 +128,9 @@ impl TreeReader {
         match &self.0 {
             Origin::Directory { root, .. } if paths.len() > FEW => {
                 let root = Root::open(root);
-                each(paths, |path| text(path.as_deref(), |path| root.as_ref()?.bytes(path, TEXT)))
+                each(paths, |path| text(path.as_deref(), |path| root.as_ref()?.bytes(path, most(path))))
             }
-            _ => paths.iter().map(|path| text(path.as_deref(), |path| self.bytes(path, TEXT))).collect(),
+            _ => paths.iter().map(|path| text(path.as_deref(), |path| self.bytes(path, most(path)))).collect(),
         }
     }
 
@@ -147,6 +148,15 @@ impl TreeReader {
             }
             Origin::Directory { root, .. } => Root::open(root)?.bytes(path, most),
         }
+    }
+}
+
+fn most(path: &str) -> u64 {
+    let name = path.rsplit('/').next().unwrap_or_default();
+    if name.rsplit('.').next() == Some("lock") || name.contains(".lock.") || name.starts_with("pylock.") {
+        LOCK
+    } else {
+        TEXT
     }
 }
 

@@ -156,7 +156,8 @@ async fn a_private_authority_is_trusted_when_the_operator_names_it() {
 #[tokio::test]
 async fn a_tree_is_read_without_a_working_tree() {
     let cache = tempfile::tempdir().unwrap();
-    let repository = Published::new("open", &[("app/pom.xml", "<project/>"), ("big", &"x".repeat((1 << 20) + 1))]);
+    let big = "x".repeat((1 << 20) + 1);
+    let repository = Published::new("open", &[("app/pom.xml", "<project/>"), ("big", &big), ("uv.lock", &big)]);
     std::os::unix::fs::symlink("app/pom.xml", repository.path().join("pom.xml")).unwrap();
     std::os::unix::fs::symlink("../../etc/passwd", repository.path().join("passwd")).unwrap();
     repository.commit(&[("run.sh", "#!/bin/sh\n")]);
@@ -166,7 +167,7 @@ async fn a_tree_is_read_without_a_working_tree() {
     let mut tree = reader.source_tree().unwrap();
     assert_eq!(tree.entry("pom.xml").unwrap().kind, EntryKind::Symlink("app/pom.xml".into()));
     assert_eq!(tree.entry("app/pom.xml").unwrap().kind, EntryKind::File);
-    for path in ["pom.xml", "passwd", "big"] {
+    for path in ["pom.xml", "passwd", "big", "uv.lock"] {
         assert_eq!(tree.raw_text(path), None);
     }
     let wanted = tree.take_wanted();
@@ -174,6 +175,7 @@ async fn a_tree_is_read_without_a_working_tree() {
     assert_eq!(tree.text("pom.xml"), Some("<project/>"));
     assert_eq!(tree.raw_text("passwd"), Some(&Text::Outside));
     assert_eq!(tree.raw_text("big"), Some(&Text::TooLarge((1 << 20) + 1)));
+    assert_eq!(tree.text("uv.lock"), Some(big.as_str()), "tools write locks, and write much");
 }
 
 #[tokio::test]
