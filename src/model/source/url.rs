@@ -89,10 +89,12 @@ impl RepositoryUrl {
         self.url.path()
     }
 
-    /// The repository's own name: the last part of the path without `.git`.
+    /// The repository's own name: the last part of the path without `.git`, also where that is the directory's whole name, as
+    /// `git clone` takes it.
     #[must_use]
     pub fn name(&self) -> &str {
-        let last = self.path().trim_end_matches('/').rsplit('/').next().unwrap_or_default();
+        let path = self.path().trim_end_matches('/');
+        let last = path.strip_suffix("/.git").unwrap_or(path).rsplit('/').next().unwrap_or_default();
         last.strip_suffix(".git").unwrap_or(last)
     }
 
@@ -226,6 +228,7 @@ mod tests {
         );
         assert_eq!(url("HTTPS://GitLab.Example.com:443/a/../b.git").as_str(), "https://gitlab.example.com/b.git");
         assert_eq!(url("https://gitlab.example.com/trade/order.git/").name(), "order");
+        assert_eq!(url("file:///srv/order/.git").name(), "order");
         assert_eq!(url("file:///srv/git/order").host(), None);
     }
 
