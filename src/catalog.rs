@@ -69,6 +69,9 @@ pub struct MadeElsewhere {
     pub says: String,
     /// Its programs, as a Dockerfile runs them to build.
     pub programs: Vec<String>,
+    /// Programs that make something whatever they are told, where a manifest names them too.
+    #[serde(default)]
+    pub makers: Vec<String>,
     /// Names of the directories that it writes to.
     pub outputs: Vec<String>,
     /// Files beside a manifest that say that what it makes is committed.

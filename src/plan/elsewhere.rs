@@ -20,19 +20,20 @@ pub(super) fn made(directory: &str, tree: &SourceTree, catalog: &Catalog) -> Vec
         let above = manifests.is_empty() && by_dockerfile.is_some();
         let manifests = if above { self::manifests(row, "", tree, catalog) } else { manifests };
         // Every text is asked for in one go.
-        let making: Vec<&str> = manifests
-            .into_iter()
-            .filter_map(|path| Some((path, tree.text(path)?)))
-            .filter(|(_, text)| text.contains(&row.says))
-            .map(|(path, _)| path)
-            .filter(|path| !is_committed(row, path, tree))
-            .collect();
-        if making.is_empty() || made_here(row, directory, tree) {
+        let texts: Vec<(&str, &str)> =
+            manifests.into_iter().filter_map(|path| Some((path, tree.text(path)?))).collect();
+        let texts: Vec<_> = texts.into_iter().filter(|(path, _)| !is_committed(row, path, tree)).collect();
+        let scripted = || texts.iter().filter(|(_, text)| text.contains(&row.says)).map(|(path, _)| *path);
+        // What is only installed there makes something where the Dockerfile runs it.
+        let by_maker = |text: &str| by_dockerfile.is_some() && row.makers.iter().any(|maker| names(text, maker));
+        let run = || texts.iter().find(|(_, text)| by_maker(text)).map(|(path, _)| *path);
+        let first = scripted().next().or_else(run)?;
+        if made_here(row, directory, tree) {
             return None;
         }
         let (path, why) = by_dockerfile
-            .and_then(|why| Some((*making.first()?, why)))
-            .or_else(|| making.iter().find_map(|path| Some((*path, ignored(row, path, directory, tree)?))))?;
+            .map(|why| (first, why))
+            .or_else(|| scripted().find_map(|path| Some((path, ignored(row, path, directory, tree)?))))?;
         let message = format!(
             "`{path}` has files made by {}, which is not run: the image lacks what it makes ({why})",
             row.name
@@ -76,11 +77,29 @@ fn made_here(row: &MadeElsewhere, directory: &str, tree: &SourceTree) -> bool {
 fn dockerfile(row: &MadeElsewhere, directory: &str, tree: &SourceTree) -> Option<String> {
     let path = join(directory, "Dockerfile")?;
     let builds = says::builds(tree.text(&path)?);
+    let maker = |word: &String| {
+        let name = if word.contains("node_modules/") { word.rsplit('/').next() } else { Some(word.as_str()) };
+        row.makers.iter().any(|maker| name == Some(maker.as_str()))
+    };
+    // `npm install -g gulp` brings it, and makes nothing yet: what it is told stands behind it.
+    let makes = |words: &[String]| {
+        words.iter().enumerate().any(|(index, word)| {
+            let brings =
+                words[..index].iter().rev().take(4).any(|before| matches!(before.as_str(), "install" | "add" | "i"));
+            maker(word) && !brings
+        })
+    };
     let runs = |words: &[String]| {
         words.iter().any(|word| row.programs.contains(word))
             && words.iter().any(|word| word.starts_with("build") || word.contains(":build"))
+            || makes(words)
     };
     builds.iter().find(|said| runs(&said.words)).map(|said| format!("`{path}` line {} runs it", said.line))
+}
+
+/// Whether a manifest names a program or what brings it: `"gulp"`, `"grunt-cli"`.
+fn names(text: &str, maker: &str) -> bool {
+    text.contains(&format!("\"{maker}\"")) || text.contains(&format!("\"{maker}-cli\""))
 }
 
 /// The directory beside a manifest that Git ignores, that is not there, and that a source of the application names.
