@@ -56,10 +56,6 @@ pub(super) fn ports(facts: &Facts<'_>, definition: &ImageDefinition, decisions: 
     ports
 }
 
-/// Directories at the root that belong to the system: nobody's volume.
-const SYSTEM: &[&str] =
-    &["bin", "boot", "dev", "etc", "lib", "lib64", "proc", "root", "run", "sbin", "sys", "tmp", "usr"];
-
 /// Directories that outlive the container: those that are stated, else those of the repository's Dockerfile, although that
 /// is not built.
 pub(super) fn volumes(facts: &Facts<'_>, decisions: &mut Vec<Decision>) -> Vec<String> {
@@ -69,12 +65,6 @@ pub(super) fn volumes(facts: &Facts<'_>, decisions: &mut Vec<Decision>) -> Vec<S
     let path = join(facts.request.source.directory(), "Dockerfile");
     let said = path.as_ref().and_then(|path| says::volumes(facts.tree.text(path)?));
     let Some((line, volumes)) = said else { return Vec::new() };
-    let top = |volume: &str| volume.trim_start_matches('/').split('/').next().unwrap_or_default().to_owned();
-    let of_its_own = |volume: &String| {
-        let plain = volume.starts_with('/') && !volume.split('/').any(|part| part == "." || part == "..");
-        plain && !top(volume).is_empty() && !SYSTEM.contains(&top(volume).as_str())
-    };
-    let volumes: Vec<String> = volumes.into_iter().filter(of_its_own).collect();
     if !volumes.is_empty() {
         decisions.push(decided(
             "runtime.volumes",

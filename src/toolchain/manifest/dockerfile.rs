@@ -100,7 +100,16 @@ pub fn examine(
 pub(super) fn exposed(path: &str, text: &str) -> Vec<Found<u16>> {
     let Ok(file) = parse(text) else { return Vec::new() };
     let Ok(stages) = stages(path, &file, &BTreeMap::new()) else { return Vec::new() };
-    stages.last().map(|stage| ports(path, stage)).unwrap_or_default()
+    // A stage that continues an earlier one exposes what that exposes.
+    let mut next = stages.last();
+    while let Some(stage) = next {
+        let found = ports(path, stage);
+        if !found.is_empty() {
+            return found;
+        }
+        next = if let Base::Stage(earlier) = stage.base { stages.get(earlier) } else { None };
+    }
+    Vec::new()
 }
 
 struct Stage<'a> {

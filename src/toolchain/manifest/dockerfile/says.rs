@@ -3,7 +3,7 @@
 
 use std::collections::BTreeMap;
 
-use super::stages;
+use super::{Base, stages};
 use crate::dockerfile::instruction::{Command, Dockerfile, Instruction, Located, Word};
 use crate::dockerfile::parse::parse;
 
@@ -35,10 +35,14 @@ pub(crate) fn builds(text: &str) -> Vec<Said> {
 }
 
 /// What the built stage starts: the words of `ENTRYPOINT` and of `CMD` behind them (Dockerfile reference, "Understand how
-/// CMD and ENTRYPOINT interact").
+/// CMD and ENTRYPOINT interact": an `ENTRYPOINT` forgets the `CMD` of what its stage is built on).
 pub(crate) fn starts(text: &str) -> Option<Said> {
-    of_built_stage(text, |instructions| {
-        let (entrypoint, cmd) = (last("ENTRYPOINT", instructions), last("CMD", instructions));
+    of_built_stage(text, |stages| {
+        let (mut entrypoint, mut cmd) = (None, None);
+        for instructions in stages {
+            let own = last("ENTRYPOINT", instructions);
+            (entrypoint, cmd) = (own.or(entrypoint), last("CMD", instructions).or(cmd.filter(|_| own.is_none())));
+        }
         let line = cmd.or(entrypoint)?.0;
         let commands = || entrypoint.into_iter().chain(cmd).map(|(_, command)| command);
         Some(Said { line, words: commands().flat_map(words).collect(), plain: commands().all(plain) })
@@ -47,8 +51,8 @@ pub(crate) fn starts(text: &str) -> Option<Said> {
 
 /// The line and the value of a variable that the built stage sets for what it starts.
 pub(crate) fn variable(text: &str, name: &str) -> Option<(u32, String)> {
-    of_built_stage(text, |instructions| {
-        instructions.iter().rev().find_map(|located| {
+    of_built_stage(text, |stages| {
+        stages.iter().copied().flatten().rev().find_map(|located| {
             let Instruction::Env(pairs) = &located.instruction else { return None };
             let (_, value) = pairs.iter().rfind(|(key, _)| key == name)?;
             Some((located.line, value.as_literal()?.to_owned()))
@@ -58,8 +62,8 @@ pub(crate) fn variable(text: &str, name: &str) -> Option<(u32, String)> {
 
 /// Every variable that the built stage sets to a plain value, with its line; the last one of a name.
 pub(crate) fn variables(text: &str) -> BTreeMap<String, (u32, String)> {
-    let read = |instructions: &[Located]| {
-        let set = instructions.iter().filter_map(|located| match &located.instruction {
+    let read = |stages: &[&[Located]]| {
+        let set = stages.iter().copied().flatten().filter_map(|located| match &located.instruction {
             Instruction::Env(pairs) => Some((located.line, pairs)),
             _ => None,
         });
@@ -70,17 +74,33 @@ pub(crate) fn variables(text: &str) -> BTreeMap<String, (u32, String)> {
     of_built_stage(text, read).unwrap_or_default()
 }
 
-/// Every volume of the built stage that is a plain path, and the line of the first.
+/// Directories at the root that belong to the system: nobody's volume.
+const SYSTEM: &[&str] =
+    &["bin", "boot", "dev", "etc", "lib", "lib64", "proc", "root", "run", "sbin", "sys", "tmp", "usr"];
+
+/// Every volume of the built stage that is a plain path of its own, and the line of the first.
 pub(crate) fn volumes(text: &str) -> Option<(u32, Vec<String>)> {
-    of_built_stage(text, |instructions| {
-        let said = instructions.iter().filter_map(|located| match &located.instruction {
+    of_built_stage(text, |stages| {
+        let said = stages.iter().copied().flatten().filter_map(|located| match &located.instruction {
             Instruction::Volume(paths) => Some((located.line, paths)),
             _ => None,
         });
         let said: Vec<_> = said.collect();
-        let plain = said.iter().flat_map(|(_, paths)| paths.iter()).filter_map(Word::as_literal).map(str::to_owned);
-        Some((said.first()?.0, plain.collect()))
+        let plain =
+            said.iter().flat_map(|(_, paths)| paths.iter()).filter_map(Word::as_literal).filter(|path| own(path));
+        Some((said.first()?.0, plain.map(str::to_owned).collect()))
     })
+}
+
+/// Whether a path can be a volume's of the application.
+fn own(path: &str) -> bool {
+    let parts: Vec<&str> = path.split('/').filter(|part| !part.is_empty()).collect();
+    let top = parts.first().copied().unwrap_or_default();
+    path.starts_with('/')
+        && !top.is_empty()
+        && !SYSTEM.contains(&top)
+        && !parts.contains(&".")
+        && !parts.contains(&"..")
 }
 
 /// The last instruction of a name, with its line.
@@ -92,10 +112,17 @@ fn last<'i>(name: &str, instructions: &'i [Located]) -> Option<(u32, &'i Command
     }
 }
 
-fn of_built_stage<T>(text: &str, read: impl Fn(&[Located]) -> Option<T>) -> Option<T> {
+/// The instructions of the last stage, behind those of the earlier stages of the file that it continues (`FROM venv`): it has
+/// their settings.
+fn of_built_stage<T>(text: &str, read: impl Fn(&[&[Located]]) -> Option<T>) -> Option<T> {
     let file = parse(text).ok()?;
     let stages = stages("", &file, &BTreeMap::new()).ok()?;
-    read(stages.last()?.instructions)
+    let mut chain = vec![stages.last()?];
+    while let Base::Stage(earlier) = chain.last()?.base {
+        chain.push(&stages[earlier]);
+    }
+    let instructions: Vec<&[Located]> = chain.iter().rev().map(|stage| stage.instructions).collect();
+    read(&instructions)
 }
 
 /// Whether a command's words are its arguments.
@@ -173,6 +200,8 @@ mod tests {
             ("FROM a\nCMD [\"gunicorn\", \"shop:create_app()\"]", Some("2 gunicorn shop:create_app()")),
             ("FROM a\nCMD (gunicorn 'shop:create_app()')", Some("2 gunicorn shop:create_app()")),
             ("FROM a\nCMD a\nCMD b", Some("3 b")),
+            ("FROM a AS b\nENTRYPOINT [\"g\"]\nCMD [\"-c\"]\nFROM x AS y\nFROM b\nCOPY . .", Some("3 g -c")),
+            ("FROM a AS b\nCMD [\"-c\"]\nFROM b\nENTRYPOINT [\"g\"]", Some("4 g")),
             ("FROM a\nRUN x", None),
             ("nothing", None),
         ] {
@@ -194,6 +223,7 @@ mod tests {
         assert_eq!(variable(text, "S"), Some((5, "shop.settings".to_owned())));
         assert_eq!(variable(text, "T"), None);
         assert_eq!(variable("FROM a\nENV S=x\nFROM b", "S"), None);
+        assert_eq!(variable("FROM a AS b\nENV S=x\nFROM b", "S"), Some((2, "x".to_owned())));
         let said: Vec<_> =
             variables(text).into_iter().map(|(name, (line, value))| format!("{line} {name}={value}")).collect();
         assert_eq!(said, ["5 S=shop.settings"]);
