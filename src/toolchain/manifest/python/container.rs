@@ -2,6 +2,7 @@
 
 use super::super::dockerfile::says::Said;
 use super::application::Candidate;
+use super::command;
 use super::dependencies::Dependencies;
 use super::dockerfile;
 use super::layout::Sources;
@@ -10,6 +11,8 @@ use super::script::Script;
 use super::source;
 use super::start::{Entry, object_entry, python_path, script_entry};
 use super::text::{below, inside};
+use super::worker;
+use crate::model::failure::Warning;
 use crate::model::origin::{Found, Origin};
 
 /// Programs in front of the one that they start.
@@ -34,10 +37,7 @@ const LAUNCHERS: &[&str] = &[
 
 /// What the Dockerfile starts, where it is of the repository: an object, an installed command, a script.
 pub(super) fn find(sources: &Sources<'_>, dependencies: &Dependencies, candidates: &[Candidate<'_>]) -> Option<Entry> {
-    let (path, mut said) = dockerfile::started(sources.tree, sources.directory)?;
-    if let Some(words) = by_script(sources, &said.words) {
-        said = Said { words: said.words.into_iter().chain(words).collect(), plain: false, ..said };
-    }
+    let (path, said) = started(sources)?;
     let why = format!("`{path}` starts the other");
     let object = |chosen: &Candidate<'_>| Some(object_entry(sources, chosen, &why, candidates));
     for (index, word) in said.words.iter().enumerate() {
@@ -49,7 +49,10 @@ pub(super) fn find(sources: &Sources<'_>, dependencies: &Dependencies, candidate
         if let (Some(chosen), None) = (within.next(), within.next()) {
             return object(chosen);
         }
-        if let Some(entry) = served(sources, &said.words[..index], word, &path, said.line) {
+        if let Some(entry) = served(sources, &said.words, index, &path, said.line) {
+            return Some(entry);
+        }
+        if let Some(entry) = page(sources, &said, index) {
             return Some(entry);
         }
         let module = index > 0 && said.words[index - 1] == "-m";
@@ -67,20 +70,66 @@ pub(super) fn find(sources: &Sources<'_>, dependencies: &Dependencies, candidate
             continue;
         }
         let script = Script { file, line: 1, port: None };
-        return Some(told(script_entry(sources, "script", &script), &said, index));
+        return Some(told(script_entry(sources, "script", &script), &said, index, &path));
     }
-    installed(dependencies, &said)
+    installed(dependencies, &said, &path).filter(|entry| candidates.is_empty() || !is_flasks(sources, entry, &said))
+}
+
+/// What the Dockerfile starts, with what a script and gunicorn's configuration add to it, and its path.
+fn started(sources: &Sources<'_>) -> Option<(String, Said)> {
+    let (path, mut said) = dockerfile::started(sources.tree, sources.directory)?;
+    let by_script = by_script(sources, &said.words).unwrap_or_default();
+    let plain = said.plain && by_script.is_empty();
+    said.words.extend(by_script);
+    let by_configuration = worker::imports(sources, &said.words);
+    said.words.extend(by_configuration);
+    Some((path, Said { plain, ..said }))
+}
+
+/// What gunicorn is told where the Dockerfile starts it, beside its address and the application.
+pub(super) fn options(sources: &Sources<'_>, dependencies: &Dependencies, asgi: bool) -> Vec<String> {
+    started(sources).map(|(_, said)| worker::options(sources, dependencies, &said.words, asgi)).unwrap_or_default()
+}
+
+/// Whether a command is Flask's own under another name (Flask, "Custom Scripts": `FlaskGroup`), whose `run` is a server for
+/// development: a server is given the object.
+fn is_flasks(sources: &Sources<'_>, entry: &Entry, said: &Said) -> bool {
+    let module = entry.module.as_deref().and_then(|module| sources.locate(module, &inside(sources.directory, "x.py")));
+    let Some((file, None)) = module else { return false };
+    let group = |module: &super::module::Module| {
+        module.calls.iter().any(|call| call.callee.dotted == "flask.cli.FlaskGroup")
+            || module.imports.names.values().any(|dotted| dotted == "flask.cli.FlaskGroup")
+    };
+    said.words.iter().any(|word| word == "run") && source::of(sources.tree, &file).is_some_and(|module| group(&module))
+}
+
+/// The page behind `streamlit run` or `chainlit run`, also as `python -m streamlit run`, which puts the directory that it is
+/// started in on the import path (Python, "Command line and environment", `-m`).
+fn page(sources: &Sources<'_>, said: &Said, index: usize) -> Option<Entry> {
+    let before = &said.words[..index];
+    let program = before
+        .iter()
+        .position(|word| ["streamlit", "chainlit"].contains(&word.rsplit('/').next().unwrap_or_default()))?;
+    let framework = if before[program].ends_with("streamlit") { "streamlit" } else { "chainlit" };
+    let file =
+        script_file(sources, &said.words[index]).filter(|_| before[program..].iter().any(|word| word == "run"))?;
+    let mut entry = script_entry(sources, framework, &Script { file, line: 1, port: None });
+    if program > 0 && before[program - 1] == "-m" {
+        let origin = Origin::tree(file, "`python -m` has the directory on its import path");
+        entry.image_env.insert("PYTHONPATH".to_owned(), Found::new("/app".to_owned(), origin));
+    }
+    Some(entry)
 }
 
 /// The command of the project's own that the Dockerfile starts: where a framework's convention would find something else, its
 /// author knows better.
 pub(super) fn own_command(sources: &Sources<'_>, dependencies: &Dependencies) -> Option<Entry> {
-    let (_, said) = dockerfile::started(sources.tree, sources.directory)?;
-    installed(dependencies, &said).filter(|entry| dependencies.scripts.iter().any(|own| own.value == entry.name))
+    let (path, said) = dockerfile::started(sources.tree, sources.directory)?;
+    installed(dependencies, &said, &path).filter(|entry| dependencies.scripts.iter().any(|own| own.value == entry.name))
 }
 
 /// What was installed and is started: a command of the project, or one that it adds to another's program.
-fn installed(dependencies: &Dependencies, said: &Said) -> Option<Entry> {
+fn installed(dependencies: &Dependencies, said: &Said, path: &str) -> Option<Entry> {
     // `/opt/venv/bin/python /opt/venv/bin/order` starts what was installed as `order`.
     let installed = |word: &String| word.rsplit_once("bin/").map_or(word.clone(), |(_, name)| name.to_owned());
     // A script in front hands over to what stands behind it.
@@ -96,8 +145,9 @@ fn installed(dependencies: &Dependencies, said: &Said) -> Option<Entry> {
         (added(dependencies, &name, sub)?, vec![name, sub.clone()])
     };
     let last = program + words.len() - 1;
+    let module = command::module(dependencies, &command.value).filter(|_| words.len() == 1);
     let entry = Entry::new("script", words.join(" "), command.origin.clone()).decided(Vec::new());
-    Some(told(Entry { command: words, installed: true, ..entry }, said, last))
+    Some(told(Entry { command: words, installed: true, module, ..entry }, said, last, path))
 }
 
 /// The words of the last line of a shell script of the repository that is started: what it is there to start.
@@ -118,12 +168,13 @@ const SERVERS: &[(&str, bool)] =
     &[("gunicorn", false), ("waitress-serve", false), ("uvicorn", true), ("hypercorn", true), ("daphne", true)];
 
 /// `package.module:object` as a server before it is told, where the repository has both: whatever framework makes it.
-fn served(sources: &Sources<'_>, before: &[String], word: &str, path: &str, line: u32) -> Option<Entry> {
+fn served(sources: &Sources<'_>, words: &[String], index: usize, path: &str, line: u32) -> Option<Entry> {
+    let (before, word) = (&words[..index], &words[index]);
     let program = |word: &String| {
         let name = word.rsplit('/').next().unwrap_or_default();
         SERVERS.iter().find(|(server, _)| *server == name).map(|(_, asgi)| *asgi)
     };
-    let asgi = before.iter().find_map(program)? || before.iter().any(|word| word.contains("uvicorn.workers"));
+    let asgi = before.iter().find_map(program)? || words.iter().any(|word| worker::is_asgi(word));
     let (module, called) = word.split_once(':')?;
     let name = called.strip_suffix("()").unwrap_or(called);
     let (file, rest) = sources.locate(module, &inside(sources.directory, "x.py"))?;
@@ -153,12 +204,21 @@ fn added<'d>(dependencies: &'d Dependencies, program: &str, sub: &str) -> Option
 }
 
 /// The arguments behind what starts, unless they say a place of the author's own image or want a shell.
-fn told(mut entry: Entry, said: &Said, index: usize) -> Entry {
+fn told(mut entry: Entry, said: &Said, index: usize, path: &str) -> Entry {
     let arguments = &said.words[index + 1..];
     let plain =
         |word: &String| !word.starts_with('/') && !word.contains(['$', '<', '>', '`', '*']) && !word.contains("=/");
     if said.plain && arguments.iter().all(plain) {
         entry.command.extend(arguments.iter().cloned());
+    } else if let Some(foreign) = arguments.iter().position(|word| !plain(word)) {
+        let option = arguments[..=foreign].iter().rfind(|word| word.starts_with('-')).unwrap_or(&arguments[foreign]);
+        let option = option.split('=').next().unwrap_or_default();
+        let message = format!(
+            "`{path}` starts `{}` with arguments of its own image (`{option}`), and they are left out",
+            entry.name
+        );
+        let hint = "say those that it needs in `slipway.toml`: `[runtime]` `args = [\"…\"]`";
+        entry.warnings.push(Warning::new("arguments_left_out", message, hint).at(path, Some(said.line)));
     }
     entry
 }

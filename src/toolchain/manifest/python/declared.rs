@@ -14,6 +14,8 @@ pub(super) const COMMANDS: &str = "console_scripts";
 pub(super) struct Declared {
     pub(super) group: String,
     pub(super) name: Found<String>,
+    /// `shop.cli:main`.
+    pub(super) target: String,
 }
 
 /// Those of the project in this directory, `setup.cfg` first, which setuptools reads after `setup.py` has run.
@@ -23,9 +25,9 @@ pub(super) fn read(tree: &SourceTree, directory: &str) -> Vec<Declared> {
     cfg.into_iter().chain(text("setup.py").map(|(path, text)| setup_py(&path, text)).unwrap_or_default()).collect()
 }
 
-fn declared(path: &str, line: u32, group: &str, name: &str) -> Declared {
+fn declared(path: &str, line: u32, group: &str, name: &str, target: &str) -> Declared {
     let origin = Origin::file(path, Some(line), format!("entry_points {group}"));
-    Declared { group: group.to_owned(), name: Found::new(name.to_owned(), origin) }
+    Declared { group: group.to_owned(), name: Found::new(name.to_owned(), origin), target: target.to_owned() }
 }
 
 /// `[options.entry_points]`, where a key without a value begins a group.
@@ -35,7 +37,7 @@ fn setup_cfg(path: &str, text: &str) -> Vec<Declared> {
         if line.value.is_empty() {
             group = line.key;
         } else {
-            found.push(declared(path, line.number, group, line.key));
+            found.push(declared(path, line.number, group, line.key, line.value));
         }
     }
     found
@@ -57,8 +59,11 @@ fn setup_py(path: &str, text: &str) -> Vec<Declared> {
             let line = line.trim();
             if let Some(name) = line.strip_prefix('[').and_then(|rest| rest.strip_suffix(']')) {
                 name.trim().clone_into(&mut group);
-            } else if let Some((name, _)) = line.split_once('=').filter(|_| !line.starts_with('#')) {
-                found.push(declared(path, number, &group, name.trim()));
+            } else if let Some((name, target)) = line.split_once('=').filter(|_| !line.starts_with('#')) {
+                // `'{0}-api = {0}.api:main'.format(NAME)` has its name elsewhere.
+                if !name.contains('{') {
+                    found.push(declared(path, number, &group, name.trim(), target.trim()));
+                }
             }
         }
     }
@@ -115,6 +120,11 @@ mod tests {
         for (name, text, expected) in [
             ("setup.py", dictionary, "5 console_scripts shop; 7 celery.commands till"),
             ("setup.py", text, "3 console_scripts shop"),
+            (
+                "setup.py",
+                "setup(entry_points={'console_scripts': ['{0}-api = {0}.api:main'.format(NAME), 'b = c:d']})",
+                "1 console_scripts b",
+            ),
             ("setup.py", "setup(entry_points=POINTS, x=['a = b'])", ""),
             ("setup.py", "setup(entry_points={'a': ['b", ""),
             ("setup.py", "setup()", ""),
@@ -123,6 +133,7 @@ mod tests {
             let found = read(&SourceTree::of_texts([(name, text)]), "");
             let said = found.iter().map(|d| format!("{} {} {}", d.name.origin.line.unwrap(), d.group, d.name.value));
             assert_eq!(said.collect::<Vec<_>>().join("; "), expected, "{text}");
+            assert!(found.iter().all(|declared| declared.target.contains(':')), "{text}");
         }
     }
 }

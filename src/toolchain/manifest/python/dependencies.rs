@@ -1,16 +1,20 @@
 //! Which manifest says what is installed, and how it is installed.
 
+use std::collections::BTreeMap;
+
 use serde_json::{Value, json};
 
 use super::declared::{self, Declared};
 use super::extras;
 use super::groups;
+use super::install;
 use super::lock::{self, Lock};
 use super::marker::Environment;
 use super::pipfile;
 use super::pyproject::{self, Pyproject};
 use super::requirement::Requirement;
 use super::requirements;
+use super::setuptools;
 use super::text::{below, inside};
 use crate::model::failure::{Failure, FailureCode, Warning};
 use crate::model::origin::{Decision, Found, Origin, Rejected};
@@ -57,8 +61,10 @@ pub(super) struct Dependencies {
     pub(super) package: bool,
     /// The project's name.
     pub(super) project: String,
-    /// The commands that installing the project brings.
+    /// The commands that installing the project brings, or would bring where it is not installed (`commands_installed`).
     pub(super) scripts: Vec<Found<String>>,
+    /// What they call, by their names: `shop.cli:main`.
+    pub(super) targets: BTreeMap<String, String>,
     /// What installing the project adds to other distributions: `celery.commands`, by its group.
     pub(super) additions: Vec<Declared>,
     /// The extras of the project that are installed with it.
@@ -92,6 +98,11 @@ impl Dependencies {
     pub(super) fn may_have(&self, name: &str) -> bool {
         self.incomplete || self.has(name)
     }
+
+    /// Whether the project itself is installed, and its commands with it.
+    pub(super) fn commands_installed(&self) -> bool {
+        self.editable || self.package
+    }
 }
 
 /// Reads the manifest that counts.
@@ -116,6 +127,8 @@ pub(super) fn read(inspection: &Inspection<'_>) -> Result<(Dependencies, Option<
         from_requirements(tree, directory, first, others, project)?
     } else if let Some(lock) = lock {
         from_lock(lock, project)
+    } else if let Some(file) = install::requirements(inspection) {
+        from_requirements(tree, directory, &file, &[], project)?
     } else if let Some(project) = project {
         from_project(&pyproject_path, project, &extras)
     } else if let Some(setup) =
@@ -125,6 +138,7 @@ pub(super) fn read(inspection: &Inspection<'_>) -> Result<(Dependencies, Option<
         let decision = Decision { key: "install".into(), value: json!("project"), origin, rejected: Vec::new() };
         Dependencies {
             install: "project",
+            list: setuptools::requirements(tree, directory),
             incomplete: true,
             editable: true,
             decisions: vec![decision],
@@ -142,19 +156,27 @@ pub(super) fn read(inspection: &Inspection<'_>) -> Result<(Dependencies, Option<
         // A script without any manifest may import what it likes; the image holds Python alone.
         Dependencies { install: "none", ..Dependencies::default() }
     };
-    // A command is only there where the project is installed as a package.
-    if let Some(project) = project.filter(|_| found.editable || found.package) {
+    // A command is only there where the project is installed as a package: what starts by one has it installed.
+    let installable = project.map_or(tree.has_file(&inside(directory, "setup.py")), |project| project.packaged);
+    let installable = found.commands_installed() || found.install == "requirements" && installable;
+    if let Some(project) = project.filter(|_| installable) {
         found.project.clone_from(&project.name);
         found.scripts.clone_from(&project.scripts);
+        found.targets.clone_from(&project.targets);
         found.additions.clone_from(&project.additions);
     }
     found.decisions.extend(by_dockerfile.filter(|_| there.is_empty()));
     found.extras = extras;
-    if found.editable || found.package {
+    if installable {
         let (scripts, additions): (Vec<_>, Vec<_>) =
             declared::read(tree, directory).into_iter().partition(|one| one.group == declared::COMMANDS);
+        found.targets.extend(scripts.iter().map(|one| (one.name.value.clone(), one.target.clone())));
         found.scripts.extend(scripts.into_iter().map(|one| one.name));
         found.additions.extend(additions);
+        // Entry points are found by the metadata of what is installed (entry points specification): parts that the project
+        // adds to itself are there where its author's Dockerfile has it installed.
+        let adds = found.additions.iter().any(|one| one.group != "gui_scripts");
+        found.package |= !found.editable && adds && install::installs_project(inspection);
     }
     found.warnings.extend(pyproject.iter().flat_map(|p| p.warnings.iter().cloned()).filter(|_| there.is_empty()));
     Ok((found, pyproject))

@@ -63,18 +63,30 @@ pub(super) fn variable(tree: &SourceTree, directory: &str, name: &str) -> Option
 }
 
 /// What the Dockerfile that starts the application sets for it (`ENV`) and a source reads: its author's word on how it runs.
-/// Values that are places of another image, that are kept secret, or that are for Python and its installers are no such word.
+/// Values that are places of another image, that are kept secret, or that are for Python and its installers are no such word;
+/// the places of its volumes are in this image, too.
 pub(super) fn variables(sources: &Sources<'_>) -> Vec<(String, Found<String>)> {
     let (tree, directory) = (sources.tree, sources.directory);
     let Some((path, _)) = started(tree, directory) else { return Vec::new() };
     let of_others =
         ["PYTHON", "PIP_", "POETRY_", "UV_", "LC_", "LANG", "LD_", "DEBIAN_", "VIRTUAL_ENV", "PATH", "HOME", "PORT"];
     let secret = ["SECRET", "PASSWORD", "TOKEN", "KEY", "CREDENTIAL"];
+    let own = inside(directory, "Dockerfile");
+    let volumes =
+        tree.text(&own).filter(|_| path == own).and_then(says::volumes).map_or(Vec::new(), |(_, paths)| paths);
+    let of_volume = |value: &str| {
+        let below = |volume: &String| {
+            volume.starts_with('/')
+                && value.strip_prefix(volume.as_str()).is_some_and(|rest| rest.is_empty() || rest.starts_with('/'))
+        };
+        !value.contains("..") && volumes.iter().any(below)
+    };
     let meant = |name: &str, value: &str| {
         !of_others.iter().any(|other| name.starts_with(other))
             && !secret.iter().any(|part| name.to_ascii_uppercase().contains(part))
             && !value.is_empty()
-            && !value.contains(['/', '\\', '$'])
+            && !value.contains(['\\', '$'])
+            && (!value.contains('/') || of_volume(value))
             && sources.any_text(name)
     };
     let set = says::variables(tree.text(&path).unwrap_or_default()).into_iter();

@@ -9,6 +9,7 @@ use super::django;
 use super::layout::{Sources, stem};
 use super::paste;
 use super::script::{self, Script};
+use super::serving;
 use super::start::{Entry, django_entry, object_entry, python_path, script_entry};
 use super::text::{below, inside};
 use super::uwsgi;
@@ -77,10 +78,18 @@ fn search(
     let (framework, scripts) =
         if tornado.is_empty() { ("script", script::guarded(sources)) } else { ("tornado", tornado) };
     match (&scripts[..], script::usual(sources, &scripts)) {
-        ([], _) => Ok(command::find(inspection, dependencies)?
-            .or_else(|| script::package(sources).map(|s| script_entry(sources, "script", &s)))
-            .or_else(|| script::nested(sources).map(|s| script_entry(sources, "script", &s)))
-            .or_else(|| script::unguarded(sources).map(|s| script_entry(sources, "script", &s)))),
+        ([], _) => {
+            let script = |script| script_entry(sources, "script", &script);
+            let command = command::find(inspection, dependencies);
+            // Where requirements are what is installed, a module is tried before the project is installed for a command of its.
+            let (before, behind) =
+                if dependencies.commands_installed() { (command?, Ok(None)) } else { (None, command) };
+            let module = before.or_else(|| script::package(sources).or_else(|| script::nested(sources)).map(script));
+            match module {
+                Some(found) => Ok(Some(found)),
+                None => Ok(behind?.or_else(|| script::unguarded(sources).map(script))),
+            }
+        }
         ([only], _) | (_, Some(only)) => Ok(Some(script_entry(sources, framework, only))),
         (several, None) => Err(ambiguous(
             several.iter().map(|s| (below(sources.directory, s.file).to_owned(), s.file, s.line)).collect(),
@@ -104,6 +113,11 @@ fn choose(
     let imports = uwsgi::find(sources.tree, sources.directory, dependencies).and_then(|own| own.imports);
     if let Some(chosen) = imports.and_then(|stated| named(&stated, sources, candidates)) {
         return Ok(object_entry(sources, chosen, "uWSGI's configuration imports the other", candidates));
+    }
+    if single(candidates.iter()).is_none()
+        && let Some((chosen, why)) = serving::named(sources, candidates)
+    {
+        return Ok(object_entry(sources, chosen, &why, candidates));
     }
     let (chosen, why) = preferred(inspection, sources, candidates)?;
     if let Some(script) = complete::started(sources, chosen, candidates) {

@@ -23,8 +23,10 @@ mod gunicorn;
 mod identifiers;
 mod imports;
 mod ini;
+mod install;
 mod layout;
 mod lines;
+mod loads;
 mod lock;
 mod loopback;
 mod marker;
@@ -40,6 +42,8 @@ mod requirement;
 mod requirements;
 mod script;
 mod server;
+mod serving;
+mod setuptools;
 mod source;
 mod specifier;
 mod start;
@@ -48,6 +52,7 @@ mod undeclared;
 mod uwsgi;
 mod vendored;
 mod version;
+mod worker;
 
 #[cfg(test)]
 mod tests;
@@ -133,6 +138,7 @@ pub fn read(inspection: &Inspection<'_>) -> Result<Findings, Failure> {
     };
     findings.warnings.extend(version_warnings.into_iter().chain(procfile_warnings));
     findings.warnings.extend(dependencies.warnings.iter().cloned());
+    findings.warnings.extend(loads::missing(&dependencies, inspection.facts));
     findings.warnings.extend(entrypoint::unexecutable(inspection));
     findings.warnings.extend(waits);
     findings.decisions.extend(dependencies.decisions.iter().cloned());
@@ -140,6 +146,13 @@ pub fn read(inspection: &Inspection<'_>) -> Result<Findings, Failure> {
 
     let entry =
         if inspection.library { None } else { starting(inspection, &sources, &dependencies, (stated_start, chooses))? };
+    // A process of a `Procfile` that is a command of the project is what starts; Django's settings are needed all the same.
+    let own = findings.processes.iter().find(|process| process.name == "web" && inspection.module.is_none());
+    let own = own.and_then(|process| command::of_process(process, &dependencies));
+    let entry = match own {
+        Some(own) if !inspection.library && entry.as_ref().is_none_or(|entry| entry.framework != "django") => Some(own),
+        _ => entry,
+    };
     findings.processes.extend(celery::worker(&sources, &dependencies, &findings.processes));
     let mut server_requirement = None;
     findings.shape = match (&entry, inspection.library) {
@@ -148,7 +161,7 @@ pub fn read(inspection: &Inspection<'_>) -> Result<Findings, Failure> {
         (None, _) => "script".to_owned(),
     };
     if let Some(entry) = &entry {
-        server_requirement = apply(entry, inspection, &dependencies, &mut findings);
+        server_requirement = apply(entry, inspection, (&sources, &dependencies), &mut findings);
     }
     if let Some(web) = findings.processes.iter().find(|process| process.name == "web") {
         server_requirement = server_of_procfile(web, &dependencies, inspection.facts).or(server_requirement);
@@ -293,10 +306,11 @@ fn pinned(
 fn apply(
     entry: &Entry,
     inspection: &Inspection<'_>,
-    dependencies: &Dependencies,
+    (sources, dependencies): (&Sources<'_>, &Dependencies),
     findings: &mut Findings,
 ) -> Option<String> {
     findings.decisions.extend(entry.decisions.iter().cloned());
+    findings.warnings.extend(entry.warnings.iter().cloned());
     findings.image_env.extend(entry.image_env.clone());
     findings.ports.extend(entry.port.clone());
     if inspection.command_given || findings.processes.iter().any(|process| process.name == "web") {
@@ -318,7 +332,11 @@ fn apply(
             let origin = Origin::default(format!("the port that `{}` is told", server.name));
             findings.ports.push(Found::new(server::PORT, origin));
             requirement = server.requirement;
-            server.command
+            let mut command = server.command;
+            if let Some(at) = command.iter().position(|word| word == "gunicorn") {
+                command.splice(at + 1..at + 1, container::options(sources, dependencies, asgi));
+            }
+            command
         }
         None => entry.command.clone(),
     };

@@ -1,4 +1,4 @@
-//! The port that a script's modules state: constants, and defaults of variables of the environment.
+//! The port that a script's modules state: constants, and defaults of variables of the environment and of options.
 
 use std::collections::{BTreeSet, VecDeque};
 use std::sync::Arc;
@@ -40,7 +40,10 @@ pub(super) fn stated(sources: &Sources<'_>, script: &str, facts: &toml::Table) -
     };
     let asks = |text: &str| (text.contains("environ") || text.contains("getenv")) && known.may_be_asked_for(text);
     let names = |text: &str| text.lines().any(|line| known.may_be_given(line));
-    first(&asks, &|module| known.variable(module)).or_else(|| first(&names, &|module| known.constant(module)))
+    let options = |text: &str| text.contains("add_argument") || text.contains("option(");
+    first(&asks, &|module| known.variable(module))
+        .or_else(|| first(&options, &|module| known.option(module)))
+        .or_else(|| first(&names, &|module| known.constant(module)))
 }
 
 /// The script's module and those that it imports, breadth first.
@@ -77,6 +80,24 @@ impl<'a> Known<'a> {
             let says = plain(name).ends_with(self.ending) && !self.is_aside(name);
             let port = default_of(call, module).filter(|_| asks && says)?;
             Some(Stated { port, line: call.line, what: format!("default of `{name}`") })
+        })
+    }
+
+    /// `add_argument("--api-port", type=int, default=8081)` (Python, `argparse`), also of click and tornado: an option with one
+    /// of the names.
+    fn option(&self, module: &Module) -> Option<Stated> {
+        module.calls.iter().find_map(|call| {
+            let asks = matches!(call.callee.dotted.rsplit('.').next(), Some("add_argument" | "option"));
+            let options = call.arguments.iter().filter_map(|argument| match argument {
+                Argument::Text(name) => name.strip_prefix("--").filter(|_| asks),
+                _ => None,
+            });
+            let named = |name: &&str| self.names.contains(&plain(&name.replace('-', "_")).as_str());
+            let name = options.into_iter().find(named)?;
+            let default = call.keywords.iter().find(|(key, _)| key == "default");
+            let Some((_, Argument::Integer(port))) = default else { return None };
+            let port = u16::try_from(*port).ok().filter(|port| *port > 0)?;
+            Some(Stated { port, line: call.line, what: format!("default of `--{name}`") })
         })
     }
 
@@ -172,6 +193,10 @@ mod tests {
             ("port = \\\n  8006\n", Some("8006 start.py:1: port")),
             ("port: int = 8003\n", Some("8003 start.py:1: port")),
             ("PORT = 70000\nPORT = 'usb'\n", None),
+            (
+                "p.add_argument('--pg-port', default=1)\np.add_argument('-d', '--default-port', type=int, default=8007)\n",
+                Some("8007 start.py:2: default of `--default-port`"),
+            ),
         ] {
             assert_eq!(of(&[("start.py", text)]).as_deref(), expected, "{text}");
         }

@@ -29,6 +29,8 @@ pub(super) struct Pyproject {
     pub(super) name: String,
     /// The commands that it installs.
     pub(super) scripts: Vec<Found<String>>,
+    /// What the commands call, by their names: `shop.cli:main`.
+    pub(super) targets: BTreeMap<String, String>,
     /// What installing it adds to other distributions.
     pub(super) additions: Vec<Declared>,
     /// What extras bring, by their normalised names.
@@ -129,15 +131,20 @@ impl File<'_> {
         let named = |name: &Spanned<std::borrow::Cow<'_, str>>| {
             Found::new(name.get_ref().to_string(), self.origin(name.span().start, key))
         };
-        found.scripts.extend(table.into_iter().flatten().map(|(name, _)| named(name)));
+        for (name, value) in table.into_iter().flatten() {
+            found.scripts.push(named(name));
+            let target = value.get_ref().as_str().map(|target| (name.get_ref().to_string(), target.to_owned()));
+            found.targets.extend(target);
+        }
     }
 
     /// A table of each group of entry points, by the names in it.
     fn additions(&self, key: &str, groups: Option<&Spanned<DeValue<'_>>>, found: &mut Pyproject) {
         for (group, names) in groups.and_then(|groups| groups.get_ref().as_table()).into_iter().flatten() {
-            for (name, _) in names.get_ref().as_table().into_iter().flatten() {
+            for (name, value) in names.get_ref().as_table().into_iter().flatten() {
+                let target = value.get_ref().as_str().unwrap_or_default().to_owned();
                 let name = Found::new(name.get_ref().to_string(), self.origin(name.span().start, key));
-                found.additions.push(Declared { group: group.get_ref().to_string(), name });
+                found.additions.push(Declared { group: group.get_ref().to_string(), name, target });
             }
         }
     }

@@ -126,10 +126,23 @@ pub(super) fn guarded<'a>(sources: &Sources<'a>) -> Vec<Script<'a>> {
     let scripts = sources.files.iter().filter(at_top).filter_map(|file| {
         let module = sources.modules.get(file)?;
         let name = below(sources.directory, file);
-        let line = module.main_guard.filter(|_| name != "manage.py")?;
+        let line = module.main_guard.filter(|_| name != "manage.py" && !packs(module))?;
         Some(Script { file, line, port: port(module) })
     });
     scripts.collect()
+}
+
+/// Whether a script makes distributions (setuptools, cx_Freeze: `setup(…)`), and is no application.
+fn packs(module: &Module) -> bool {
+    let makers = ["setuptools.setup", "distutils.core.setup", "cx_Freeze.setup", "skbuild.setup"];
+    module.calls.iter().any(|call| makers.contains(&call.callee.dotted.as_str()))
+}
+
+/// Whether a module runs a server until it ends.
+fn serves(module: &Module) -> bool {
+    let runs = ["aiohttp.web.run_app", "uvicorn.run", "waitress.serve", "bottle.run", "hypercorn.asyncio.serve"];
+    let called = |dotted: &str| runs.contains(&dotted) || dotted.rsplit('.').next() == Some("serve_forever");
+    module.calls.iter().any(|call| called(&call.callee.dotted))
 }
 
 /// The page that an application of Streamlit or Chainlit begins with: it needs no guard, since `streamlit run` executes it.
@@ -150,7 +163,8 @@ pub(super) fn page<'a>(sources: &Sources<'a>, framework: &str) -> Option<Script<
     Some(Script { file, line: 1, port: None })
 }
 
-/// The `__main__` of the only package that has one, or else the only module of a package with a main guard.
+/// The `__main__` of the only package that has one, or of the only one that serves, or else the only module of a package with a
+/// main guard.
 pub(super) fn package<'a>(sources: &Sources<'a>) -> Option<Script<'a>> {
     let packaged = |file: &&&str| {
         let directory = file.rsplit_once('/').map(|(directory, _)| directory);
@@ -160,7 +174,9 @@ pub(super) fn package<'a>(sources: &Sources<'a>) -> Option<Script<'a>> {
     // Files come shallow ones first: a package's own `__main__` stands before those of its parts.
     let depth = mains().next().map(|file| file.matches('/').count());
     let shallow = || mains().filter(|file| Some(file.matches('/').count()) == depth);
-    if let Some(file) = shallow().next().filter(|_| shallow().count() == 1) {
+    let serving = || shallow().filter(|file| sources.modules.get(*file).is_some_and(|module| serves(module)));
+    let only = shallow().next().filter(|_| shallow().count() == 1);
+    if let Some(file) = only.or_else(|| serving().next().filter(|_| serving().count() == 1)) {
         let module = sources.modules.get(file);
         return Some(Script {
             file,
@@ -200,9 +216,11 @@ fn port(module: &Module) -> Option<(u16, u32)> {
     module.calls.iter().find_map(|call| {
         let name = call.callee.dotted.rsplit('.').next().unwrap_or_default();
         let keyword = |key: &str| call.keywords.iter().find(|(name, _)| name == key).map(|(_, value)| value);
+        // It is given a socket that somebody else has bound (aiohttp, `run_app`; uvicorn, "Settings").
+        let given = ["sock", "path", "fd", "uds"].iter().any(|key| keyword(key).is_some());
         let argument = match (name, call.arguments.first()) {
             ("listen" | "bind", first) => first.or_else(|| keyword("port")),
-            ("run" | "run_app", _) => keyword("port").or(default(&call.callee.dotted)),
+            ("run" | "run_app", _) => keyword("port").or_else(|| default(&call.callee.dotted).filter(|_| !given)),
             ("define", Some(Argument::Text(option))) if option == "port" => keyword("default"),
             ("add_argument" | "option", _) if call.arguments.contains(&Argument::Text("--port".to_owned())) => {
                 keyword("default")

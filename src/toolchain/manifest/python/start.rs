@@ -10,6 +10,7 @@ use super::layout::Sources;
 use super::script::Script;
 use super::server;
 use super::text::{below, inside};
+use crate::model::failure::Warning;
 use crate::model::origin::{Decision, Found, Origin, Rejected};
 use crate::model::source_tree::parent;
 
@@ -37,6 +38,9 @@ pub(super) struct Entry {
     pub(super) requirement: Option<String>,
     /// Whether what starts is found by the project's own metadata, so that it has to be installed.
     pub(super) installed: bool,
+    /// The module that a command calls.
+    pub(super) module: Option<String>,
+    pub(super) warnings: Vec<Warning>,
 }
 
 impl Entry {
@@ -56,6 +60,8 @@ impl Entry {
             for_production: None,
             requirement: None,
             installed: false,
+            module: None,
+            warnings: Vec::new(),
         }
     }
 
@@ -68,6 +74,9 @@ impl Entry {
 
     /// The module that its server imports, or the script whose main guard keeps it from starting.
     pub(super) fn imported(&self) -> Option<String> {
+        if self.module.is_some() {
+            return self.module.clone();
+        }
         match self.served {
             Some(_) => self.name.split(':').next().map(str::to_owned),
             None if self.framework != "script" => None,

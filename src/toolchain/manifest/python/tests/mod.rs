@@ -1,5 +1,6 @@
 //! Whole repositories in, findings out.
 
+mod by_its_author;
 mod layouts;
 mod properties;
 

@@ -1,0 +1,89 @@
+//! What the Dockerfile that starts the application installs, although it is not built.
+
+use super::super::dockerfile::says;
+use super::dockerfile::started;
+use super::groups;
+use super::text::inside;
+use crate::toolchain::findings::Inspection;
+
+/// The requirements file of another name that the Dockerfile which starts the application installs (`pip install -r`): its
+/// author's word on what the application needs.
+pub(super) fn requirements(inspection: &Inspection<'_>) -> Option<String> {
+    let (tree, directory) = (inspection.tree, inspection.directory);
+    let (path, _) = started(tree, directory)?;
+    let development = groups::development(inspection.facts);
+    let said = says::builds(tree.text(&path)?);
+    let installed = said.iter().filter(|said| said.words.iter().any(|word| word == "install" || word == "sync"));
+    let named = installed.flat_map(|said| said.words.windows(2)).filter_map(|pair| match pair[0].as_str() {
+        "-r" | "--requirement" => Some(pair[1].as_str()),
+        _ => pair[1].strip_prefix("--requirement="),
+    });
+    let aside = |path: &str| {
+        let mut words = path.split(|c: char| !c.is_ascii_alphanumeric());
+        words.any(|word| development.iter().any(|group| group == word))
+    };
+    // The Dockerfile may have put it elsewhere than where it lies in the repository.
+    named.filter(|path| !aside(path)).find_map(|path| {
+        let path = path.trim_start_matches("./").trim_start_matches('/');
+        let mut places = std::iter::successors(Some(path), |path| path.split_once('/').map(|(_, rest)| rest));
+        places.find(|place| tree.has_file(&inside(directory, place))).map(str::to_owned)
+    })
+}
+
+/// Whether the Dockerfile that starts the application installs the project itself: `pip install .`, `python setup.py install`.
+pub(super) fn installs_project(inspection: &Inspection<'_>) -> bool {
+    let started = started(inspection.tree, inspection.directory);
+    let said = started.and_then(|(path, _)| inspection.tree.text(&path)).map(says::builds).unwrap_or_default();
+    let own = |word: &String| word == "." || word.starts_with(".[") || word == "setup.py";
+    said.iter().any(|said| said.words.iter().any(|word| word == "install") && said.words.iter().any(own))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::tests::found;
+
+    const PROJECT: &str = "[build-system]\nrequires=['setuptools']\n[project]\nname='shop'\ndependencies=['flask']\n";
+    const APP: &str = "from flask import Flask\napp = Flask(__name__)\n";
+
+    #[test]
+    fn a_requirements_file_of_another_name() {
+        for (run, expected) in [
+            ("pip install -r requirements/web.pip", "requirements/web.pip"),
+            ("pip install --requirement=/src/requirements/web.pip", "requirements/web.pip"),
+            ("pip install -U -r requirements/dev.pip", "project"),
+            ("pip install -r other.txt", "project"),
+            ("pip install .", "project"),
+        ] {
+            let docker = format!("FROM python\nCOPY . /src\nRUN {run}\nCMD [\"flask\", \"run\"]\n");
+            let findings = found(&[
+                ("pyproject.toml", PROJECT),
+                ("Dockerfile", docker.as_str()),
+                ("app.py", APP),
+                ("requirements/web.pip", "flask==3.0.3\n"),
+                ("requirements/dev.pip", "pytest\n"),
+            ]);
+            let install = findings.decisions.iter().find(|decision| decision.key == "install").unwrap();
+            assert_eq!(install.value, expected, "{run}");
+        }
+    }
+
+    #[test]
+    fn a_project_that_adds_to_itself_is_installed_where_its_dockerfile_has_it() {
+        let setup = "from setuptools import setup\nsetup(entry_points={'shop.plugins': ['till = shop.till:Till']})\n";
+        for (setup, run, expected) in [
+            (setup, "pip install -r requirements.txt && pip install .", true),
+            (setup, "pip install -r requirements.txt", false),
+            ("from setuptools import setup\nsetup()\n", "pip install -r requirements.txt && pip install .", false),
+        ] {
+            let docker = format!("FROM python\nCOPY . /src\nRUN {run}\nCMD [\"flask\", \"run\"]\n");
+            let texts = [
+                ("setup.py", setup),
+                ("Dockerfile", docker.as_str()),
+                ("app.py", APP),
+                ("requirements.txt", "flask\n"),
+            ];
+            let findings = found(&texts);
+            assert_eq!(findings.variables["package"], expected, "{run}");
+        }
+    }
+}
