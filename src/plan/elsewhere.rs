@@ -77,7 +77,7 @@ fn made_here(row: &MadeElsewhere, directory: &str, tree: &SourceTree) -> bool {
 fn dockerfile(row: &MadeElsewhere, directory: &str, tree: &SourceTree) -> Option<String> {
     let path = join(directory, "Dockerfile")?;
     let builds = says::builds(tree.text(&path)?);
-    let maker = |word: &String| {
+    let is_maker = |word: &String| {
         let name = if word.contains("node_modules/") { word.rsplit('/').next() } else { Some(word.as_str()) };
         row.makers.iter().any(|maker| name == Some(maker.as_str()))
     };
@@ -86,7 +86,7 @@ fn dockerfile(row: &MadeElsewhere, directory: &str, tree: &SourceTree) -> Option
         words.iter().enumerate().any(|(index, word)| {
             let brings =
                 words[..index].iter().rev().take(4).any(|before| matches!(before.as_str(), "install" | "add" | "i"));
-            maker(word) && !brings
+            is_maker(word) && !brings
         })
     };
     let runs = |words: &[String]| {

@@ -146,13 +146,7 @@ pub fn read(inspection: &Inspection<'_>) -> Result<Findings, Failure> {
 
     let entry =
         if inspection.library { None } else { starting(inspection, &sources, &dependencies, (stated_start, chooses))? };
-    // A process of a `Procfile` that is a command of the project is what starts; Django's settings are needed all the same.
-    let own = findings.processes.iter().find(|process| process.name == "web" && inspection.module.is_none());
-    let own = own.and_then(|process| command::of_process(process, &dependencies));
-    let entry = match own {
-        Some(own) if !inspection.library && entry.as_ref().is_none_or(|entry| entry.framework != "django") => Some(own),
-        _ => entry,
-    };
+    let entry = own_process(inspection, &findings, &dependencies, entry.as_ref()).or(entry);
     findings.processes.extend(celery::worker(&sources, &dependencies, &findings.processes));
     let mut server_requirement = None;
     findings.shape = match (&entry, inspection.library) {
@@ -218,6 +212,18 @@ fn installing(dependencies: &Dependencies, constraints: &Constraints) -> [(Strin
         ("extras".to_owned(), json!(dependencies.extras)),
         ("editable".to_owned(), json!(dependencies.editable)),
     ]
+}
+
+/// A process of a `Procfile` that is a command of the project is what starts; Django's settings are needed all the same.
+fn own_process(
+    inspection: &Inspection<'_>,
+    findings: &Findings,
+    dependencies: &Dependencies,
+    entry: Option<&Entry>,
+) -> Option<Entry> {
+    let meant = inspection.module.is_none() && !inspection.library;
+    let web = findings.processes.iter().find(|process| process.name == "web").filter(|_| meant)?;
+    command::of_process(web, dependencies).filter(|_| entry.is_none_or(|entry| entry.framework != "django"))
 }
 
 /// What starts; where that is nothing, directories that usually hold examples are looked at too. A script that chooses what
@@ -334,7 +340,8 @@ fn apply(
             requirement = server.requirement;
             let mut command = server.command;
             if let Some(at) = command.iter().position(|word| word == "gunicorn") {
-                command.splice(at + 1..at + 1, container::options(sources, dependencies, asgi));
+                let behind = command.split_off(at + 1);
+                command.extend(container::options(sources, dependencies, asgi).into_iter().chain(behind));
             }
             command
         }

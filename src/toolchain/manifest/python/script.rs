@@ -132,7 +132,7 @@ pub(super) fn guarded<'a>(sources: &Sources<'a>) -> Vec<Script<'a>> {
     scripts.collect()
 }
 
-/// Whether a script makes distributions (setuptools, cx_Freeze: `setup(…)`), and is no application.
+/// Whether a script makes distributions (`setup(…)` of setuptools and `cx_Freeze`), and is no application.
 fn packs(module: &Module) -> bool {
     let makers = ["setuptools.setup", "distutils.core.setup", "cx_Freeze.setup", "skbuild.setup"];
     module.calls.iter().any(|call| makers.contains(&call.callee.dotted.as_str()))

@@ -40,14 +40,14 @@ fn option<'w>(arguments: &'w [String], short: &str, long: &str) -> Option<&'w st
 /// is a file of the repository that names no place of another machine.
 pub(super) fn options(sources: &Sources<'_>, dependencies: &Dependencies, words: &[String], asgi: bool) -> Vec<String> {
     let Some(arguments) = arguments(words) else { return Vec::new() };
-    let there = |kind: &&str| match KINDS.iter().find(|(name, _)| name == kind) {
-        Some((_, needed)) => needed.is_empty() || dependencies.may_have(needed),
-        None => {
-            let module = kind.split('.').next().unwrap_or_default();
-            kind.contains('.')
-                && kind.chars().all(|c| c.is_ascii_alphanumeric() || matches!(c, '.' | '_'))
-                && (dependencies.may_have(&module.replace('_', "-")) || sources.locate(module, "").is_some())
+    let there = |kind: &&str| {
+        if let Some((_, needed)) = KINDS.iter().find(|(name, _)| name == kind) {
+            return needed.is_empty() || dependencies.may_have(needed);
         }
+        let module = kind.split('.').next().unwrap_or_default();
+        kind.contains('.')
+            && kind.chars().all(|c| c.is_ascii_alphanumeric() || matches!(c, '.' | '_'))
+            && (dependencies.may_have(&module.replace('_', "-")) || sources.locate(module, "").is_some())
     };
     let worker = option(arguments, "-k", "--worker-class").filter(there).filter(|kind| !asgi && !is_asgi(kind));
     let configuration = configuration(sources, arguments).filter(|(path, text)| path != USUAL && fits(text));
