@@ -62,18 +62,18 @@ pub(super) fn dockerfiles<'t>(
         return Dockerfiles { files, own: true };
     }
     let skip = if inspection.directory.is_empty() { 0 } else { inspection.directory.len() + 1 };
-    let named = |path: &&str| {
+    let is_dockerfile = |path: &&str| {
         path[skip..].matches('/').count() <= DEPTH
             && name(path).strip_prefix("Dockerfile").is_some_and(|rest| !rest.ends_with(".go"))
     };
-    let paths: Vec<&str> = tree.below(inspection.directory).map(|(path, _)| path).filter(named).collect();
-    let names = own_names(inspection, main, module);
+    let found: Vec<&str> = tree.below(inspection.directory).map(|(path, _)| path).filter(is_dockerfile).collect();
+    let own = own_names(inspection, main, module);
     let starts = |text: &str| {
-        says::starts(text).is_some_and(|said| program(&said.words).is_some_and(|(program, _)| names.contains(&program)))
+        says::starts(text).is_some_and(|said| program(&said.words).is_some_and(|(program, _)| own.contains(&program)))
     };
     // Every text is asked for in one go.
-    let texts: Vec<_> = paths.into_iter().filter_map(|path| read(path.to_owned())).collect();
-    Dockerfiles { files: texts.into_iter().filter(|(_, text)| starts(text)).collect(), own: false }
+    let read_ones: Vec<_> = found.into_iter().filter_map(|path| read(path.to_owned())).collect();
+    Dockerfiles { files: read_ones.into_iter().filter(|(_, text)| starts(text)).collect(), own: false }
 }
 
 /// What the program may be called.
