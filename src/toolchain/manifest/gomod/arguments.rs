@@ -62,10 +62,8 @@ pub(super) fn dockerfiles<'t>(
         return Dockerfiles { files, own: true };
     }
     let skip = if inspection.directory.is_empty() { 0 } else { inspection.directory.len() + 1 };
-    let is_dockerfile = |path: &&str| {
-        path[skip..].matches('/').count() <= DEPTH
-            && name(path).strip_prefix("Dockerfile").is_some_and(|rest| !rest.ends_with(".go"))
-    };
+    let is_dockerfile =
+        |path: &&str| path[skip..].matches('/').count() <= DEPTH && name(path).starts_with("Dockerfile");
     let found: Vec<&str> = tree.below(inspection.directory).map(|(path, _)| path).filter(is_dockerfile).collect();
     let own = own_names(inspection, main, module);
     let starts = |text: &str| {
