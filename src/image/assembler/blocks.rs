@@ -373,13 +373,13 @@ mod tests {
             out.write_all(&[0; 1024]).unwrap();
             out.finish().unwrap()
         };
-        let made = make(1, &large);
+        let layer = make(1, &large);
         let notes = || std::fs::read_dir(directory.path().join("blocks")).unwrap().count();
         let first = notes();
         assert_eq!(first, 4);
-        assert_eq!((make(1, &large), notes()), (made.clone(), first));
+        assert_eq!((make(1, &large), notes()), (layer.clone(), first));
         // The same file under another name is another one.
-        assert_eq!((make(2, &large), notes()), (made, 2 * first));
+        assert_eq!((make(2, &large), notes()), (layer, 2 * first));
     }
 
     #[test]
