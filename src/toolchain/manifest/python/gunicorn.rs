@@ -8,22 +8,34 @@ use crate::model::source_tree::{SourceTree, join};
 use crate::toolchain::findings::Process;
 
 /// The file that gunicorn reads by itself in the directory that it is started in.
-const USUAL: &str = "gunicorn.conf.py";
+pub(super) const USUAL: &str = "gunicorn.conf.py";
 
 /// The configuration that a process reads, and its text.
 fn configuration<'t>(tree: &'t SourceTree, directory: &str, process: &Process) -> Option<(String, &'t str)> {
-    let words: Vec<&str> = process.command.iter().flat_map(|word| word.split_whitespace()).collect();
-    let program = words.iter().position(|word| word.rsplit('/').next() == Some("gunicorn"))?;
-    let words = &words[program..];
-    let named = words.iter().enumerate().find_map(|(index, word)| match word.strip_prefix("--config=") {
-        Some(path) => Some(path),
-        None => words.get(index + 1).copied().filter(|_| ["-c", "--config"].contains(word)),
-    });
+    let words: Vec<String> =
+        process.command.iter().flat_map(|word| word.split_whitespace()).map(str::to_owned).collect();
+    let named = option(arguments(&words)?, "-c", "--config");
     let named = named.map(|path| path.trim_matches(['"', '\'']).trim_start_matches("file:"));
     let path = named.filter(|path| path.rsplit('.').next() == Some("py")).unwrap_or(USUAL);
     let path = join(directory, path).unwrap_or_else(|| inside(directory, USUAL));
     let text = tree.text(&path)?;
     Some((path, text))
+}
+
+/// The words behind gunicorn's name.
+pub(super) fn arguments(words: &[String]) -> Option<&[String]> {
+    let program = words.iter().position(|word| word.rsplit('/').next() == Some("gunicorn"))?;
+    words.get(program + 1..)
+}
+
+/// What an option is given, behind it or by `=`.
+pub(super) fn option<'w>(arguments: &'w [String], short: &str, long: &str) -> Option<&'w str> {
+    arguments.iter().enumerate().find_map(|(index, word)| match word.strip_prefix(long) {
+        Some("") => arguments.get(index + 1).map(String::as_str),
+        Some(value) => value.strip_prefix('='),
+        None if word == short => arguments.get(index + 1).map(String::as_str),
+        None => None,
+    })
 }
 
 /// A setting of the file that has a plain value, with its line.

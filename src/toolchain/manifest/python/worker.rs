@@ -2,6 +2,7 @@
 //! (gunicorn's documentation, "Settings").
 
 use super::dependencies::Dependencies;
+use super::gunicorn::{USUAL, arguments, option};
 use super::layout::Sources;
 use super::text::inside;
 
@@ -19,21 +20,6 @@ const KINDS: &[(&str, &str)] = &[
 /// Whether a word names workers that speak ASGI (uvicorn, "Deployment").
 pub(super) fn is_asgi(word: &str) -> bool {
     word.contains("uvicorn.workers") || word.contains("uvicorn_worker.")
-}
-
-/// The words behind gunicorn's name.
-fn arguments(words: &[String]) -> Option<&[String]> {
-    let program = words.iter().position(|word| word.rsplit('/').next() == Some("gunicorn"))?;
-    words.get(program + 1..)
-}
-
-fn option<'w>(arguments: &'w [String], short: &str, long: &str) -> Option<&'w str> {
-    arguments.iter().enumerate().find_map(|(index, word)| match word.strip_prefix(long) {
-        Some("") => arguments.get(index + 1).map(String::as_str),
-        Some(value) => value.strip_prefix('='),
-        None if word == short => arguments.get(index + 1).map(String::as_str),
-        None => None,
-    })
 }
 
 /// The options for the command that Slipway writes. A worker is named where what it needs is there; a configuration where it
@@ -63,9 +49,6 @@ pub(super) fn imports(sources: &Sources<'_>, words: &[String]) -> Option<String>
     let value = stated?.1.split('#').next().unwrap_or_default().trim().trim_matches(['"', '\'']);
     value.contains(':').then(|| value.to_owned())
 }
-
-/// The file that gunicorn reads by itself in the directory that it is started in.
-const USUAL: &str = "gunicorn.conf.py";
 
 /// The configuration that the arguments name, wherever the Dockerfile has put it, relative to the application's directory.
 fn configuration<'t>(sources: &Sources<'t>, arguments: &[String]) -> Option<(String, &'t str)> {
