@@ -4,6 +4,10 @@ use std::collections::BTreeMap;
 
 use crate::catalog::Catalog;
 use crate::model::source_tree::{SourceTree, parent};
+use crate::toolchain::manifest::dockerfile::sources::takes_from;
+
+/// More than a person reads.
+const MAX_OTHERS: usize = 12;
 
 /// Directories below `directory` that a toolchain recognises by a file, with that file; none lies within another.
 pub(super) fn applications(directory: &str, tree: &SourceTree, catalog: &Catalog) -> BTreeMap<String, String> {
@@ -20,14 +24,51 @@ pub(super) fn applications(directory: &str, tree: &SourceTree, catalog: &Catalog
     for (path, _) in tree.below(directory) {
         let inside = &path[skip..];
         let Some((way, name)) = inside.rsplit_once('/') else { continue };
-        let aside = |part: &str| part.starts_with('.') || catalog.aside.iter().any(|name| name == part);
-        if wanted.contains(&name) && !way.split('/').any(aside) && tree.has_file(path) {
+        if wanted.contains(&name) && !is_aside(way, catalog) && tree.has_file(path) {
             found.entry(parent(path).to_owned()).or_insert_with(|| path.to_owned());
         }
     }
     let all: Vec<String> = found.keys().cloned().collect();
     found.retain(|one, _| !all.iter().any(|other| one != other && one.starts_with(&format!("{other}/"))));
     found
+}
+
+/// The part of `found`, as [`applications`] gives it, that a Dockerfile takes files from. Its context is the directory in
+/// which it lies, as `docker build .` has it.
+pub(super) fn named_by(
+    dockerfile: &str,
+    found: &BTreeMap<String, String>,
+    tree: &SourceTree,
+) -> BTreeMap<String, String> {
+    let Some(text) = tree.text(dockerfile) else { return BTreeMap::new() };
+    let context = parent(dockerfile);
+    let skip = if context.is_empty() { 0 } else { context.len() + 1 };
+    let named = found.iter().filter(|(directory, _)| takes_from(text, &directory[skip..]));
+    named.map(|(directory, path)| (directory.clone(), path.clone())).collect()
+}
+
+/// Directories below `directory`, and outside of `chosen`, that a toolchain recognises which is taken only where no other is,
+/// with the file.
+pub(super) fn others<'a>(
+    directory: &str,
+    chosen: &str,
+    tree: &SourceTree,
+    catalog: &'a Catalog,
+) -> Vec<(&'a str, String)> {
+    let toolchains = catalog.toolchains.values().map(|toolchain| &toolchain.definition);
+    let names: Vec<(&str, &str)> = toolchains
+        .filter(|definition| definition.detect.fallback)
+        .flat_map(|definition| definition.detect.files.iter().map(|name| (definition.name.as_str(), name.as_str())))
+        .collect();
+    let skip = if directory.is_empty() { 0 } else { directory.len() + 1 };
+    let found = tree.below(directory).filter_map(|(path, _)| {
+        let (way, name) = path[skip..].rsplit_once('/')?;
+        let (toolchain, _) = names.iter().find(|(_, wanted)| *wanted == name)?;
+        let place = parent(path);
+        let inside = place.strip_prefix(chosen).is_some_and(|rest| rest.is_empty() || rest.starts_with('/'));
+        (!inside && !is_aside(way, catalog)).then(|| (*toolchain, path.to_owned()))
+    });
+    found.take(MAX_OTHERS).collect()
 }
 
 /// A file whose name is nearly one that is looked for: `requirement.txt`, `Pom.xml`.
@@ -53,12 +94,12 @@ pub(super) fn misspelt(directory: &str, tree: &SourceTree, catalog: &Catalog) ->
 /// The ecosystem that the files speak of and that no toolchain builds, with the file; sources by how they end count
 /// wherever they lie.
 pub(super) fn unsupported<'a>(directory: &str, tree: &SourceTree, catalog: &'a Catalog) -> Option<(&'a str, String)> {
-    let aside =
-        |path: &str| path.split('/').any(|part| part.starts_with('.') || catalog.aside.iter().any(|a| a == part));
     unsupported_here(directory, tree, catalog).or_else(|| {
         catalog.unsupported.iter().filter(|(pattern, _)| pattern.starts_with('*')).find_map(|(pattern, name)| {
             let mut below = tree.below(directory).map(|(path, _)| path);
-            below.find(|path| fits(pattern, path) && !aside(path)).map(|path| (name.as_str(), path.to_owned()))
+            below
+                .find(|path| fits(pattern, path) && !is_aside(path, catalog))
+                .map(|path| (name.as_str(), path.to_owned()))
         })
     })
 }
@@ -72,6 +113,11 @@ pub(super) fn unsupported_here<'a>(
     catalog.unsupported.iter().find_map(|(pattern, name)| {
         tree.files_in(directory).find(|path| fits(pattern, path)).map(|path| (name.as_str(), path.to_owned()))
     })
+}
+
+/// Whether a path leads through a directory in which nobody looks for the application.
+fn is_aside(path: &str, catalog: &Catalog) -> bool {
+    path.split('/').any(|part| part.starts_with('.') || catalog.aside.iter().any(|name| name == part))
 }
 
 fn fits(pattern: &str, path: &str) -> bool {

@@ -1,6 +1,6 @@
 //! Which toolchain builds the application.
 
-use std::collections::BTreeMap;
+pub(super) mod directory;
 
 use serde_json::json;
 
@@ -8,9 +8,8 @@ use super::settings::Stated;
 use super::{below, inspect};
 use crate::catalog::{Catalog, Toolchain};
 use crate::model::failure::{Failure, FailureCode, Warning};
-use crate::model::origin::{Decision, Origin, Rejected};
+use crate::model::origin::{Origin, Rejected};
 use crate::model::request::BuildRequest;
-use crate::model::settings::Kind;
 use crate::model::source_tree::{SourceTree, join, parent};
 use crate::toolchain::definition::{Above, Detect};
 
@@ -58,7 +57,10 @@ pub(super) fn toolchain<'a>(
             value: toolchain,
             origin: Origin::tree(path, "the file is there"),
             rejected: others.iter().map(rejected).collect(),
-            warnings: others.iter().map(|(other, path)| passed_over(other, path, toolchain)).collect(),
+            warnings: others
+                .iter()
+                .map(|(other, path)| passed_over(other, path, &toolchain.definition.title))
+                .collect(),
         }),
         ([], [(toolchain, path)]) => Ok(Detected {
             value: toolchain,
@@ -112,144 +114,6 @@ fn owner<'a>(
     })
 }
 
-/// The only directory below the asked one that a toolchain recognises, where it is none itself, as a request for it.
-pub(super) fn below(
-    stated: &Stated,
-    request: &BuildRequest,
-    tree: &SourceTree,
-    catalog: &Catalog,
-) -> Result<Option<(BuildRequest, Decision)>, Failure> {
-    let directory = request.source.directory();
-    let command_given = stated.value.runtime.command.is_some();
-    let recognised = |toolchain: &Toolchain| recognise(&toolchain.definition.detect, directory, tree, command_given);
-    let here = catalog.toolchains.values().any(|toolchain| recognised(toolchain).is_some());
-    if stated.value.toolchain.name.is_some() || here || !tree.has_directory(directory) || own_settings(directory, tree)
-    {
-        return Ok(None);
-    }
-    let all = below::applications(directory, tree, catalog);
-    let found = starting(&all, stated, request, tree, catalog);
-    let mut starts = found.iter();
-    match (starts.next(), starts.next()) {
-        (Some((only, path)), None) => Ok(Some(instead(request, only, path, &all))),
-        (Some(_), Some(_)) => Err(several_below(directory, &found)),
-        _ => Ok(None),
-    }
-}
-
-/// The request for a directory below, and the decision that says so; in the others of `all` nothing starts.
-fn instead(
-    request: &BuildRequest,
-    directory: &str,
-    path: &str,
-    all: &BTreeMap<String, String>,
-) -> (BuildRequest, Decision) {
-    let others = all.iter().filter(|(other, _)| *other != directory).map(|(other, path)| Rejected {
-        value: json!(other),
-        origin: Origin::tree(path, "the file is there"),
-        why: "nothing of it starts".into(),
-    });
-    let decision = Decision {
-        key: "source.directory".into(),
-        value: json!(directory),
-        origin: Origin::tree(path, "the only application below the directory that was asked for"),
-        rejected: others.collect(),
-    };
-    (in_directory(request, directory), decision)
-}
-
-fn in_directory(request: &BuildRequest, directory: &str) -> BuildRequest {
-    let source = request.source.clone().in_directory(directory);
-    BuildRequest { source, ..request.clone() }
-}
-
-/// Where nothing of the directory itself starts: the only directory below that a toolchain recognises, as a request for it.
-///
-/// # Errors
-/// `nothing`, with the directories where there are several.
-pub(super) fn below_what_starts_nothing(
-    toolchain: &Toolchain,
-    stated: &Stated,
-    request: &BuildRequest,
-    tree: &SourceTree,
-    catalog: &Catalog,
-    nothing: Failure,
-) -> Result<(BuildRequest, Decision), Failure> {
-    let directory = request.source.directory();
-    let settled = stated.value.toolchain.name.is_some() || own_settings(directory, tree);
-    if nothing.code != FailureCode::ApplicationNotFound || settled || toolchain.definition.detect.looks_below {
-        return Err(nothing);
-    }
-    let all = below::applications(directory, tree, catalog);
-    let found = if all.len() > MAX_INSPECTED { all.clone() } else { started(&all, stated, request, tree, catalog) };
-    match found.iter().collect::<Vec<_>>()[..] {
-        [] => Err(nothing),
-        [(only, path)] => Ok(instead(request, only, path, &all)),
-        _ => {
-            let failure = several_below(directory, &found);
-            Err(Failure { message: format!("{} ({})", failure.message, nothing.message), ..failure })
-        }
-    }
-}
-
-/// More directories than this are shown as they are.
-const MAX_INSPECTED: usize = 24;
-
-/// Of several directories those in which something starts; all of them where nothing does.
-fn starting(
-    found: &BTreeMap<String, String>,
-    stated: &Stated,
-    request: &BuildRequest,
-    tree: &SourceTree,
-    catalog: &Catalog,
-) -> BTreeMap<String, String> {
-    if !(2..=MAX_INSPECTED).contains(&found.len()) || request.kind == Kind::Library {
-        return found.clone();
-    }
-    let some = started(found, stated, request, tree, catalog);
-    if some.is_empty() { found.clone() } else { some }
-}
-
-/// The directories in which something starts.
-fn started(
-    found: &BTreeMap<String, String>,
-    stated: &Stated,
-    request: &BuildRequest,
-    tree: &SourceTree,
-    catalog: &Catalog,
-) -> BTreeMap<String, String> {
-    let starts = |directory: &str| {
-        let request = in_directory(request, directory);
-        let toolchains = catalog.toolchains.values().filter(|toolchain| {
-            let detect = &toolchain.definition.detect;
-            !detect.fallback && recognise(detect, directory, tree, false).is_some()
-        });
-        let read = toolchains.map(|toolchain| inspect(&request, stated, &toolchain.definition, tree, None));
-        // What cannot be read may start.
-        read.into_iter().any(|read| read.err().is_none_or(|failure| failure.code != FailureCode::ApplicationNotFound))
-    };
-    found.iter().filter(|(directory, _)| starts(directory)).map(|(d, p)| (d.clone(), p.clone())).collect()
-}
-
-/// Whether settings speak of the directory itself.
-fn own_settings(directory: &str, tree: &SourceTree) -> bool {
-    join(directory, "slipway.toml").is_some_and(|path| tree.has_file(&path))
-}
-
-fn several_below(directory: &str, found: &BTreeMap<String, String>) -> Failure {
-    let shown: Vec<_> = found.keys().take(12).map(|path| format!("`{}`", path.escape_debug())).collect();
-    let more =
-        if found.len() > shown.len() { format!(" and {} more", found.len() - shown.len()) } else { String::new() };
-    let place = if directory.is_empty() { "the repository's root".to_owned() } else { format!("`{directory}`") };
-    let message =
-        format!("{place} is no application, and {} directories below it are: {}{more}", found.len(), shown.join(", "));
-    let first = found.keys().next().map_or("", String::as_str);
-    let failure = Failure::new(FailureCode::EcosystemUnrecognised, message)
-        .hint(format!("choose one: `source.directory`, or `--directory {first}`"))
-        .candidates(found.keys().take(50).cloned());
-    found.values().take(12).fold(failure, |failure, path| failure.at(path, None))
-}
-
 fn recognise(detect: &Detect, directory: &str, tree: &SourceTree, command_given: bool) -> Option<String> {
     if detect.needs_command && !command_given {
         return None;
@@ -277,8 +141,8 @@ fn rejected((toolchain, path): &(&Toolchain, String)) -> Rejected {
     }
 }
 
-fn passed_over(other: &Toolchain, path: &str, taken: &Toolchain) -> Warning {
-    let message = format!("`{path}` is not used: {} is recognised and wins", taken.definition.title);
+fn passed_over(other: &Toolchain, path: &str, taken: &str) -> Warning {
+    let message = format!("`{path}` is not used: {taken} is recognised and wins");
     let hint = format!("set `toolchain.name = \"{}\"` in `slipway.toml` to build it", other.definition.name);
     Warning::new("file_not_used", message, hint).at(path, None)
 }

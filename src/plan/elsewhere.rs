@@ -3,7 +3,7 @@
 use crate::catalog::{Catalog, MadeElsewhere};
 use crate::model::failure::Warning;
 use crate::model::source_tree::{SourceTree, join, parent};
-use crate::toolchain::manifest::dockerfile::says;
+use crate::toolchain::manifest::dockerfile::{says, sources::takes_from};
 
 /// Further below nobody keeps what belongs to the application.
 const MAX_DEPTH: usize = 2;
@@ -73,10 +73,25 @@ fn made_here(row: &MadeElsewhere, directory: &str, tree: &SourceTree) -> bool {
         .any(|(words, text)| words.iter().any(|word| text.contains(word.as_str())))
 }
 
+/// The directory's Dockerfile, or else the nearest above that takes files from the directory, with its text.
+fn dockerfile_of<'t>(directory: &str, tree: &'t SourceTree) -> Option<(String, &'t str)> {
+    let own = join(directory, "Dockerfile")?;
+    if let Some(text) = tree.text(&own) {
+        return Some((own, text));
+    }
+    let above = std::iter::successors(Some(directory), |path| (!path.is_empty()).then(|| parent(path))).skip(1);
+    above.into_iter().find_map(|up| {
+        let path = join(up, "Dockerfile")?;
+        let text = tree.text(&path)?;
+        let inside = if up.is_empty() { directory } else { &directory[up.len() + 1..] };
+        takes_from(text, inside).then_some((path, text))
+    })
+}
+
 /// The line of the repository's Dockerfile that runs one of the programs to build.
 fn dockerfile(row: &MadeElsewhere, directory: &str, tree: &SourceTree) -> Option<String> {
-    let path = join(directory, "Dockerfile")?;
-    let builds = says::builds(tree.text(&path)?);
+    let (path, text) = dockerfile_of(directory, tree)?;
+    let builds = says::builds(text);
     let is_maker = |word: &String| {
         let name = if word.contains("node_modules/") { word.rsplit('/').next() } else { Some(word.as_str()) };
         row.makers.iter().any(|maker| name == Some(maker.as_str()))

@@ -44,10 +44,8 @@ use crate::toolchain::manifest;
 /// A failure that names the place and the line that settles it.
 pub fn plan(request: &BuildRequest, tree: &SourceTree, catalog: &Catalog) -> Result<Plan, Failure> {
     let stated = settings::stated(request, tree)?;
-    if let Some((below, decision)) = detect::below(&stated, request, tree, catalog)? {
-        let mut plan = plan(&below, tree, catalog)?;
-        plan.decisions.insert(0, decision);
-        return Ok(plan);
+    if let Some(below) = detect::directory::below(&stated, request, tree, catalog)? {
+        return below.plan(tree, catalog);
     }
     let toolchain = detect::toolchain(&stated, request, tree, catalog)?;
     let settings = stated.with_defaults(catalog.operator.defaults.get(&toolchain.value.definition.name));
@@ -55,11 +53,10 @@ pub fn plan(request: &BuildRequest, tree: &SourceTree, catalog: &Catalog) -> Res
     let findings = match inspect(request, &settings, definition, tree, catalog.operator.memory) {
         Ok(findings) => findings,
         Err(nothing) => {
-            let (below, decision) =
-                detect::below_what_starts_nothing(toolchain.value, &stated, request, tree, catalog, nothing)?;
-            let mut plan = plan(&below, tree, catalog)?;
-            plan.decisions.insert(0, decision);
-            return Ok(plan);
+            let toolchain = toolchain.value;
+            let below =
+                detect::directory::below_what_starts_nothing(toolchain, &stated, request, tree, catalog, nothing)?;
+            return below.plan(tree, catalog);
         }
     };
     let release = release::choose(&settings, definition, &findings, &catalog.as_of)?;

@@ -191,6 +191,13 @@ fn own_dockerfiles_need_the_operators_leave() {
     catalog.operator.own_dockerfiles = OwnDockerfiles::ProductLines(vec!["another".into()]);
     let project = all().into_iter().find(|project| project.id == "dockerfile-alone").unwrap();
     assert_eq!(project.plan(&catalog).1.unwrap_err().code, FailureCode::ToolchainForbidden);
+    // Where the Dockerfile would make one image of several applications, these are the choice that is left.
+    let project = all().into_iter().find(|project| project.id == "dockerfile-copies-two-directories").unwrap();
+    let failure = project.plan(&catalog).1.unwrap_err();
+    assert_eq!(
+        (failure.code, &failure.candidates[..]),
+        (FailureCode::EcosystemUnrecognised, &["backend".into(), "worker".into()][..])
+    );
 }
 
 /// Nobody has written a configuration: what lies on the machine is a person's own, what is fetched may be anyone's.

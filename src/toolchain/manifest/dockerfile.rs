@@ -6,6 +6,7 @@
 mod bases;
 mod running;
 pub(crate) mod says;
+pub(crate) mod sources;
 
 use std::collections::{BTreeMap, BTreeSet};
 
