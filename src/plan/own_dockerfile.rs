@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use serde_json::{Value, json};
 
 use super::image::{Made, labels, references};
-use super::{Facts, base};
+use super::{Facts, base, below};
 use crate::dockerfile::rebase::{Replacement, rebase};
 use crate::model::failure::{Failure, FailureCode};
 use crate::model::origin::{Decision, Origin, Rejected};
@@ -85,8 +85,18 @@ fn allowed(facts: &Facts<'_>) -> Result<(), Failure> {
     let message = format!(
         "repositories' own Dockerfiles are not built for the product line `{product_line}`: their `RUN` would execute as root in the Engine"
     );
-    Err(Failure::new(FailureCode::ToolchainForbidden, message)
-        .hint(format!("ask the operator to add `{product_line}` to `build.own_dockerfiles`")))
+    let hint = format!("ask the operator to add `{product_line}` to `build.own_dockerfiles`");
+    // What lies below the Dockerfile is built without it where somebody names its directory.
+    let directory = facts.request.source.directory();
+    let below: Vec<String> = below::applications(directory, facts.tree, facts.catalog).into_keys().collect();
+    let failure = Failure::new(FailureCode::ToolchainForbidden, message);
+    Err(match below.first() {
+        None => failure.hint(hint),
+        Some(first) => {
+            let hint = format!("{hint}, or choose a directory that is built without it: `--directory {first}`");
+            failure.hint(hint).candidates(below)
+        }
+    })
 }
 
 fn used(facts: &Facts<'_>, path: &str, bases: &Value) -> Result<Vec<Used>, Failure> {
