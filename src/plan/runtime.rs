@@ -57,20 +57,27 @@ pub(super) fn ports(facts: &Facts<'_>, definition: &ImageDefinition, decisions: 
 }
 
 /// Directories that outlive the container: those that are stated, else those of the repository's Dockerfile, although that
-/// is not built.
+/// is not built, and those that the application is found to write to.
 pub(super) fn volumes(facts: &Facts<'_>, decisions: &mut Vec<Decision>) -> Vec<String> {
     if let Some(stated) = &facts.settings.value.runtime.volumes {
         return stated.clone();
     }
     let path = join(facts.request.source.directory(), "Dockerfile");
     let said = path.as_ref().and_then(|path| says::volumes(facts.tree.text(path)?));
-    let Some((line, volumes)) = said else { return Vec::new() };
-    if !volumes.is_empty() {
-        decisions.push(decided(
-            "runtime.volumes",
-            json!(volumes),
-            Origin::file(path.unwrap_or_default(), Some(line), "VOLUME"),
-        ));
+    let said = said.filter(|(_, volumes)| !volumes.is_empty());
+    let written = &facts.findings.volumes;
+    let origin = match &said {
+        Some((line, _)) => Some(Origin::file(path.unwrap_or_default(), Some(*line), "VOLUME")),
+        None => written.first().map(|found| found.origin.clone()),
+    };
+    let mut volumes = said.map(|(_, volumes)| volumes).unwrap_or_default();
+    for found in written.iter().filter(|found| found.value.starts_with('/')) {
+        if !volumes.contains(&found.value) {
+            volumes.push(found.value.clone());
+        }
+    }
+    if let Some(origin) = origin {
+        decisions.push(decided("runtime.volumes", json!(volumes), origin));
     }
     volumes
 }

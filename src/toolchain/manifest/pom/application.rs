@@ -185,13 +185,14 @@ fn starts_by_name(poms: &Poms<'_>, class: &str) -> bool {
 /// Whether a class lies among the module's main sources, in whatever language.
 pub(super) fn has_source(poms: &Poms<'_>, module: &Effective, class: &str) -> bool {
     let path = class.trim_end_matches("Kt").replace('.', "/");
-    let root = join(&module.pom.directory, "src/main").unwrap_or_default();
-    poms.tree.below(&root).any(|(file, _)| file.contains(&format!("/{path}.")))
+    let usual = join(&module.pom.directory, "src/main").unwrap_or_default();
+    let roots = module.source_roots().into_iter().chain([usual]);
+    roots.into_iter().any(|root| poms.tree.below(&root).any(|(file, _)| file.contains(&format!("/{path}."))))
 }
 
 /// Classes of the module's main sources that start.
 pub(super) fn mains(poms: &Poms<'_>, module: &Effective) -> Vec<Found<String>> {
-    source::mains(poms.tree, &module.pom.directory, module.plugin("kotlin-maven-plugin").is_some())
+    source::mains(poms.tree, &module.source_roots(), module.plugin("kotlin-maven-plugin").is_some())
 }
 
 fn several(module: &Effective, mains: &[Found<String>]) -> Failure {

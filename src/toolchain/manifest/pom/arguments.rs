@@ -1,6 +1,6 @@
 //! Arguments that a framework's applications need, such as Dropwizard's `server config.yml`.
 
-use super::configuration::{ports_of, texts_of};
+use super::configuration::{default_of, ports_of, texts_of};
 use super::effective::Effective;
 use super::facts;
 use super::poms::Poms;
@@ -42,23 +42,24 @@ pub(super) fn of(poms: &Poms<'_>, module: &Effective) -> Result<Option<Arguments
 
 fn found(poms: &Poms<'_>, module: &Effective, row: &toml::Value, origin: Origin) -> Arguments {
     let own = &module.pom.directory;
-    let root = parent(own);
-    let places = [own.as_str(), "config", "conf", "src/main/resources", "src/main/config"].into_iter();
-    let mut places: Vec<String> = places.skip(1).filter_map(|place| join(own, place)).collect();
-    places.insert(0, own.clone());
-    places.push(root.to_owned());
+    let mut places = vec![own.clone()];
+    places.extend(facts::texts(row, "places").into_iter().filter_map(|place| join(own, place)));
+    places.push(parent(own).to_owned());
     let marks = facts::texts(row, "marks");
     let named = facts::texts(row, "files");
     let fits = |path: &&str| {
         let text = poms.tree.text(path).unwrap_or_default();
         text.lines().any(|line| marks.iter().any(|mark| line.starts_with(mark)))
     };
-    let path = places.iter().find_map(|place| {
-        let by_name = named.iter().filter_map(|name| join(place, name)).find(|path| poms.tree.has_file(path));
-        let yaml =
-            |path: &&str| path.rsplit_once('.').is_some_and(|(_, extension)| matches!(extension, "yml" | "yaml"));
-        by_name.or_else(|| poms.tree.files_in(place).filter(yaml).find(fits).map(str::to_owned))
-    });
+    let is_yaml = |path: &str| path.rsplit_once('.').is_some_and(|(_, extension)| matches!(extension, "yml" | "yaml"));
+    let by_place = || {
+        places.iter().find_map(|place| {
+            let by_name = named.iter().filter_map(|name| join(place, name)).find(|path| poms.tree.has_file(path));
+            let yaml = |path: &&str| is_yaml(path);
+            by_name.or_else(|| poms.tree.files_in(place).filter(yaml).find(fits).map(str::to_owned))
+        })
+    };
+    let path = run_with(poms, module, &is_yaml).or_else(by_place);
     let file = path.map(|path| {
         let name = path.rsplit('/').next().unwrap_or(&path).to_owned();
         (path, name)
@@ -73,10 +74,18 @@ fn found(poms: &Poms<'_>, module: &Effective, row: &toml::Value, origin: Origin)
     Arguments { values, file, ports, address, origin }
 }
 
+/// The file that the pom says the program is run with (Exec Maven Plugin, `exec:java`: `arguments`).
+fn run_with(poms: &Poms<'_>, module: &Effective, is_wanted: &dyn Fn(&str) -> bool) -> Option<String> {
+    let configurations = module.plugin("exec-maven-plugin")?.configurations();
+    let given = configurations.iter().flat_map(|configuration| configuration.all("arguments/argument"));
+    let mut paths = given.filter_map(|argument| join(&module.pom.directory, &argument.text));
+    paths.find(|path| is_wanted(path) && poms.tree.has_file(path))
+}
+
 /// The property of `addresses` for the first line that names a loopback address.
 fn address(path: &str, text: &str, row: &toml::Value) -> Option<Found<String>> {
     let addresses = row.get("addresses").and_then(toml::Value::as_table)?;
     let property = |key: &str| addresses.get(key).and_then(toml::Value::as_str).map(str::to_owned);
     let said = texts_of(path, text).into_iter().find_map(|found| Some((property(&found.origin.detail)?, found)));
-    said.filter(|(_, found)| is_loopback(&found.value)).map(|(name, found)| Found::new(name, found.origin))
+    said.filter(|(_, found)| is_loopback(default_of(&found.value))).map(|(name, found)| Found::new(name, found.origin))
 }

@@ -23,9 +23,10 @@ pub(super) fn apply(poms: &Poms<'_>, closure: &[&Effective], jdk: &mut Jdk) -> R
         if needed.as_ref().is_none_or(|needed| *needed < limit) {
             let mut origin = found.origin;
             origin.detail = format!("{name} {} breaks on {limit}", found.value);
-            let demand = Found::new(Demand::Below(limit), origin);
-            if jdk.demands.iter().all(|there| there.value != demand.value) {
-                jdk.demands.push(demand);
+            // What is below 16 is below 21 anyway.
+            let is_said = |there: &Found<Demand>| matches!(&there.value, Demand::Below(lower) if *lower <= limit);
+            if !jdk.demands.iter().any(is_said) {
+                jdk.demands.push(Found::new(Demand::Below(limit), origin));
             }
         } else {
             let needed = needed.as_ref().map_or_else(String::new, ToString::to_string);

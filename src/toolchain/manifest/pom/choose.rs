@@ -11,8 +11,11 @@ use super::profile;
 use super::reactor::Reactor;
 use crate::model::failure::{Failure, FailureCode};
 use crate::model::origin::Rejected;
-use crate::model::source_tree::join;
+use crate::model::source_tree::{join, parent};
 use crate::toolchain::findings::Inspection;
+
+/// More poms than this are not asked for what they start.
+const MAX_BELOW: usize = 40;
 
 /// A module by its place in the reactor, why it can be started, and what it was preferred to.
 #[derive(Debug)]
@@ -49,6 +52,10 @@ pub(super) fn module(
         // A plugin that every module inherits makes an application only of those with a class that starts: of their own, or the
         // one that is named, of a module that they need.
         let starts = |(index, runnable): &(usize, Runnable)| {
+            // What runs on a servlet container has no such class.
+            if prefer::is_web_application(poms, &modules[*index], runnable) {
+                return true;
+            }
             let named = || runnable.main_class.as_deref();
             let needed = |class| {
                 reactor.closure(*index).into_iter().any(|at| application::has_source(poms, &modules[at], class))
@@ -80,7 +87,7 @@ pub(super) fn module(
     match (found.as_slice(), named.as_slice()) {
         ([(index, runnable)], _) | (_, [(index, runnable)]) => Ok(Some(Chosen::plain(*index, Some(runnable.clone())))),
         ([], _) if inspection.command_given => Ok((modules.len() == 1).then(|| Chosen::plain(0, None))),
-        ([], _) => Err(left_out(poms, modules, nothing_starts(modules))),
+        ([], _) => Err(left_out(inspection, poms, modules, nothing_starts(modules))),
         _ => match prefer::one(inspection, poms, reactor, &found)? {
             Some((place, why)) => Ok(Some(preferred(modules, &found, place, why))),
             None => Err(ambiguous(modules, &with_unpacked(inspection, poms, reactor, &found)?)),
@@ -118,14 +125,41 @@ fn preferred(modules: &[Effective], found: &[(usize, Runnable)], place: usize, w
 }
 
 /// Names modules that only profiles have which are not active: what starts may be among them.
-fn left_out(poms: &Poms<'_>, modules: &[Effective], failure: Failure) -> Failure {
+fn left_out(inspection: &Inspection<'_>, poms: &Poms<'_>, modules: &[Effective], failure: Failure) -> Failure {
     let inactive: Vec<(String, String)> =
         modules.iter().flat_map(|module| profile::inactive_modules(poms, &module.pom)).take(8).collect();
-    let Some((_, first)) = inactive.first() else { return failure };
+    let Some((_, first)) = inactive.first() else { return of_nobody(inspection, poms, modules, failure) };
     let list: Vec<String> = inactive.iter().map(|(module, id)| format!("`{module}` (profile `{id}`)")).collect();
     let message = format!("{}; modules of profiles that are not active: {}", failure.message, list.join(", "));
     let hint = format!("Choose a profile in `slipway.toml`: `[toolchain]` `args = [\"-P{first}\"]`.");
     Failure { message, ..failure }.hint(hint)
+}
+
+/// Names directories with applications that no `modules` has: services below a pom that is only their parent are built each by
+/// itself (POM reference, "Inheritance v. Aggregation").
+fn of_nobody(inspection: &Inspection<'_>, poms: &Poms<'_>, modules: &[Effective], failure: Failure) -> Failure {
+    let is_module = |path: &str| modules.iter().any(|module| module.pom.path == path);
+    let is_aside = |path: &str| {
+        path.split('/').any(|part| part.starts_with('.') || part == "src" || part == "target")
+            || prefer::is_aside(inspection, poms, parent(path))
+    };
+    let poms_below = poms.tree.below(inspection.directory).map(|(path, _)| path);
+    let poms_below = poms_below.filter(|path| path.ends_with("/pom.xml") && !is_module(path) && !is_aside(path));
+    let starts = |path: &&str| {
+        let reactor = Reactor::of(poms, path).ok().flatten();
+        reactor.is_some_and(|reactor| all(poms, &reactor.modules, Strength::Made).is_ok_and(|found| !found.is_empty()))
+    };
+    let mut found: Vec<String> = Vec::new();
+    for path in poms_below.take(MAX_BELOW).filter(starts) {
+        let directory = parent(path);
+        if !found.iter().any(|above| directory.starts_with(&format!("{above}/"))) {
+            found.push(directory.to_owned());
+        }
+    }
+    let Some(first) = found.first() else { return failure };
+    let message = format!("{}; applications below that no `modules` names: `{}`", failure.message, found.join("`, `"));
+    let hint = format!("Choose one: `source.directory`, or `--directory {first}`.");
+    Failure { message, ..failure }.hint(hint).candidates(found)
 }
 
 fn all(poms: &Poms<'_>, modules: &[Effective], strength: Strength) -> Result<Vec<(usize, Runnable)>, Failure> {

@@ -4,6 +4,7 @@
 use std::collections::BTreeMap;
 
 use super::effective::Effective;
+use super::hocon;
 use super::poms::Poms;
 use super::source;
 use crate::model::origin::{Found, Origin};
@@ -11,9 +12,11 @@ use crate::model::source_tree::join;
 
 /// Weaker first: of one place `.properties` wins, and `config/` wins over its parent.
 const PLACES: &[&str] = &["src/main/resources", "src/main/resources/config", "", "config"];
+/// The weakest of all (MicroProfile Config, "Default ConfigSources"; Helidon and Quarkus read it).
+const MICROPROFILE: &str = "src/main/resources/META-INF/microprofile-config.properties";
 /// The files that Spring Cloud's and Micronaut's bootstrap contexts read before the application's own, which win.
 const EARLIER: &str = "bootstrap";
-const EXTENSIONS: &[&str] = &["yaml", "yml", "properties"];
+const EXTENSIONS: &[&str] = &["conf", "yaml", "yml", "properties"];
 
 /// More files of other names than this are not looked at.
 const MAX_FILES: usize = 200;
@@ -38,6 +41,9 @@ impl Configuration {
     /// Reads the files of a module, then those of the profiles that they switch on.
     pub(super) fn of(poms: &Poms<'_>, module: &Effective) -> Self {
         let mut configuration = Self::default();
+        if let Some(path) = join(&module.pom.directory, MICROPROFILE) {
+            configuration.read_file(poms, &path, &[]);
+        }
         let name = name(poms, module);
         let names = [EARLIER, name.as_str()];
         for name in names {
@@ -66,22 +72,29 @@ impl Configuration {
         for place in places(module) {
             for extension in EXTENSIONS {
                 let path = join(&module.pom.directory, &place).and_then(|at| join(&at, &format!("{name}.{extension}")));
-                let Some((path, text)) = path.and_then(|path| Some((path.clone(), poms.tree.text(&path)?))) else {
-                    continue;
-                };
-                let found = if *extension == "properties" { properties(text) } else { yaml(text) };
-                for document in found {
-                    let of =
-                        |key: &str| document.iter().find(|(name, ..)| name == key).map(|(_, value, _)| value.as_str());
-                    let only = of("spring.config.activate.on-profile").or(of("spring.profiles"));
-                    if only.is_some_and(|only| !only.split(',').any(|profile| profiles.contains(&profile.trim()))) {
-                        continue;
-                    }
-                    for (key, value, line) in document {
-                        let origin = Origin::file(&path, Some(line), &key);
-                        self.lines.insert(key, Line { value, origin });
-                    }
+                if let Some(path) = path {
+                    self.read_file(poms, &path, profiles);
                 }
+            }
+        }
+    }
+
+    fn read_file(&mut self, poms: &Poms<'_>, path: &str, profiles: &[&str]) {
+        let Some(text) = poms.tree.text(path) else { return };
+        let documents = match path.rsplit('.').next() {
+            Some("properties") => properties(text),
+            Some("conf") => vec![hocon::lines(text)],
+            _ => yaml(text),
+        };
+        for document in documents {
+            let of = |key: &str| document.iter().find(|(name, ..)| name == key).map(|(_, value, _)| value.as_str());
+            let only = of("spring.config.activate.on-profile").or(of("spring.profiles"));
+            if only.is_some_and(|only| !only.split(',').any(|profile| profiles.contains(&profile.trim()))) {
+                continue;
+            }
+            for (key, value, line) in document {
+                let origin = Origin::file(path, Some(line), &key);
+                self.lines.insert(key, Line { value, origin });
             }
         }
     }
@@ -117,6 +130,25 @@ impl Configuration {
         })
     }
 
+    /// The only port that keys with one of some endings name, of those that do not begin as others.
+    pub(super) fn port_by_ending(&self, endings: &[&str], others: &[&str], module: &Effective) -> Option<Found<u16>> {
+        let fits = |key: &&String| {
+            endings
+                .iter()
+                .any(|ending| key.strip_suffix(ending).is_some_and(|rest| rest.is_empty() || rest.ends_with('.')))
+                && !others.iter().any(|other| key.starts_with(other))
+        };
+        let mut ports = self.lines.keys().filter(fits).filter_map(|key| self.port(&[key.as_str()], module));
+        let first = ports.next()?;
+        ports.all(|other| other.value == first.value).then_some(first)
+    }
+
+    /// The line that has the application take any free port: 0, or -1 for Micronaut.
+    pub(super) fn any_port(&self, key: &str, module: &Effective) -> Option<Origin> {
+        let any = |text: &String| text == "0" || text == "-1";
+        self.text(key, module).filter(any).and_then(|_| self.origin(key))
+    }
+
     /// A variable of the environment that is to say the port and has no default: `server.port=${PORT}`.
     pub(super) fn variable(&self, keys: &[&str]) -> Option<Found<String>> {
         let line = keys.iter().find_map(|key| self.lines.get(*key))?;
@@ -129,7 +161,7 @@ impl Configuration {
 
 /// Where a module's files may lie, weaker first: resources, whichever directories the pom has for them, then those beside the
 /// application.
-fn places(module: &Effective) -> Vec<String> {
+pub(super) fn places(module: &Effective) -> Vec<String> {
     let mut places: Vec<String> = PLACES.iter().map(ToString::to_string).collect();
     let more: Vec<String> = module.resources().into_iter().filter(|place| !places.contains(place)).collect();
     places.splice(2..2, more);
@@ -147,7 +179,7 @@ fn name(poms: &Poms<'_>, module: &Effective) -> String {
     if names.is_empty() || names.contains(&usual) {
         return usual.to_owned();
     }
-    let sources = source::files(poms.tree, &module.pom.directory);
+    let sources = source::files(poms.tree, &module.source_roots());
     // Every text is asked for in one go.
     let texts: Vec<_> = sources.iter().filter_map(|path| poms.tree.text(path)).collect();
     let texts: Vec<_> = texts.into_iter().filter(|text| text.contains("spring.config.name")).collect();
@@ -155,7 +187,10 @@ fn name(poms: &Poms<'_>, module: &Effective) -> String {
         let ways = [format!("spring.config.name={name}\""), format!("spring.config.name\", \"{name}\"")];
         texts.iter().any(|text| ways.iter().any(|way| text.contains(way)))
     };
-    names.iter().find(sets).map_or(usual, |name| name).to_owned()
+    // Several are those of several classes that start, and only what somebody gives the program chooses among them.
+    let mut set = names.iter().filter(sets);
+    let first = set.next();
+    first.filter(|first| set.all(|other| other == *first)).map_or(usual, |name| name).to_owned()
 }
 
 /// The port in a properties file of another name that the sources name on the class path, as for `@PropertySource`,
@@ -180,7 +215,7 @@ pub(super) fn elsewhere(poms: &Poms<'_>, module: &Effective, keys: &[&str]) -> O
     let ports: Vec<_> = ports.collect();
     let [only] = &ports[..] else { return None };
     let name = only.origin.path.as_deref()?.strip_prefix(&format!("{root}/"))?.to_owned();
-    let sources = source::files(poms.tree, &module.pom.directory);
+    let sources = source::files(poms.tree, &module.source_roots());
     let texts: Vec<_> = sources.iter().filter_map(|path| poms.tree.text(path)).collect();
     let named = format!("classpath:{name}\"");
     texts.iter().any(|text| text.contains(&named)).then(|| only.clone())
@@ -189,15 +224,16 @@ pub(super) fn elsewhere(poms: &Poms<'_>, module: &Effective, keys: &[&str]) -> O
 /// The ports that a Dropwizard configuration names for its application.
 pub(super) fn ports_of(path: &str, text: &str, keys: &[&str]) -> Vec<Found<u16>> {
     let lines = yaml(text).into_iter().flatten().filter(|(key, ..)| keys.contains(&key.as_str()));
-    let number = |value: &str| {
-        let default = value.strip_prefix("${").and_then(|rest| rest.strip_suffix('}')).map(|rest| {
-            rest.split_once(":-").or_else(|| rest.split_once(':')).map_or("", |(_, default)| default).to_owned()
-        });
-        default.unwrap_or_else(|| value.to_owned()).parse().ok().filter(|port| *port != 0)
-    };
+    let number = |value: &str| default_of(value).parse().ok().filter(|port| *port != 0);
     lines
         .filter_map(|(key, value, line)| Some(Found::new(number(&value)?, Origin::file(path, Some(line), key))))
         .collect()
+}
+
+/// What counts where nobody sets the variable that a value names: `${PORT:-8080}` (Dropwizard's "Environment variables").
+pub(super) fn default_of(value: &str) -> &str {
+    let Some(inside) = value.strip_prefix("${").and_then(|rest| rest.strip_suffix('}')) else { return value };
+    inside.split_once(":-").or_else(|| inside.split_once(':')).map_or("", |(_, default)| default)
 }
 
 /// Every text of a YAML file, with its key as the origin's detail.
@@ -359,6 +395,52 @@ mod tests {
         ] {
             assert_eq!(port(&[(yml, nothing)]), None, "{nothing}");
         }
+    }
+
+    #[test]
+    fn one_of_several_names_is_chosen_by_nobody() {
+        let named = "class A { void a() { System.setProperty(\"spring.config.name\", \"shop\"); } }";
+        let other = "class B { void b() { System.setProperty(\"spring.config.name\", \"stock\"); } }";
+        let files: &[_] = &[
+            ("src/main/java/A.java", named),
+            ("src/main/resources/shop.yml", "server.port: 1111\n"),
+            ("src/main/resources/stock.yml", "server.port: 2222\n"),
+            ("src/main/java/B.java", other),
+        ];
+        assert_eq!(port(&files[..3]).as_deref(), Some("1111 src/main/resources/shop.yml:1: server.port"));
+        assert_eq!(port(files), None);
+    }
+
+    #[test]
+    fn configuration_of_microprofile_is_the_weakest() {
+        let weakest = (MICROPROFILE, "server.port=8180\n");
+        assert!(port(&[weakest]).unwrap().starts_with("8180 "));
+        assert!(
+            port(&[weakest, ("src/main/resources/application.yaml", "server.port: 8181\n")])
+                .unwrap()
+                .starts_with("8181 ")
+        );
+    }
+
+    #[test]
+    fn a_port_of_an_own_key() {
+        let read = |conf: &str| {
+            let tree = SourceTree::of_texts([
+                ("pom.xml", "<project><artifactId>m</artifactId></project>"),
+                ("src/main/resources/application.conf", conf),
+            ]);
+            let facts = toml::Table::new();
+            let poms = Poms::new(&tree, &facts, Invocation::default(), None);
+            let module = Effective::of(&poms, &poms.load("pom.xml").unwrap().unwrap(), &[]).unwrap();
+            let configuration = Configuration::of(&poms, &module);
+            configuration.port_by_ending(&["http.port"], &["akka."], &module).map(|found| found.value)
+        };
+        assert_eq!(
+            read("shop { http { port = 9001\n port = ${?PORT} } }\nakka.management.http.port = 8558\n"),
+            Some(9001)
+        );
+        assert_eq!(read("http.port = 9001\nadmin { http.port = 9002 }\n"), None);
+        assert_eq!(read("nothttp.port = 9001\n"), None);
     }
 
     #[test]

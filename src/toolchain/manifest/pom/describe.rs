@@ -14,6 +14,7 @@ use super::facts;
 use super::heaps;
 use super::jdk;
 use super::listening;
+use super::logs;
 use super::maven_version::{self, Maven};
 use super::outside;
 use super::poms::Poms;
@@ -86,6 +87,9 @@ pub(super) fn module(
     } else {
         findings.processes.extend(runnable.map(|_| Process { name: "web".to_owned(), command: Vec::new(), origin }));
         start(poms, module, runnable, &mut findings)?;
+        if matches!(findings.shape.as_str(), "spring-boot" | "war-executable") {
+            findings.volumes = logs::directories(poms, module, &closure, &Configuration::of(poms, module));
+        }
     }
     Ok(findings)
 }
@@ -199,19 +203,14 @@ fn start(
         encrypted(poms, module, &configuration)
             .or_else(|| configuration.port(&facts::list(poms.facts, "port_keys"), module)),
     );
+    let preview = jdk::preview(module)?.filter(|_| runnable.is_some());
+    let mut options: Vec<Found<String>> =
+        preview.map(|origin| Found::new(jdk::ENABLE_PREVIEW.to_owned(), origin)).into_iter().collect();
     if let Some(arguments) = arguments::of(poms, module)?.filter(|_| runnable.is_some()) {
         set("arguments", json!(arguments.values));
         files.extend(arguments.file);
-        if let Some(address) = arguments.address {
-            let option = format!("-D{}={ANY_ADDRESS}", address.value);
-            set("jvm_args", json!([option]));
-            findings.decisions.push(Decision {
-                key: "runtime.jvm_args".into(),
-                value: json!([option]),
-                origin: address.origin,
-                rejected: Vec::new(),
-            });
-        }
+        let address = arguments.address;
+        options.extend(address.map(|found| Found::new(format!("-D{}={ANY_ADDRESS}", found.value), found.origin)));
         if findings.ports.is_empty() {
             findings.ports = arguments.ports;
         }
@@ -222,7 +221,20 @@ fn start(
             rejected: Vec::new(),
         });
     }
+    if let Some(first) = options.first() {
+        let words: Vec<&str> = options.iter().map(|option| option.value.as_str()).collect();
+        set("jvm_args", json!(words));
+        let (key, value, origin) = ("runtime.jvm_args".to_owned(), json!(words), first.origin.clone());
+        findings.decisions.push(Decision { key, value, origin, rejected: Vec::new() });
+    }
     findings.variables.insert("files".into(), json!(files));
+    if findings.ports.is_empty() && runnable.is_some_and(|runnable| runnable.shape != "war") {
+        any_port(poms, module, &configuration, findings);
+    }
+    if findings.ports.is_empty() && plain {
+        let texts = |key: &str| poms.facts.get("listening").map(|row| facts::texts(row, key)).unwrap_or_default();
+        findings.ports.extend(configuration.port_by_ending(&texts("endings"), &texts("other_keys"), module));
+    }
     if findings.ports.is_empty() && plain {
         let listening = listening::of(poms, module)?;
         if let Some(port) = listening.port.as_ref().filter(|_| listening.variable) {
@@ -268,6 +280,18 @@ fn encrypted(poms: &Poms<'_>, module: &Effective, configuration: &Configuration)
         let origin = Origin::default(format!("`{} = {}`", text("off"), text("value")));
         Some(configuration.port(&[text("port_key")], module).unwrap_or_else(|| Found::new(default, origin)))
     })
+}
+
+/// An application that takes any free port is told one: nobody could say which to ask.
+fn any_port(poms: &Poms<'_>, module: &Effective, configuration: &Configuration, findings: &mut Findings) {
+    let told = facts::rows(poms.facts, "port_variables").find_map(|row| {
+        let origin = configuration.any_port(facts::text(row, "key")?, module)?;
+        Some((facts::text(row, "variable")?, origin))
+    });
+    if let Some((variable, origin)) = told {
+        findings.ports.push(Found::new(listening::TOLD, origin.clone()));
+        findings.image_env.insert(variable.to_owned(), Found::new(listening::TOLD.to_string(), origin));
+    }
 }
 
 /// The port where the configuration says no number: a variable that is to say it, or a file that the sources name.

@@ -11,12 +11,21 @@ use super::profile;
 use super::xml::Element;
 use crate::model::failure::{Failure, FailureCode};
 use crate::model::origin::{Found, Origin};
+use crate::model::source_tree::join;
 
 /// More references than this in one value are refused: doubling properties would never end.
 const MAX_EXPANSIONS: u32 = 1000;
 /// More plugins, or more dependencies, than this are refused: no build has them, and merging compares them.
 const MAX_PLUGINS: usize = 2000;
 const MAX_DEPENDENCIES: usize = 20_000;
+/// Where Maven and Kotlin's plugin look for main sources.
+const USUAL_SOURCES: &[&str] = &["src/main/java", "src/main/kotlin"];
+/// Plugins that add directories of sources, and the lists that name them (Kotlin's "Configure source folders"; the Build
+/// Helper plugin's `add-source`).
+const ADDED_SOURCES: &[(&str, &str)] =
+    &[("kotlin-maven-plugin", "sourceDirs"), ("build-helper-maven-plugin", "sources")];
+/// How a path below the module begins.
+const BASES: &[&str] = &["${project.basedir}/", "${basedir}/", "${pom.basedir}/"];
 /// A value longer than this is not interpolated further.
 const MAX_LENGTH: usize = 8192;
 
@@ -44,6 +53,7 @@ pub(super) struct Effective {
     snapshot_repository: Option<Element>,
     final_name: Option<Element>,
     directory: Option<Element>,
+    sources: Option<Element>,
     properties: BTreeMap<String, Element>,
     user: BTreeMap<String, String>,
 }
@@ -80,6 +90,7 @@ impl Effective {
                 .cloned(),
             final_name: layers.iter().find_map(|(_, layer)| layer.at("build/finalName")).cloned(),
             directory: layers.iter().find_map(|(_, layer)| layer.at("build/directory")).cloned(),
+            sources: layers.iter().find_map(|(_, layer)| layer.at("build/sourceDirectory")).cloned(),
             properties: BTreeMap::new(),
             user: poms.invocation.properties.clone(),
         };
@@ -144,6 +155,35 @@ impl Effective {
             places.filter(|place| !place.contains("${")).collect()
         };
         self.lineage.iter().map(named).find(|places| !places.is_empty()).unwrap_or_default()
+    }
+
+    /// Directories of main sources, relative to the repository's root: the one that a pom names (POM reference, "Directories")
+    /// with those that plugins add to it, or else the usual ones.
+    pub(super) fn source_roots(&self) -> Vec<String> {
+        let own = &self.pom.directory;
+        let usual = || USUAL_SOURCES.iter().filter_map(|root| join(own, root)).collect();
+        let below = |text: &str| {
+            let text = self.expand(text).ok().filter(|text| !text.is_empty() && !text.contains("${"));
+            text.and_then(|text| join(own, &text))
+        };
+        let stated = |text: &str| below(BASES.iter().find_map(|base| text.strip_prefix(base)).unwrap_or(text));
+        let Some(named) = self.sources.as_ref().and_then(|element| stated(&element.text)) else { return usual() };
+        let mut roots = vec![named];
+        let added = self.plugins.iter().flat_map(|plugin| {
+            let wanted = ADDED_SOURCES.iter().filter(|(artifact, _)| *artifact == plugin.artifact);
+            wanted.flat_map(|(_, list)| {
+                let elements = plugin.configurations().into_iter().flat_map(|all| {
+                    all.all(list).into_iter().flat_map(|list| list.children.clone()).collect::<Vec<_>>()
+                });
+                elements.filter_map(|element| stated(&element.text)).collect::<Vec<_>>()
+            })
+        });
+        for root in added {
+            if !roots.contains(&root) {
+                roots.push(root);
+            }
+        }
+        roots
     }
 
     /// A plugin of the build, or of the life cycle by way of `pluginManagement`.
@@ -232,12 +272,11 @@ impl Effective {
     /// Where the module's build leaves what it makes, relative to the repository's root.
     pub(super) fn build_directory(&self) -> Result<String, Failure> {
         let own = &self.pom.directory;
-        let usual = || crate::model::source_tree::join(own, "target").unwrap_or_default();
+        let usual = || join(own, "target").unwrap_or_default();
         let Some(element) = &self.directory else { return Ok(usual()) };
         let text = self.expand(&element.text)?;
-        let below = ["${project.basedir}/", "${basedir}/", "${pom.basedir}/"];
-        let text = below.iter().find_map(|prefix| text.strip_prefix(prefix)).unwrap_or(&text);
-        Ok(crate::model::source_tree::join(own, text).filter(|path| !path.contains("${")).unwrap_or_else(usual))
+        let text = BASES.iter().find_map(|base| text.strip_prefix(base)).unwrap_or(&text);
+        Ok(join(own, text).filter(|path| !path.contains("${")).unwrap_or_else(usual))
     }
 
     /// The URL that `distributionManagement` deploys this version to, without an account: a snapshot's own repository

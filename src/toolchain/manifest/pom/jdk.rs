@@ -14,6 +14,9 @@ use crate::model::origin::{Found, Origin, Rejected};
 use crate::model::source_tree::SourceTree;
 use crate::toolchain::version::{Demand, Version};
 
+/// What tells the compiler and the virtual machine that preview features are meant.
+pub(super) const ENABLE_PREVIEW: &str = "--enable-preview";
+
 /// No JDK before this one is offered anywhere; older levels are built by it.
 const OLDEST: u32 = 8;
 
@@ -108,6 +111,15 @@ fn of_module(poms: &Poms<'_>, module: &Effective) -> Result<Vec<Found<Demand>>, 
     let mut found = Vec::new();
     if module.packaging != "pom" {
         found.extend(compiler(poms, module)?);
+        // The release itself and no later one.
+        if let Some(origin) = preview(module)? {
+            let levels = found.iter().filter_map(|level| match &level.value {
+                Demand::AtLeast(version) => version.parts().first().copied(),
+                _ => None,
+            });
+            let below = levels.max().map(|level| Demand::Below(Version::new(&[level + 1])));
+            found.extend(below.map(|below| Found::new(below, origin)));
+        }
     }
     for row in facts::rows(poms.facts, "jdk_settings") {
         let text = |key: &str| facts::text(row, key).unwrap_or_default();
@@ -210,6 +222,31 @@ fn compiler(poms: &Poms<'_>, module: &Effective) -> Result<Vec<Found<Demand>>, F
         }
     }
     Ok(levels)
+}
+
+/// Where a module says that it uses preview features. Their classes run on the very JDK that they were compiled for, and
+/// only where it is told to (JEP 12, "Preview Features").
+///
+/// # Errors
+/// `manifest_invalid` for circular properties.
+pub(super) fn preview(module: &Effective) -> Result<Option<Origin>, Failure> {
+    let configurations = module.plugin("maven-compiler-plugin").map(Plugin::configurations).unwrap_or_default();
+    for configuration in &configurations {
+        let list = configuration.child("compilerArgs").into_iter().flat_map(|list| &list.children);
+        let mut given = list.chain(configuration.child("compilerArgument"));
+        if let Some(element) = given.find(|element| element.text.split_whitespace().any(|word| word == ENABLE_PREVIEW))
+        {
+            return Ok(Some(element.origin(format!("maven-compiler-plugin: {ENABLE_PREVIEW}"))));
+        }
+        if let Some(element) = configuration.child("enablePreview")
+            && let Some(found) = module.value(element, "maven-compiler-plugin: enablePreview")?
+            && found.value == "true"
+        {
+            return Ok(Some(found.origin));
+        }
+    }
+    let property = module.property("maven.compiler.enablePreview")?;
+    Ok(property.filter(|found| found.value == "true").map(|found| found.origin))
 }
 
 /// The oldest JDK that a framework of `[[facts.frameworks]]` runs on.

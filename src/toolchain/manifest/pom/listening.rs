@@ -21,6 +21,8 @@ pub(super) struct Listening {
 
 /// How the argument begins that may be a port; a comment may stand before it.
 const NUMBER: [char; 11] = ['0', '1', '2', '3', '4', '5', '6', '7', '8', '9', '/'];
+/// How far behind a call a name of its port may stand.
+const NEAR: usize = 200;
 
 /// Looks into the sources of a module by `[facts.listening]`.
 ///
@@ -28,7 +30,7 @@ const NUMBER: [char; 11] = ['0', '1', '2', '3', '4', '5', '6', '7', '8', '9', '/
 /// `manifest_invalid` for circular properties.
 pub(super) fn of(poms: &Poms<'_>, module: &Effective) -> Result<Listening, Failure> {
     let Some(row) = poms.facts.get("listening") else { return Ok(Listening::default()) };
-    let files = source::files(poms.tree, &module.pom.directory);
+    let files = source::files(poms.tree, &module.source_roots());
     // Every text is asked for in one go.
     let texts: Vec<(&String, &str)> = files.iter().filter_map(|path| Some((path, poms.tree.text(path)?))).collect();
     let readers = facts::texts(row, "environment");
@@ -38,11 +40,9 @@ pub(super) fn of(poms: &Poms<'_>, module: &Effective) -> Result<Listening, Failu
     let calls = facts::texts(row, "calls");
     let given = |text: &str, call: &str| source::calls(text, call).any(|given| given.starts_with(NUMBER));
     let called = texts.iter().filter(|(_, text)| calls.iter().any(|call| given(text, call)));
-    let mut ports = called.flat_map(|(path, text)| numbers(path, text, &calls));
-    if let Some(first) = ports.next()
-        && ports.all(|other| other.value == first.value)
-    {
-        return Ok(Listening { port: Some(first), variable: false });
+    let stated: Vec<_> = called.flat_map(|(path, text)| numbers(path, text, &calls)).collect();
+    if let Some(port) = same(if stated.is_empty() { named(&texts, row) } else { stated }) {
+        return Ok(Listening { port: Some(port), variable: false });
     }
     Ok(Listening { port: default(poms, module)?, variable: false })
 }
@@ -71,6 +71,109 @@ fn numbers(path: &str, text: &str, calls: &[&str]) -> Vec<Found<u16>> {
     found.collect()
 }
 
+/// The port that all of some places name.
+fn same(ports: Vec<Found<u16>>) -> Option<Found<u16>> {
+    let mut ports = ports.into_iter();
+    let first = ports.next()?;
+    ports.all(|other| other.value == first.value).then_some(first)
+}
+
+/// Ports that calls name by a constant or a field, or as what counts where nothing else is said:
+/// `port(PORT)`, `start(arguments.getListenPort())`, `listen(config().getInteger("http.port", 8888))`, and those that stand
+/// behind an address.
+fn named(texts: &[(&String, &str)], row: &toml::Value) -> Vec<Found<u16>> {
+    let (calls, behind) = (facts::texts(row, "named_calls"), facts::texts(row, "calls_with_address"));
+    let defaults = facts::texts(row, "defaults");
+    let likely = |given: &str| {
+        let mut end = given.len().min(NEAR);
+        while !given.is_char_boundary(end) {
+            end -= 1;
+        }
+        let near = &given[..end];
+        near.contains("ort") || near.contains("ORT") || defaults.iter().any(|default| near.contains(default))
+    };
+    let mut found = Vec::new();
+    for (path, text) in texts {
+        let near = calls.iter().any(|call| source::calls(text, call).any(likely))
+            || behind.iter().any(|call| source::calls(text, call).next().is_some());
+        let tokens = if near { source::tokens(text) } else { Vec::new() };
+        for (index, (call, line)) in tokens.iter().enumerate() {
+            let place = if calls.contains(call) { 0 } else { 1 };
+            if (place == 1 && !behind.contains(call)) || tokens.get(index + 1).is_none_or(|(open, _)| *open != "(") {
+                continue;
+            }
+            let argument = argument(&tokens[index + 2..], place);
+            let port = match argument[..] {
+                [number] if place == 1 => number.parse().ok(),
+                _ => default_in(&argument, &defaults).or_else(|| constant(texts, &argument)),
+            };
+            let origin = || Origin::file(*path, Some(*line), format!("{call}({})", argument.concat()));
+            found.extend(port.filter(|port| *port > 79).map(|port| Found::new(port, origin())));
+        }
+    }
+    found
+}
+
+/// The words of one of the arguments that stand before a closing parenthesis.
+fn argument<'t>(tokens: &[(&'t str, u32)], place: usize) -> Vec<&'t str> {
+    let (mut depth, mut at, mut words) = (0usize, 0, Vec::new());
+    for (token, _) in tokens.iter().take(60) {
+        match *token {
+            "(" | "[" | "{" => depth += 1,
+            ")" | "]" | "}" if depth == 0 => return words,
+            ")" | "]" | "}" => depth -= 1,
+            "," if depth == 0 => at += 1,
+            _ => {}
+        }
+        if at > place {
+            return words;
+        }
+        if at == place && !(depth == 0 && *token == ",") {
+            words.push(*token);
+        }
+    }
+    Vec::new()
+}
+
+/// The number that counts where nothing else is said: the last word of a call such as `getInteger("port", 8888)`.
+fn default_in(argument: &[&str], defaults: &[&str]) -> Option<u16> {
+    let at = argument.iter().position(|word| defaults.contains(word))?;
+    let end = at + argument[at..].iter().position(|word| *word == ")")?;
+    argument[end.checked_sub(1)?].parse().ok()
+}
+
+/// The only number that the sources give to the name that an argument ends with, which says that it is a port.
+fn constant(texts: &[(&String, &str)], argument: &[&str]) -> Option<u16> {
+    let name = argument.iter().rev().find(|word| !matches!(**word, "(" | ")"))?;
+    let field = name.strip_prefix("get").filter(|rest| rest.starts_with(char::is_uppercase)).map(|rest| {
+        let mut letters = rest.chars();
+        letters.next().map(|first| format!("{}{}", first.to_lowercase(), letters.as_str())).unwrap_or_default()
+    });
+    let name = field.as_deref().unwrap_or(name);
+    if !name.to_lowercase().contains("port") {
+        return None;
+    }
+    let mut values: Vec<u16> = Vec::new();
+    for (_, text) in texts.iter().filter(|(_, text)| text.contains(name)) {
+        let tokens = source::tokens(text);
+        let words: Vec<&str> = tokens.iter().map(|(word, _)| *word).collect();
+        for (index, _) in words.iter().enumerate().filter(|(_, word)| **word == name) {
+            let rest = match &words[index + 1..] {
+                // Kotlin's `val port: Int = 8080`.
+                [":", _, rest @ ..] => rest,
+                rest => rest,
+            };
+            if let ["=", number, ..] = rest
+                && let Ok(value) = number.parse()
+                && !values.contains(&value)
+            {
+                values.push(value);
+            }
+        }
+    }
+    if let [only] = values[..] { Some(only) } else { None }
+}
+
 /// What a framework of `[[facts.default_ports]]` listens on.
 fn default(poms: &Poms<'_>, module: &Effective) -> Result<Option<Found<u16>>, Failure> {
     for row in facts::rows(poms.facts, "default_ports") {
@@ -92,6 +195,28 @@ mod tests {
         assert_eq!(line("class A {\n String p = System.getenv(\"PORT\");\n}"), Some(Some(2)));
         assert_eq!(line("builder.environment().get(\"PORT\")"), Some(Some(1)));
         assert_eq!(line("// System.getenv(\"PORT\")\nString s = \"PORT\"; getenv(\"DB_PORT\")"), None);
+    }
+
+    #[test]
+    fn names_stand_for_the_only_number_that_they_are_given() {
+        let row: toml::Value = toml::from_str(
+            "named_calls = [\"port\", \"listen\", \"start\"]\ncalls_with_address = [\"newServerAt\"]\ndefaults = [\"getInteger\"]",
+        )
+        .unwrap();
+        let ports = |sources: &[&str]| {
+            let path = "A.java".to_owned();
+            let texts: Vec<(&String, &str)> = sources.iter().map(|text| (&path, *text)).collect();
+            named(&texts, &row).iter().map(|found| found.value).collect::<Vec<_>>()
+        };
+        let options = "class O { @P(names = \"-port\") Integer port = 5432; @P(names = \"-listen-port\") int listenPort = 2322; }";
+        assert_eq!(ports(&["port(options.getListenPort());", options]), [2322]);
+        assert_eq!(ports(&["static final int PORT = 8000; void a() { app.start(Main.PORT); }"]), [8000]);
+        assert_eq!(ports(&["const val SHOP_PORT: Int = 8001\nfun main() { start(SHOP_PORT) }"]), [8001]);
+        assert_eq!(ports(&["server.listen(config().getInteger(\"http.port\", 8888), done -> {});"]), [8888]);
+        assert_eq!(ports(&["Http.get(system).newServerAt(\"0.0.0.0\", 9005).bind(routes);"]), [9005]);
+        assert!(ports(&["start(retries)", "int retries = 8000;"]).is_empty());
+        assert!(ports(&["start(port); int port = 8000;", "class B { int port = 9000; }"]).is_empty());
+        assert!(ports(&["listen(config().getInteger(\"http.port\"))", "é start(", "port(("]).is_empty());
     }
 
     #[test]

@@ -2,6 +2,7 @@
 
 use super::super::dockerfile::says;
 use super::application::Runnable;
+use super::effective::Effective;
 use super::facts;
 use super::poms::Poms;
 use super::reactor::Reactor;
@@ -32,7 +33,8 @@ pub(super) fn one(
     }
     let mut serving = Vec::new();
     for &place in &near {
-        if serves(poms, reactor, found[place].0)? {
+        let (module, runnable) = &found[place];
+        if is_web_application(poms, &reactor.modules[*module], runnable) || serves(poms, reactor, *module)? {
             serving.push(place);
         }
     }
@@ -54,6 +56,15 @@ pub(super) fn serves(poms: &Poms<'_>, reactor: &Reactor, module: usize) -> Resul
         }
     }
     Ok(false)
+}
+
+/// Whether a module is for a servlet container and has something of its own to serve (Maven's WAR plugin, "Usage": sources
+/// and `src/main/webapp`).
+pub(super) fn is_web_application(poms: &Poms<'_>, module: &Effective, runnable: &Runnable) -> bool {
+    let below = |root: &String| poms.tree.has_directory(root);
+    runnable.shape == "war"
+        && (join(&module.pom.directory, "src/main/webapp").as_ref().is_some_and(below)
+            || module.source_roots().iter().any(below))
 }
 
 /// Whether a module's directory is that of a client by its name: `shop-client`.

@@ -7,11 +7,11 @@ use crate::model::source_tree::{SourceTree, join};
 /// More source files than this are not looked at.
 const MAX_FILES: usize = 5000;
 
-/// The classes below a module's main sources that the virtual machine can start, in the order of their paths.
+/// The classes of a module's directories of sources that the virtual machine can start, in the order of their paths.
 ///
 /// Kotlin's count only where something compiles them.
-pub(super) fn mains(tree: &SourceTree, directory: &str, kotlin: bool) -> Vec<Found<String>> {
-    let mut paths = files(tree, directory);
+pub(super) fn mains(tree: &SourceTree, roots: &[String], kotlin: bool) -> Vec<Found<String>> {
+    let mut paths = files(tree, roots);
     paths.retain(|path| kotlin || extension(path) == Some("java"));
     let found = tree.derived_each(paths.iter().map(String::as_str), |path, text| {
         Main(if calls(text, "main").next().is_none() {
@@ -44,11 +44,10 @@ pub(super) fn calls<'a>(text: &'a str, name: &'a str) -> impl Iterator<Item = &'
     })
 }
 
-/// The main sources of a module in Java and Kotlin.
-pub(super) fn files(tree: &SourceTree, directory: &str) -> Vec<String> {
-    let roots = ["src/main/java", "src/main/kotlin"].into_iter().filter_map(|root| join(directory, root));
-    let below = |root: String| tree.below(&root).map(|(path, _)| path.to_owned()).collect::<Vec<_>>();
-    let sources = roots.flat_map(below).filter(|path| matches!(extension(path), Some("java" | "kt")));
+/// The sources of Java and Kotlin in a module's directories.
+pub(super) fn files(tree: &SourceTree, roots: &[String]) -> Vec<String> {
+    let below = |root: &String| tree.below(root).map(|(path, _)| path.to_owned()).collect::<Vec<_>>();
+    let sources = roots.iter().flat_map(below).filter(|path| matches!(extension(path), Some("java" | "kt")));
     sources.take(MAX_FILES).collect()
 }
 
@@ -183,7 +182,10 @@ mod tests {
 
     fn found(path: &str, text: &str, kotlin: bool) -> Vec<String> {
         let tree = SourceTree::of_texts([(path, text)]);
-        mains(&tree, "", kotlin).iter().map(|found| format!("{} {}", found.value, found.origin.line.unwrap())).collect()
+        mains(&tree, &["src/main/java".to_owned(), "src/main/kotlin".to_owned()], kotlin)
+            .iter()
+            .map(|found| format!("{} {}", found.value, found.origin.line.unwrap()))
+            .collect()
     }
 
     #[test]
