@@ -12,7 +12,7 @@ use crate::model::source_tree::join;
 
 /// Weaker first: of one place `.properties` wins, and `config/` wins over its parent.
 const PLACES: &[&str] = &["src/main/resources", "src/main/resources/config", "", "config"];
-/// The weakest of all (MicroProfile Config, "Default ConfigSources"; Helidon and Quarkus read it).
+/// The weakest of all (Eclipse's "Configuration for Microprofile", the sources by default; Helidon and Quarkus read it).
 const MICROPROFILE: &str = "src/main/resources/META-INF/microprofile-config.properties";
 /// The files that Spring Cloud's and Micronaut's bootstrap contexts read before the application's own, which win.
 const EARLIER: &str = "bootstrap";

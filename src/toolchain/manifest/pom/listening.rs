@@ -98,7 +98,7 @@ fn named(texts: &[(&String, &str)], row: &toml::Value) -> Vec<Found<u16>> {
             || behind.iter().any(|call| source::calls(text, call).next().is_some());
         let tokens = if near { source::tokens(text) } else { Vec::new() };
         for (index, (call, line)) in tokens.iter().enumerate() {
-            let place = if calls.contains(call) { 0 } else { 1 };
+            let place = usize::from(!calls.contains(call));
             if (place == 1 && !behind.contains(call)) || tokens.get(index + 1).is_none_or(|(open, _)| *open != "(") {
                 continue;
             }
@@ -158,11 +158,9 @@ fn constant(texts: &[(&String, &str)], argument: &[&str]) -> Option<u16> {
         let tokens = source::tokens(text);
         let words: Vec<&str> = tokens.iter().map(|(word, _)| *word).collect();
         for (index, _) in words.iter().enumerate().filter(|(_, word)| **word == name) {
-            let rest = match &words[index + 1..] {
-                // Kotlin's `val port: Int = 8080`.
-                [":", _, rest @ ..] => rest,
-                rest => rest,
-            };
+            let rest = &words[index + 1..];
+            // Kotlin's `val port: Int = 8080`.
+            let rest = if rest.first() == Some(&":") { rest.get(2..).unwrap_or_default() } else { rest };
             if let ["=", number, ..] = rest
                 && let Ok(value) = number.parse()
                 && !values.contains(&value)

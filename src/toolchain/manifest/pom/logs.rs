@@ -1,5 +1,5 @@
 //! Directories that an application of Spring Boot's writes its logs to by an absolute path: it does not start where it may not
-//! (Spring Boot's reference, "Logging": "File Output" and "Custom Log Configuration"; Logback's manual, "FileAppender").
+//! (Spring Boot's reference, "Logging": "File Output" and "Custom Log Configuration"; Logback's manual, "Appenders").
 
 use std::collections::BTreeMap;
 
