@@ -76,6 +76,9 @@ pub struct MadeElsewhere {
     pub outputs: Vec<String>,
     /// Files beside a manifest that say that what it makes is committed.
     pub committed: Vec<String>,
+    /// Names of sources into which generators pack what it makes.
+    #[serde(default)]
+    pub packed: Vec<String>,
     /// What the application's own manifests say that have it made, by the manifests' name.
     pub unless: BTreeMap<String, Vec<String>>,
 }

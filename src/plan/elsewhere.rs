@@ -23,6 +23,9 @@ pub(super) fn made(directory: &str, tree: &SourceTree, catalog: &Catalog) -> Vec
         let texts: Vec<(&str, &str)> =
             manifests.into_iter().filter_map(|path| Some((path, tree.text(path)?))).collect();
         let texts: Vec<_> = texts.into_iter().filter(|(path, _)| !is_committed(row, path, tree)).collect();
+        if is_packed(row, directory, tree, catalog) {
+            return None;
+        }
         let scripted = || texts.iter().filter(|(_, text)| text.contains(&row.says)).map(|(path, _)| *path);
         // What is only installed there makes something where the Dockerfile runs it.
         let by_maker = |text: &str| by_dockerfile.is_some() && row.makers.iter().any(|maker| names(text, maker));
@@ -60,9 +63,21 @@ fn manifests<'t>(row: &MadeElsewhere, directory: &'t str, tree: &'t SourceTree, 
     named.take(MAX_MANIFESTS).collect()
 }
 
-/// Whether what a manifest makes is in the tree, so that nobody has to make it.
+/// Whether what a manifest makes is in the tree, so that nobody has to make it: beside it, or where the application has it
+/// under the name of the manifest's directory (`internal/studio/dist/index.html` of `studio/package.json`).
 fn is_committed(row: &MadeElsewhere, manifest: &str, tree: &SourceTree) -> bool {
-    row.committed.iter().any(|file| join(parent(manifest), file).is_some_and(|path| tree.has_file(&path)))
+    let beside = |file: &String| join(parent(manifest), file).is_some_and(|path| tree.has_file(&path));
+    let name = parent(manifest).rsplit('/').next().unwrap_or_default();
+    let ends: Vec<String> = row.committed.iter().map(|file| format!("/{name}/{file}")).collect();
+    let below_its_name = || tree.entries().any(|(path, _)| ends.iter().any(|end| path.ends_with(end.as_str())));
+    row.committed.iter().any(beside) || !name.is_empty() && below_its_name()
+}
+
+/// Whether a generator has packed it into a source of the application.
+fn is_packed(row: &MadeElsewhere, directory: &str, tree: &SourceTree, catalog: &Catalog) -> bool {
+    let own = |path: &str| !parent(path).split('/').any(|part| catalog.aside.iter().any(|name| name == part));
+    let packed = |path: &str| row.packed.iter().any(|name| path.rsplit('/').next() == Some(name));
+    tree.below(directory).any(|(path, _)| packed(path) && own(path))
 }
 
 /// Whether the application's own build makes it.
@@ -138,7 +153,10 @@ fn ignored(row: &MadeElsewhere, manifest: &str, directory: &str, tree: &SourceTr
         let written = if name.is_empty() { format!("\"{output}") } else { format!("{name}/{output}") };
         let outside = |source: &str| own.is_empty() || !source.starts_with(&format!("{own}/"));
         let tells = |source: &str| source != manifest && !source.ends_with(".gitignore") && outside(source);
-        let names = |source: &str| tree.known_text(source).is_some_and(|text| text.contains(&written));
+        // `"output"` does not name `out`.
+        let ends = |rest: &str| !rest.starts_with(|c: char| c.is_alphanumeric() || matches!(c, '_' | '-' | '.'));
+        let says = |text: &str| text.match_indices(&written).any(|(at, _)| ends(&text[at + written.len()..]));
+        let names = |source: &str| tree.known_text(source).is_some_and(says);
         let mut sources = tree.below(directory).map(|(path, _)| path);
         let source = sources.find(|source| tells(source) && names(source))?;
         Some(format!("`{source}` names `{path}`, which Git ignores"))

@@ -99,7 +99,8 @@ pub fn plan(request: &BuildRequest, tree: &SourceTree, catalog: &Catalog) -> Res
         let copied =
             notices::Copied { directory: request.source.directory(), include: &include, leave_out: &leave_out };
         warnings.extend(notices::notices(image, dockerfile.as_deref(), tree, &copied)?);
-        if !definition.detect.fallback {
+        // A reader may have said it with the very line.
+        if !definition.detect.fallback && !warnings.iter().any(|warning| warning.code == "made_elsewhere") {
             warnings.extend(elsewhere::made(request.source.directory(), tree, catalog));
         }
     }

@@ -85,18 +85,19 @@ fn allowed(facts: &Facts<'_>) -> Result<(), Failure> {
     let message = format!(
         "repositories' own Dockerfiles are not built for the product line `{product_line}`: their `RUN` would execute as root in the Engine"
     );
-    let hint = format!("ask the operator to add `{product_line}` to `build.own_dockerfiles`");
-    // What lies below the Dockerfile is built without it where somebody names its directory.
+    let ask = format!("ask the operator to add `{product_line}` to `build.own_dockerfiles`");
     let directory = facts.request.source.directory();
+    // What a toolchain would build, were it not for one file.
+    let nearly = below::unsupported_here(directory, facts.tree, facts.catalog)
+        .and_then(|(name, path)| Some((name, path, facts.catalog.unsupported_hints.get(name)?)));
+    // What lies below the Dockerfile is built without it where somebody names its directory.
     let below: Vec<String> = below::applications(directory, facts.tree, facts.catalog).into_keys().collect();
-    let failure = Failure::new(FailureCode::ToolchainForbidden, message);
-    Err(match below.first() {
-        None => failure.hint(hint),
-        Some(first) => {
-            let hint = format!("{hint}, or choose a directory that is built without it: `--directory {first}`");
-            failure.hint(hint).candidates(below)
-        }
-    })
+    let hint = match (nearly, below.first()) {
+        (Some((name, path, hint)), _) => format!("{ask}; or, as `{}` is of {name}, {hint}", path.escape_debug()),
+        (None, Some(first)) => format!("{ask}, or choose a directory that is built without it: `--directory {first}`"),
+        (None, None) => ask,
+    };
+    Err(Failure::new(FailureCode::ToolchainForbidden, message).hint(hint).candidates(below))
 }
 
 fn used(facts: &Facts<'_>, path: &str, bases: &Value) -> Result<Vec<Used>, Failure> {

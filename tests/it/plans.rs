@@ -198,6 +198,11 @@ fn own_dockerfiles_need_the_operators_leave() {
         (failure.code, &failure.candidates[..]),
         (FailureCode::EcosystemUnrecognised, &["backend".into(), "worker".into()][..])
     );
+    // One file, and a toolchain would build it.
+    let nearly = SourceTree::of_texts([("Dockerfile", "FROM golang:1.7\n"), ("main.go", "package main\n")]);
+    let failure = plan(&request("order"), &nearly, &catalog).unwrap_err();
+    assert_eq!(failure.code, FailureCode::ToolchainForbidden);
+    assert!(failure.hint.contains("go mod init"), "{}", failure.hint);
 }
 
 /// Nobody has written a configuration: what lies on the machine is a person's own, what is fetched may be anyone's.

@@ -1,11 +1,13 @@
 //! Reads a Go module or workspace: the release it demands, what starts, whether it needs cgo, which port it listens on,
 //! which files it opens (Go Modules Reference; `go help packages`).
 
+mod above;
 mod arguments;
 mod assets;
 mod boxes;
 mod commands;
 mod conventions;
+mod generated;
 mod layout;
 mod listens;
 mod mains;
@@ -42,9 +44,9 @@ const STAMPS: [&str; 2] = ["version", "commit"];
 ///
 /// Variables: `package` (relative to the module: `./cmd/api`; `./...` where nothing starts),
 /// `module_path`, `module_dir`, `workspace` (the directory of a `go.work` that uses the module, or
-/// null), `vendor`, `assets` (`{directory, paths}`), `boxes` (`{directory, paths, below}`), `programs` (that it starts), `unstamped` (variables of `main` that
+/// null), `vendor`, `assets` and `above` (`{directory, paths}`), `boxes` (`{directory, paths, below}`), `programs` (that it starts), `unstamped` (variables of `main` that
 /// are no texts), `toolchains` (release to full version). The shape is `cgo` or
-/// `static`. Facts: `aside`, `c_libraries`, `cgo_packages`, `conventions`, `listening`, `opening`, `serving`, `toolchains`, `unfit`.
+/// `static`. Facts: `aside`, `c_libraries`, `cgo_packages`, `conventions`, `embedding`, `listening`, `opening`, `serving`, `toolchains`, `unfit`.
 ///
 /// # Errors
 /// `manifest_invalid`, `application_ambiguous` with the candidates, `application_not_found`, `source_unusable` for
@@ -71,6 +73,7 @@ pub fn read(inspection: &Inspection<'_>) -> Result<Findings, Failure> {
     let mut findings = Findings { versions: versions(&layout, module, &closure), limits, ..Findings::default() };
     findings.warnings.extend(layout.warning.clone());
     findings.warnings.extend(verify::c_libraries(inspection.facts, &closure));
+    findings.warnings.extend(generated::missing(inspection.tree, inspection.facts, &closure));
     if let Some((main, why)) = chosen {
         let origin = Origin::file(main.path.as_str(), Some(main.line), "func main");
         findings.decisions.extend(decision(main, &mains, why, &origin));
@@ -109,7 +112,9 @@ fn running(
     let files = mentions::of_each(inspection.tree, paths);
     let directories = [inspection.directory, main.directory.as_str(), module.directory.as_str()];
     let assets = assets::find(inspection.tree, inspection.facts, &files, &directories);
-    let stated = stated::port(inspection.tree, inspection.facts, &assets.directory, &assets.paths);
+    let above = above::find(inspection.tree, inspection.facts, &files, &main.directory, inspection.directory);
+    let stated = stated::port(inspection.tree, inspection.facts, &assets.directory, &assets.paths)
+        .or_else(|| stated::port(inspection.tree, inspection.facts, &above.directory, &above.paths));
     let names = [mains::last(&main.import_path), mains::last(&module.path), inspection.application];
     let arguments = findings.arguments.iter().flat_map(|found| found.value.clone()).collect::<Vec<_>>();
     let others = commands::others(inspection.tree, &files, &names, &arguments);
@@ -120,9 +125,12 @@ fn running(
     findings.variables.insert("unstamped".to_owned(), json!(stamps::refused(texts, &STAMPS)));
     findings.variables.insert("assets".to_owned(), json!({ "directory": assets.directory, "paths": assets.paths }));
     let boxes = boxes::find(inspection.tree, inspection.facts, &files, module);
+    findings.warnings.extend(boxes.missing);
     let of_module = json!({ "directory": module.directory, "paths": boxes.paths, "below": module.path });
     findings.variables.insert("boxes".to_owned(), of_module);
+    findings.variables.insert("above".to_owned(), json!({ "directory": above.directory, "paths": above.paths }));
     let opened = [
+        ("above", above.first, above.paths, "read above the directory of its package"),
         ("assets", assets.first, assets.paths, "opened by a relative path"),
         ("boxes", boxes.first, boxes.paths, "looked for at the place of its source"),
     ];

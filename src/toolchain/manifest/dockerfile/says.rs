@@ -74,6 +74,18 @@ pub(crate) fn variables(text: &str) -> BTreeMap<String, (u32, String)> {
     of_built_stage(text, read).unwrap_or_default()
 }
 
+/// The values that `ARG` gives its variables where nobody gives them others, of all stages.
+pub(crate) fn arguments(text: &str) -> BTreeMap<String, String> {
+    let file = parse(text).unwrap_or_default();
+    let each = file.instructions.iter().filter_map(|located| match &located.instruction {
+        Instruction::Arg(variables) => Some(variables),
+        _ => None,
+    });
+    let each =
+        each.flatten().filter_map(|(name, value)| Some((name.clone(), value.as_ref()?.as_literal()?.to_owned())));
+    each.collect()
+}
+
 /// Directories at the root that belong to the system: nobody's volume.
 const SYSTEM: &[&str] =
     &["bin", "boot", "dev", "etc", "lib", "lib64", "proc", "root", "run", "sbin", "sys", "tmp", "usr"];

@@ -1,8 +1,11 @@
 //! Arguments that a Dockerfile starts the program with, although it is not built: `serve`, `--bind=0.0.0.0`.
 
+use std::collections::BTreeMap;
+
 use super::super::dockerfile::says;
 use super::layout::below;
 use super::mains::{Main, last};
+use super::ports::{address, is_loopback};
 use crate::model::origin::{Found, Origin};
 use crate::toolchain::findings::Inspection;
 
@@ -26,7 +29,11 @@ pub(super) fn of_dockerfile(
         let (program, arguments) = program(&said.words)?;
         let other = mains.iter().any(|other| other != main && last(&other.import_path) == program);
         let own = own_names(inspection, main, module).contains(&program);
-        let built = || says::builds(text).iter().flat_map(|said| &said.words).any(|word| name(word) == program);
+        let built = || {
+            let defaults = says::arguments(text);
+            let said = says::builds(text);
+            said.iter().flat_map(|said| &said.words).any(|word| name(&replaced(word, &defaults)) == program)
+        };
         let same = own || !other && built();
         let arguments = meant(arguments, inspection.facts).filter(|_| same)?;
         Some(Found::new(arguments, Origin::file(path, Some(said.line), "what the Dockerfile starts")))
@@ -63,7 +70,7 @@ pub(super) fn dockerfiles<'t>(
     }
     let skip = if inspection.directory.is_empty() { 0 } else { inspection.directory.len() + 1 };
     let is_dockerfile =
-        |path: &&str| path[skip..].matches('/').count() <= DEPTH && name(path).starts_with("Dockerfile");
+        |path: &&str| path[skip..].matches('/').count() <= DEPTH && name(path).to_lowercase().starts_with("dockerfile");
     let found: Vec<&str> = tree.below(inspection.directory).map(|(path, _)| path).filter(is_dockerfile).collect();
     let own = own_names(inspection, main, module);
     let starts = |text: &str| {
@@ -79,8 +86,16 @@ fn own_names<'n>(inspection: &'n Inspection<'_>, main: &'n Main, module: &'n str
     [last(&main.import_path), last(module), inspection.application]
 }
 
+/// A word with the variables in it that `ARG` gives a value.
+fn replaced(word: &str, defaults: &BTreeMap<String, String>) -> String {
+    defaults.iter().fold(word.to_owned(), |word, (name, value)| {
+        word.replace(&format!("${{{name}}}"), value).replace(&format!("${name}"), value)
+    })
+}
+
 /// Arguments that mean the same in another image. Where words of its own say what the program does (`serve`), options behind
-/// them whose values do not are left to their defaults: `serve --config /etc/shop.yml` is `serve`.
+/// them whose values do not are left to their defaults: `serve --config /etc/shop.yml` is `serve`. Beside such an option a name is
+/// no better (`--workdir /etc/shop --config prod`), and without words only addresses mean something (`--listen 0.0.0.0:80`).
 fn meant(arguments: &[String], facts: &toml::Table) -> Option<Vec<String>> {
     let is_option = |word: &String| word.starts_with('-') && !ABOUT.contains(&word.as_str());
     let means = |word: &String| is_meant_anywhere(word, facts);
@@ -88,21 +103,25 @@ fn meant(arguments: &[String], facts: &toml::Table) -> Option<Vec<String>> {
     if arguments.iter().all(means) {
         return Some(arguments.to_vec()).filter(|all| !all.is_empty());
     }
-    if words.is_empty() || !words.iter().all(means) {
+    if !words.iter().all(means) {
         return None;
     }
     let mut kept = words.to_vec();
     while let [option, rest @ ..] = options {
         let valued = !option.contains('=') && rest.first().is_some_and(|next| !next.starts_with('-'));
         let (one, rest) = options.split_at(if valued { 2 } else { 1 });
-        let whole = is_option(option) && one.iter().all(means);
+        let value =
+            option.split_once('=').map_or(one.last().filter(|_| valued).map(String::as_str), |(_, value)| Some(value));
+        let names = value.is_some_and(|value| value.starts_with(char::is_alphabetic) && value.parse::<bool>().is_err());
+        let listens = value.is_some_and(|value| address(value).is_some_and(|(host, _)| !is_loopback(host)));
+        let whole = one.iter().all(means) && !names && (listens || !words.is_empty());
         if !is_option(option) {
             return None;
         }
         kept.extend(one.iter().filter(|_| whole).cloned());
         options = rest;
     }
-    Some(kept)
+    Some(kept).filter(|kept| !kept.is_empty())
 }
 
 /// The name of the program that is started in the end, and its arguments.

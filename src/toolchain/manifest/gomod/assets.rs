@@ -4,7 +4,7 @@ use std::collections::{BTreeSet, HashSet};
 
 use super::conventions;
 use super::mentions::{Mention, Place};
-use super::ports::{File, default_of};
+use super::ports::{self, File, default_of};
 use crate::model::source_tree::{SourceTree, join};
 
 /// Files and directories below one directory of the repository, and the first place that opens one of them.
@@ -17,35 +17,33 @@ pub(super) struct Assets {
 }
 
 /// What is known of functions that open files: the fact `opening`.
-struct Known<'a> {
+pub(super) struct Known<'a> {
     functions: HashSet<&'a str>,
     /// Functions that are given a directory in which settings are looked for.
     searches: HashSet<&'a str>,
+    /// Whether such a function is given what another one was given.
+    passes_on: bool,
+    /// Parts of the names of that one.
+    loaders: Vec<&'a str>,
+    /// Parts of the names of flags whose default may be a directory with settings.
+    flags: Vec<&'a str>,
     /// Endings of files with settings.
     settings: Vec<&'a str>,
     endings: Vec<&'a str>,
     /// Endings of names of constants and variables that hold a directory.
     names: Vec<&'a str>,
-    sources: Vec<&'a str>,
+    pub(super) sources: Vec<&'a str>,
 }
 
 /// Looks up what the program opens, in the first of the directories that has the most of it: a program is started in one.
 pub(super) fn find(tree: &SourceTree, facts: &toml::Table, files: &[File<'_>], directories: &[&str]) -> Assets {
-    let list = |key: &str| {
-        let list = facts.get("opening").and_then(|table| table.get(key)).and_then(toml::Value::as_array);
-        list.into_iter().flatten().filter_map(toml::Value::as_str)
-    };
-    let known = Known {
-        functions: list("functions").collect(),
-        searches: list("searches").collect(),
-        settings: list("settings").collect(),
-        endings: list("endings").collect(),
-        names: list("names").collect(),
-        sources: list("sources").collect(),
-    };
+    let (known, listening) = (Known::of(tree, facts, files), ports::Known::of(facts));
     let mut meant: Vec<(&str, &Mention, Meaning)> = Vec::new();
     for (file, mentions) in files {
-        let paths = mentions.iter().filter_map(|mention| Some((*file, mention, known.meaning(mention)?)));
+        let paths = mentions.iter().filter_map(|mention| {
+            let meaning = known.meaning(mention, mentions, &listening)?;
+            Some((*file, mention, meaning))
+        });
         meant.extend(paths.filter(|(_, mention, _)| !is_definite(mention, mentions)));
     }
     let conventional = conventions::of(facts, files);
@@ -76,36 +74,72 @@ pub(super) fn find(tree: &SourceTree, facts: &toml::Table, files: &[File<'_>], d
     best
 }
 
-/// The text that may be a path: of a struct tag the default that it states (`default:"./migrations"`).
+/// The text that may be a path: of a struct tag the default that it states (`default:"./migrations"`), of an address of a file
+/// its path (`file://migrations`, golang-migrate's `source/file`).
 fn text(mention: &Mention) -> &str {
-    match &mention.place {
-        Place::Tag(_) => default_of(&mention.text).unwrap_or_default(),
+    let text = match &mention.place {
+        Place::Tag { .. } => default_of(&mention.text).unwrap_or_default(),
         _ => &mention.text,
-    }
+    };
+    text.strip_prefix(FILE).unwrap_or(text)
 }
+
+/// What an address of a file begins with (RFC 8089; golang-migrate takes a relative path behind it).
+const FILE: &str = "file://";
 
 /// What a program does with a text that may be a path.
 #[derive(Clone, Copy)]
-struct Meaning {
+pub(super) struct Meaning {
     opens: bool,
     searches: bool,
+    /// A flag's default, or what a loader of settings is given: a directory counts that has some.
+    stands_for: bool,
 }
 
-impl Known<'_> {
+impl<'a> Known<'a> {
+    pub(super) fn of(tree: &SourceTree, facts: &'a toml::Table, files: &[File<'_>]) -> Self {
+        let list = |key: &str| {
+            let list = facts.get("opening").and_then(|table| table.get(key)).and_then(toml::Value::as_array);
+            list.into_iter().flatten().filter_map(toml::Value::as_str)
+        };
+        let searches: HashSet<&str> = list("searches").collect();
+        let texts = files.iter().filter_map(|(path, _)| tree.text(path));
+        let passes_on = texts.into_iter().any(|text| passes_on(text, &searches));
+        Self {
+            functions: list("functions").collect(),
+            searches,
+            passes_on,
+            loaders: list("loaders").collect(),
+            flags: list("flags").collect(),
+            settings: list("settings").collect(),
+            endings: list("endings").collect(),
+            names: list("names").collect(),
+            sources: list("sources").collect(),
+        }
+    }
+
     /// `None` for most texts, which are no paths.
-    fn meaning(&self, mention: &Mention) -> Option<Meaning> {
+    pub(super) fn meaning(&self, mention: &Mention, all: &[Mention], listening: &ports::Known<'_>) -> Option<Meaning> {
         let text = text(mention);
         if text.is_empty() || text.len() > 200 || text.starts_with('/') || text.contains(['\n', '\\', '\0', ' ']) {
             return None;
         }
-        let (opens, searches) = match &mention.place {
+        let (opens, searches, loads) = match &mention.place {
             Place::Argument { package, function, .. } => {
                 let qualified = format!("{package}.{function}");
                 let among =
                     |names: &HashSet<&str>| names.contains(function.as_str()) || names.contains(qualified.as_str());
-                (among(&self.functions), among(&self.searches))
+                let lower = qualified.to_lowercase();
+                // `SetConfigName` is given a name.
+                let sets = || function.to_lowercase().starts_with("set");
+                let loads = self.passes_on && self.loaders.iter().any(|part| lower.contains(part)) && !sets();
+                (among(&self.functions), among(&self.searches), loads)
             }
-            _ => (false, false),
+            _ => (false, false, false),
+        };
+        let stands_for = || {
+            let name = ports::default_for(mention, all, listening).map(str::to_lowercase);
+            name.is_some_and(|name| self.flags.iter().any(|part| name.contains(part)))
         };
         // Elsewhere a text is a path only if it looks like one: `./web`, `config.yml`.
         let data = || self.endings.iter().any(|ending| text.ends_with(ending));
@@ -113,9 +147,22 @@ impl Known<'_> {
             Place::Named(name) => self.names.iter().any(|ending| name.to_lowercase().ends_with(ending)),
             _ => false,
         };
-        let looks = || (text.starts_with("./") && text.len() > 2) || data() || held();
-        (opens || searches || looks()).then_some(Meaning { opens, searches })
+        let file = || mention.text.starts_with(FILE);
+        let looks = || (text.starts_with("./") && text.len() > 2) || data() || held() || file();
+        let stands_for = !opens && !searches && !looks() && (loads || stands_for());
+        let searches = searches || loads && !opens;
+        (opens || searches || stands_for || looks()).then_some(Meaning { opens, searches, stands_for })
     }
+}
+
+/// Whether a function that looks for settings in a directory is given a name: `viper.AddConfigPath(path)`.
+fn passes_on(text: &str, searches: &HashSet<&str>) -> bool {
+    searches.iter().any(|function| {
+        text.match_indices(function).any(|(at, _)| {
+            let given = text[at + function.len()..].strip_prefix('(');
+            given.is_some_and(|given| given.starts_with(|c: char| c.is_lowercase()))
+        })
+    })
 }
 
 /// Whether the working directory is only the beginning of a path whose other parts are written down, too:
@@ -131,7 +178,7 @@ fn opened(
     tree: &SourceTree,
     directory: &str,
     mention: &Mention,
-    Meaning { opens, searches }: Meaning,
+    Meaning { opens, searches, stands_for }: Meaning,
     known: &Known<'_>,
 ) -> Vec<String> {
     let text = text(mention);
@@ -144,9 +191,14 @@ fn opened(
     if path.is_empty() {
         return match (opens, searches) {
             (true, _) => whole(tree, directory, &known.sources),
-            (false, true) => settings(tree, directory, known),
+            (false, true) => settings(tree, directory, known).map(str::to_owned).collect(),
             (false, false) => Vec::new(),
         };
+    }
+    // Of a directory that a flag only names, what lies in it tells that it is read.
+    let read = |path: &str| settings_below(tree, directory, path, known);
+    if stands_for && !read(&path) {
+        return Vec::new();
     }
     if let Some(at) = path.find(['*', '?', '[', '{']) {
         return match path[..at].rsplit_once('/') {
@@ -176,20 +228,28 @@ fn exists(tree: &SourceTree, directory: &str, path: &str) -> bool {
 }
 
 /// Whether it is no source, or a directory with a file that is none: many a package is called as what it reads.
-fn holds_data(tree: &SourceTree, directory: &str, path: &str, sources: &[&str]) -> bool {
+pub(super) fn holds_data(tree: &SourceTree, directory: &str, path: &str, sources: &[&str]) -> bool {
     let source = |path: &str| sources.iter().any(|ending| path.ends_with(ending));
     let Some(full) = join(directory, path).filter(|_| !source(path)) else { return false };
     tree.has_file(&full) || tree.below(&full).any(|(path, _)| !source(path))
 }
 
 /// The files of a directory that a library for settings looks for in it.
-fn settings(tree: &SourceTree, directory: &str, known: &Known<'_>) -> Vec<String> {
+fn settings<'t>(tree: &'t SourceTree, directory: &'t str, known: &Known<'_>) -> impl Iterator<Item = &'t str> {
     let names = tree.files_in(directory).filter_map(|path| path.rsplit('/').next());
-    let read = |name: &&str| {
-        let ends = |endings: &[&str]| endings.iter().any(|ending| name.ends_with(ending));
-        !name.starts_with('.') && ends(&known.settings) && !ends(&known.sources)
-    };
-    names.filter(read).map(str::to_owned).collect()
+    names.filter(|name| is_settings(name, known))
+}
+
+fn is_settings(name: &str, known: &Known<'_>) -> bool {
+    let ends = |endings: &[&str]| endings.iter().any(|ending| name.ends_with(ending));
+    !name.starts_with('.') && ends(&known.settings) && !ends(&known.sources)
+}
+
+/// Whether a directory has settings, in it or in one below it (`configs/dev/server.toml`).
+fn settings_below(tree: &SourceTree, directory: &str, path: &str, known: &Known<'_>) -> bool {
+    let Some(full) = join(directory, path) else { return false };
+    let mut files = tree.below(&full).map(|(path, _)| path);
+    files.any(|file| is_settings(file.rsplit('/').next().unwrap_or(file), known))
 }
 
 /// Larger files are data, not settings.
@@ -204,6 +264,7 @@ fn settings_name(tree: &SourceTree, directory: &str, path: &str, known: &Known<'
         let (_, value) =
             line.split_once([':', '=']).filter(|(key, _)| !key.trim_start().starts_with(['#', ';', '/']))?;
         let value = value.split(" #").next()?.trim().trim_end_matches(',').trim_matches(['"', '\'']);
+        let value = value.strip_prefix(FILE).unwrap_or(value);
         let plain = !value.starts_with(['/', '#']) && !value.contains([' ', ':', '*', '$', '\\']);
         let whole = join("", value).filter(|_| plain && value.contains('/'))?;
         let begun = |whole: &str| {

@@ -24,8 +24,8 @@ pub(super) enum Place {
     Argument { package: String, function: String, call: usize, index: usize },
     /// The value of a variable, a constant or a field.
     Named(String),
-    /// A struct tag, `` `env:"PORT" default:"8080"` ``, and the field that has it, where its type is a name.
-    Tag(String),
+    /// A struct tag, `` `env:"PORT" default:"8080"` ``, and the field that has it and its type, where that is a name.
+    Tag { field: String, kind: String },
     /// Anywhere else.
     Other,
 }
@@ -128,19 +128,19 @@ fn called(before: &[Kind<'_>; 4]) -> (String, String) {
     }
 }
 
-/// The field before `string` or `time.Duration`.
-fn field<'a>(before: &[Kind<'a>; 4]) -> &'a str {
+/// The field before `string` or `time.Duration`, and the last word of its type.
+fn field<'a>(before: &[Kind<'a>; 4]) -> (&'a str, &'a str) {
     match before {
-        [Kind::Word(name), Kind::Word(_), Kind::Sign('.'), Kind::Word(_)] | [_, _, Kind::Word(name), Kind::Word(_)] => {
-            name
-        }
-        _ => "",
+        [Kind::Word(name), Kind::Word(_), Kind::Sign('.'), Kind::Word(kind)]
+        | [_, _, Kind::Word(name), Kind::Word(kind)] => (name, kind),
+        _ => ("", ""),
     }
 }
 
 fn place(value: &str, before: &[Kind<'_>; 4], open: Option<&Open>) -> Place {
     if value.contains(":\"") {
-        return Place::Tag(field(before).to_owned());
+        let (field, kind) = field(before);
+        return Place::Tag { field: field.to_owned(), kind: kind.to_owned() };
     }
     match before {
         [_, Kind::Word(name), Kind::Sign(':'), Kind::Sign('=')] | [_, _, Kind::Word(name), Kind::Sign(':')]
@@ -182,7 +182,7 @@ mod tests {
                     format!("{package}.{function}({}) {}", mention.text, mention.line)
                 }
                 Place::Named(name) => format!("{name}={} {}", mention.text, mention.line),
-                Place::Tag(field) => format!("tag {field} {} {}", mention.text, mention.line),
+                Place::Tag { field, kind } => format!("tag {field} {kind} {} {}", mention.text, mention.line),
                 Place::Other => format!("{} {}", mention.text, mention.line),
             })
             .collect();
@@ -194,7 +194,7 @@ mod tests {
                 "flag.String(x) 2",
                 "y 2",
                 "defaultPort=9000 3",
-                "tag P env:\"PORT\" 4",
+                "tag P int env:\"PORT\" 4",
                 "Addr=:1 5",
                 "port=2 5",
                 ".Run(:3) 5",

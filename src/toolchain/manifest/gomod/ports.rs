@@ -5,6 +5,7 @@ use std::sync::Arc;
 
 use super::commands::Others;
 use super::mentions::{Mention, Place};
+use super::stated::Stated;
 use crate::model::failure::Warning;
 use crate::model::origin::{Found, Origin};
 use crate::toolchain::findings::Findings;
@@ -18,6 +19,8 @@ struct Candidate {
     rank: u32,
     /// A number that is a port by its name alone, which says less than an address.
     bare: bool,
+    /// An address that more than the machine itself reaches.
+    reached: bool,
     port: u16,
     origin: Origin,
 }
@@ -47,20 +50,29 @@ pub(super) fn find(
     files: &[File<'_>],
     facts: &toml::Table,
     exposed: &[Found<u16>],
-    stated: Option<Found<u16>>,
+    stated: Option<Stated>,
     others: &Others,
     findings: &mut Findings,
 ) {
     let known = Known::of(facts);
     // A file of settings speaks where the source has nothing but addresses of no name.
     let mut candidates: Vec<Candidate> = stated
-        .into_iter()
-        .map(|found| Candidate { rank: 4, bare: false, port: found.value, origin: found.origin })
+        .iter()
+        .map(|stated| Candidate {
+            rank: 4,
+            bare: false,
+            reached: stated.local.is_none(),
+            port: stated.port.value,
+            origin: stated.port.origin.clone(),
+        })
         .collect();
     let mut asks = None;
+    let mut unreached = Vec::new();
     for (path, mentions) in files {
         let (mentions, of_others) = others.split(path, mentions);
-        let found = mentions.iter().filter_map(|mention| candidate(path, mention, &mentions, &known));
+        let assigned = |mention: &&Mention| !has_default(path, mention, &mentions, &known);
+        let found = mentions.iter().filter(assigned);
+        let found = found.filter_map(|mention| candidate(path, mention, &mentions, &known));
         // A database's port is where somebody else listens, unless the program says that it listens there.
         let found = found.filter(|found| found.rank == 0 || !known.others.contains(&found.port));
         let found = settled(found.collect()).into_iter();
@@ -74,10 +86,14 @@ pub(super) fn find(
         if asks.is_none() {
             asks = port_variable(path, &mentions);
         }
-        findings.warnings.extend(loopback(path, &mentions, &known));
+        unreached.extend(loopback(path, &mentions, &known));
     }
     candidates.sort_by_key(|candidate| (candidate.rank, candidate.bare));
     let agreed = candidates.iter().find(|candidate| exposed.iter().any(|found| found.value == candidate.port));
+    // What says where it listens for others says more than what a client of it begins with.
+    let elsewhere = |port: u16| candidates.iter().any(|found| found.reached && found.port == port && found.rank < 4);
+    unreached.retain(|(port, _)| !elsewhere(*port));
+    findings.warnings.extend(unreached.into_iter().map(|(_, warning)| warning));
     if let Some((default, origin)) = asks {
         let port = exposed.first().map(|found| found.value).or(default);
         let port =
@@ -86,6 +102,9 @@ pub(super) fn find(
         findings.ports.push(Found::new(port, origin));
     } else if let Some(candidate) = agreed {
         findings.ports.push(Found::new(candidate.port, candidate.origin.clone()));
+        // What the source says by nothing but its settings the Dockerfile may say more of; it may run as another user.
+        let others = exposed.iter().filter(|found| found.value != candidate.port && found.value >= 1024);
+        findings.ports.extend(others.filter(|_| candidate.rank == 4).cloned());
     } else if let Some(first) = candidates.first().filter(|first| first.rank < 4 || exposed.is_empty()) {
         let equal = |other: &&Candidate| (other.rank, other.bare) == (first.rank, first.bare) && first.rank < 4;
         let same = candidates.iter().filter(equal);
@@ -101,6 +120,11 @@ pub(super) fn find(
         }
     } else {
         findings.ports.extend(exposed.iter().cloned());
+    }
+    if let Some(Stated { port, local: Some(address) }) = stated
+        && findings.ports.first() == Some(&port)
+    {
+        findings.warnings.extend(port.origin.path.as_deref().map(|path| only_here(&address, path, port.origin.line)));
     }
     if findings.ports.is_empty() {
         let message = "the source names no port that the program listens on; the toolchain's usual one is stated";
@@ -216,46 +240,107 @@ fn flag_of<'m>(mention: &Mention, all: &'m [Mention], known: &Known<'_>) -> Opti
     between.filter(|other| is(other, known.flag_name)).map(|name| name.text.as_str()).next()
 }
 
+/// The variable of the environment whose default a text is: what such a function is called nobody knows, the variable's name
+/// tells (`option("SHOP_ADDRESS", ":8080")`).
+fn variable_of<'m>(mention: &Mention, all: &'m [Mention]) -> Option<&'m str> {
+    let Place::Argument { index: 1.., .. } = &mention.place else { return None };
+    let name = first_of(mention, all)?.text.as_str();
+    let letter = |b: u8| b.is_ascii_uppercase() || b.is_ascii_digit() || b == b'_';
+    (name.len() > 2 && name.bytes().all(letter) && name.starts_with(|c: char| c.is_ascii_uppercase())).then_some(name)
+}
+
+/// The first text of the call whose argument a text is. Mentions stand in the order of their lines, and few calls are longer.
+fn first_of<'m>(mention: &Mention, all: &'m [Mention]) -> Option<&'m Mention> {
+    let Place::Argument { call, .. } = &mention.place else { return None };
+    let near = &all[all.partition_point(|other| other.line.saturating_add(3) < mention.line)..];
+    let mut near = near.iter().take_while(|other| other.line <= mention.line);
+    near.find(|other| matches!(&other.place, Place::Argument { call: same, .. } if same == call))
+}
+
+/// The name of the flag, or of the environment's variable, whose default a text is.
+pub(super) fn default_for<'m>(mention: &Mention, all: &'m [Mention], known: &Known<'_>) -> Option<&'m str> {
+    match &mention.place {
+        Place::Argument { function, .. } if known.flags.contains(function.as_str()) => {
+            let first = first_of(mention, all).filter(|first| !std::ptr::eq(*first, mention));
+            first.map(|name| name.text.as_str())
+        }
+        Place::Argument { .. } => variable_of(mention, all),
+        _ => flag_of(mention, all, known),
+    }
+}
+
+/// Whether the field that is given an address has a default of its own in a tag: what is assigned holds in some case only.
+fn has_default(path: &str, mention: &Mention, all: &[Mention], known: &Known<'_>) -> bool {
+    let Place::Named(name) = &mention.place else { return false };
+    let same = |other: &&Mention| matches!(&other.place, Place::Tag { field, .. } if field == name);
+    let mut defaults = all.iter().filter(same).filter_map(|other| candidate(path, other, all, known));
+    address(&mention.text).is_some() && defaults.any(|default| !known.others.contains(&default.port))
+}
+
 fn candidate(path: &str, mention: &Mention, all: &[Mention], known: &Known<'_>) -> Option<Candidate> {
     let origin = |detail: &str| Origin::file(path, Some(mention.line), detail);
     let address = address(&mention.text);
     let everywhere = address.filter(|(host, _)| !is_loopback(host));
+    let reached = everywhere.is_some();
     let number = || mention.text.parse::<u16>().ok().filter(|port| *port > 0);
     match &mention.place {
         Place::Argument { function, .. } if known.functions.contains(function.as_str()) => {
             let port = address.map(|(_, port)| port)?;
-            Some(Candidate { rank: 0, bare: false, port, origin: origin(function) })
+            Some(Candidate { rank: 0, bare: false, reached, port, origin: origin(function) })
         }
         Place::Argument { function, call, .. } if known.flags.contains(function.as_str()) => {
             let port = address.map(|(_, port)| port).or_else(number)?;
             let name =
                 all.iter().find(|other| matches!(&other.place, Place::Argument { call: same, .. } if same == call))?;
             let rank = known.named(&name.text).or_else(|| known.said(&texts_of(*call, all).nth(1)?.text))?;
-            Some(Candidate { rank: 1 + rank, bare: false, port, origin: origin(&format!("flag `{}`", name.text)) })
+            Some(Candidate {
+                rank: 1 + rank,
+                bare: false,
+                reached,
+                port,
+                origin: origin(&format!("flag `{}`", name.text)),
+            })
+        }
+        Place::Argument { .. } if variable_of(mention, all).and_then(|name| known.named(name)).is_some() => {
+            let name = variable_of(mention, all)?;
+            let number = || number().filter(|_| name.contains("PORT"));
+            let port = address.map(|(_, port)| port).or_else(number)?;
+            let rank = known.named(name)?;
+            Some(Candidate {
+                rank: 1 + rank,
+                bare: false,
+                reached,
+                port,
+                origin: origin(&format!("variable `{name}`")),
+            })
         }
         Place::Named(_) if flag_of(mention, all, known).is_some() => {
             let name = flag_of(mention, all, known)?;
             let port = address.map(|(_, port)| port).or_else(number)?;
             let rank = known.named(name)?;
-            Some(Candidate { rank: 1 + rank, bare: false, port, origin: origin(&format!("flag `{name}`")) })
+            Some(Candidate { rank: 1 + rank, bare: false, reached, port, origin: origin(&format!("flag `{name}`")) })
         }
         Place::Named(name) => {
             // A number is a port by its name alone; `MaxConnectionsPerHost` is none.
             let number = || number().filter(|_| name.to_lowercase().contains("port"));
             let port = address.map(|(_, port)| port).or_else(number)?;
             let rank = known.named(name)?;
-            Some(Candidate { rank: 2 + rank, bare: address.is_none(), port, origin: origin(name) })
+            Some(Candidate { rank: 2 + rank, bare: address.is_none(), reached, port, origin: origin(name) })
         }
-        Place::Tag(field) => {
+        Place::Tag { field, kind } => {
             let default = default_of(&mention.text)?;
             let name = ["long", "env", "envconfig"].iter().find_map(|key| tagged(&mention.text, key)).unwrap_or(field);
-            known.named(name)?;
-            let port = self::address(default).map(|(_, port)| port).or_else(|| default.parse().ok())?;
-            Some(Candidate { rank: 2, bare: false, port, origin: origin("default of the field") })
+            // A field may say what is served there, and its type what it is (`DNS ListenConfig`).
+            known.named(name).or_else(|| known.named(kind).filter(|_| !known.is_aside(name)))?;
+            let address = self::address(default);
+            let port = address.map(|(_, port)| port).or_else(|| default.parse().ok().filter(|port| *port > 0))?;
+            let reached = address.is_some_and(|(host, _)| !is_loopback(host));
+            Some(Candidate { rank: 2, bare: false, reached, port, origin: origin("default of the field") })
         }
         _ => everywhere.map(|(_, port)| Candidate {
             rank: 4,
             bare: false,
+            reached,
             port,
             origin: origin("an address of its own"),
         }),
@@ -270,7 +355,7 @@ pub(super) fn address(text: &str) -> Option<(&str, u16)> {
     own.then_some((host, port))
 }
 
-fn is_loopback(host: &str) -> bool {
+pub(super) fn is_loopback(host: &str) -> bool {
     ["localhost", "127.0.0.1", "[::1]"].contains(&host)
 }
 
@@ -294,7 +379,7 @@ fn port_variable(path: &str, mentions: &[Mention]) -> Option<(Option<u16>, Origi
                 };
                 Some((default.or_else(nearby), origin()))
             }
-            Place::Tag(_) => {
+            Place::Tag { .. } => {
                 let name = tagged(&mention.text, "env").or(tagged(&mention.text, "envconfig"))?;
                 let default =
                     ["default", "envDefault", "env-default"].iter().find_map(|key| tagged(&mention.text, key));
@@ -323,32 +408,26 @@ fn tagged<'a>(tag: &'a str, key: &str) -> Option<&'a str> {
     value.split('"').next()
 }
 
-/// An address that nobody outside the container reaches.
-fn loopback(path: &str, mentions: &[Mention], known: &Known<'_>) -> Option<Warning> {
-    let bad = mentions.iter().find(|mention| {
-        let local =
-            address(&mention.text).is_some_and(|(host, port)| is_loopback(host) && !known.developers.contains(&port));
+/// Ports of addresses that nobody outside the container reaches: the first that a file listens on.
+fn loopback(path: &str, mentions: &[Mention], known: &Known<'_>) -> Option<(u16, Warning)> {
+    let bad = mentions.iter().find_map(|mention| {
+        let (_, port) =
+            address(&mention.text).filter(|(host, port)| is_loopback(host) && !known.developers.contains(port))?;
+        let flag = || default_for(mention, mentions, known).is_some_and(|name| known.named(name).is_some());
         let listens = match &mention.place {
-            Place::Argument { function, call, .. } => {
-                let flag = known.flags.contains(function.as_str())
-                    && mentions
-                        .iter()
-                        .find(|other| matches!(&other.place, Place::Argument { call: same, .. } if same == call))
-                        .is_some_and(|name| known.named(&name.text).is_some());
-                flag || known.functions.contains(function.as_str())
-            }
-            Place::Named(name) => {
-                let flag = flag_of(mention, mentions, known).and_then(|flag| known.named(flag));
-                flag.is_some() || name.to_lowercase().contains("listen")
-            }
+            Place::Argument { function, .. } => known.functions.contains(function.as_str()) || flag(),
+            Place::Named(name) => flag() || name.to_lowercase().contains("listen") && !known.is_aside(name),
             _ => false,
         };
-        local && listens
-    })?;
+        listens.then_some((port, mention))
+    });
+    bad.map(|(port, mention)| (port, only_here(&mention.text, path, Some(mention.line))))
+}
+
+fn only_here(address: &str, path: &str, line: Option<u32>) -> Warning {
     let message = format!(
-        "the program listens on `{}` unless it is told otherwise: nothing outside its container reaches it",
-        bad.text
+        "the program listens on `{address}` unless it is told otherwise: nothing outside its container reaches it"
     );
     let hint = "say so by `runtime.args` or `runtime.env` in `slipway.toml`, or listen on all addresses";
-    Some(Warning::new("listens_on_loopback", message, hint).at(path, Some(bad.line)))
+    Warning::new("listens_on_loopback", message, hint).at(path, line)
 }

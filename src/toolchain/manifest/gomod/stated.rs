@@ -1,14 +1,21 @@
 //! The port that a file of settings names which the program opens: `server: { port: 8000 }` in YAML, TOML, JSON or INI.
 
-use super::ports::{Known, address};
+use super::ports::{Known, address, is_loopback};
 use crate::model::origin::{Found, Origin};
 use crate::model::source_tree::{SourceTree, join};
 
 /// Larger files are data, not settings.
 const LARGEST: usize = 64 * 1024;
 
+/// A port, and the address that has it where nothing outside the container reaches that.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) struct Stated {
+    pub(super) port: Found<u16>,
+    pub(super) local: Option<String>,
+}
+
 /// The first that a file among the assets names, in the order of their paths.
-pub(super) fn port(tree: &SourceTree, facts: &toml::Table, directory: &str, assets: &[String]) -> Option<Found<u16>> {
+pub(super) fn port(tree: &SourceTree, facts: &toml::Table, directory: &str, assets: &[String]) -> Option<Stated> {
     let endings = facts.get("opening").and_then(|table| table.get("settings")).and_then(toml::Value::as_array);
     let endings: Vec<&str> = endings.into_iter().flatten().filter_map(toml::Value::as_str).collect();
     let known = Known::of(facts);
@@ -18,14 +25,16 @@ pub(super) fn port(tree: &SourceTree, facts: &toml::Table, directory: &str, asse
         files.find_map(|path| {
             let text = tree.text(path).filter(|text| text.len() <= LARGEST)?;
             let read = endings.iter().any(|ending| path.ends_with(ending));
-            let (port, line) = read.then(|| of_text(text, &known)).flatten()?;
-            Some(Found::new(port, Origin::file(path, Some(line), "a setting of the program")))
+            let (port, line, value) = read.then(|| of_text(text, &known)).flatten()?;
+            let local = address(value).filter(|(host, _)| is_loopback(host)).map(|_| value.to_owned());
+            let port = Found::new(port, Origin::file(path, Some(line), "a setting of the program"));
+            Some(Stated { port, local })
         })
     })
 }
 
 /// The first line whose key says that it is about listening, outside sections about something else.
-fn of_text(text: &str, known: &Known<'_>) -> Option<(u16, u32)> {
+fn of_text<'t>(text: &'t str, known: &Known<'_>) -> Option<(u16, u32, &'t str)> {
     let mut sections: Vec<(Option<usize>, String)> = Vec::new();
     for (number, line) in (1..).zip(text.lines()) {
         let content = line.trim();
@@ -51,7 +60,7 @@ fn of_text(text: &str, known: &Known<'_>) -> Option<(u16, u32)> {
         let elsewhere = sections.iter().any(|(_, section)| known.is_aside(section));
         let own = |port: &u16| !elsewhere && known.named(key).is_some() && !known.others.contains(port);
         if let Some(port) = port.filter(own) {
-            return Some((port, number));
+            return Some((port, number, value));
         }
     }
     None
@@ -75,7 +84,7 @@ mod tests {
             ("{\n  \"redis\": {\n    \"port\": 7000\n  },\n  \"port\": \":8002\",\n}\n", Some((8002, 5))),
             ("addr: db.example.com:80\nname: port\nport: ${PORT}\n", None),
         ] {
-            assert_eq!(of_text(text, &known), expected, "{text}");
+            assert_eq!(of_text(text, &known).map(|(port, line, _)| (port, line)), expected, "{text}");
         }
     }
 

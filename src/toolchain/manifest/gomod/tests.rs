@@ -488,3 +488,5 @@ proptest! {
         let _ = Ask { directory: &directory, library, ..Ask::default() }.read(&files);
     }
 }
+
+mod running;

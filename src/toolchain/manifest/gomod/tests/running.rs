@@ -1,0 +1,166 @@
+//! Ports, arguments and files of small programs, by the shipped facts.
+
+use super::*;
+
+fn read(files: &[(&str, &str)]) -> Findings {
+    Ask { facts: &shipped(), ..Ask::default() }.read(&[&[("go.mod", MODULE)], files].concat()).unwrap()
+}
+
+fn ports(files: &[(&str, &str)]) -> Vec<u16> {
+    read(files).ports.iter().map(|port| port.value).collect()
+}
+
+fn main(body: &str) -> String {
+    format!("package main\n\nfunc main() {{\n\t{body}\n}}\n")
+}
+
+#[test]
+fn a_function_that_is_given_a_variable_and_an_address_is_given_its_default() {
+    for (body, expected) in [
+        ("flag.StringVar(&addr, \"addr\", option(\"SHOP_ADDR\", \"127.0.0.1:7070\"), \"address\")", vec![7070]),
+        ("port := number(\"SHOP_PORT\", 7071)", vec![7071]),
+        ("x := number(\"SHOP_HTTP\", 100)", vec![]),
+        ("x := option(\"REDIS_ADDR\", \"localhost:7000\")", vec![]),
+        ("log.Printf(\"listen\", 7000)", vec![]),
+    ] {
+        assert_eq!(ports(&[("main.go", &main(body))]), expected, "{body}");
+    }
+    let local = main("flag.StringVar(&addr, \"addr\", option(\"SHOP_ADDR\", \"127.0.0.1:7070\"), \"address\")");
+    let codes: Vec<_> = read(&[("main.go", &local)]).warnings.iter().map(|warning| warning.code.clone()).collect();
+    assert_eq!(codes, ["listens_on_loopback"]);
+}
+
+#[test]
+fn an_address_that_is_assigned_where_its_field_has_a_default_is_none() {
+    let source = "package main\n\ntype config struct {\n\tPort string `envconfig:\"SHOP_PORT\" default:\":8080\"`\n}\n\n\
+                  func main() {\n\tif c.TLS {\n\t\tc.Port = \":443\"\n\t}\n}\n";
+    assert_eq!(ports(&[("main.go", source), ("Dockerfile", "FROM a\nEXPOSE 80 443\n")]), [8080]);
+    let kind = "package main\n\ntype ports struct {\n\tDNS ListenConfig `default:\"5353\"`\n\tMetrics ListenConfig `default:\"9000\"`\n}\n\nfunc main() {}\n";
+    assert_eq!(ports(&[("main.go", kind)]), [5353]);
+}
+
+#[test]
+fn a_dockerfile_says_more_ports_than_settings_do() {
+    let source = main("os.Open(\"shop.yaml\")");
+    let settings = ("shop.yaml", "server:\n  port: 8001\n");
+    let exposes =
+        |line: &str| ports(&[("main.go", &source), settings, ("Dockerfile", &format!("FROM a\nEXPOSE {line}\n"))]);
+    assert_eq!(exposes("22 9001 8001"), [8001, 9001]);
+    assert_eq!(exposes("9001"), [9001]);
+}
+
+#[test]
+fn what_a_client_begins_with_is_not_where_the_program_listens() {
+    let loopback =
+        |body: &str| read(&[("main.go", &main(body))]).warnings.iter().any(|one| one.code == "listens_on_loopback");
+    let client = "f(cli.StringFlag{Name: \"addr\", Value: \"localhost:2222\"})";
+    assert!(loopback(client));
+    assert!(!loopback(&format!("ssh.ListenAndServe(\":2222\", nil)\n\t{client}")));
+    assert!(!loopback("c := config{GRPCListenAddress: \"127.0.0.1:50051\"}"));
+    let setting = main("os.Open(\"conf.json\")");
+    let found = read(&[("main.go", &setting), ("conf.json", "{\n\"bind_address\": \"localhost:9090\"\n}\n")]);
+    let places: Vec<_> = found.warnings.iter().map(|one| (one.code.as_str(), one.path.as_deref())).collect();
+    assert_eq!(places, [("listens_on_loopback", Some("conf.json"))]);
+}
+
+#[test]
+fn a_directory_of_settings_that_a_flag_names_is_beside_the_program() {
+    let with = |body: &str| {
+        let source = main(body);
+        let files = [
+            ("main.go", source.as_str()),
+            ("configs/dev/shop.yaml", "Server:\n  HttpPort: 8001\n"),
+            ("docs/a.md", "x"),
+        ];
+        let found = read(&files);
+        (found.variables["assets"]["paths"].clone(), found.ports.first().map(|port| port.value))
+    };
+    assert_eq!(with("flag.StringVar(&config, \"config\", \"configs/\", \"where\")"), (json!(["configs"]), Some(8001)));
+    assert_eq!(with("f(cli.StringFlag{Name: \"workdir\", Value: \"configs\"})"), (json!(["configs"]), Some(8001)));
+    assert_eq!(with("dir := option(\"SHOP_CONFIG_DIR\", \"configs\")"), (json!(["configs"]), Some(8001)));
+    assert_eq!(with("flag.StringVar(&x, \"name\", \"configs\", \"x\")"), (json!([]), None));
+    assert_eq!(with("flag.StringVar(&x, \"dir\", \"docs\", \"x\")"), (json!([]), None));
+}
+
+#[test]
+fn a_loader_of_settings_hands_its_directory_on() {
+    let loader =
+        |given: &str| format!("package conf\n\nfunc LoadConfig(path string) {{\n\tviper.AddConfigPath({given})\n}}\n");
+    let assets = |given: &str| {
+        let source =
+            "package main\n\nimport \"example.com/trade/order/conf\"\n\nfunc main() {\n\tconf.LoadConfig(\".\")\n}\n";
+        let settings = "MIGRATION_URL=file://db/migration\nSERVER_ADDRESS=0.0.0.0:8003\n";
+        let loader = loader(given);
+        let files = [
+            ("main.go", source),
+            ("conf/conf.go", &*loader),
+            ("app.env", settings),
+            ("db/migration/1.sql", "x"),
+            ("sqlc.yaml", "x"),
+        ];
+        read(&files).variables["assets"]["paths"].clone()
+    };
+    assert_eq!(assets("path"), json!(["app.env", "db/migration"]));
+    assert_eq!(assets("\"/etc/shop\""), json!([]));
+    let source = main("viper.AddConfigPath(path)\n\tviper.SetConfigName(\"shop\")");
+    let chart = [("main.go", &*source), ("shop/Chart.yaml", "name: shop")];
+    assert_eq!(read(&chart).variables["assets"]["paths"], json!([]));
+    let migrations = main("migrate.New(\"file://db/migration\", url)");
+    let found = read(&[("main.go", &migrations), ("db/migration/1.sql", "x")]);
+    assert_eq!(found.variables["assets"]["paths"], json!(["db/migration"]));
+    let hidden = main("if repo.Config == \"\" {\n\t\trepo.Config = \".drone.yml\"\n\t}");
+    assert_eq!(read(&[("main.go", &hidden), (".drone.yml", "a: b/c")]).variables["assets"]["paths"], json!([]));
+}
+
+#[test]
+fn what_is_read_above_the_package_stands_above_the_working_directory() {
+    let above = |path: &str| {
+        let source = main(&format!("flag.StringVar(&conf, \"conf\", \"{path}\", \"x\")"));
+        let files = [
+            ("cmd/shop/main.go", source.as_str()),
+            ("configs/config.yaml", "server:\n  http:\n    addr: 0.0.0.0:8004\n"),
+            ("etc/a.yaml", "x"),
+        ];
+        let found = read(&files);
+        (found.variables["above"]["paths"].clone(), found.ports.first().map(|port| port.value))
+    };
+    assert_eq!(above("../../configs"), (json!(["configs"]), Some(8004)));
+    assert_eq!(above("../../etc"), (json!([]), None));
+    assert_eq!(above("../configs"), (json!([]), None));
+    assert_eq!(above("../../../configs"), (json!([]), None));
+}
+
+#[test]
+fn arguments_of_a_dockerfile_say_where_it_listens_and_not_what_is_in_its_image() {
+    let arguments = |dockerfile: &str| {
+        let found = read(&[("main.go", MAIN), ("Dockerfile", dockerfile)]);
+        found.arguments.map(|found| found.value.join(" "))
+    };
+    let built = "FROM a AS b\nARG APP=shopadmin\nRUN go build -o ./${APP} .\nFROM c\n";
+    for (starts, expected) in [
+        ("ENTRYPOINT [\"shopadmin\", \"start\", \"-d\", \"/usr/bin/configs\", \"-c\", \"prod\"]", Some("start")),
+        ("ENTRYPOINT [\"other\", \"start\"]", None),
+    ] {
+        assert_eq!(arguments(&format!("{built}{starts}\n")).as_deref(), expected, "{starts}");
+    }
+    for (starts, expected) in [
+        ("[\"-addr\", \"0.0.0.0:7070\", \"-db\", \"/data/shop.db\"]", Some("-addr 0.0.0.0:7070")),
+        ("[\"--level=debug\", \"--db=/data/shop.db\"]", None),
+        ("[\"serve\", \"--port=80\", \"--db=/data/shop.db\"]", Some("serve --port=80")),
+    ] {
+        assert_eq!(
+            arguments(&format!("FROM a\nENTRYPOINT [\"/shop\"]\nCMD {starts}\n")).as_deref(),
+            expected,
+            "{starts}"
+        );
+    }
+}
+
+#[test]
+fn boxes_that_nothing_has_made_are_told() {
+    let codes = |files: &[(&str, &str)]| read(files).warnings.iter().filter(|one| one.code == "made_elsewhere").count();
+    let source = main("rice.FindBox(\"dist\")\n\tpackr.New(\"pages\", \"./pages\")");
+    assert_eq!(codes(&[("main.go", &source), ("pages/a.html", "x")]), 1);
+    assert_eq!(codes(&[("main.go", &source), ("pages/a.html", "x"), ("rice-box.go", "package main\n")]), 0);
+    assert_eq!(codes(&[("main.go", &source), ("pages/a.html", "x"), ("dist/a.html", "x")]), 0);
+}
