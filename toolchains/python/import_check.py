@@ -73,6 +73,10 @@ try:
 except (OSError, shutil.Error) as error:
     print(f"slipway: the import is tried where the modules lie: {error!r}")
 sys.path.insert(0, os.getcwd())
+# In the image it lies where Python has its own (`native.py`).
+of_python = f"/opt/native/python{sys.version_info.major}.{sys.version_info.minor}/distutils"
+if os.path.isdir(of_python):
+    importlib.import_module("distutils").__path__.append(of_python)
 code = 0
 try:
     if name.endswith(".py"):

@@ -2,6 +2,9 @@
 
 `native.py missing DIRECTORY` runs in the run image and writes what its loader does not find and what it has;
 `native.py copy DIRECTORY` runs in the build image and copies what is missing, with what that needs in turn.
+
+Debian keeps most of Python's own `distutils` in a package beside the interpreter, which the run image lacks: it is copied too
+where something imports it.
 """
 
 import glob
@@ -12,6 +15,8 @@ import subprocess
 import sys
 
 NOTE = ".slipway-native.json"
+# What speaks of `distutils` to build distributions, and brings its own.
+BUILDERS = {"pip", "setuptools", "pkg_resources", "wheel", "_distutils_hack", "cffi", "Cython", "numpy", "tests"}
 LOADER = next(iter(sorted(glob.glob("/lib64/ld-linux*.so.*") + glob.glob("/lib/ld-linux*.so.*"))), None)
 
 
@@ -37,6 +42,27 @@ def libraries(directory):
                         yield path
 
 
+def speaks(folder):
+    """Whether a module below a directory imports `distutils`."""
+    for place, folders, names in os.walk(folder):
+        folders[:] = [name for name in folders if name not in BUILDERS and not name.startswith(".")]
+        for name in names:
+            if name.endswith(".py") and name != "setup.py":
+                with open(os.path.join(place, name), "rb") as file:
+                    text = file.read()
+                if b"import distutils" in text or b"from distutils" in text:
+                    return True
+    return False
+
+
+def lacks_distutils(directory):
+    python = os.path.join(directory, "bin", "python")
+    if sys.version_info >= (3, 12) or not os.path.exists(python):
+        return False  # Python has none since 3.12.
+    asked = subprocess.run([python, "-c", "import distutils.util"], capture_output=True, cwd="/")
+    return asked.returncode != 0 and (speaks(os.getcwd()) or speaks(directory))
+
+
 def missing(directory):
     lacking = sorted({name for path in libraries(directory) for name, where in loads(path) if where is None})
     folders = glob.glob("/usr/lib/*-linux-gnu*") + glob.glob("/lib/*-linux-gnu*") + ["/usr/lib", "/lib"]
@@ -44,7 +70,8 @@ def missing(directory):
     # A library that another wheel ships is found once that wheel has loaded it.
     shipped = {os.path.basename(path) for path in libraries(directory)}
     with open(os.path.join(directory, NOTE), "w") as file:
-        json.dump({"missing": [name for name in lacking if name not in shipped], "there": there}, file)
+        lacking = [name for name in lacking if name not in shipped]
+        json.dump({"missing": lacking, "there": there, "distutils": lacks_distutils(directory)}, file)
 
 
 def copy(directory, target):
@@ -54,6 +81,10 @@ def copy(directory, target):
     with open(note) as file:
         found = json.load(file)
     os.remove(note)
+    own = f"python{sys.version_info.major}.{sys.version_info.minor}/distutils"
+    if found["distutils"] and os.path.isdir(os.path.join("/usr/lib", own)):
+        shutil.copytree(os.path.join("/usr/lib", own), os.path.join(target, own), ignore=shutil.ignore_patterns("__pycache__"))
+        print("slipway: `distutils` is copied from the build image")
     there = set(found["there"])
     cache = subprocess.run(["/sbin/ldconfig", "-p"], capture_output=True, text=True).stdout
     known = {}
