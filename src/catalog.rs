@@ -72,6 +72,9 @@ pub struct MadeElsewhere {
     /// Programs that make something whatever they are told, where a manifest names them too.
     #[serde(default)]
     pub makers: Vec<String>,
+    /// The names of images on which a stage of a Dockerfile makes something.
+    #[serde(default)]
+    pub images: Vec<String>,
     /// Names of the directories that it writes to.
     pub outputs: Vec<String>,
     /// Files beside a manifest that say that what it makes is committed.

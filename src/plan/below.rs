@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use crate::catalog::Catalog;
 use crate::model::source_tree::{SourceTree, parent};
-use crate::toolchain::manifest::dockerfile::sources::takes_from;
+use crate::toolchain::manifest::dockerfile::places;
 
 /// More than a person reads.
 const MAX_OTHERS: usize = 12;
@@ -41,9 +41,7 @@ pub(super) fn named_by(
     tree: &SourceTree,
 ) -> BTreeMap<String, String> {
     let Some(text) = tree.text(dockerfile) else { return BTreeMap::new() };
-    let context = parent(dockerfile);
-    let skip = if context.is_empty() { 0 } else { context.len() + 1 };
-    let named = found.iter().filter(|(directory, _)| takes_from(text, &directory[skip..]));
+    let named = found.iter().filter(|(directory, _)| places::takes(text, within(parent(dockerfile), directory)));
     named.map(|(directory, path)| (directory.clone(), path.clone())).collect()
 }
 
@@ -60,15 +58,19 @@ pub(super) fn others<'a>(
         .filter(|definition| definition.detect.fallback)
         .flat_map(|definition| definition.detect.files.iter().map(|name| (definition.name.as_str(), name.as_str())))
         .collect();
-    let skip = if directory.is_empty() { 0 } else { directory.len() + 1 };
     let found = tree.below(directory).filter_map(|(path, _)| {
-        let (way, name) = path[skip..].rsplit_once('/')?;
+        let (way, name) = within(directory, path).rsplit_once('/')?;
         let (toolchain, _) = names.iter().find(|(_, wanted)| *wanted == name)?;
         let place = parent(path);
         let inside = place.strip_prefix(chosen).is_some_and(|rest| rest.is_empty() || rest.starts_with('/'));
         (!inside && !is_aside(way, catalog)).then(|| (*toolchain, path.to_owned()))
     });
     found.take(MAX_OTHERS).collect()
+}
+
+/// A path below a directory, as that directory sees it.
+pub(super) fn within<'a>(directory: &str, path: &'a str) -> &'a str {
+    path[directory.len()..].trim_start_matches('/')
 }
 
 /// A file whose name is nearly one that is looked for: `requirement.txt`, `Pom.xml`.

@@ -3,10 +3,10 @@
 use crate::catalog::{Catalog, MadeElsewhere};
 use crate::model::failure::Warning;
 use crate::model::source_tree::{SourceTree, join, parent};
-use crate::toolchain::manifest::dockerfile::{says, sources::takes_from};
+use crate::toolchain::manifest::dockerfile::{places, says};
 
 /// Further below nobody keeps what belongs to the application.
-const MAX_DEPTH: usize = 2;
+const MAX_DEPTH: usize = 3;
 /// More manifests than one application has.
 const MAX_MANIFESTS: usize = 8;
 
@@ -88,24 +88,10 @@ fn made_here(row: &MadeElsewhere, directory: &str, tree: &SourceTree) -> bool {
         .any(|(words, text)| words.iter().any(|word| text.contains(word.as_str())))
 }
 
-/// The directory's Dockerfile, or else the nearest above that takes files from the directory, with its text.
-fn dockerfile_of<'t>(directory: &str, tree: &'t SourceTree) -> Option<(String, &'t str)> {
-    let own = join(directory, "Dockerfile")?;
-    if let Some(text) = tree.text(&own) {
-        return Some((own, text));
-    }
-    let above = std::iter::successors(Some(directory), |path| (!path.is_empty()).then(|| parent(path))).skip(1);
-    above.into_iter().find_map(|up| {
-        let path = join(up, "Dockerfile")?;
-        let text = tree.text(&path)?;
-        let inside = if up.is_empty() { directory } else { &directory[up.len() + 1..] };
-        takes_from(text, inside).then_some((path, text))
-    })
-}
-
 /// The line of the repository's Dockerfile that runs one of the programs to build.
 fn dockerfile(row: &MadeElsewhere, directory: &str, tree: &SourceTree) -> Option<String> {
-    let (path, text) = dockerfile_of(directory, tree)?;
+    let path = places::of(tree, directory)?;
+    let text = tree.text(&path)?;
     let builds = says::builds(text);
     let is_maker = |word: &String| {
         let name = if word.contains("node_modules/") { word.rsplit('/').next() } else { Some(word.as_str()) };
@@ -124,7 +110,9 @@ fn dockerfile(row: &MadeElsewhere, directory: &str, tree: &SourceTree) -> Option
             && words.iter().any(|word| word.starts_with("build") || word.contains(":build"))
             || makes(words)
     };
-    builds.iter().find(|said| runs(&said.words)).map(|said| format!("`{path}` line {} runs it", said.line))
+    let run = builds.iter().find(|said| runs(&said.words)).map(|said| format!("`{path}` line {} runs it", said.line));
+    // What a stage on its image makes is made by it, whatever the command is called (`make js`).
+    run.or_else(|| says::made_by(text, &row.images).map(|line| format!("`{path}` line {line} copies it")))
 }
 
 /// Whether a manifest names a program or what brings it: `"gulp"`, `"grunt-cli"`.
@@ -150,13 +138,17 @@ fn ignored(row: &MadeElsewhere, manifest: &str, directory: &str, tree: &SourceTr
         if !hidden || tree.has_directory(&path) {
             return None;
         }
-        let written = if name.is_empty() { format!("\"{output}") } else { format!("{name}/{output}") };
+        let written = match name {
+            "" => vec![format!("\"{output}"), format!("'{output}")],
+            name => vec![format!("{name}/{output}")],
+        };
         let outside = |source: &str| own.is_empty() || !source.starts_with(&format!("{own}/"));
         let tells = |source: &str| source != manifest && !source.ends_with(".gitignore") && outside(source);
         // `"output"` does not name `out`.
         let ends = |rest: &str| !rest.starts_with(|c: char| c.is_alphanumeric() || matches!(c, '_' | '-' | '.'));
-        let says = |text: &str| text.match_indices(&written).any(|(at, _)| ends(&text[at + written.len()..]));
-        let names = |source: &str| tree.known_text(source).is_some_and(says);
+        let says = |text: &str, one: &str| text.match_indices(one).any(|(at, _)| ends(&text[at + one.len()..]));
+        let names =
+            |source: &str| tree.known_text(source).is_some_and(|text| written.iter().any(|one| says(text, one)));
         let mut sources = tree.below(directory).map(|(path, _)| path);
         let source = sources.find(|source| tells(source) && names(source))?;
         Some(format!("`{source}` names `{path}`, which Git ignores"))

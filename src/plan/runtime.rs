@@ -9,9 +9,8 @@ use super::{Facts, decided};
 use crate::catalog::BaseImage;
 use crate::model::failure::{Failure, FailureCode, Warning};
 use crate::model::origin::{Decision, Origin, Rejected};
-use crate::model::source_tree::join;
 use crate::toolchain::definition::ImageDefinition;
-use crate::toolchain::manifest::dockerfile::says;
+use crate::toolchain::manifest::dockerfile::{places, says};
 
 /// The user that images run as, where nobody states one.
 const USER: &str = "10001";
@@ -62,7 +61,7 @@ pub(super) fn volumes(facts: &Facts<'_>, decisions: &mut Vec<Decision>) -> Vec<S
     if let Some(stated) = &facts.settings.value.runtime.volumes {
         return stated.clone();
     }
-    let path = join(facts.request.source.directory(), "Dockerfile");
+    let path = places::of(facts.tree, facts.request.source.directory());
     let said = path.as_ref().and_then(|path| says::volumes(facts.tree.text(path)?));
     let said = said.filter(|(_, volumes)| !volumes.is_empty());
     let written = &facts.findings.volumes;

@@ -59,8 +59,13 @@ pub(in crate::plan) fn below(
         return Ok(None);
     }
     let all = listed::applications(directory, tree, catalog);
-    let all = own.as_ref().map_or_else(|| all.clone(), |(_, path)| listed::named_by(path, &all, tree));
-    let found = starting(&all, stated, request, tree, catalog);
+    let (all, found) = match &own {
+        None => (all.clone(), starting(&all, stated, request, tree, catalog)),
+        Some((_, path)) => {
+            let taken = listed::named_by(path, &all, tree);
+            (taken.clone(), started(&taken, stated, request, tree, catalog))
+        }
+    };
     match found.iter().collect::<Vec<_>>()[..] {
         [] => Ok(None),
         [(only, path)] => {

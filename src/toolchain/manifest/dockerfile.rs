@@ -4,9 +4,9 @@
 //! came later, and `# syntax=` would fetch another frontend from outside.
 
 mod bases;
+pub(crate) mod places;
 mod running;
 pub(crate) mod says;
-pub(crate) mod sources;
 
 use std::collections::{BTreeMap, BTreeSet};
 

@@ -3,7 +3,7 @@
 
 use std::collections::BTreeMap;
 
-use super::{Base, stages};
+use super::{Base, Stage, stage_named, stages};
 use crate::dockerfile::instruction::{Command, Dockerfile, Instruction, Located, Word};
 use crate::dockerfile::parse::parse;
 
@@ -32,6 +32,64 @@ pub(crate) fn builds(text: &str) -> Vec<Said> {
         plain: false,
     });
     said.filter(|said| !said.words.is_empty()).collect()
+}
+
+/// The simple commands of every `RUN`, each with its line.
+pub(crate) fn commands(text: &str) -> Vec<Said> {
+    let file = parse(text).unwrap_or_else(|_| Dockerfile { syntax: None, instructions: Vec::new() });
+    let of_run = file.instructions.iter().flat_map(|located| {
+        let lines: Vec<Vec<String>> = match &located.instruction {
+            Instruction::Run { command: Command::Shell(line), .. } => {
+                line.split(['&', ';', '\n']).map(of_line).collect()
+            }
+            Instruction::Run { command, .. } => vec![words(command)],
+            _ => Vec::new(),
+        };
+        lines.into_iter().map(|words| Said { line: located.line, words, plain: false })
+    });
+    of_run.filter(|said| !said.words.is_empty()).collect()
+}
+
+/// What it copies from the repository, and not from another stage.
+pub(crate) fn copies(text: &str) -> Vec<String> {
+    let file = parse(text).unwrap_or_else(|_| Dockerfile { syntax: None, instructions: Vec::new() });
+    let of_repository = file.instructions.iter().filter_map(|located| match &located.instruction {
+        Instruction::Copy(transfer) | Instruction::Add(transfer) => {
+            transfer.flags.iter().all(|flag| flag.name != "from").then_some(transfer)
+        }
+        _ => None,
+    });
+    let paths = of_repository.flat_map(|transfer| transfer.sources.iter().filter_map(Word::as_literal));
+    paths.map(str::to_owned).collect()
+}
+
+/// The directories of `WORKDIR`, without a slash at the end.
+pub(crate) fn workplaces(text: &str) -> Vec<String> {
+    let file = parse(text).unwrap_or_else(|_| Dockerfile { syntax: None, instructions: Vec::new() });
+    let places = file.instructions.iter().filter_map(|located| match &located.instruction {
+        Instruction::Workdir(path) => path.as_literal(),
+        _ => None,
+    });
+    places.map(|place| place.trim_end_matches('/').to_owned()).collect()
+}
+
+/// The line that copies what a stage made which is built on one of these images.
+pub(crate) fn made_by(text: &str, images: &[String]) -> Option<u32> {
+    let file = parse(text).ok()?;
+    let stages = stages("", &file, &BTreeMap::new()).ok()?;
+    let is_of = |stage: &Stage<'_>| match &stage.base {
+        Base::Image(image) => {
+            let name = image.split('@').next().unwrap_or_default().rsplit('/').next().unwrap_or_default();
+            images.iter().any(|one| name.split(':').next() == Some(one))
+        }
+        _ => false,
+    };
+    file.instructions.iter().find_map(|located| {
+        let Instruction::Copy(transfer) = &located.instruction else { return None };
+        let from = transfer.flags.iter().find(|flag| flag.name == "from")?;
+        let from = stage_named(&stages, from.value.as_ref()?.as_literal()?)?;
+        is_of(&stages[from]).then_some(located.line)
+    })
 }
 
 /// What the built stage starts: the words of `ENTRYPOINT` and of `CMD` behind them (Dockerfile reference, "Understand how

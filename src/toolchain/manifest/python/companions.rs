@@ -8,6 +8,7 @@ use jiff::tz::TimeZone;
 use pep440_rs::{Operator, Version};
 use serde_json::{Value, json};
 
+use super::beside;
 use super::dependencies::Dependencies;
 use super::requirement::{Requirement, normalise};
 use crate::model::origin::{Decision, Found, Origin};
@@ -28,7 +29,10 @@ impl Constraints {
         if matches!(dependencies.install, "lock" | "none") {
             return Self::default();
         }
-        let companions = companions(dependencies, facts);
+        let mut companions = companions(dependencies, facts);
+        let stated = beside::constraints(dependencies);
+        companions.retain(|one| stated.iter().all(|other| distribution(&other.value) != distribution(&one.value)));
+        companions.extend(stated);
         let of_age = of_age(dependencies, &companions, commit_time, facts);
         let mut decisions: Vec<Decision> =
             companions.iter().map(|one| decided(json!(one.value), one.origin.clone())).collect();

@@ -63,16 +63,28 @@ pub(super) fn find(sources: &Sources<'_>, dependencies: &Dependencies, candidate
             return object(chosen);
         }
         // Others that are given a path do more with it than Python does.
-        if !said.words[..index]
-            .iter()
-            .any(|word| word.rsplit('/').next().is_some_and(|name| name.starts_with("python")))
-        {
+        if !said.words[..index].iter().any(|word| is_python(word)) || prepares(sources, &said.words[index + 1..]) {
             continue;
         }
         let script = Script { file, line: 1, port: None };
         return Some(told(script_entry(sources, "script", &script), &said, index, &path));
     }
     installed(dependencies, &said, &path).filter(|entry| candidates.is_empty() || !is_flasks(sources, entry, &said))
+}
+
+fn is_python(word: &str) -> bool {
+    word.rsplit('/').next().is_some_and(|name| name.starts_with("python"))
+}
+
+/// Whether a server or another script stands behind a script: what comes first then prepares for it (`python seed.py && gunicorn
+/// shop:app`).
+fn prepares(sources: &Sources<'_>, behind: &[String]) -> bool {
+    let is_server = |word: &String| {
+        let name = word.rsplit('/').next().unwrap_or_default();
+        SERVERS.iter().any(|(server, _)| *server == name) || name == "streamlit"
+    };
+    let script = |pair: &[String]| is_python(&pair[0]) && script_file(sources, &pair[1]).is_some();
+    behind.iter().any(is_server) || behind.windows(2).any(script)
 }
 
 /// What the Dockerfile starts, with what a script and gunicorn's configuration add to it, and its path.
@@ -150,7 +162,8 @@ fn installed(dependencies: &Dependencies, said: &Said, path: &str) -> Option<Ent
     Some(told(Entry { command: words, installed: true, module, ..entry }, said, last, path))
 }
 
-/// The words of the last line of a shell script of the repository that is started: what it is there to start.
+/// The words of the last command of a shell script of the repository that is started: what it is there to start. One that hands
+/// over what it is given (`exec "$@"`) adds nothing.
 fn by_script(sources: &Sources<'_>, words: &[String]) -> Option<Vec<String>> {
     let text = words.iter().filter(|word| word.rsplit('.').next() == Some("sh")).find_map(|word| {
         let path = word.trim_start_matches("./").trim_start_matches('/');
@@ -159,8 +172,11 @@ fn by_script(sources: &Sources<'_>, words: &[String]) -> Option<Vec<String>> {
     })?;
     let joined = text.replace("\\\n", " ");
     let line = joined.lines().map(str::trim).rfind(|line| !line.is_empty() && !line.starts_with('#'))?;
-    let words = line.split_whitespace().map(|word| word.trim_matches(['"', '\'']).to_owned());
-    Some(words.filter(|word| !word.is_empty()).collect())
+    let command = line.rsplit([';', '|']).next()?.rsplit("&&").next()?;
+    let words = command.split_whitespace().map(|word| word.trim_matches(['"', '\'']).to_owned());
+    let words: Vec<String> = words.filter(|word| !word.is_empty()).collect();
+    let hands_over = words.iter().all(|word| word == "$@" || LAUNCHERS.contains(&word.as_str()));
+    (!hands_over).then_some(words)
 }
 
 /// Servers that are told what to import, and whether they speak ASGI alone.
@@ -175,7 +191,11 @@ fn served(sources: &Sources<'_>, words: &[String], index: usize, path: &str, lin
         SERVERS.iter().find(|(server, _)| *server == name).map(|(_, asgi)| *asgi)
     };
     let asgi = before.iter().find_map(program)? || words.iter().any(|word| worker::is_asgi(word));
-    let (module, called) = word.split_once(':')?;
+    // Gunicorn takes `application` of a module that is named alone (its documentation, "Commands": `APP_MODULE`).
+    let bare = || {
+        before.iter().any(|word| word.rsplit('/').next() == Some("gunicorn")).then_some((word.as_str(), "application"))
+    };
+    let (module, called) = word.split_once(':').or_else(bare)?;
     let name = called.strip_suffix("()").unwrap_or(called);
     let (file, rest) = sources.locate(module, &inside(sources.directory, "x.py"))?;
     let known = sources.files.iter().copied().find(|known| *known == file && rest.is_none())?;

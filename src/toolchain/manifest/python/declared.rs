@@ -45,8 +45,8 @@ fn setup_cfg(path: &str, text: &str) -> Vec<Declared> {
 
 /// `entry_points=` as a dictionary of lists or as text in the form of an INI file.
 fn setup_py(path: &str, text: &str) -> Vec<Declared> {
-    let Some(start) = text.find("entry_points") else { return Vec::new() };
-    let (mut group, mut found) = (String::new(), Vec::new());
+    let (mut group, mut found) = (String::new(), scripts(path, text));
+    let Some(start) = text.find("entry_points") else { return found };
     for (at, string, is_key) in strings(text, start) {
         if is_key {
             string.trim().clone_into(&mut group);
@@ -68,6 +68,22 @@ fn setup_py(path: &str, text: &str) -> Vec<Declared> {
         }
     }
     found
+}
+
+/// `scripts=["bin/shop"]` (setuptools, "Keywords"): files that are installed as commands as they are.
+fn scripts(path: &str, text: &str) -> Vec<Declared> {
+    let is_word = |c: char| c.is_alphanumeric() || c == '_';
+    let start = text.match_indices("scripts").find_map(|(at, name)| {
+        let alone = !text[..at].ends_with(is_word);
+        let value = text[at + name.len()..].trim_start().strip_prefix('=').filter(|_| alone)?.trim_start();
+        value.starts_with(['[', '(']).then_some(at)
+    });
+    let named = start.map(|start| strings(text, start)).unwrap_or_default();
+    let plain = named.into_iter().filter(|(_, file, _)| !file.is_empty() && !file.contains(['*', '{', '%', '\n']));
+    let each = plain.map(|(at, file, _)| {
+        declared(path, line_of(text, at), COMMANDS, file.rsplit('/').next().unwrap_or_default(), "")
+    });
+    each.collect()
 }
 
 /// The strings of the expression behind a name, with where each begins and whether it is the key of a dictionary.
@@ -127,13 +143,20 @@ mod tests {
             ),
             ("setup.py", "setup(entry_points=POINTS, x=['a = b'])", ""),
             ("setup.py", "setup(entry_points={'a': ['b", ""),
+            (
+                "setup.py",
+                "setup(scripts=['bin/shop', \"till.py\"])",
+                "1 console_scripts shop; 1 console_scripts till.py",
+            ),
+            ("setup.py", "setup(gui_scripts=['a'], scripts=SCRIPTS)", ""),
             ("setup.py", "setup()", ""),
             ("setup.cfg", cfg, "5 console_scripts shop"),
         ] {
             let found = read(&SourceTree::of_texts([(name, text)]), "");
             let said = found.iter().map(|d| format!("{} {} {}", d.name.origin.line.unwrap(), d.group, d.name.value));
             assert_eq!(said.collect::<Vec<_>>().join("; "), expected, "{text}");
-            assert!(found.iter().all(|declared| declared.target.contains(':')), "{text}");
+            let complete = |one: &Declared| one.target.contains(':') || text.contains("(scripts=");
+            assert!(found.iter().all(complete), "{text}");
         }
     }
 }

@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 
 use serde_json::{Value, json};
 
+use super::beside;
 use super::declared::{self, Declared};
 use super::extras;
 use super::groups;
@@ -67,6 +68,8 @@ pub(super) struct Dependencies {
     pub(super) targets: BTreeMap<String, String>,
     /// What installing the project adds to other distributions: `celery.commands`, by its group.
     pub(super) additions: Vec<Declared>,
+    /// What the Dockerfile that starts the application installs by name.
+    pub(super) beside: Vec<Requirement>,
     /// The extras of the project that are installed with it.
     pub(super) extras: Vec<String>,
     /// Locked distributions with their hashes, as a requirements file.
@@ -153,6 +156,13 @@ pub(super) fn read(inspection: &Inspection<'_>) -> Result<(Dependencies, Option<
             return Ok((from_requirements(tree, directory, first, others, None)?, pyproject));
         }
         nothing_installable(tree, directory)?;
+        let beside = beside::named(inspection);
+        if let Some(first) = beside.first() {
+            let (value, origin) = (json!("Dockerfile"), first.origin.clone());
+            let decision = Decision { key: "install".into(), value, origin, rejected: Vec::new() };
+            let there = Dependencies { install: "dependencies", list: beside, ..Dependencies::default() };
+            return Ok((Dependencies { decisions: vec![decision], ..there }, pyproject));
+        }
         // A script without any manifest may import what it likes; the image holds Python alone.
         Dependencies { install: "none", ..Dependencies::default() }
     };
@@ -167,6 +177,7 @@ pub(super) fn read(inspection: &Inspection<'_>) -> Result<(Dependencies, Option<
     }
     found.decisions.extend(by_dockerfile.filter(|_| there.is_empty()));
     found.extras = extras;
+    found.beside = beside::named(inspection);
     if installable {
         let (scripts, additions): (Vec<_>, Vec<_>) =
             declared::read(tree, directory).into_iter().partition(|one| one.group == declared::COMMANDS);

@@ -3,6 +3,7 @@
 
 use std::collections::BTreeMap;
 
+use super::super::dockerfile::places;
 use super::super::dockerfile::says::{self, Said};
 use super::layout::Sources;
 use super::specifier;
@@ -15,14 +16,19 @@ use crate::toolchain::version::Demand;
 const PLACES: &[&str] = &["", "docker", ".docker", "deploy", "deployment", "build", "src/docker"];
 
 /// The Dockerfiles of the directory: `Dockerfile` first, then `Dockerfile.prod` and its like, then those of directories
-/// that usually hold them.
+/// that usually hold them; where the directory has none, the one above it that takes files from it. A `Containerfile` is one
+/// (Podman), and so is `web.Dockerfile` (the form that a `.dockerignore` beside it is named after).
 pub(super) fn files(tree: &SourceTree, directory: &str) -> Vec<String> {
-    let name = |path: &&str| path.rsplit('/').next().is_some_and(|name| name.starts_with("Dockerfile"));
+    let is_one = |path: &&str| {
+        let name = path.rsplit('/').next().unwrap_or_default();
+        name.starts_with("Dockerfile") || name == "Containerfile" || name.to_ascii_lowercase().ends_with(".dockerfile")
+    };
     let found = |place: &&str| {
         let place = inside(directory, place);
-        tree.files_in(&place).filter(name).map(str::to_owned).collect::<Vec<_>>()
+        tree.files_in(&place).filter(is_one).map(str::to_owned).collect::<Vec<_>>()
     };
-    PLACES.iter().flat_map(found).collect()
+    let own: Vec<String> = PLACES.iter().flat_map(found).collect();
+    if own.is_empty() { places::of(tree, directory).into_iter().collect() } else { own }
 }
 
 /// What they name, each file at most once: the first `FROM` of an image of Python.
@@ -39,10 +45,11 @@ pub(super) fn pythons(tree: &SourceTree, directory: &str) -> Vec<Found<Demand>> 
 /// What the first of them exposes that exposes anything: the application's own `Dockerfile`, the one that starts it, or one on a
 /// base with Python.
 pub(super) fn exposed(tree: &SourceTree, directory: &str) -> Vec<Found<u16>> {
-    let own = inside(directory, "Dockerfile");
+    let own = places::of(tree, directory);
     let starts = started(tree, directory).map(|(path, _)| path);
     let ports = files(tree, directory).into_iter().filter_map(|path| {
-        let is_meant = |text: &&str| path == own || Some(&path) == starts.as_ref() || base(text).is_some();
+        let is_meant =
+            |text: &&str| Some(&path) == own.as_ref() || Some(&path) == starts.as_ref() || base(text).is_some();
         let text = tree.text(&path).filter(is_meant)?;
         Some(super::super::dockerfile::exposed(&path, text))
     });
@@ -71,9 +78,8 @@ pub(super) fn variables(sources: &Sources<'_>) -> Vec<(String, Found<String>)> {
     let of_others =
         ["PYTHON", "PIP_", "POETRY_", "UV_", "LC_", "LANG", "LD_", "DEBIAN_", "VIRTUAL_ENV", "PATH", "HOME", "PORT"];
     let secret = ["SECRET", "PASSWORD", "TOKEN", "KEY", "CREDENTIAL"];
-    let own = inside(directory, "Dockerfile");
-    let volumes =
-        tree.text(&own).filter(|_| path == own).and_then(says::volumes).map_or(Vec::new(), |(_, paths)| paths);
+    let own = places::of(tree, directory).filter(|own| *own == path);
+    let volumes = own.and_then(|own| tree.text(&own)).and_then(says::volumes).map_or(Vec::new(), |(_, paths)| paths);
     let of_volume = |value: &str| {
         let below = |volume: &String| {
             volume.starts_with('/')

@@ -21,7 +21,27 @@ pub(super) fn find(inspection: &Inspection<'_>) -> Option<Origin> {
 pub(super) fn hands_over(inspection: &Inspection<'_>) -> bool {
     let text = inspection.tree.text(&path(inspection)).unwrap_or_default();
     let last = text.lines().map(str::trim).rfind(|line| !line.is_empty() && !line.starts_with('#'));
-    last.is_some_and(|line| line.contains("$@"))
+    last.is_some_and(|line| line.contains("$@") && !is_given(line))
+}
+
+/// Whether the script gives what it is handed to a program of its own (`exec python -m shop "$@"`): it is the application, and
+/// what stands behind it are that program's arguments.
+pub(super) fn gives_on(inspection: &Inspection<'_>) -> bool {
+    let text = inspection.tree.text(&path(inspection)).unwrap_or_default();
+    !hands_over(inspection) && !chooses(inspection) && text.lines().any(|line| is_given(line.trim()))
+}
+
+/// Whether a line is a command of Python or one of its servers with `$@` among its arguments.
+fn is_given(line: &str) -> bool {
+    let Some((before, _)) = line.split_once("$@") else { return false };
+    let last = before.rsplit([';', '|', '&']).next().unwrap_or_default();
+    let mut words =
+        last.split_whitespace().map(|word| word.trim_matches(['"', '\'']).rsplit('/').next().unwrap_or_default());
+    let servers =
+        ["gunicorn", "uvicorn", "hypercorn", "daphne", "waitress-serve", "uwsgi", "celery", "streamlit", "flask"];
+    !line.starts_with('#')
+        && words.by_ref().any(|word| word.starts_with("python") || servers.contains(&word))
+        && words.any(|word| !word.is_empty())
 }
 
 /// Whether the script chooses by its first argument what it starts: it can stand before no other command.
@@ -57,9 +77,9 @@ pub(super) fn keeps_signals(inspection: &Inspection<'_>) -> Option<Warning> {
     let lines = || (1..).zip(inspection.tree.text(&path).unwrap_or_default().lines());
     let written = |line: &str| !line.trim().is_empty() && !line.trim_start().starts_with('#');
     let (number, last) = lines().filter(|(_, line)| written(line)).last()?;
-    // What chooses, or ends in a block, may replace itself anywhere.
-    let replaced =
-        lines().any(|(_, line)| line.split([';', '&', ')']).any(|part| part.trim_start().starts_with("exec ")));
+    // What chooses, or ends in a block, may replace itself anywhere; what traps signals answers them itself.
+    let replaced = lines().any(|(_, line)| line.trim_start().starts_with("trap "))
+        || lines().any(|(_, line)| line.split([';', '&', ')']).any(|part| part.trim_start().starts_with("exec ")));
     if replaced || matches!(last.split_whitespace().next(), Some("fi" | "esac" | "done" | "}")) {
         return None;
     }

@@ -22,8 +22,12 @@ pub(super) fn requirements(inspection: &Inspection<'_>) -> Option<String> {
         let mut words = path.split(|c: char| !c.is_ascii_alphanumeric());
         words.any(|word| development.iter().any(|group| group == word))
     };
+    let named: Vec<&str> = named.collect();
+    // A directory's name says less than the file's: `docs/requirements.txt` may be the only one that there is.
+    let by_path = named.iter().filter(|path| !aside(path));
+    let by_name = named.iter().filter(|path| !aside(path.rsplit('/').next().unwrap_or_default()));
     // The Dockerfile may have put it elsewhere than where it lies in the repository.
-    named.filter(|path| !aside(path)).find_map(|path| {
+    by_path.chain(by_name).find_map(|path| {
         let path = path.trim_start_matches("./").trim_start_matches('/');
         let mut places = std::iter::successors(Some(path), |path| path.split_once('/').map(|(_, rest)| rest));
         places.find(|place| tree.has_file(&inside(directory, place))).map(str::to_owned)
@@ -51,6 +55,8 @@ mod tests {
             ("pip install -r requirements/web.pip", "requirements/web.pip"),
             ("pip install --requirement=/src/requirements/web.pip", "requirements/web.pip"),
             ("pip install -U -r requirements/dev.pip", "project"),
+            ("pip install -r docs/requirements.txt", "docs/requirements.txt"),
+            ("pip install -r docs/requirements.txt -r requirements/web.pip", "requirements/web.pip"),
             ("pip install -r other.txt", "project"),
             ("pip install .", "project"),
         ] {
@@ -61,6 +67,7 @@ mod tests {
                 ("app.py", APP),
                 ("requirements/web.pip", "flask==3.0.3\n"),
                 ("requirements/dev.pip", "pytest\n"),
+                ("docs/requirements.txt", "flask==3.0.2\n"),
             ]);
             let install = findings.decisions.iter().find(|decision| decision.key == "install").unwrap();
             assert_eq!(install.value, expected, "{run}");

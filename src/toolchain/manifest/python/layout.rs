@@ -7,7 +7,7 @@ use aho_corasick::AhoCorasick;
 
 use super::module::Module;
 use super::text::{below, inside};
-use super::{identifiers, source, vendored};
+use super::{identifiers, imports, source, vendored};
 use crate::model::source_tree::{SourceTree, parent};
 
 /// Directories that hold no part of the application.
@@ -235,6 +235,9 @@ impl<'a> Sources<'a> {
     /// packages; then the module's own absolute imports tell where it expects to be found.
     pub(super) fn import_name(&self, file: &'a str) -> (String, String) {
         let mut root = parent(file);
+        if self.is_loose(file) && !self.has_module(self.directory, stem(file)) {
+            return (root.to_owned(), stem(file).to_owned());
+        }
         while root.len() > self.directory.len() && self.tree.has_file(&inside(root, "__init__.py")) {
             root = parent(root);
         }
@@ -253,15 +256,44 @@ impl<'a> Sources<'a> {
         (root, relative.replace('/', "."))
     }
 
+    /// Whether a module in a package is written as a script: it imports what lies beside it by bare names, which is where Python
+    /// looks first for a script (the reference of `sys.path`), and nothing speaks of its directory as a package.
+    pub(super) fn is_loose(&self, file: &str) -> bool {
+        let place = parent(file);
+        let in_package =
+            |place: &str| place.len() > self.directory.len() && self.tree.has_file(&inside(place, "__init__.py"));
+        let Some(read) = imports::of(self.tree, file).filter(|_| in_package(place)) else { return false };
+        let beside = |first: &str| inside(place, &format!("{first}.py")) != file && self.has_module(place, first);
+        let first = |name: &str| name.split('.').next().unwrap_or_default().to_owned();
+        let bare = read.all.iter().map(|name| first(name)).filter(|name| !name.is_empty());
+        if !bare.into_iter().any(|name| beside(&name) && !self.has_module(self.directory, &name)) {
+            return false;
+        }
+        let mut top = place;
+        while in_package(parent(top)) {
+            top = parent(top);
+        }
+        let package = top.rsplit('/').next().unwrap_or_default();
+        !self.files.iter().any(|other| {
+            let within = other.starts_with(&format!("{top}/"));
+            imports::of(self.tree, other).is_some_and(|read| {
+                read.all.iter().any(|name| within && name.starts_with('.') || first(name) == package)
+            })
+        })
+    }
+
+    /// Whether a directory has a module or a package of that name.
+    fn has_module(&self, place: &str, name: &str) -> bool {
+        let path = inside(place, name);
+        self.tree.has_directory(&path) || self.tree.has_file(&format!("{path}.py"))
+    }
+
     /// Whether a module imports, as top-level names, what lies beside it in `root` and not in the directory.
     fn imports_siblings(&self, file: &str, root: &str) -> bool {
         let Some(module) = self.modules.get(file) else { return false };
         module.imports.all.iter().filter(|name| !name.starts_with('.')).any(|name| {
             let first = name.split('.').next().unwrap_or_default();
-            let there = |base: &str| {
-                let path = inside(base, first);
-                self.tree.has_directory(&path) || self.tree.has_file(&format!("{path}.py"))
-            };
+            let there = |base: &str| self.has_module(base, first);
             inside(root, &format!("{first}.py")) != file && there(root) && !there(self.directory)
         })
     }
@@ -339,6 +371,24 @@ mod tests {
             let sources = Sources::parse_all(&tree);
             let file = sources.files.iter().find(|f| **f == file).unwrap();
             assert_eq!(sources.import_name(file), (root.to_owned(), name.to_owned()), "{file}");
+        }
+    }
+
+    #[test]
+    fn a_package_of_scripts() {
+        for (files, expected) in [
+            (vec![("bot/run.py", "import data"), ("bot/data.py", "")], ("bot", "run")),
+            (vec![("bot/run.py", "import data"), ("bot/data.py", "from . import x")], ("", "bot.run")),
+            (vec![("bot/run.py", "import data"), ("bot/data.py", ""), ("x.py", "from bot import y")], ("", "bot.run")),
+            (vec![("bot/run.py", "import data"), ("bot/data.py", ""), ("data.py", "")], ("", "bot.run")),
+            (vec![("bot/run.py", "import redis"), ("bot/data.py", "")], ("", "bot.run")),
+            (vec![("bot/run.py", "import data"), ("bot/data.py", ""), ("run/x.py", "")], ("", "bot.run")),
+        ] {
+            let tree = SourceTree::of_texts(files.into_iter().chain([("bot/__init__.py", "")]));
+            let sources = Sources::parse_all(&tree);
+            let file = sources.files.iter().find(|file| **file == "bot/run.py").unwrap();
+            let (root, name) = sources.import_name(file);
+            assert_eq!((root.as_str(), name.as_str()), expected);
         }
     }
 

@@ -3,6 +3,7 @@
 #![allow(clippy::result_large_err, reason = "a `Failure` ends the planning; it is made once")]
 
 mod application;
+mod beside;
 mod bound;
 mod celery;
 mod command;
@@ -44,6 +45,7 @@ mod script;
 mod server;
 mod serving;
 mod setuptools;
+mod several;
 mod source;
 mod specifier;
 mod start;
@@ -147,7 +149,7 @@ pub fn read(inspection: &Inspection<'_>) -> Result<Findings, Failure> {
     let entry =
         if inspection.library { None } else { starting(inspection, &sources, &dependencies, (stated_start, chooses))? };
     let entry = own_process(inspection, &findings, &dependencies, entry.as_ref()).or(entry);
-    findings.processes.extend(celery::worker(&sources, &dependencies, &findings.processes));
+    others(&sources, &dependencies, &mut findings);
     let mut server_requirement = None;
     findings.shape = match (&entry, inspection.library) {
         (_, true) => "library".to_owned(),
@@ -167,10 +169,11 @@ pub fn read(inspection: &Inspection<'_>) -> Result<Findings, Failure> {
         findings.image_env.entry(name).or_insert(value);
     }
     let alone = entry.as_ref().filter(|entry| entry.served.is_none());
-    let usual = alone.and_then(|entry| loopback::open(inspection, &sources, entry, &mut findings));
+    let usual = alone.and_then(|entry| listening(inspection, &sources, entry, &mut findings));
     port_of_web(inspection, &sources, (entry.as_ref(), usual), &mut findings);
     let script = entry_script(inspection, entrypoint, &mut findings);
-    findings.variables.extend(installing(&dependencies, &constraints));
+    let also = beside::imported(&sources, &dependencies, inspection.facts);
+    findings.variables.extend(installing(&dependencies, &constraints, &also));
     findings.variables.extend([
         ("given".to_owned(), json!(findings.given)),
         (
@@ -193,11 +196,36 @@ pub fn read(inspection: &Inspection<'_>) -> Result<Findings, Failure> {
     Ok(findings)
 }
 
+/// Processes beside the one that serves.
+fn others(sources: &Sources<'_>, dependencies: &Dependencies, findings: &mut Findings) {
+    if findings.processes.is_empty() {
+        let (programs, warning) = several::programs(sources.tree, sources.directory);
+        findings.processes.extend(programs);
+        findings.warnings.extend(warning);
+    }
+    findings.processes.extend(celery::worker(sources, dependencies, &findings.processes));
+}
+
+/// Lets what starts alone listen on all addresses, or says that it does not; the usual port of its framework.
+fn listening(
+    inspection: &Inspection<'_>,
+    sources: &Sources<'_>,
+    alone: &Entry,
+    findings: &mut Findings,
+) -> Option<Found<u16>> {
+    let usual = loopback::open(inspection, sources, alone, findings);
+    loopback::asked_for(sources, findings);
+    findings.warnings.extend(loopback::fixed(inspection, alone));
+    usual
+}
+
 /// How the dependencies are installed, for the steps' templates.
-fn installing(dependencies: &Dependencies, constraints: &Constraints) -> [(String, Value); 10] {
+fn installing(dependencies: &Dependencies, constraints: &Constraints, also: &[String]) -> [(String, Value); 10] {
     // Elsewhere pip reads them from the manifest; URLs in it may hold what no plan should show.
+    let also = || also.iter().map(String::as_str);
     let listed: Vec<&str> = match dependencies.install {
-        "dependencies" => dependencies.list.iter().map(|requirement| requirement.text.as_str()).collect(),
+        "dependencies" => dependencies.list.iter().map(|requirement| requirement.text.as_str()).chain(also()).collect(),
+        "requirements" | "project" => also().collect(),
         _ => Vec::new(),
     };
     [
@@ -257,6 +285,14 @@ fn entry_script(
     if findings.processes.is_empty() && !inspection.library && !inspection.command_given {
         findings.processes.push(Process { name: "web".into(), command: vec![path.to_owned()], origin });
         findings.warnings.extend(entrypoint::keeps_signals(inspection));
+        return None;
+    }
+    if entrypoint::gives_on(inspection) && !inspection.command_given {
+        findings.processes.retain(|process| process.name != "web");
+        // It starts with the arguments that it says itself.
+        findings.warnings.retain(|warning| warning.code != "arguments_left_out");
+        findings.warnings.extend(entrypoint::keeps_signals(inspection));
+        findings.processes.insert(0, Process { name: "web".into(), command: vec![path.to_owned()], origin });
         return None;
     }
     if entrypoint::chooses(inspection) {
@@ -379,6 +415,10 @@ fn port_of_web(
         findings.ports.extend(dockerfile::exposed(inspection.tree, inspection.directory));
     }
     let script = entry.filter(|entry| entry.served.is_none() && web.origin == entry.origin);
+    if let Some(script) = script.filter(|_| findings.ports.is_empty()) {
+        let path = inside(inspection.directory, &script.name);
+        findings.ports.extend(script::listens(inspection.tree, &path));
+    }
     if let Some(script) = script.filter(|_| findings.ports.is_empty()) {
         findings.ports.extend(port::stated(sources, &inside(inspection.directory, &script.name), inspection.facts));
         if findings.ports.is_empty() {

@@ -3,8 +3,10 @@
 use super::application::Candidate;
 use super::layout::{Sources, stem};
 use super::module::{Argument, Module};
+use super::source;
 use super::text::below;
-use crate::model::source_tree::parent;
+use crate::model::origin::{Found, Origin};
+use crate::model::source_tree::{SourceTree, parent};
 
 /// A script, and the port that its source names.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -209,6 +211,12 @@ fn default(callee: &str) -> Option<&'static Argument> {
         "uvicorn.run" => Some(&Argument::Integer(8000)),
         _ => None,
     }
+}
+
+/// The port that a script's own call listens on.
+pub(super) fn listens(tree: &SourceTree, path: &str) -> Option<Found<u16>> {
+    let (port, line) = port(&*source::of(tree, path)?)?;
+    Some(Found::new(port, Origin::file(path, Some(line), "the port listened on")))
 }
 
 /// The number in `.listen(8888)`, or the default of `define("port", default=8888)`.

@@ -121,7 +121,7 @@ pub(super) fn script_entry(sources: &Sources<'_>, framework: &'static str, scrip
     let name = below(sources.directory, script.file).to_owned();
     let origin = Origin::file(script.file, Some(script.line), "script that starts by itself");
     // A module of a package imports its siblings by the package's name.
-    let package = sources.tree.has_file(&inside(parent(script.file), "__init__.py"));
+    let package = sources.tree.has_file(&inside(parent(script.file), "__init__.py")) && !sources.is_loose(script.file);
     let (root, module) = sources.import_name(script.file);
     let module = module.trim_end_matches(".__main__").to_owned();
     let (command, image_env) = match (framework, package) {

@@ -1,0 +1,95 @@
+//! Programs that the Dockerfile starts beside the one that an image starts: by supervisor, or in the background of a shell script.
+
+use super::dockerfile::started;
+use super::ini;
+use super::text::inside;
+use crate::model::failure::Warning;
+use crate::model::origin::Origin;
+use crate::model::source_tree::SourceTree;
+use crate::toolchain::findings::Process;
+
+/// The programs of supervisor's configuration (its documentation, "[program:x] Section Settings") that the Dockerfile starts it
+/// with, as processes that `application.process` chooses; and the warning where something is left for them.
+pub(super) fn programs(tree: &SourceTree, directory: &str) -> (Vec<Process>, Option<Warning>) {
+    let Some((dockerfile, said)) = started(tree, directory) else { return (Vec::new(), None) };
+    let named = |word: &str| {
+        let path = word.trim_start_matches("./").trim_start_matches('/');
+        let mut places = std::iter::successors(Some(path), |path| path.split_once('/').map(|(_, rest)| rest));
+        places.find_map(|path| Some(inside(directory, path)).filter(|path| tree.has_file(path)))
+    };
+    let read = |path: String| Some((tree.text(&path)?, path.clone()));
+    if said.words.iter().any(|word| word.rsplit('/').next() == Some("supervisord")) {
+        let file = said
+            .words
+            .iter()
+            .filter(|word| word.contains(".conf") || word.contains(".ini"))
+            .find_map(|word| named(word));
+        let file = file.or_else(|| named("supervisord.conf"));
+        let Some((text, path)) = file.and_then(read) else { return (Vec::new(), None) };
+        let found = supervised(&path, text);
+        let programs: Vec<String> = found.iter().map(|process| format!("`{}`", process.name)).collect();
+        let warning = (programs.len() > 1).then(|| warning(&dockerfile, said.line, &path, &programs.join(", ")));
+        return (found, warning);
+    }
+    let script = said.words.iter().filter(|word| word.rsplit('.').next() == Some("sh")).find_map(|word| named(word));
+    // One that the image starts with starts them all.
+    let script = script.filter(|path| *path != inside(directory, "entrypoint.sh"));
+    let Some((text, path)) = script.and_then(read) else { return (Vec::new(), None) };
+    let behind = |line: &&str| {
+        let line = line.trim_end();
+        let own = [".py", "python", "gunicorn", "uvicorn", "celery"].iter().any(|word| line.contains(word));
+        line.ends_with('&') && !line.ends_with("&&") && !line.trim_start().starts_with('#') && own
+    };
+    let lines: Vec<String> = text.lines().filter(behind).map(|line| format!("`{}`", line.trim())).collect();
+    let shown = lines.iter().take(3).map(String::as_str).collect::<Vec<_>>().join(", ");
+    (Vec::new(), (!lines.is_empty()).then(|| warning(&dockerfile, said.line, &path, &shown)))
+}
+
+fn warning(dockerfile: &str, line: u32, path: &str, programs: &str) -> Warning {
+    let message =
+        format!("`{dockerfile}` starts several programs by `{path}` ({programs}), and an image of Slipway starts one");
+    let hint = "build an application for each, with `application.process` or `runtime.command` in `slipway.toml`, or say `runtime.command` \
+                for one that starts them all";
+    Warning::new("several_programs", message, hint).at(dockerfile, Some(line))
+}
+
+/// The programs whose command needs no shell and no expression of supervisor.
+fn supervised(path: &str, text: &str) -> Vec<Process> {
+    let commands = ini::lines(text)
+        .into_iter()
+        .filter(|line| line.key == "command" && !line.value.contains(['%', '$', '"', '\'']));
+    let each = commands.filter_map(|line| {
+        let name = line.section.strip_prefix("program:")?;
+        let command: Vec<String> = line.value.split_whitespace().map(str::to_owned).collect();
+        let origin = Origin::file(path, Some(line.number), format!("program {name}"));
+        (!command.is_empty()).then(|| Process { name: name.to_owned(), command, origin })
+    });
+    each.filter(|process| process.name != "web").collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn programs_beside_the_application() {
+        let conf = "[supervisord]\nnodaemon=true\n[program:api]\ncommand=python3 run.py --only api\n[program:work]\ncommand = celery -A shop worker\n";
+        let script = "#!/bin/sh\npython work.py &\npython serve.py\n";
+        for (start, processes, warned) in [
+            (
+                "CMD [\"supervisord\", \"-c\", \"/app/deploy/s.conf\"]",
+                "api python3 run.py --only api; work celery -A shop worker",
+                true,
+            ),
+            ("CMD [\"sh\", \"start.sh\"]", "", true),
+            ("CMD [\"python\", \"serve.py\"]", "", false),
+        ] {
+            let docker = format!("FROM python\nCOPY . /app\n{start}\n");
+            let tree =
+                SourceTree::of_texts([("Dockerfile", docker.as_str()), ("deploy/s.conf", conf), ("start.sh", script)]);
+            let (found, warning) = programs(&tree, "");
+            let said: Vec<String> = found.iter().map(|one| format!("{} {}", one.name, one.command.join(" "))).collect();
+            assert_eq!((said.join("; ").as_str(), warning.is_some()), (processes, warned), "{start}");
+        }
+    }
+}
