@@ -8,7 +8,7 @@ use crate::model::origin::Origin;
 use crate::model::source_tree::SourceTree;
 use crate::toolchain::findings::Process;
 
-/// The programs of supervisor's configuration (its documentation, "[program:x] Section Settings") that the Dockerfile starts it
+/// The programs of supervisor's configuration (its documentation, "`[program:x]` Section Settings") that the Dockerfile starts it
 /// with, as processes that `application.process` chooses; and the warning where something is left for them.
 pub(super) fn programs(tree: &SourceTree, directory: &str) -> (Vec<Process>, Option<Warning>) {
     let Some((dockerfile, said)) = started(tree, directory) else { return (Vec::new(), None) };
