@@ -117,7 +117,8 @@ pub(super) fn constraints(dependencies: &Dependencies) -> Vec<Found<String>> {
     stated.collect()
 }
 
-/// Those that the application's own modules import and the manifest does not name, as arguments of pip.
+/// Those that the application's own modules import and the manifest does not name, as arguments of pip. What lies in the
+/// repository is imported from there: a Dockerfile that installs the project's own release makes the image of another commit.
 pub(super) fn imported(sources: &Sources<'_>, dependencies: &Dependencies, facts: &toml::Table) -> Vec<String> {
     let called = facts.get("imports").and_then(|imports| imports.get("distributions")?.as_table());
     let needed = |one: &&Requirement| {
@@ -127,7 +128,10 @@ pub(super) fn imported(sources: &Sources<'_>, dependencies: &Dependencies, facts
             let distribution = called.and_then(|called| called.get(first)?.as_str()).unwrap_or(first);
             !first.is_empty() && normalise(distribution) == one.name
         };
-        let imports = |file: &&str| imports::of(sources.tree, file).is_some_and(|read| read.all.iter().any(is_of));
+        let imports = |file: &&str| {
+            let read = imports::of(sources.tree, file);
+            read.is_some_and(|read| read.all.iter().any(|name| is_of(name) && sources.locate(name, file).is_none()))
+        };
         !known && sources.files.iter().any(imports)
     };
     dependencies.beside.iter().filter(needed).map(|one| one.text.clone()).collect()
@@ -137,7 +141,7 @@ pub(super) fn imported(sources: &Sources<'_>, dependencies: &Dependencies, facts
 mod tests {
     use super::super::tests::found;
 
-    const APP: &str = "import redis\nfrom flask import Flask\napp = Flask(__name__)\n";
+    const APP: &str = "import redis\nimport shop.cart\nfrom flask import Flask\napp = Flask(__name__)\n";
 
     #[test]
     fn what_its_dockerfile_installs_by_name() {
@@ -151,10 +155,11 @@ mod tests {
                 "",
             ),
             ("pip install -r requirements.txt 'flask<3' redis", Some("flask\n"), "requirements", "redis", "flask<3"),
+            ("pip install -r requirements.txt shop redis", Some("flask\n"), "requirements", "redis", ""),
             ("pip install -r requirements.txt 'flask<3' pytest", Some("flask>=2\nredis\n"), "requirements", "", ""),
         ] {
             let docker = format!("FROM python\nCOPY . /src\nRUN {run}\nCMD [\"gunicorn\", \"app:app\"]\n");
-            let mut files = vec![("Dockerfile", docker.as_str()), ("app.py", APP)];
+            let mut files = vec![("Dockerfile", docker.as_str()), ("app.py", APP), ("shop/cart.py", "")];
             files.extend(manifest.map(|text| ("requirements.txt", text)));
             let findings = found(&files);
             assert_eq!(findings.variables["install"], install, "{run}");

@@ -35,10 +35,14 @@ pub(super) fn programs(tree: &SourceTree, directory: &str) -> (Vec<Process>, Opt
     // One that the image starts with starts them all.
     let script = script.filter(|path| *path != inside(directory, "entrypoint.sh"));
     let Some((text, path)) = script.and_then(read) else { return (Vec::new(), None) };
+    // What stands in a branch may be one of two ways to start the same.
     let behind = |line: &&str| {
         let line = line.trim_end();
+        if line.starts_with([' ', '\t']) {
+            return false;
+        }
         let own = [".py", "python", "gunicorn", "uvicorn", "celery"].iter().any(|word| line.contains(word));
-        line.ends_with('&') && !line.ends_with("&&") && !line.trim_start().starts_with('#') && own
+        line.ends_with('&') && !line.ends_with("&&") && !line.starts_with('#') && own
     };
     let lines: Vec<String> = text.lines().filter(behind).map(|line| format!("`{}`", line.trim())).collect();
     let shown = lines.iter().take(3).map(String::as_str).collect::<Vec<_>>().join(", ");
@@ -75,6 +79,7 @@ mod tests {
     fn programs_beside_the_application() {
         let conf = "[supervisord]\nnodaemon=true\n[program:api]\ncommand=python3 run.py --only api\n[program:work]\ncommand = celery -A shop worker\n";
         let script = "#!/bin/sh\npython work.py &\npython serve.py\n";
+        let either = "if [ $A ]; then\n  python serve.py &\nelse\n  python serve.py --quiet\nfi\n";
         for (start, processes, warned) in [
             (
                 "CMD [\"supervisord\", \"-c\", \"/app/deploy/s.conf\"]",
@@ -82,11 +87,12 @@ mod tests {
                 true,
             ),
             ("CMD [\"sh\", \"start.sh\"]", "", true),
+            ("CMD [\"sh\", \"either.sh\"]", "", false),
             ("CMD [\"python\", \"serve.py\"]", "", false),
         ] {
             let docker = format!("FROM python\nCOPY . /app\n{start}\n");
-            let tree =
-                SourceTree::of_texts([("Dockerfile", docker.as_str()), ("deploy/s.conf", conf), ("start.sh", script)]);
+            let scripts = [("deploy/s.conf", conf), ("start.sh", script), ("either.sh", either)];
+            let tree = SourceTree::of_texts([("Dockerfile", docker.as_str())].into_iter().chain(scripts));
             let (found, warning) = programs(&tree, "");
             let said: Vec<String> = found.iter().map(|one| format!("{} {}", one.name, one.command.join(" "))).collect();
             assert_eq!((said.join("; ").as_str(), warning.is_some()), (processes, warned), "{start}");
