@@ -78,7 +78,7 @@ fn libraries_that_programs_and_modules_lack_are_found() {
 fn what_the_run_image_lacks_is_copied_with_what_that_needs() {
     let (root, venv, native) = environment();
     // The run image of this test has no library at all, and the build image is this machine.
-    let note = serde_json::json!({ "missing": ["libm.so.6", "libq.so.6"], "there": [] });
+    let note = serde_json::json!({ "missing": ["libm.so.6", "libq.so.6"], "there": [], "distutils": false });
     std::fs::write(venv.join(".slipway-native.json"), note.to_string()).unwrap();
     let arguments = ["copy", venv.to_str().unwrap(), native.to_str().unwrap()];
     let copied = program("native.py", &arguments, root.path(), root.path());
@@ -88,6 +88,26 @@ fn what_the_run_image_lacks_is_copied_with_what_that_needs() {
     assert!(native.join("libc.so.6").metadata().unwrap().len() > 0);
     assert!(text(&copied).contains("`libq.so.6` is in neither image"), "{}", text(&copied));
     assert!(!venv.join(".slipway-native.json").exists(), "the note is no part of the image");
+}
+
+/// Debian's Python of before 3.12 has most of `distutils` in a package of its own.
+#[test]
+fn distutils_is_wanted_where_something_imports_it_that_python_has_not() {
+    let (_root, venv, _) = environment();
+    let wanted = |python: &str, module: &str| {
+        std::fs::write(venv.join("bin/python"), format!("#!/bin/sh\n{python}\n")).unwrap();
+        executable(&venv.join("bin/python"));
+        let application = application(&[("shop/cart.py", module), ("setup.py", "from distutils.core import setup\n")]);
+        let found = program("native.py", &["missing", venv.to_str().unwrap()], application.path(), application.path());
+        assert!(found.status.success(), "{}", text(&found));
+        let note = std::fs::read(venv.join(".slipway-native.json")).unwrap();
+        serde_json::from_slice::<serde_json::Value>(&note).unwrap()["distutils"].as_bool().unwrap()
+    };
+    let version = "import sys; sys.exit(sys.version_info >= (3, 12))";
+    let has_any = std::process::Command::new("python3").args(["-c", version]).status().unwrap().success();
+    assert_eq!(wanted("exit 1", "from distutils.util import strtobool\n"), has_any);
+    assert!(!wanted("exit 1", "import json\n"));
+    assert!(!wanted("exit 0", "from distutils.util import strtobool\n"));
 }
 
 /// An application whose modules are these.
