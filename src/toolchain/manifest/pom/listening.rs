@@ -1,6 +1,8 @@
 //! The port of an application without a framework's configuration, as its sources tell: the variable `PORT` that it
 //! reads, the number that a server is started with, or what its framework takes by itself.
 
+use std::collections::BTreeMap;
+
 use super::effective::Effective;
 use super::facts;
 use super::poms::Poms;
@@ -21,6 +23,8 @@ pub(super) struct Listening {
 
 /// How the argument begins that may be a port; a comment may stand before it.
 const NUMBER: [char; 11] = ['0', '1', '2', '3', '4', '5', '6', '7', '8', '9', '/'];
+/// More names of ports than this, which are looked for in every source, are of no program.
+const MAX_NAMES: usize = 40;
 /// How far behind a call a name of its port may stand.
 const NEAR: usize = 200;
 
@@ -92,7 +96,7 @@ fn named(texts: &[(&String, &str)], row: &toml::Value) -> Vec<Found<u16>> {
         let near = &given[..end];
         near.contains("ort") || near.contains("ORT") || defaults.iter().any(|default| near.contains(default))
     };
-    let mut found = Vec::new();
+    let (mut found, mut known) = (Vec::new(), BTreeMap::new());
     for (path, text) in texts {
         let near = calls.iter().any(|call| source::calls(text, call).any(likely))
             || behind.iter().any(|call| source::calls(text, call).next().is_some());
@@ -105,7 +109,11 @@ fn named(texts: &[(&String, &str)], row: &toml::Value) -> Vec<Found<u16>> {
             let argument = argument(&tokens[index + 2..], place);
             let port = match argument[..] {
                 [number] if place == 1 => number.parse().ok(),
-                _ => default_in(&argument, &defaults).or_else(|| constant(texts, &argument)),
+                _ => default_in(&argument, &defaults).or_else(|| {
+                    let name =
+                        constant_of(&argument).filter(|name| known.len() < MAX_NAMES || known.contains_key(name))?;
+                    *known.entry(name).or_insert_with_key(|name| constant(texts, name))
+                }),
             };
             let origin = || Origin::file(*path, Some(*line), format!("{call}({})", argument.concat()));
             found.extend(port.filter(|port| *port > 79).map(|port| Found::new(port, origin())));
@@ -142,17 +150,19 @@ fn default_in(argument: &[&str], defaults: &[&str]) -> Option<u16> {
     argument[end.checked_sub(1)?].parse().ok()
 }
 
-/// The only number that the sources give to the name that an argument ends with, which says that it is a port.
-fn constant(texts: &[(&String, &str)], argument: &[&str]) -> Option<u16> {
+/// The name that an argument ends with, where it says that it is a port; of `getListenPort()` that of the field.
+fn constant_of(argument: &[&str]) -> Option<String> {
     let name = argument.iter().rev().find(|word| !matches!(**word, "(" | ")"))?;
     let field = name.strip_prefix("get").filter(|rest| rest.starts_with(char::is_uppercase)).map(|rest| {
         let mut letters = rest.chars();
         letters.next().map(|first| format!("{}{}", first.to_lowercase(), letters.as_str())).unwrap_or_default()
     });
-    let name = field.as_deref().unwrap_or(name);
-    if !name.to_lowercase().contains("port") {
-        return None;
-    }
+    let name = field.unwrap_or_else(|| (*name).to_owned());
+    name.to_lowercase().contains("port").then_some(name)
+}
+
+/// The only number that the sources give to a name.
+fn constant(texts: &[(&String, &str)], name: &str) -> Option<u16> {
     let mut values: Vec<u16> = Vec::new();
     for (_, text) in texts.iter().filter(|(_, text)| text.contains(name)) {
         let tokens = source::tokens(text);
