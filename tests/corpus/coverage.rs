@@ -128,6 +128,13 @@ pub(crate) fn cell(text: &str) -> String {
         named.push_str(&part[host..]);
     }
     let plain: String = named.chars().map(|c| if c.is_control() || c == '|' { ' ' } else { c }).collect();
-    let words = plain.split_whitespace().collect::<Vec<_>>().join(" ");
+    let words: Vec<&str> = plain.split_whitespace().collect();
+    // `lookup HOST on RESOLVER: no such host`, as Go's programs say it.
+    let place = |at: usize| {
+        let before = |back: usize| at.checked_sub(back).map(|at| words[at]);
+        before(1) == Some("lookup") || before(1) == Some("on") && before(3) == Some("lookup")
+    };
+    let hidden: Vec<&str> = words.iter().enumerate().map(|(at, word)| if place(at) { "…" } else { *word }).collect();
+    let words = hidden.join(" ");
     if words.chars().count() <= 220 { words } else { words.chars().take(219).chain(['…']).collect() }
 }
