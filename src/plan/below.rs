@@ -1,10 +1,10 @@
 //! Applications below a directory that is none itself, and what else its files look like.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use crate::catalog::Catalog;
 use crate::model::source_tree::{SourceTree, parent};
-use crate::toolchain::manifest::dockerfile::places;
+use crate::toolchain::manifest::dockerfile::places::Taken;
 
 /// More than a person reads.
 const MAX_OTHERS: usize = 12;
@@ -28,8 +28,12 @@ pub(super) fn applications(directory: &str, tree: &SourceTree, catalog: &Catalog
             found.entry(parent(path).to_owned()).or_insert_with(|| path.to_owned());
         }
     }
-    let all: Vec<String> = found.keys().cloned().collect();
-    found.retain(|one, _| !all.iter().any(|other| one != other && one.starts_with(&format!("{other}/"))));
+    let all: BTreeSet<String> = found.keys().cloned().collect();
+    let above = |path: &str| all.contains(parent(path));
+    found.retain(|one, _| {
+        let mut ways = std::iter::successors(Some(one.as_str()), |path| path.rsplit_once('/').map(|(up, _)| up));
+        !ways.any(above)
+    });
     found
 }
 
@@ -41,7 +45,8 @@ pub(super) fn named_by(
     tree: &SourceTree,
 ) -> BTreeMap<String, String> {
     let Some(text) = tree.text(dockerfile) else { return BTreeMap::new() };
-    let named = found.iter().filter(|(directory, _)| places::takes(text, within(parent(dockerfile), directory)));
+    let taken = Taken::read(text);
+    let named = found.iter().filter(|(directory, _)| taken.is_from(within(parent(dockerfile), directory)));
     named.map(|(directory, path)| (directory.clone(), path.clone())).collect()
 }
 

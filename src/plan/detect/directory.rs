@@ -61,9 +61,16 @@ pub(in crate::plan) fn below(
     let all = listed::applications(directory, tree, catalog);
     let (all, found) = match &own {
         None => (all.clone(), starting(&all, stated, request, tree, catalog)),
+        // One that builds so many is no single application's.
+        Some(_) if all.len() > MAX_TAKEN => return Ok(None),
         Some((_, path)) => {
             let taken = listed::named_by(path, &all, tree);
-            (taken.clone(), started(&taken, stated, request, tree, catalog))
+            let found = if taken.len() > MAX_INSPECTED {
+                taken.clone()
+            } else {
+                started(&taken, stated, request, tree, catalog)
+            };
+            (taken, found)
         }
     };
     match found.iter().collect::<Vec<_>>()[..] {
@@ -147,6 +154,8 @@ pub(in crate::plan) fn below_what_starts_nothing(
     }
 }
 
+/// Of more directories than this nobody asks which a Dockerfile takes files from.
+const MAX_TAKEN: usize = 200;
 /// More directories than this are shown as they are.
 const MAX_INSPECTED: usize = 24;
 

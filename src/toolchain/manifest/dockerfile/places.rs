@@ -11,7 +11,8 @@ pub(crate) fn of(tree: &SourceTree, directory: &str) -> Option<String> {
     own(tree, directory).or_else(|| {
         let above = std::iter::successors(Some(directory), |path| (!path.is_empty()).then(|| parent(path))).skip(1);
         above.filter_map(|place| own(tree, place)).find(|path| {
-            tree.text(path).is_some_and(|text| takes(text, directory[parent(path).len()..].trim_start_matches('/')))
+            let inside = directory[parent(path).len()..].trim_start_matches('/');
+            tree.text(path).is_some_and(|text| Taken::read(text).is_from(inside))
         })
     })
 }
@@ -20,21 +21,35 @@ fn own(tree: &SourceTree, directory: &str) -> Option<String> {
     NAMES.iter().filter_map(|name| join(directory, name)).find(|path| tree.has_file(path))
 }
 
-/// Whether a Dockerfile copies a directory below it, works in it, or runs or starts what lies in it: the directory relative to
-/// the build context, which is where the Dockerfile lies.
-pub(crate) fn takes(text: &str, directory: &str) -> bool {
-    let inside = format!("{directory}/");
-    let plain = |word: &str| word.trim_start_matches("./").trim_start_matches('/').to_owned();
-    let copied = says::copies(text).iter().any(|word| {
-        let word = plain(word);
-        word.trim_end_matches('/') == directory || word.starts_with(&inside)
-    });
-    let works = |place: &String| place == directory || place.ends_with(&format!("/{directory}"));
-    let enters =
-        |words: &[String]| words.windows(2).any(|pair| matches!(pair[0].as_str(), "cd" | "-C") && works(&pair[1]));
-    let run = says::commands(text).into_iter().chain(says::starts(text));
-    let uses = |words: &[String]| words.iter().any(|word| plain(word).starts_with(&inside)) || enters(words);
-    copied || says::workplaces(text).iter().any(works) || run.into_iter().any(|said| uses(&said.words))
+/// What a Dockerfile takes from the repository, read once for however many directories are asked about.
+pub(crate) struct Taken {
+    copied: Vec<String>,
+    workplaces: Vec<String>,
+    run: Vec<Vec<String>>,
+}
+
+impl Taken {
+    pub(crate) fn read(text: &str) -> Self {
+        let run = says::commands(text).into_iter().chain(says::starts(text));
+        let copied = says::copies(text).iter().map(|word| plain(word).to_owned()).collect();
+        Self { copied, workplaces: says::workplaces(text), run: run.map(|said| said.words).collect() }
+    }
+
+    /// Whether it copies the directory, works in it, or runs or starts what lies in it: the directory relative to the build
+    /// context, which is where the Dockerfile lies.
+    pub(crate) fn is_from(&self, directory: &str) -> bool {
+        let (inside, end) = (format!("{directory}/"), format!("/{directory}"));
+        let copied = |word: &String| word.trim_end_matches('/') == directory || word.starts_with(&inside);
+        let works = |place: &String| place == directory || place.ends_with(&end);
+        let enters =
+            |words: &[String]| words.windows(2).any(|pair| matches!(pair[0].as_str(), "cd" | "-C") && works(&pair[1]));
+        let uses = |words: &Vec<String>| words.iter().any(|word| plain(word).starts_with(&inside)) || enters(words);
+        self.copied.iter().any(copied) || self.workplaces.iter().any(works) || self.run.iter().any(uses)
+    }
+}
+
+fn plain(word: &str) -> &str {
+    word.trim_start_matches("./").trim_start_matches('/')
 }
 
 #[cfg(test)]

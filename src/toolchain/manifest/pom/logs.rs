@@ -30,7 +30,9 @@ pub(super) fn directories(
 ) -> Vec<Found<String>> {
     let mut found: Vec<Found<String>> = Vec::new();
     let mut add = |directory: Option<String>, origin: Origin| {
-        if let Some(directory) = directory.filter(|directory| found.iter().all(|there| there.value != *directory)) {
+        let room = found.len() < MAX_DIRECTORIES;
+        let is_new = |directory: &String| found.iter().all(|there| there.value != *directory);
+        if let Some(directory) = directory.filter(|directory| room && is_new(directory)) {
             found.push(Found::new(directory, origin));
         }
     };
@@ -58,7 +60,6 @@ pub(super) fn directories(
             }
         }
     }
-    found.truncate(MAX_DIRECTORIES);
     found
 }
 

@@ -60,6 +60,9 @@ const INSTALLERS: &[&str] = &[
     "pex",
 ];
 
+/// More than a person writes into one command; each is looked for in every module.
+const MAX_NAMED: usize = 200;
+
 /// Those that it names, in its order.
 pub(super) fn named(inspection: &Inspection<'_>) -> Vec<Requirement> {
     let Some((path, _)) = started(inspection.tree, inspection.directory) else { return Vec::new() };
@@ -75,7 +78,8 @@ pub(super) fn named(inspection: &Inspection<'_>) -> Vec<Requirement> {
             Some(read).filter(|one| whole && one.name.contains(|c: char| c.is_ascii_alphabetic()))
         })
     });
-    found.filter(|one| !INSTALLERS.contains(&one.name.as_str()) && seen.insert(one.name.clone())).collect()
+    let found = found.filter(|one| !INSTALLERS.contains(&one.name.as_str()) && seen.insert(one.name.clone()));
+    found.take(MAX_NAMED).collect()
 }
 
 /// The words behind `pip install` that are no options.
