@@ -5,7 +5,7 @@ use std::process::ExitCode;
 use serde_json::Value;
 
 use super::args::{ApplyFlags, Cli, FormatKind};
-use super::setup;
+use super::print;
 use crate::model::failure::{Failure, FailureCode};
 use crate::server::{self, Applied};
 
@@ -26,7 +26,7 @@ pub(super) async fn apply(_: &Cli, flags: &ApplyFlags) -> Result<ExitCode, Failu
         return Err(refused(status, &answer));
     }
     if flags.format.format != FormatKind::Text {
-        return setup::print_json(&answer);
+        return print::json(&answer);
     }
     let applied: Vec<Applied> = serde_json::from_value(answer).map_err(|error| invalid(error.to_string()))?;
     for one in &applied {

@@ -8,7 +8,7 @@ use tokio_util::sync::CancellationToken;
 
 use super::args::{BuildFlags, Cli, FormatKind};
 use super::progress::Progress;
-use super::{exit_code, explain, request, setup};
+use super::{exit_code, explain, print, request, setup};
 use crate::image::Backend;
 use crate::model::failure::{Failure, FailureCode};
 use crate::model::report::{BuildReport, Outcome};
@@ -91,7 +91,7 @@ fn archive(output: &str) -> Result<PathBuf, Failure> {
 /// Prints a value as JSON: over many lines, or as one.
 pub(super) fn print_data(value: &impl serde::Serialize, format: FormatKind) -> Result<(), Failure> {
     if format == FormatKind::Json {
-        return setup::print_json(value).map(drop);
+        return print::json(value).map(drop);
     }
     let line = serde_json::to_string(value).map_err(|error| Failure::new(FailureCode::Internal, error.to_string()))?;
     anstream::println!("{line}");

@@ -9,7 +9,7 @@ use tokio_util::sync::CancellationToken;
 
 use super::args::{BundleVerb, Cli, FormatKind};
 use super::images::{asking, named};
-use super::setup;
+use super::{print, setup};
 use crate::image::transfer::bundle::{self, Inventory, SigningKey, TrustedKey};
 use crate::model::failure::{Failure, FailureCode};
 use crate::model::image_reference::ImageReference;
@@ -35,7 +35,7 @@ async fn act(cli: &Cli, verb: &BundleVerb) -> Result<ExitCode, Failure> {
                 })
                 .await?;
             if format.format != FormatKind::Text {
-                return setup::print_json(&json!({ "version": 1, "bundle": done }));
+                return print::json(&json!({ "version": 1, "bundle": done }));
             }
             anstream::println!(
                 "{}: {} images, {} blobs, {} left out, {} MB",
@@ -63,7 +63,7 @@ async fn act(cli: &Cli, verb: &BundleVerb) -> Result<ExitCode, Failure> {
                 known.write(path)?;
             }
             if format.format != FormatKind::Text {
-                return setup::print_json(&json!({ "version": 1, "import": done }));
+                return print::json(&json!({ "version": 1, "import": done }));
             }
             for image in &done.images {
                 anstream::println!("{image}");
@@ -72,7 +72,7 @@ async fn act(cli: &Cli, verb: &BundleVerb) -> Result<ExitCode, Failure> {
         BundleVerb::Verify { file, key, format } => {
             let entries = bundle::verify(file, &keys(&services, key)?).await?;
             if format.format != FormatKind::Text {
-                return setup::print_json(&json!({ "version": 1, "entries": entries }));
+                return print::json(&json!({ "version": 1, "entries": entries }));
             }
             anstream::println!("{}: {entries} entries are whole", file.display());
         }

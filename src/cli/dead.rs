@@ -7,7 +7,7 @@ use std::sync::Arc;
 use serde_json::{Value, json};
 
 use super::args::{Cli, DeadVerb, FormatKind};
-use super::setup;
+use super::{print, setup};
 use crate::amqp::dead::{Dead, Graveyard};
 use crate::amqp::{Broker, Error, Outgoing, Publisher};
 use crate::message::BuildMessage;
@@ -62,7 +62,7 @@ fn list(graveyard: &Graveyard, format: FormatKind) -> Result<(), Failure> {
             json!({ "id": dead.id, "lane": dead.lane, "reason": dead.reason, "sent_at": dead.sent_at, "size": dead.body.len() })
         })
         .collect();
-    setup::print_json(&json!({ "version": 1, "messages": messages })).map(drop)
+    print::json(&json!({ "version": 1, "messages": messages })).map(drop)
 }
 
 /// Under a new id: for the old one everybody has heard of its end.

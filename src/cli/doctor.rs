@@ -8,7 +8,7 @@ use serde::Serialize;
 use tokio_util::sync::CancellationToken;
 
 use super::args::{Cli, DoctorFlags, FormatKind};
-use super::{base_images, build, setup};
+use super::{base_images, build, print, setup};
 use crate::base_images::{Listed, Lock, State};
 use crate::catalog::Catalog;
 use crate::config::{BackendKind, Config, RunnerKind};
@@ -260,7 +260,7 @@ fn disk(cache: &Path, needs: u64) -> Finding {
 fn print(findings: &[Finding], format: FormatKind) -> Result<(), Failure> {
     match format {
         FormatKind::Text => {}
-        FormatKind::Json => return setup::print_json(&findings).map(drop),
+        FormatKind::Json => return print::json(&findings).map(drop),
         FormatKind::Jsonl => return findings.iter().try_for_each(|finding| build::print_data(finding, format)),
     }
     for finding in findings {

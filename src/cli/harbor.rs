@@ -6,7 +6,7 @@ use serde_json::json;
 
 use super::args::{Cli, FormatKind, HarborVerb, RobotTask, RobotWhere, RobotsVerb};
 use super::secret_store::Store;
-use super::setup;
+use super::{print, setup};
 use crate::config::Config;
 use crate::harbor::{Client, Realm, Robot, Task};
 use crate::model::failure::{Failure, FailureCode};
@@ -28,7 +28,7 @@ pub(super) async fn harbor(cli: &Cli, verb: &HarborVerb) -> Result<ExitCode, Fai
         RobotsVerb::List { place, format } => {
             let robots = client(&config, place).await?.robots(realm(place)).await?;
             if format.format != FormatKind::Text {
-                return setup::print_json(&json!({ "version": 1, "robots": robots }));
+                return print::json(&json!({ "version": 1, "robots": robots }));
             }
             for robot in &robots {
                 anstream::println!("{}", line(robot));
@@ -70,7 +70,7 @@ fn show(store: Store, robot: &Robot, secret: &str, format: FormatKind) -> Result
     let shown = store.shows().then_some(secret);
     let path = store.put()?;
     if format != FormatKind::Text {
-        return setup::print_json(&json!({ "version": 1, "robot": robot, "secret_file": path, "secret": shown }));
+        return print::json(&json!({ "version": 1, "robot": robot, "secret_file": path, "secret": shown }));
     }
     anstream::println!("{}", line(robot));
     if let Some(path) = path {

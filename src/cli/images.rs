@@ -6,7 +6,7 @@ use serde_json::{Value, json};
 use tokio_util::sync::CancellationToken;
 
 use super::args::{Cli, FormatKind, ImagesVerb};
-use super::setup;
+use super::{print, setup};
 use crate::config::Config;
 use crate::image::{assembler, transfer};
 use crate::model::failure::{Failure, FailureCode};
@@ -25,7 +25,7 @@ async fn act(cli: &Cli, verb: &ImagesVerb) -> Result<ExitCode, Failure> {
         ImagesVerb::Check { layout, format } => {
             let image = assembler::check(layout).await?;
             if format.format != FormatKind::Text {
-                return setup::print_json(&json!({ "version": 1, "layout": layout.to_string(), "image": image }));
+                return print::json(&json!({ "version": 1, "layout": layout.to_string(), "image": image }));
             }
             anstream::println!("{layout}: {} layers, {} entries, whole", image.layers.len(), image.entries);
             anstream::println!("{}", image.digest);
@@ -36,7 +36,7 @@ async fn act(cli: &Cli, verb: &ImagesVerb) -> Result<ExitCode, Failure> {
             let found = services.images(&reference).await?;
             let rows: Vec<Value> = found.iter().map(row).collect();
             if format.format != FormatKind::Text {
-                return setup::print_json(&json!({ "version": 1, "repository": reference.name(), "images": rows }));
+                return print::json(&json!({ "version": 1, "repository": reference.name(), "images": rows }));
             }
             for row in &rows {
                 anstream::println!("{}", line(row));
@@ -64,7 +64,7 @@ async fn act(cli: &Cli, verb: &ImagesVerb) -> Result<ExitCode, Failure> {
             });
             let copied = copied.await?;
             if format.format != FormatKind::Text {
-                return setup::print_json(&json!({ "version": 1, "image": copied }));
+                return print::json(&json!({ "version": 1, "image": copied }));
             }
             anstream::println!("{}@{}", copied.reference, copied.digest);
             Ok(ExitCode::SUCCESS)

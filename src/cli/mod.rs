@@ -13,7 +13,9 @@ mod explain;
 mod harbor;
 mod images;
 mod init;
+mod logging;
 mod plan;
+mod print;
 mod progress;
 mod queues;
 mod request;
@@ -21,6 +23,7 @@ mod run;
 mod secret_store;
 mod server;
 mod setup;
+mod signals;
 mod submit;
 mod worker;
 
@@ -55,7 +58,7 @@ pub fn main() -> ExitCode {
         let _ = std::io::stdout().write_all(&script);
         return ExitCode::SUCCESS;
     }
-    let _traces = setup::logging(&cli);
+    let _traces = logging::start(&cli);
     // The only provider of cryptography in the program; a second installation is harmless.
     let _ = rustls::crypto::ring::default_provider().install_default();
     let runtime = match tokio::runtime::Builder::new_multi_thread().enable_all().build() {
@@ -69,7 +72,7 @@ pub fn main() -> ExitCode {
         let cancel = CancellationToken::new();
         // Worker and server have their own way to go.
         let listens = !matches!(cli.verb, Verb::Worker(_) | Verb::Server(_));
-        let signal = listens.then(|| tokio::spawn(setup::cancel_on_signal(cancel.clone())));
+        let signal = listens.then(|| tokio::spawn(signals::cancel_on_signal(cancel.clone())));
         let outcome = dispatch(&cli, &cancel).await;
         signal.inspect(tokio::task::JoinHandle::abort);
         match outcome {
@@ -106,7 +109,7 @@ async fn dispatch(cli: &Cli, cancel: &CancellationToken) -> Result<ExitCode, Fai
         Verb::Images(verb) => images::images(cli, verb, cancel).await,
         Verb::Bundle(verb) => bundle::bundle(cli, verb, cancel).await,
         Verb::Doctor(flags) => doctor::doctor(cli, flags).await,
-        Verb::Schema { of } => setup::schema(*of),
+        Verb::Schema { of } => print::schema(*of),
         Verb::Completions { .. } => Ok(ExitCode::SUCCESS),
     }
 }

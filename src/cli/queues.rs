@@ -4,7 +4,7 @@ use std::process::ExitCode;
 use std::sync::Arc;
 
 use super::args::{Cli, FormatKind, QueuesVerb};
-use super::{explain, setup};
+use super::{explain, print, setup};
 use crate::amqp::topology::Topology;
 use crate::amqp::{Broker, Error, Link};
 use crate::config::Config;
@@ -47,14 +47,14 @@ fn check(found: &[Failure], format: FormatKind) -> Result<ExitCode, Failure> {
             );
         }
     } else {
-        setup::print_json(&serde_json::json!({ "version": 1, "differences": found }))?;
+        print::json(&serde_json::json!({ "version": 1, "differences": found }))?;
     }
     Ok(if found.is_empty() { ExitCode::SUCCESS } else { ExitCode::from(super::USAGE) })
 }
 
 fn show(topology: &Topology, format: FormatKind) -> Result<ExitCode, Failure> {
     if format != FormatKind::Text {
-        return setup::print_json(topology);
+        return print::json(topology);
     }
     for exchange in &topology.exchanges {
         anstream::println!("exchange {:<28} {}", exchange.name, exchange.kind);

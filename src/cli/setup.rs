@@ -1,19 +1,13 @@
-//! Logging, signals, and the services that builds are made with.
+//! The services that builds are made with, from configuration and flags.
 
-use std::io::Write as _;
+mod catalog;
+
 use std::path::PathBuf;
-use std::process::ExitCode;
 use std::sync::Arc;
 use std::time::Duration;
 
-use tokio_util::sync::CancellationToken;
-use tracing_subscriber::layer::SubscriberExt as _;
-use tracing_subscriber::util::SubscriberInitExt as _;
-use tracing_subscriber::{EnvFilter, Layer as _};
-
-use super::CANCELLED;
-use super::args::{Cli, LogFormat, SchemaOf, Verb};
-use crate::catalog::{self, Catalog, Operator, OwnDockerfiles};
+use super::args::Cli;
+use crate::catalog::OwnDockerfiles;
 use crate::config::{BackendKind, Config, MediaTypesKind, RunnerKind};
 use crate::environment;
 use crate::image::assembler::{AssemblerBackend, MediaTypes};
@@ -22,156 +16,19 @@ use crate::image::{Backend, RegistryAccess};
 use crate::model::failure::{Failure, FailureCode};
 use crate::model::request::RequestedSource;
 use crate::pipeline::{Services, reach};
-use crate::process;
 use crate::runner::Runner;
-use crate::schema;
-use crate::traces::{self, Traces};
 use crate::trust::Trust;
 use crate::workspace::Workspace;
 
-/// Structured logs to stderr, as loud as the flags say; and traces, as long as what comes back is held.
-pub(super) fn logging(cli: &Cli) -> Option<Traces> {
-    let worker = match &cli.verb {
-        Verb::Worker(flags) => Some(flags.log_format),
-        Verb::Server(flags) => Some(flags.common.log_format),
-        _ => None,
-    };
-    let level = match (cli.quiet, cli.verbose) {
-        (true, _) => "error",
-        // What the broker's library calls an error is told by us, where it is one.
-        (false, 0) if worker.is_none() => "warn,lapin=off",
-        (false, 0 | 1) => "slipway=info,warn,lapin=off",
-        (false, 2) => "slipway=debug,info",
-        _ => "debug",
-    };
-    let filter = EnvFilter::new(format!("{level},{}=off", traces::TARGET));
-    let colours = anstream::AutoStream::choice(&std::io::stderr()) != anstream::ColorChoice::Never;
-    let lines = tracing_subscriber::fmt::layer().with_writer(std::io::stderr).with_ansi(colours).with_target(false);
-    let lines = match worker {
-        Some(LogFormat::Json) => {
-            lines.json().flatten_event(true).with_current_span(true).with_span_list(false).with_filter(filter).boxed()
-        }
-        _ => lines.with_filter(filter).boxed(),
-    };
-    // What is wrong with the configuration is said by whoever needs it.
-    let config = worker.and_then(|_| config(cli).ok());
-    let endpoint = config.as_ref().and_then(|config| config.traces.endpoint.as_deref());
-    let bundle = config.as_ref().and_then(ca_bundle).and_then(|path| std::fs::read(path).ok());
-    let (layer, traces, trouble) = match endpoint.map(|endpoint| traces::layer(endpoint, bundle.as_deref())) {
-        None => (None, None, None),
-        Some(Ok((layer, sent))) => (Some(layer), Some(sent), None),
-        Some(Err(why)) => (None, None, Some(why)),
-    };
-    tracing_subscriber::registry().with(layer).with(lines).init();
-    if let Some(why) = trouble {
-        tracing::warn!(why, "`traces.endpoint` gets no traces");
-    }
-    traces
-}
-
-/// Cancels on Ctrl-C, SIGTERM and a terminal that is closed; a second Ctrl-C ends the program at once, with its commands.
-pub(super) async fn cancel_on_signal(cancel: CancellationToken) {
-    use tokio::signal::unix::{SignalKind, signal};
-    // Whoever started it by `nohup` wants it to outlive the terminal, and listening would undo that.
-    let outlives = environment::ignores_hang_up();
-    let (Ok(mut terminate), Ok(mut interrupt)) = (signal(SignalKind::terminate()), signal(SignalKind::interrupt()))
-    else {
-        return;
-    };
-    let mut hang_up = if outlives { None } else { signal(SignalKind::hangup()).ok() };
-    let closed = async {
-        match &mut hang_up {
-            Some(hang_up) => hang_up.recv().await,
-            None => std::future::pending().await,
-        }
-    };
-    tokio::select! {
-        _ = interrupt.recv() => {}
-        _ = terminate.recv() => {}
-        _ = closed => {}
-    }
-    cancel.cancel();
-    // Nobody may be there to read it any more, which is no reason to stop stopping.
-    let _ = writeln!(anstream::stderr(), "stopping; once more to stop at once");
-    interrupt.recv().await;
-    // No step is waited for, so nobody else would end what it runs.
-    let _ = tokio::task::spawn_blocking(process::kill_all).await;
-    std::process::exit(CANCELLED.into());
-}
+pub(super) use catalog::{catalog, files};
+use catalog::{catalog_with, own_dockerfiles};
 
 /// The configuration that the flags name.
 pub(super) fn config(cli: &Cli) -> Result<Config, Failure> {
     Config::load(cli.config.as_deref())
 }
 
-/// The catalogue: what the program brings along, overlaid by the operator's directory; for anyone's builds.
-pub(super) fn catalog(cli: &Cli, config: &Config) -> Result<Catalog, Failure> {
-    catalog_with(cli, config, OwnDockerfiles::default())
-}
-
-/// Whose own Dockerfiles are built where no operator says it: a person's, of their own directory, on their own machine.
-/// A repository may hold anyone's.
-fn own_dockerfiles(cli: &Cli, source: &RequestedSource) -> OwnDockerfiles {
-    let own = matches!(source, RequestedSource::Directory { .. });
-    OwnDockerfiles::Switch(own && Config::file(cli.config.as_deref()).is_none())
-}
-
-fn catalog_with(cli: &Cli, config: &Config, otherwise: OwnDockerfiles) -> Result<Catalog, Failure> {
-    let operator = Operator {
-        registry: config.registry.host.clone(),
-        defaults: config.defaults.clone(),
-        image_mirrors: config.mirrors.images.clone(),
-        mirrors: config.mirrors.for_templates(),
-        ca_bundle: ca_bundle(config).is_some(),
-        own_dockerfiles: config.build.own_dockerfiles.clone().unwrap_or(otherwise),
-        own_dockerfile_bases: config.build.own_dockerfile_bases.clone(),
-        memory: Some(config.limits.memory),
-    };
-    let mut catalog = Catalog::from_files(&files(cli, config)?, operator)?;
-    for (name, locked) in super::base_images::lock(config)?.images {
-        if let Some(image) = catalog.base_images.get_mut(&name) {
-            image.digest =
-                locked.digest.as_ref().and_then(|digest| digest.rsplit_once('@').map(|(_, digest)| digest.to_owned()));
-            // What a registry has, any machine can pull; what was only built is on this one.
-            image.reference = locked.digest.unwrap_or(locked.reference);
-        }
-    }
-    Ok(catalog)
-}
-
-/// The catalogue's files.
-pub(super) fn files(cli: &Cli, config: &Config) -> Result<catalog::Files, Failure> {
-    let mut files = catalog::embedded();
-    if let Some(directory) = cli.catalog.as_ref().or(config.build.catalog.as_ref()) {
-        overlay(&mut files, directory)?;
-    }
-    Ok(files)
-}
-
-fn overlay(files: &mut catalog::Files, directory: &std::path::Path) -> Result<(), Failure> {
-    let unreadable = |error: &dyn std::fmt::Display| {
-        Failure::new(
-            FailureCode::ConfigurationInvalid,
-            format!("the catalogue `{}` cannot be read: {error}", directory.display()),
-        )
-        .hint("name a directory that is there: `--catalog DIR`, or `build.catalog` in the configuration")
-    };
-    if !directory.is_dir() {
-        return Err(unreadable(&"it is no directory"));
-    }
-    for entry in ignore::WalkBuilder::new(directory).standard_filters(false).build() {
-        let entry = entry.map_err(|error| unreadable(&error))?;
-        if entry.file_type().is_some_and(|kind| kind.is_file()) {
-            let bytes = std::fs::read(entry.path()).map_err(|error| unreadable(&error))?;
-            if let Some(path) = entry.path().strip_prefix(directory).ok().and_then(std::path::Path::to_str) {
-                files.insert(path.to_owned(), bytes);
-            }
-        }
-    }
-    Ok(())
-}
-
-fn ca_bundle(config: &Config) -> Option<PathBuf> {
+pub(super) fn ca_bundle(config: &Config) -> Option<PathBuf> {
     config.network.ca_bundle.clone().or_else(environment::ca_bundle)
 }
 
@@ -349,55 +206,4 @@ pub(super) fn registry_access(config: &Config) -> RegistryAccess {
     let ca_bundle = config.network.ca_bundle.as_ref().and_then(|path| std::fs::read(path).ok());
     let client_certificates = config.registry.client_certificates.clone();
     RegistryAccess { ca_bundle, client_certificates, reach: reach(config), ..RegistryAccess::default() }
-}
-
-/// Prints the JSON schema of a format.
-pub(super) fn schema(of: SchemaOf) -> Result<ExitCode, Failure> {
-    let schema = match of {
-        SchemaOf::Plan => schema::plan(),
-        SchemaOf::Report => schema::report(),
-        SchemaOf::Settings => schema::settings(),
-        SchemaOf::Config => schema::config(),
-        SchemaOf::Message => schema::message(),
-        SchemaOf::Event => schema::event(),
-        SchemaOf::Cancel => schema::cancel(),
-        SchemaOf::Supersede => schema::supersede(),
-        SchemaOf::Api => crate::server::openapi(),
-    };
-    print_json(&schema)
-}
-
-/// Prints a value as JSON to stdout.
-pub(super) fn print_json(value: &impl serde::Serialize) -> Result<ExitCode, Failure> {
-    let text =
-        serde_json::to_string_pretty(value).map_err(|error| Failure::new(FailureCode::Internal, error.to_string()))?;
-    anstream::println!("{text}");
-    Ok(ExitCode::SUCCESS)
-}
-
-#[cfg(test)]
-mod tests {
-    use clap::Parser as _;
-
-    use super::*;
-
-    #[test]
-    fn without_a_configuration_only_ones_own_directory_builds_its_dockerfile() {
-        let cli = Cli::parse_from(["slipway", "plan", "."]);
-        let config = Config::default();
-        let directory = RequestedSource::Directory { path: ".".into(), url: None, directory: String::new() };
-        let url = "https://git.example.com/x.git".parse().unwrap();
-        let repository = crate::model::source::Source { url, revision: None, commit: None, directory: String::new() };
-        let repository = RequestedSource::Repository(repository);
-        let allowed = |otherwise| {
-            let catalog = catalog_with(&cli, &config, otherwise).unwrap();
-            catalog.operator.own_dockerfiles.allow("local")
-        };
-        assert!(allowed(own_dockerfiles(&cli, &directory)));
-        assert!(!allowed(own_dockerfiles(&cli, &repository)));
-        let configured = Cli::parse_from(["slipway", "--config", "config.toml", "plan", "."]);
-        assert!(!allowed(own_dockerfiles(&configured, &directory)));
-        // What worker and server use.
-        assert!(!catalog(&cli, &config).unwrap().operator.own_dockerfiles.allow("local"));
-    }
 }
