@@ -82,18 +82,24 @@ fn allowed(facts: &Facts<'_>) -> Result<(), Failure> {
     if facts.catalog.operator.own_dockerfiles.allow(product_line) {
         return Ok(());
     }
-    let message = format!(
+    let forbidden = format!(
         "repositories' own Dockerfiles are not built for the product line `{product_line}`: their `RUN` would execute as root in the Engine"
     );
     let ask = format!("ask the operator to add `{product_line}` to `build.own_dockerfiles`");
     let directory = facts.request.source.directory();
-    // What a toolchain would build, were it not for one file.
-    let nearly = below::unsupported_here(directory, facts.tree, facts.catalog)
-        .and_then(|(name, path)| Some((name, path, facts.catalog.unsupported_hints.get(name)?)));
+    // What a toolchain would build, were it not for one file; or what there is none for.
+    let unsupported = below::unsupported_here(directory, facts.tree, facts.catalog);
+    let message = match &unsupported {
+        Some((name, path)) => {
+            format!("`{}` is of {name}, and there is no toolchain for it; {forbidden}", path.escape_debug())
+        }
+        None => forbidden,
+    };
+    let instead = unsupported.and_then(|(name, _)| facts.catalog.unsupported_hints.get(name));
     // What lies below the Dockerfile is built without it where somebody names its directory.
     let below: Vec<String> = below::applications(directory, facts.tree, facts.catalog).into_keys().collect();
-    let hint = match (nearly, below.first()) {
-        (Some((name, path, hint)), _) => format!("{ask}; or, as `{}` is of {name}, {hint}", path.escape_debug()),
+    let hint = match (instead, below.first()) {
+        (Some(instead), _) => format!("{ask}, or {instead}"),
         (None, Some(first)) => format!("{ask}, or choose a directory that is built without it: `--directory {first}`"),
         (None, None) => ask,
     };

@@ -203,6 +203,11 @@ fn own_dockerfiles_need_the_operators_leave() {
     let failure = plan(&request("order"), &nearly, &catalog).unwrap_err();
     assert_eq!(failure.code, FailureCode::ToolchainForbidden);
     assert!(failure.hint.contains("go mod init"), "{}", failure.hint);
+    // What there is no toolchain for is named, whatever else would build it.
+    let other = SourceTree::of_texts([("Dockerfile", "FROM ruby:3\n"), ("Gemfile", "")]);
+    let failure = plan(&request("order"), &other, &catalog).unwrap_err();
+    assert_eq!(failure.code, FailureCode::ToolchainForbidden);
+    assert!(failure.message.starts_with("`Gemfile` is of Ruby, and there is no toolchain for it"), "{failure}");
 }
 
 /// Nobody has written a configuration: what lies on the machine is a person's own, what is fetched may be anyone's.
