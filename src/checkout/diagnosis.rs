@@ -78,6 +78,12 @@ const MEANINGS: &[Meaning] = &[
         hint: "",
     },
     Meaning {
+        words: &["corruption on the remote side"],
+        code: FailureCode::SourceUnavailable,
+        message: "the repository at `{url}` is damaged: its server cannot read all of its objects",
+        hint: "ask who runs the Git server to look at the repository with `git fsck`; trying again changes nothing",
+    },
+    Meaning {
         words: &["' not allowed"],
         code: FailureCode::SourceForbidden,
         message: "`{url}` speaks a protocol that is not allowed",
@@ -137,6 +143,12 @@ mod tests {
             ),
             ("No ED25519 host key is known for h\nHost key verification failed.", SourceUnavailable, false),
             ("Host key for h has changed\nHost key verification failed.", SourceUnavailable, false),
+            (
+                "remote: fatal: unable to read 4b49\nremote: aborting due to possible repository corruption on the remote side.\n\
+                 fatal: early EOF\nfatal: fetch-pack: invalid index-pack output",
+                SourceUnavailable,
+                false,
+            ),
             ("sh: 1: ssh: not found\nfatal: Could not read from remote", ToolMissing, false),
             ("", SourceUnavailable, true),
         ] {
