@@ -9,6 +9,9 @@ use crate::projects::{catalog, request};
 const SMALL: usize = 64 << 10;
 const LARGE: usize = 4 * SMALL;
 
+/// The fewer of what there are many of.
+const NARROW: usize = 250;
+
 /// The longest tick of a Linux kernel that is in use, in nanoseconds.
 const TICK: f64 = 4e6;
 
@@ -59,27 +62,93 @@ fn processor_time() -> f64 {
     text.split_whitespace().next().unwrap().parse().unwrap()
 }
 
-fn time(size: usize, (name, before, repeated, others): &(&str, &str, &str, &[(&str, &str)])) -> f64 {
-    let text = format!("{before}{}", repeated.repeat((size - before.len()) / repeated.len()));
-    let files = others.iter().copied().chain([(*name, text.as_str())]);
-    let tree = SourceTree::of_texts(files);
+/// A repository with so many directories, modules or names.
+type Wide = fn(usize) -> Vec<(String, String)>;
+
+/// Repositories that grow in width: what one file names, and others have to be looked through for.
+const WIDE: &[(&str, Wide)] = &[
+    ("modules below a Dockerfile that copies each", |count| {
+        let lines = (0..count).map(|n| format!("COPY d{n}/go.mod d{n}/\n"));
+        let modules =
+            (0..count).flat_map(|n| [(format!("d{n}/go.mod"), MOD.into()), (format!("d{n}/main.go"), MAIN.into())]);
+        modules.chain([("Dockerfile".into(), format!("FROM golang\n{}", lines.collect::<Vec<_>>().concat()))]).collect()
+    }),
+    ("distributions that a Dockerfile installs, beside modules", |count| {
+        let names = (0..count).map(|n| format!("name{n}")).collect::<Vec<_>>().join(" ");
+        let modules = (0..count.min(MAX_MODULES)).map(|n| (format!("m{n}.py"), format!("import name{n}\n{APP}")));
+        let dockerfile = format!("FROM python\nCOPY . .\nRUN pip install {names}\nCMD [\"gunicorn\", \"m0:app\"]\n");
+        modules.chain([("Dockerfile".into(), dockerfile), ("requirements.txt".into(), "flask\n".into())]).collect()
+    }),
+    ("modules that import each other", |count| {
+        let all = (0..count).map(|n| format!("import m{n}\n")).collect::<Vec<_>>().concat();
+        let modules = (0..count.min(MAX_MODULES)).map(|n| (format!("m{n}.py"), format!("import m{}\n", n + 1)));
+        modules
+            .chain([("app.py".into(), format!("{all}{APP}")), ("requirements.txt".into(), "flask\n".into())])
+            .collect()
+    }),
+    ("modules of a reactor that depend on each other", |count| {
+        let names = (0..count).map(|n| format!("<module>m{n}</module>")).collect::<Vec<_>>().concat();
+        let parent = "<groupId>a</groupId><version>1</version>";
+        let module = |n: usize| {
+            let needs = format!("<dependency><groupId>a</groupId><artifactId>m{}</artifactId></dependency>", n + 1);
+            format!(
+                "<project><parent>{parent}<artifactId>all</artifactId></parent><artifactId>m{n}</artifactId>\
+                 <dependencies>{needs}</dependencies></project>"
+            )
+        };
+        let root = format!(
+            "<project>{parent}<artifactId>all</artifactId><packaging>pom</packaging><modules>{names}</modules></project>"
+        );
+        (0..count).map(|n| (format!("m{n}/pom.xml"), module(n))).chain([("pom.xml".into(), root)]).collect()
+    }),
+];
+
+/// As many modules of Python as planning looks at.
+const MAX_MODULES: usize = 400;
+
+/// The fastest of some plans of a repository, in nanoseconds of a processor.
+fn fastest(files: &[(String, String)]) -> f64 {
+    let tree = || SourceTree::of_texts(files.iter().map(|(path, text)| (path.as_str(), text.as_str())));
     let (request, catalog) = (request("order"), catalog());
-    let began = processor_time();
-    // Planned or refused: either is an answer.
-    let _ = plan(&request, &tree, &catalog);
-    processor_time() - began
+    let time = |tree: SourceTree| {
+        let began = processor_time();
+        // Planned or refused: either is an answer.
+        let _ = plan(&request, &tree, &catalog);
+        processor_time() - began
+    };
+    (0..5).map(|_| time(tree())).fold(f64::INFINITY, f64::min)
+}
+
+fn of_size(size: usize, (name, before, repeated, others): &Text) -> Vec<(String, String)> {
+    let text = format!("{before}{}", repeated.repeat((size - before.len()) / repeated.len()));
+    others.iter().copied().chain([(*name, text.as_str())]).map(|(path, text)| (path.into(), text.into())).collect()
+}
+
+/// How much longer the large one takes; the kernel counts in ticks, and less than one is none.
+fn ratio(small: &[(String, String)], large: &[(String, String)]) -> f64 {
+    fastest(large) / fastest(small).max(TICK)
 }
 
 #[test]
 fn time_grows_with_size_alone() {
     let mut slow = Vec::new();
     for text in TEXTS {
-        let fastest = |size| (0..5).map(|_| time(size, text)).fold(f64::INFINITY, f64::min);
-        // The kernel counts in ticks: less than one is none.
-        let ratio = fastest(LARGE) / fastest(SMALL).max(TICK);
+        let ratio = ratio(&of_size(SMALL, text), &of_size(LARGE, text));
         if ratio > AT_MOST {
-            slow.push(format!("{} of `{}` repeated: {ratio:.1} times as long", text.0, text.2.trim()));
+            slow.push(format!("{}: {:?} repeated: {ratio:.0} times as long for 4 times the size", text.0, text.2));
         }
     }
-    assert!(slow.is_empty(), "{}", slow.join("\n"));
+    assert!(slow.is_empty(), "{slow:#?}");
+}
+
+#[test]
+fn time_grows_with_width_alone() {
+    let mut slow = Vec::new();
+    for (what, wide) in WIDE {
+        let ratio = ratio(&wide(NARROW), &wide(4 * NARROW));
+        if ratio > AT_MOST {
+            slow.push(format!("{what}: {ratio:.0} times as long for 4 times as many"));
+        }
+    }
+    assert!(slow.is_empty(), "{slow:#?}");
 }
