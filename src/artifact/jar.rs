@@ -130,7 +130,10 @@ fn examine(target: &Dir, name: &str, expected: &Expectation) -> Result<Result<Ca
     let (archive, manifest) = open(target, Path::new(name))?;
     // A thin jar may leave it to the plan which of its classes starts.
     let planned = expected.main_class.as_deref().filter(|_| expected.kind == Some(Kind::Thin));
-    let Some(launcher) = manifest.get("Main-Class").or(planned) else {
+    let contains = |class: &str| archive.find(&format!("{}.class", class.replace('.', "/"))).is_some();
+    // A class that its manifest names and nobody wrote is no answer to the plan's.
+    let named = manifest.get("Main-Class").filter(|named| contains(named) || !planned.is_some_and(contains));
+    let Some(launcher) = named.or(planned) else {
         return Ok(Err("has no `Main-Class` in its manifest".to_owned()));
     };
     let collected = plain_jar::has_collected(target) && matches!(expected.kind, Some(Kind::Thin | Kind::ClassPath));
@@ -146,7 +149,7 @@ fn examine(target: &Dir, name: &str, expected: &Expectation) -> Result<Result<Ca
         }
         _ => (Kind::ClassPath, launcher),
     };
-    let contained = archive.find(&format!("{}.class", launcher.replace('.', "/"))).is_some();
+    let contained = contains(launcher);
     let classifier = ["-sources.jar", "-javadoc.jar", "-tests.jar", "-test-sources.jar"];
     if !contained && (kind != Kind::ClassPath || classifier.iter().any(|end| name.ends_with(end))) {
         return Ok(Err(format!("does not contain its `Main-Class` `{launcher}`")));

@@ -9,7 +9,10 @@ use super::source;
 use super::xml::Element;
 use crate::model::failure::{Failure, FailureCode};
 use crate::model::origin::{Found, Origin};
-use crate::model::source_tree::join;
+use crate::model::source_tree::{join, parent};
+
+/// Sources whose files may have any class.
+const OTHER_LANGUAGES: &[&str] = &["src/main/scala", "src/main/groovy", "src/main/clojure"];
 
 /// Why a module can be started.
 #[derive(Debug, Clone)]
@@ -81,7 +84,9 @@ impl<'r> Rule<'r> {
             return Ok(None);
         }
         let main_class = self.main_class(&configurations)?;
-        if self.flag("needs_main_class") && main_class.is_none() {
+        if self.flag("needs_main_class")
+            && main_class.as_ref().is_none_or(|found| is_gone(self.poms, self.module, &found.value))
+        {
             return Ok(None);
         }
         // Among other modules a class of somebody else's that a plugin runs is a step of the build.
@@ -188,6 +193,34 @@ pub(super) fn has_source(poms: &Poms<'_>, module: &Effective, class: &str) -> bo
     let usual = join(&module.pom.directory, "src/main").unwrap_or_default();
     let roots = module.source_roots().into_iter().chain([usual]);
     roots.into_iter().any(|root| poms.tree.below(&root).any(|(file, _)| file.contains(&format!("/{path}."))))
+}
+
+/// Whether a class that a plugin names is in no module's sources, though its package is in this one's or it is in none: what
+/// others made is in packages of theirs, so the class was renamed, or never written. Sources of other languages than Java may
+/// have it in a file of any name.
+fn is_gone(poms: &Poms<'_>, module: &Effective, class: &str) -> bool {
+    let path = class.split('$').next().unwrap_or(class).replace('.', "/");
+    let package = path.rsplit_once('/').map(|(package, _)| format!("/{package}"));
+    let roots = module.source_roots();
+    let files = source::files(poms.tree, &roots);
+    let known = |package: &String| files.iter().any(|file| parent(file).ends_with(package.as_str()));
+    let other =
+        |language: &&str| join(&module.pom.directory, language).is_some_and(|root| poms.tree.has_directory(&root));
+    if files.iter().any(|file| !file.ends_with(".java"))
+        || OTHER_LANGUAGES.iter().any(|language| other(&language))
+        || !package.as_ref().is_none_or(known)
+    {
+        return false;
+    }
+    let written = match package {
+        Some(_) => poms.tree.below("").any(|(file, _)| file.contains(&format!("/{path}."))),
+        None => roots.iter().any(|root| files.iter().any(|file| *file == format!("{root}/{path}.java"))),
+    };
+    if written {
+        return false;
+    }
+    let mains = mains(poms, module);
+    !mains.is_empty() && mains.iter().all(|found| found.value != class)
 }
 
 /// Classes of the module's main sources that start.

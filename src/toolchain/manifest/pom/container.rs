@@ -3,6 +3,7 @@
 use super::effective::Effective;
 use super::facts;
 use super::poms::Poms;
+use super::xml::Element;
 use crate::model::failure::{Failure, Warning};
 use crate::model::origin::{Found, Origin};
 use crate::model::source_tree::join;
@@ -64,17 +65,40 @@ pub(super) fn choose(poms: &Poms<'_>, module: &Effective) -> Result<Option<Conta
     Ok(rows.first().map(|row| made(row, Origin::default("nothing tells the servlet generation"))))
 }
 
-/// A warning where the sources import what no servlet container has (`application_server_packages`).
-pub(super) fn beyond(poms: &Poms<'_>, module: &Effective) -> Option<Warning> {
-    let packages = facts::list(poms.facts, "application_server_packages");
+/// A warning where the sources import what no servlet container has (`application_server_packages`), or parts of the platform
+/// that the poms only compile against (`platform_parts`) and nothing that is built brings along.
+///
+/// # Errors
+/// `manifest_invalid` for circular properties.
+pub(super) fn beyond(poms: &Poms<'_>, module: &Effective, closure: &[&Effective]) -> Result<Option<Warning>, Failure> {
+    let mut packages = facts::list(poms.facts, "application_server_packages");
+    if module.depends_on(&facts::list(poms.facts, "platform_interfaces"))?.is_some() {
+        for row in facts::rows(poms.facts, "platform_parts") {
+            let groups = facts::texts(row, "implementations");
+            let brings = |one: &&Effective| one.open || one.dependencies.iter().any(|used| brings(used, &groups));
+            if !closure.iter().any(brings) {
+                packages.extend(facts::texts(row, "packages"));
+            }
+        }
+    }
     let imports = sources(poms, &module.pom.directory);
-    let (path, line, package) =
-        imports.iter().find(|(_, _, import)| packages.iter().any(|package| import.starts_with(package)))?;
+    let imported = imports.iter().find(|(_, _, import)| packages.iter().any(|package| import.starts_with(package)));
+    Ok(imported.map(needs_application_server))
+}
+
+/// Whether a dependency that goes into the war is of one of some groups, or of one below it.
+fn brings(dependency: &Element, groups: &[&str]) -> bool {
+    let group = dependency.text_of("groupId").unwrap_or_default();
+    let inside = |one: &&str| group.strip_prefix(*one).is_some_and(|rest| rest.is_empty() || rest.starts_with('.'));
+    !matches!(dependency.text_of("scope"), Some("provided" | "test")) && groups.iter().any(|one| inside(&one))
+}
+
+fn needs_application_server((path, line, package): &(String, u32, String)) -> Warning {
     let message =
         format!("the sources import `{package}`, which an application server has and a servlet container has not");
     let hint = "if the war does not bring an implementation, choose the repository's own Dockerfile on such a server: \
                 `[toolchain]` `name = \"dockerfile\"` in `slipway.toml`";
-    Some(Warning::new("needs_application_server", message, hint).at(path, Some(*line)))
+    Warning::new("needs_application_server", message, hint).at(path, Some(*line))
 }
 
 /// Imports of the module's sources.

@@ -21,6 +21,7 @@ use super::poms::Poms;
 use super::reactor::Reactor;
 use super::source;
 use super::wrapper;
+use super::xml::Element;
 use crate::model::failure::{Failure, Warning};
 use crate::model::origin::{Decision, Found, Origin};
 use crate::model::source_tree::join;
@@ -48,6 +49,7 @@ pub(super) fn module(
     let whole = inspection.library && inspection.module.is_none();
     let everything = whole || module.packaging == "pom";
     let closure = if everything { (0..reactor.modules.len()).collect() } else { reactor.closure(index) };
+    let beside: String = reactor.copied_from(&closure).iter().map(|artifact| format!(",:{artifact}")).collect();
     let closure: Vec<&Effective> = closure.into_iter().map(|index| &reactor.modules[index]).collect();
     let root = reactor.modules.first().map_or("", |module| module.pom.directory.as_str());
 
@@ -63,7 +65,8 @@ pub(super) fn module(
     findings.decisions.extend(build.switched_off);
     tool(poms, maven, &mut findings);
 
-    let variables: [(&str, Value); 11] = [
+    let variables: [(&str, Value); 12] = [
+        ("beside", json!(beside)),
         ("module_dir", json!(module.pom.directory)),
         ("build_dir", json!(module.build_directory()?)),
         ("reactor_root", json!(root)),
@@ -86,7 +89,7 @@ pub(super) fn module(
         "library".clone_into(&mut findings.shape);
     } else {
         findings.processes.extend(runnable.map(|_| Process { name: "web".to_owned(), command: Vec::new(), origin }));
-        start(poms, module, runnable, &mut findings)?;
+        start(poms, module, &closure, runnable, &mut findings)?;
         if matches!(findings.shape.as_str(), "spring-boot" | "war-executable") {
             findings.volumes = logs::directories(poms, module, &closure, &Configuration::of(poms, module));
         }
@@ -180,6 +183,7 @@ fn tool(poms: &Poms<'_>, maven: Maven, findings: &mut Findings) {
 fn start(
     poms: &Poms<'_>,
     module: &Effective,
+    closure: &[&Effective],
     runnable: Option<&Runnable>,
     findings: &mut Findings,
 ) -> Result<(), Failure> {
@@ -188,7 +192,10 @@ fn start(
     set("arguments", json!([]));
     set("jvm_args", json!([]));
     let shapes = poms.facts.get("listening").map(|row| facts::texts(row, "shapes")).unwrap_or_default();
-    let plain = runnable.is_some_and(|runnable| shapes.contains(&runnable.shape.as_str()));
+    let plain = runnable.is_some_and(|runnable| {
+        let packed = || runnable.shape == "spring-boot" && !uses_spring(poms, module, closure);
+        shapes.contains(&runnable.shape.as_str()) || packed()
+    });
     let known = facts::list(poms.facts, "run_time_directories");
     // They are named by where Maven makes them if nobody says another place.
     let usual = join(&module.pom.directory, "target")
@@ -243,7 +250,7 @@ fn start(
         findings.ports.extend(listening.port);
     }
     if runnable.is_some_and(|runnable| runnable.shape == "war") {
-        return war(poms, module, findings);
+        return war(poms, module, closure, findings);
     }
     if runnable.is_some() {
         findings.image_env.extend(addresses(poms, module, &configuration));
@@ -256,6 +263,17 @@ fn start(
         }
     }
     Ok(())
+}
+
+/// Whether an application that Spring Boot's plugin packs uses Spring, as its dependencies or else its sources tell: the plugin
+/// packs any program.
+fn uses_spring(poms: &Poms<'_>, module: &Effective, closure: &[&Effective]) -> bool {
+    let group = |dependency: &Element| dependency.text_of("groupId").is_some_and(|group| group.contains("spring"));
+    let depends = closure.iter().any(|one| one.open || one.dependencies.iter().any(group));
+    let files = if depends { Vec::new() } else { source::files(poms.tree, &module.source_roots()) };
+    // Every text is asked for in one go.
+    let texts: Vec<&str> = files.iter().filter_map(|path| poms.tree.text(path)).collect();
+    depends || texts.iter().any(|text| text.contains("org.springframework."))
 }
 
 /// Variables that make an application listen on all addresses whose configuration names its own host alone: nobody
@@ -315,7 +333,7 @@ fn exposed(poms: &Poms<'_>, directory: &str) -> Vec<Found<u16>> {
     ports.into_iter().find(|ports| !ports.is_empty()).unwrap_or_default()
 }
 
-fn war(poms: &Poms<'_>, module: &Effective, findings: &mut Findings) -> Result<(), Failure> {
+fn war(poms: &Poms<'_>, module: &Effective, closure: &[&Effective], findings: &mut Findings) -> Result<(), Failure> {
     // The port is the container's, whatever the application would take by itself.
     findings.ports.clear();
     let Some(container) = container::choose(poms, module)? else { return Ok(()) };
@@ -324,7 +342,7 @@ fn war(poms: &Poms<'_>, module: &Effective, findings: &mut Findings) -> Result<(
             Origin { detail: format!("{}: {}", container.name, container.origin.detail), ..container.origin.clone() };
         findings.versions.push(Found::new(Demand::AtLeast(minimum), origin));
     }
-    findings.warnings.extend(container::beyond(poms, module));
+    findings.warnings.extend(container::beyond(poms, module, closure)?);
     let root = container::context_root(poms, module)?;
     let place = root.as_ref().map_or("", |root| root.value.as_str());
     findings.variables.insert("servlet_container".into(), json!(container.artifact));

@@ -44,7 +44,12 @@ pub(super) fn of(poms: &Poms<'_>, module: &Effective) -> Result<Listening, Failu
     let calls = facts::texts(row, "calls");
     let given = |text: &str, call: &str| source::calls(text, call).any(|given| given.starts_with(NUMBER));
     let called = texts.iter().filter(|(_, text)| calls.iter().any(|call| given(text, call)));
-    let stated: Vec<_> = called.flat_map(|(path, text)| numbers(path, text, &calls)).collect();
+    let called: Vec<_> = called.collect();
+    let stated = |calls: &[&str]| called.iter().flat_map(|(path, text)| numbers(path, text, calls)).collect::<Vec<_>>();
+    let (of_servers, stated) = (stated(&facts::texts(row, "server_calls")), stated(&calls));
+    if let Some(port) = same(of_servers) {
+        return Ok(Listening { port: Some(port), variable: false });
+    }
     if let Some(port) = same(if stated.is_empty() { named(&texts, row) } else { stated }) {
         return Ok(Listening { port: Some(port), variable: false });
     }
@@ -225,6 +230,25 @@ mod tests {
         assert!(ports(&["start(retries)", "int retries = 8000;"]).is_empty());
         assert!(ports(&["start(port); int port = 8000;", "class B { int port = 9000; }"]).is_empty());
         assert!(ports(&["listen(config().getInteger(\"http.port\"))", "é start(", "port(("]).is_empty());
+    }
+
+    #[test]
+    fn what_a_server_alone_is_told_counts_before_what_clients_are_told_too() {
+        let facts: toml::Table = toml::from_str(include_str!("../../../../toolchains/maven/facts.toml")).unwrap();
+        let port = |source: &str| {
+            let tree = crate::model::source_tree::SourceTree::of_texts([
+                ("pom.xml", "<project><groupId>g</groupId><artifactId>a</artifactId><version>1</version></project>"),
+                ("src/main/java/A.java", source),
+            ]);
+            let poms = Poms::new(&tree, &facts, super::super::wrapper::Invocation::of(std::iter::empty()), None);
+            let pom = poms.load("pom.xml").unwrap().unwrap();
+            of(&poms, &Effective::of(&poms, &pom, &[]).unwrap()).unwrap().port.map(|found| found.value)
+        };
+        assert_eq!(port("database.setPort(5432); vertx.createHttpServer().listen(8888);"), Some(8888));
+        assert_eq!(port("options.setPort(8081); vertx.createHttpServer(options).listen();"), Some(8081));
+        assert_eq!(port("a.listen(8888); b.listen(8889);"), None);
+        assert_eq!(port("int port = 50051; server = ServerBuilder.forPort(port).build();"), Some(50051));
+        assert_eq!(port("Grpc.newServerBuilderForPort(9996, credentials).build().start();"), Some(9996));
     }
 
     #[test]

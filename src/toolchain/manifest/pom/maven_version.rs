@@ -41,6 +41,7 @@ pub(super) fn choose<'m>(
             }
         }
         demands.extend(jdk::of_frameworks(poms, module, "maven")?);
+        demands.extend(dropped_goal(poms, module));
     }
     let fits = |version: &str| demands.iter().all(|demand| allows(&demand.value, version));
     let offered = facts::list(poms.facts, "maven_versions");
@@ -77,6 +78,21 @@ pub(super) fn choose<'m>(
         }
     });
     Ok(Maven { version: own, asked: None, warning })
+}
+
+/// The Mavens that still bring a plugin with a goal which its later versions have not, where no pom names a version of it
+/// (Maven's "Super POM").
+fn dropped_goal(poms: &Poms<'_>, module: &Effective) -> Option<Found<String>> {
+    facts::rows(poms.facts, "dropped_goals").find_map(|row| {
+        let goals: Vec<String> = facts::texts(row, "goals").into_iter().map(str::to_owned).collect();
+        let name = facts::text(row, "plugin")?;
+        let plugin = module.plugins.iter().find(|plugin| plugin.artifact == name && plugin.runs(&goals))?;
+        if plugin.element.text_of("version").is_some() {
+            return None;
+        }
+        let detail = format!("a goal of {name} that only Mavens `{}` bring", facts::text(row, "maven")?);
+        Some(Found::new(facts::text(row, "maven")?.to_owned(), plugin.element.origin(detail)))
+    })
 }
 
 /// Whether a version does for an earlier patch of the same minor.
@@ -179,6 +195,24 @@ mod tests {
         assert_eq!(chosen_for("3.3.9", "", &uses("3.1")), "3.9.11 1");
         assert!(chosen_for("3.3.9", "", &uses("2.1")).starts_with("3.3.9 by"));
         assert!(chosen_for("3.8.1", "", &uses("3.1")).starts_with("3.8.1 by"));
+    }
+
+    #[test]
+    fn a_goal_that_a_plugin_has_dropped_wants_the_maven_that_brings_the_old_one() {
+        let facts: toml::Table = toml::from_str(include_str!("../../../../toolchains/maven/facts.toml")).unwrap();
+        let version = |version: &str, goal: &str| {
+            let pom = format!(
+                "<project><artifactId>a</artifactId><build><plugins><plugin><artifactId>maven-assembly-plugin</artifactId>{version}<executions><execution><phase>package</phase><goals><goal>{goal}</goal></goals></execution></executions></plugin></plugins></build></project>"
+            );
+            let tree = SourceTree::of_texts([("pom.xml", pom.as_str())]);
+            let poms = Poms::new(&tree, &facts, Invocation::of(std::iter::empty()), None);
+            let pom = poms.load("pom.xml").unwrap().unwrap();
+            let module = Effective::of(&poms, &pom, &[]).unwrap();
+            choose(&poms, "", std::iter::once(&module)).unwrap().version
+        };
+        assert_eq!(version("", "attached"), "3.8.8");
+        assert_eq!(version("", "single"), "3.9.11");
+        assert_eq!(version("<version>2.6</version>", "attached"), "3.9.11");
     }
 
     #[test]

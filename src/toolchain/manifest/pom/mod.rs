@@ -5,6 +5,7 @@
 
 mod application;
 mod arguments;
+mod beside;
 mod ceilings;
 mod choose;
 mod configuration;

@@ -10,6 +10,9 @@ use crate::model::failure::Failure;
 use crate::model::source_tree::join;
 use crate::toolchain::findings::Inspection;
 
+/// More Dockerfiles than this are not read.
+const MAX_DOCKERFILES: usize = 20;
+
 /// The place of the module among those found, and why the others are not: what lies in directories for tools and examples
 /// is set aside, then the repository's Dockerfile counts, then the only one that serves.
 ///
@@ -26,10 +29,13 @@ pub(super) fn one(
     if let [only] = near[..] {
         return Ok(Some((only, "its directory is for tools, examples or tests")));
     }
-    let copied = copied(inspection, poms);
-    let mut named = near.iter().filter(|place| copied.iter().any(|path| path == directory(place)));
-    if let (Some(only), None) = (named.next(), named.next()) {
-        return Ok(Some((*only, "the `Dockerfile` copies what the other makes")));
+    let directories: Vec<&str> = near.iter().map(directory).collect();
+    for files in [own_dockerfile(inspection), other_dockerfiles(inspection, poms, &directories)] {
+        let copied = copied(poms, &files, &directories);
+        let mut named = near.iter().filter(|place| copied.contains(&directory(place)));
+        if let (Some(only), None) = (named.next(), named.next()) {
+            return Ok(Some((*only, "the `Dockerfile` copies what the other makes")));
+        }
     }
     let mut serving = Vec::new();
     for &place in &near {
@@ -81,16 +87,39 @@ pub(super) fn is_aside(inspection: &Inspection<'_>, poms: &Poms<'_>, directory: 
     directory.strip_prefix(inspection.directory).unwrap_or_default().split('/').any(aside)
 }
 
-/// Directories whose `target` the repository's Dockerfile copies from.
-fn copied(inspection: &Inspection<'_>, poms: &Poms<'_>) -> Vec<String> {
-    let text = join(inspection.directory, "Dockerfile").and_then(|path| poms.tree.text(&path));
-    let said = text.map(says::builds).unwrap_or_default();
-    let words = said.iter().flat_map(|said| &said.words);
-    let paths = words.filter_map(|word| {
-        let path = word.trim_start_matches("./").trim_start_matches('/');
-        let module =
-            path.split_once("/target/").map_or_else(|| path.strip_suffix("/target"), |(module, _)| Some(module))?;
-        join(inspection.directory, module)
+/// The Dockerfile beside the pom.
+fn own_dockerfile(inspection: &Inspection<'_>) -> Vec<String> {
+    join(inspection.directory, "Dockerfile").into_iter().collect()
+}
+
+/// Dockerfiles of other names beside the pom, or in a directory for them: `docker/Dockerfile.web`.
+fn other_dockerfiles(inspection: &Inspection<'_>, poms: &Poms<'_>, modules: &[&str]) -> Vec<String> {
+    let own = inspection.directory;
+    let is_one = |path: &str| {
+        let (directory, name) = path.rsplit_once('/').unwrap_or(("", path));
+        let below = directory.strip_prefix(own).unwrap_or_default().trim_start_matches('/');
+        let name = name.to_lowercase();
+        (name.starts_with("dockerfile") || name.ends_with(".dockerfile"))
+            && !below.contains('/')
+            && !modules.contains(&directory)
+    };
+    let files = poms.tree.below(own).map(|(path, _)| path).filter(|path| is_one(path));
+    files.take(MAX_DOCKERFILES).map(str::to_owned).collect()
+}
+
+/// Those of some directories whose `target` Dockerfiles copy from, in the repository or in what a stage made of it, where a
+/// directory of the stage stands before it: `COPY --from=build /src/shop/target/shop.jar`.
+fn copied<'d>(poms: &Poms<'_>, files: &[String], directories: &[&'d str]) -> Vec<&'d str> {
+    // Every text is asked for in one go.
+    let texts: Vec<&str> = files.iter().filter_map(|path| poms.tree.text(path)).collect();
+    let said: Vec<_> = texts.into_iter().flat_map(says::builds).collect();
+    let modules = said.iter().flat_map(|said| &said.words).filter_map(|word| {
+        word.split_once("/target/").map_or_else(|| word.strip_suffix("/target"), |(module, _)| Some(module))
     });
-    paths.collect()
+    let of = |module: &str| {
+        let path = format!("/{}", module.trim_start_matches("./").trim_start_matches('/'));
+        let inside = |directory: &&&str| !directory.is_empty() && path.ends_with(&format!("/{directory}"));
+        directories.iter().filter(inside).max_by_key(|directory| directory.len()).copied()
+    };
+    modules.filter_map(of).collect()
 }

@@ -3,6 +3,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::rc::Rc;
 
+use super::beside;
 use super::effective::Effective;
 use super::model::Pom;
 use super::poms::Poms;
@@ -17,6 +18,8 @@ const MAX_MODULES: usize = 5000;
 #[derive(Debug)]
 pub(super) struct Reactor {
     pub(super) modules: Vec<Effective>,
+    /// For each module those that it needs though it does not depend on them.
+    beside: Vec<Vec<usize>>,
 }
 
 impl Reactor {
@@ -46,8 +49,9 @@ impl Reactor {
             }
             queue.extend(next.into_iter().rev());
         }
-        let modules = order.iter().map(|pom| Effective::of(poms, pom, &order)).collect::<Result<_, _>>()?;
-        Ok(Some(Self { modules }))
+        let modules = order.iter().map(|pom| Effective::of(poms, pom, &order)).collect::<Result<Vec<_>, _>>()?;
+        let beside = beside::of(poms, &modules);
+        Ok(Some(Self { modules, beside }))
     }
 
     /// The directory Maven runs in for a pom: that of the topmost aggregator of the tree that
@@ -85,7 +89,13 @@ impl Reactor {
         })
     }
 
-    /// A module and every module of the reactor that it needs, as `-am` builds them.
+    /// Artifact ids of modules that the module, or one that it needs, only copies from: `-am` does not build them.
+    pub(super) fn copied_from(&self, closure: &BTreeSet<usize>) -> Vec<&str> {
+        let copied: BTreeSet<usize> = closure.iter().flat_map(|index| self.beside[*index].iter().copied()).collect();
+        copied.into_iter().map(|index| self.modules[index].artifact.as_str()).collect()
+    }
+
+    /// A module and every module of the reactor that it needs: those that `-am` builds, and those that it copies from.
     pub(super) fn closure(&self, start: usize) -> BTreeSet<usize> {
         let (mut seen, mut queue) = (BTreeSet::new(), vec![start]);
         while let Some(index) = queue.pop() {
@@ -96,6 +106,7 @@ impl Reactor {
                 let imported = module.managed.iter().filter(|managed| managed.text_of("scope") == Some("import"));
                 let needs = module.dependencies.iter().chain(imported).chain(plugins.clone()).chain(extra);
                 queue.extend(needs.filter_map(|needed| self.provider(module, needed)));
+                queue.extend(&self.beside[index]);
             }
         }
         seen

@@ -413,3 +413,95 @@ fn plugins_of_the_build_have_a_jdk_of_their_own() {
     );
     assert!(demands(&checkstyle).iter().any(|one| one.contains("11") && one.ends_with("checkstyle 10.21.0")));
 }
+
+#[test]
+fn what_a_pom_names_and_nobody_wrote_starts_nothing() {
+    let jar = |class: &str| {
+        format!(
+            "<project><groupId>g</groupId><artifactId>a</artifactId><version>1</version><build><plugins><plugin><artifactId>maven-jar-plugin</artifactId><configuration><archive><manifest><mainClass>{class}</mainClass></manifest></archive></configuration></plugin></plugins></build></project>"
+        )
+    };
+    let class = |named: &str, path: &str, text: &str| {
+        let pom = jar(named);
+        let tree = SourceTree::of_texts([("pom.xml", pom.as_str()), (path, text)]);
+        let findings = read_tree(&tree, None, false).unwrap();
+        (findings.shape, findings.variables["main_class"].as_str().unwrap_or_default().to_owned())
+    };
+    let server = "package a.b;\nclass Server { public static void main(String[] args) {} }";
+    let (place, thin) = ("src/main/java/a/b/Server.java", ("thin".to_owned(), "a.b.Server".to_owned()));
+    assert_eq!(class("Main", place, server), thin);
+    assert_eq!(class("a.b.Main", place, server), thin);
+    // Somebody else's, a class beside another in its file, and what may be in a file of any name.
+    let plain = |class: &str| ("plain-classpath".to_owned(), class.to_owned());
+    assert_eq!(class("io.vertx.core.Launcher", place, server), plain("io.vertx.core.Launcher"));
+    assert_eq!(class("a.b.Server", "src/main/java/a/b/All.java", server), plain("a.b.Server"));
+    assert_eq!(class("a.b.Main", "src/main/kotlin/a/b/Other.kt", "package a.b"), plain("a.b.Main"));
+}
+
+#[test]
+fn dockerfiles_choose_by_what_they_copy_from_a_stage() {
+    let (shop, desk) = (module("shop", BOOT), module("desk", BOOT));
+    let root = root("<module>shop</module><module>desk</module>", "");
+    let chosen = |path: &str, text: &str| {
+        let tree = SourceTree::of_texts([
+            ("pom.xml", root.as_str()),
+            ("shop/pom.xml", &shop),
+            ("desk/pom.xml", &desk),
+            (path, text),
+        ]);
+        read_tree(&tree, None, false).map(|findings| findings.module.unwrap().value).map_err(|failure| failure.code)
+    };
+    let copies = "FROM maven AS build\nWORKDIR /src\nRUN mvn package\nFROM jre\nCOPY --from=build /src/desk/target/*.jar app.jar\n";
+    for path in ["Dockerfile", "docker/Dockerfile.desk", "desk.Dockerfile"] {
+        assert_eq!(chosen(path, copies), Ok("desk".to_owned()), "{path}");
+    }
+    let both = format!("{copies}COPY --from=build /src/shop/target/*.jar shop.jar\n");
+    for (path, text) in [("Dockerfile", both.as_str()), ("deploy/old/Dockerfile", copies), ("shop/Dockerfile", copies)]
+    {
+        assert_eq!(chosen(path, text), Err(FailureCode::ApplicationAmbiguous), "{path}");
+    }
+}
+
+#[test]
+fn what_spring_boot_packs_without_spring_listens_where_it_says() {
+    let packed = |dependency: &str, source: &str| {
+        let pom = format!(
+            "<project><groupId>g</groupId><artifactId>a</artifactId><version>1</version>{dependency}{BOOT}</project>"
+        );
+        let tree = SourceTree::of_texts([
+            ("pom.xml", pom.as_str()),
+            ("src/main/java/A.java", source),
+            ("Dockerfile", "FROM jre\nEXPOSE 1883\n"),
+        ]);
+        read_tree(&tree, None, false).unwrap().ports.iter().map(|port| port.value).collect::<Vec<_>>()
+    };
+    let web = "<dependencies><dependency><groupId>org.springframework.boot</groupId><artifactId>spring-boot-starter-web</artifactId></dependency></dependencies>";
+    assert_eq!(packed("", "class A {}"), [1883]);
+    assert!(packed(web, "class A {}").is_empty());
+    assert!(packed("", "import org.springframework.boot.SpringApplication; class A {}").is_empty());
+}
+
+#[test]
+fn a_war_of_a_platform_that_only_a_server_has() {
+    let warned = |dependencies: &str| {
+        let pom = format!(
+            "<project><groupId>g</groupId><artifactId>a</artifactId><version>1</version><packaging>war</packaging><dependencies>{dependencies}</dependencies></project>"
+        );
+        let source = "import javax.ws.rs.GET;\nclass A {}";
+        let tree = SourceTree::of_texts([("pom.xml", pom.as_str()), ("src/main/java/A.java", source)]);
+        read_tree(&tree, None, false).unwrap().warnings.iter().any(|warning| warning.code == "needs_application_server")
+    };
+    let dependency = |group: &str, artifact: &str, scope: &str| {
+        format!(
+            "<dependency><groupId>{group}</groupId><artifactId>{artifact}</artifactId><version>1</version><scope>{scope}</scope></dependency>"
+        )
+    };
+    let platform = dependency("javax", "javaee-api", "provided");
+    assert!(warned(&platform));
+    assert!(warned(&format!("{platform}{}", dependency("org.glassfish.jersey.core", "jersey-client", "test"))));
+    assert!(!warned(&format!(
+        "{platform}{}",
+        dependency("org.glassfish.jersey.containers", "jersey-container-servlet", "runtime")
+    )));
+    assert!(!warned(&dependency("javax.ws.rs", "javax.ws.rs-api", "compile")));
+}
