@@ -96,8 +96,8 @@ fn a_thin_jar_gets_its_class_and_its_class_path() {
 
 #[test]
 fn a_class_that_its_manifest_names_and_nobody_wrote_is_not_started() {
-    let manifest = "Manifest-Version: 1.0\nMain-Class: Main\n";
-    let jar = || ("order-1.0.jar", Left::Archive(&[(MANIFEST_PATH, manifest), (CLASS, "x")]));
+    let entries = [(MANIFEST_PATH, "Manifest-Version: 1.0\nMain-Class: Main\n"), (CLASS, "x")];
+    let jar = || ("order-1.0.jar", Left::Archive(&entries));
     let expected = |shape: &str| Expectation { main_class: Some(MAIN.into()), ..expects(shape) };
     let made_thin = made(&[jar(), ("dependency/a.jar", Left::Bytes(b"a"))], &expected("thin"));
     assert_eq!(made_thin.manifest.unwrap().get("Main-Class"), Some(MAIN));
