@@ -206,8 +206,8 @@ fn is_gone(poms: &Poms<'_>, module: &Effective, class: &str) -> bool {
     let known = |package: &String| files.iter().any(|file| parent(file).ends_with(package.as_str()));
     let other =
         |language: &&str| join(&module.pom.directory, language).is_some_and(|root| poms.tree.has_directory(&root));
-    if files.iter().any(|file| !file.ends_with(".java"))
-        || OTHER_LANGUAGES.iter().any(|language| other(&language))
+    if files.iter().any(|file| file.rsplit_once('.').is_none_or(|(_, language)| language != "java"))
+        || OTHER_LANGUAGES.iter().any(other)
         || !package.as_ref().is_none_or(known)
     {
         return false;

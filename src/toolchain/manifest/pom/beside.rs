@@ -2,6 +2,7 @@
 //! own directory, as a back end does with the pages of a front end.
 
 use super::effective::Effective;
+use super::plugin::Plugin;
 use super::poms::Poms;
 use super::xml::Element;
 use crate::model::source_tree::join;
@@ -56,8 +57,8 @@ fn paths(modules: &[Effective], module: &Effective) -> Vec<(String, bool)> {
     for resource in module.pom.project.all("build/resources/resource") {
         collect(resource, &mut texts);
     }
-    let runs = |plugin: &&super::plugin::Plugin| !plugin.executions.is_empty() || plugin.artifact.starts_with("maven-");
-    for configuration in module.plugins.iter().filter(runs).flat_map(|plugin| plugin.configurations()) {
+    let runs = |plugin: &&Plugin| !plugin.executions.is_empty() || plugin.artifact.starts_with("maven-");
+    for configuration in module.plugins.iter().filter(runs).flat_map(Plugin::configurations) {
         collect(&configuration, &mut texts);
     }
     let own = module.pom.directory.as_str();

@@ -90,7 +90,7 @@ pub(super) fn beyond(poms: &Poms<'_>, module: &Effective, closure: &[&Effective]
 fn brings(dependency: &Element, groups: &[&str]) -> bool {
     let group = dependency.text_of("groupId").unwrap_or_default();
     let inside = |one: &&str| group.strip_prefix(*one).is_some_and(|rest| rest.is_empty() || rest.starts_with('.'));
-    !matches!(dependency.text_of("scope"), Some("provided" | "test")) && groups.iter().any(|one| inside(&one))
+    !matches!(dependency.text_of("scope"), Some("provided" | "test")) && groups.iter().any(inside)
 }
 
 fn needs_application_server((path, line, package): &(String, u32, String)) -> Warning {

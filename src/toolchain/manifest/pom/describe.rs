@@ -49,7 +49,7 @@ pub(super) fn module(
     let whole = inspection.library && inspection.module.is_none();
     let everything = whole || module.packaging == "pom";
     let closure = if everything { (0..reactor.modules.len()).collect() } else { reactor.closure(index) };
-    let beside: String = reactor.copied_from(&closure).iter().map(|artifact| format!(",:{artifact}")).collect();
+    let beside: String = reactor.copied_from(&closure).into_iter().flat_map(|artifact| [",:", artifact]).collect();
     let closure: Vec<&Effective> = closure.into_iter().map(|index| &reactor.modules[index]).collect();
     let root = reactor.modules.first().map_or("", |module| module.pom.directory.as_str());
 
