@@ -36,7 +36,8 @@ pub(super) fn made(directory: &str, tree: &SourceTree, catalog: &Catalog) -> Vec
         }
         let (path, why) = by_dockerfile
             .map(|why| (first, why))
-            .or_else(|| scripted().find_map(|path| Some((path, ignored(row, path, directory, tree)?))))?;
+            .or_else(|| scripted().find_map(|path| Some((path, ignored(row, path, directory, tree)?))))
+            .or_else(|| texts.iter().find_map(|(path, text)| Some((*path, written(row, (path, text), directory, tree)?))))?;
         let message = format!(
             "`{path}` has files made by {}, which is not run: the image lacks what it makes ({why})",
             row.name
@@ -120,16 +121,36 @@ fn names(text: &str, maker: &str) -> bool {
     text.contains(&format!("\"{maker}\"")) || text.contains(&format!("\"{maker}-cli\""))
 }
 
+/// The directory that a manifest with a script to build names whole (`"buildDir": "../shop/static/build"`), that Git ignores
+/// and that is not there.
+fn written(row: &MadeElsewhere, (manifest, text): (&str, &str), directory: &str, tree: &SourceTree) -> Option<String> {
+    let usual = |path: &String| {
+        let name = path.rsplit('/').next().unwrap_or_default();
+        path.contains('/') && row.outputs.iter().any(|output| output == name)
+    };
+    let ends = |rest: &str| !rest.starts_with(|c: char| c.is_alphanumeric() || matches!(c, '_' | '-' | '.'));
+    let begins = |before: &str| !before.ends_with(|c: char| c.is_alphanumeric() || matches!(c, '_' | '-'));
+    let names =
+        |path: &str| text.match_indices(path).any(|(at, _)| begins(&text[..at]) && ends(&text[at + path.len()..]));
+    let found = ignored_paths(parent(manifest), directory, tree).into_iter().filter(usual);
+    let mut found = found.filter(|path| text.contains(&row.says) && names(path) && !tree.has_directory(path));
+    found.next().map(|path| format!("it writes `{path}`, which Git ignores"))
+}
+
+/// What the `.gitignore` files of these directories and of the repository name, relative to the repository's root.
+fn ignored_paths(own: &str, directory: &str, tree: &SourceTree) -> Vec<String> {
+    let places = [own, directory, ""];
+    let lines = places.iter().filter_map(|place| Some((*place, tree.text(&join(place, ".gitignore")?)?)));
+    let of_place = |(place, text): (&str, &str)| -> Vec<String> {
+        text.lines().filter_map(|line| join(place, line.trim().trim_matches(['/', '*']))).collect()
+    };
+    lines.flat_map(of_place).collect()
+}
+
 /// The directory beside a manifest that Git ignores, that is not there, and that a source of the application names.
 fn ignored(row: &MadeElsewhere, manifest: &str, directory: &str, tree: &SourceTree) -> Option<String> {
     let own = parent(manifest);
-    let places = [own, directory, ""];
-    let lines = places.iter().filter_map(|place| Some((*place, tree.text(&join(place, ".gitignore")?)?)));
-    let ignored: Vec<String> = lines
-        .flat_map(|(place, text)| {
-            text.lines().filter_map(move |line| join(place, line.trim().trim_matches(['/', '*'])))
-        })
-        .collect();
+    let ignored = ignored_paths(own, directory, tree);
     let name = own.rsplit('/').next().unwrap_or_default();
     row.outputs.iter().find_map(|output| {
         let path = join(own, output)?;

@@ -1,7 +1,7 @@
 //! What a Dockerfile says that is not built because a toolchain was recognised: its author's answer where the files leave
 //! several.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use super::{Base, Stage, stage_named, stages};
 use crate::dockerfile::instruction::{Command, Dockerfile, Instruction, Located, Word};
@@ -48,6 +48,54 @@ pub(crate) fn commands(text: &str) -> Vec<Said> {
         lines.into_iter().map(|words| Said { line: located.line, words, plain: false })
     });
     of_run.filter(|said| !said.words.is_empty()).collect()
+}
+
+/// The words of every `RUN` of the built stage, of what it is built on and of what it copies from: what is not in the image
+/// at the end (a stage for tests) says nothing of it.
+pub(crate) fn installs(text: &str) -> Vec<Said> {
+    let of_run = |located: &Located| match &located.instruction {
+        Instruction::Run { command, .. } => {
+            Some(Said { line: located.line, words: words(command), plain: false }).filter(|said| !said.words.is_empty())
+        }
+        _ => None,
+    };
+    of_image(text, |instructions| instructions.iter().filter_map(of_run).collect())
+}
+
+/// The files that those stages copy under another name, as source and destination: `COPY requirements-prod.txt
+/// requirements.txt`.
+pub(crate) fn renamed(text: &str) -> Vec<(String, String)> {
+    let name = |path: &str| path.rsplit('/').next().unwrap_or_default().to_owned();
+    let of_copy = |located: &Located| {
+        let (Instruction::Copy(transfer) | Instruction::Add(transfer)) = &located.instruction else { return None };
+        let [source] = &transfer.sources[..] else { return None };
+        let (source, destination) = (source.as_literal()?, transfer.destination.as_literal()?);
+        let is_file = name(source).contains('.') && name(destination).contains('.') && name(destination) != ".";
+        let other = is_file && transfer.flag("from").is_none() && name(source) != name(destination);
+        other.then(|| (source.to_owned(), destination.to_owned()))
+    };
+    of_image(text, |instructions| instructions.iter().filter_map(of_copy).collect())
+}
+
+/// What is read of every stage that the image at the end is made of, in the order of the file.
+fn of_image<T>(text: &str, read: impl Fn(&[Located]) -> Vec<T>) -> Vec<T> {
+    let Ok(file) = parse(text) else { return Vec::new() };
+    let Ok(stages) = stages("", &file, &BTreeMap::new()) else { return Vec::new() };
+    let mut reached = BTreeSet::new();
+    let mut open: Vec<usize> = stages.len().checked_sub(1).into_iter().collect();
+    while let Some(index) = open.pop() {
+        if !reached.insert(index) {
+            continue;
+        }
+        if let Base::Stage(earlier) = stages[index].base {
+            open.push(earlier);
+        }
+        open.extend(stages[index].instructions.iter().filter_map(|located| match &located.instruction {
+            Instruction::Copy(transfer) => stage_named(&stages, transfer.flag("from")?.as_literal()?),
+            _ => None,
+        }));
+    }
+    reached.into_iter().flat_map(|index| read(stages[index].instructions)).collect()
 }
 
 /// What it copies from the repository, and not from another stage.
@@ -246,6 +294,15 @@ fn is_shell(word: &str) -> bool {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn what_the_image_is_made_of() {
+        let text = "FROM a AS base\nRUN one\nFROM base AS test\nRUN two\nFROM b AS built\nCOPY x/p.txt ./r.txt\nRUN three\n\
+                    FROM base\nCOPY --from=built /v /v\nCOPY q.txt .\nCOPY --from=built a.txt b.txt\nRUN four && five\n";
+        let words: Vec<String> = installs(text).iter().map(|said| said.words.join(" ")).collect();
+        assert_eq!(words, ["one", "three", "four five"]);
+        assert_eq!(renamed(text), [("x/p.txt".to_owned(), "./r.txt".to_owned())]);
+    }
 
     #[test]
     fn volumes_are_those_of_the_last_stage() {

@@ -127,11 +127,11 @@ pub(super) fn read(inspection: &Inspection<'_>) -> Result<(Dependencies, Option<
     let asked = lock::Asked { project, extras: &extras, production: &production, environment: &environment };
     let lock = if there.is_empty() { lock::read(tree, directory, &asked)? } else { None };
     let mut found = if let Some((first, others)) = there.split_first() {
-        from_requirements(tree, directory, first, others, project)?
+        from_requirements(tree, directory, &by_its_author(inspection, first), others, project)?
     } else if let Some(lock) = lock {
         from_lock(lock, project)
     } else if let Some(file) = install::requirements(inspection) {
-        from_requirements(tree, directory, &file, &[], project)?
+        from_requirements(tree, directory, &Files::one(directory, &file), &[], project)?
     } else if let Some(project) = project {
         from_project(&pyproject_path, project, &extras)
     } else if let Some(setup) =
@@ -153,7 +153,7 @@ pub(super) fn read(inspection: &Inspection<'_>) -> Result<(Dependencies, Option<
         }
         let other: Vec<&str> = OTHER_FILES.into_iter().filter(|name| tree.has_file(&inside(directory, name))).collect();
         if let Some((first, others)) = other.split_first() {
-            return Ok((from_requirements(tree, directory, first, others, None)?, pyproject));
+            return Ok((from_requirements(tree, directory, &Files::one(directory, first), others, None)?, pyproject));
         }
         nothing_installable(tree, directory)?;
         let beside = beside::named(inspection);
@@ -193,15 +193,45 @@ pub(super) fn read(inspection: &Inspection<'_>) -> Result<(Dependencies, Option<
     Ok((found, pyproject))
 }
 
+/// The requirements files that are installed: the one that counts, with its origin, and those beside it.
+struct Files {
+    first: Found<String>,
+    also: Vec<Found<String>>,
+}
+
+impl Files {
+    fn one(directory: &str, name: &str) -> Self {
+        let origin = Origin::tree(inside(directory, name), "requirements file");
+        Self { first: Found::new(name.to_owned(), origin), also: Vec::new() }
+    }
+}
+
+/// The usual file, or the one that the application's own Dockerfile has under its name, with all others that it installs too.
+fn by_its_author(inspection: &Inspection<'_>, usual: &str) -> Files {
+    let own = Files::one(inspection.directory, usual);
+    let installed = install::files(inspection);
+    let name = usual.rsplit('/').next().unwrap_or_default();
+    let is_first =
+        |(file, called): &(Found<String>, String)| file.value == usual || called == name && !file.value.ends_with(name);
+    let Some(first) = installed.iter().position(is_first) else { return own };
+    let mut files: Vec<Found<String>> = installed.into_iter().map(|(file, _)| file).collect();
+    let first = files.remove(first);
+    let first = if first.value == usual { own.first } else { first };
+    Files { first, also: files }
+}
+
 fn from_requirements(
     tree: &SourceTree,
     directory: &str,
-    first: &str,
+    files: &Files,
     others: &[&str],
     project: Option<&Pyproject>,
 ) -> Result<Dependencies, Failure> {
-    let path = inside(directory, first);
-    let read = requirements::read(tree, &path)?;
+    let first = files.first.value.as_str();
+    let names: Vec<String> =
+        std::iter::once(&files.first).chain(&files.also).map(|found| found.value.clone()).collect();
+    let paths: Vec<String> = names.iter().map(|name| inside(directory, name)).collect();
+    let read = requirements::read(tree, &paths)?;
     let mut rejected: Vec<Rejected> = others
         .iter()
         .map(|other| inside(directory, other))
@@ -222,21 +252,23 @@ fn from_requirements(
             rejected.push(lost(json!("pyproject.toml"), origin.clone(), first));
         }
     }
-    let decision = Decision {
+    let decision = |found: &Found<String>, rejected| Decision {
         key: "install".into(),
-        value: json!(first),
-        origin: Origin::tree(path, "requirements file"),
+        value: json!(found.value),
+        origin: found.origin.clone(),
         rejected,
     };
+    let mut decisions = vec![decision(&files.first, rejected)];
+    decisions.extend(files.also.iter().map(|found| decision(found, Vec::new())));
     Ok(Dependencies {
         install: "requirements",
-        files: vec![first.to_owned()],
+        files: names,
         inputs: read.files,
         list,
         incomplete,
         editable: read.local.is_some(),
         package,
-        decisions: vec![decision],
+        decisions,
         warnings: read.warnings,
         ..Dependencies::default()
     })

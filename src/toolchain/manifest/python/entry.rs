@@ -57,7 +57,7 @@ fn search(
     let (candidates, _) = application::candidates(sources, &allowed);
     let tornado = if dependencies.may_have("tornado") { script::tornado(sources) } else { Vec::new() };
     if let Some(stated) = inspection.module {
-        return stated_entry(stated, sources, &candidates, &tornado, &allowed).map(Some);
+        return stated_entry(stated, (sources, dependencies), &candidates, &tornado, &allowed).map(Some);
     }
     if let Some(entry) = container::find(sources, dependencies, &candidates) {
         return Ok(Some(entry));
@@ -71,12 +71,16 @@ fn search(
     if let Some(entry) = paste::find(sources, dependencies, inspection.facts) {
         return Ok(Some(entry));
     }
-    let pages = ["streamlit", "chainlit"].into_iter().filter(|name| dependencies.may_have(name));
-    if let Some((name, page)) = pages.into_iter().find_map(|name| Some((name, script::page(sources, name)?))) {
+    let mut pages = PAGES.into_iter().filter(|name| dependencies.may_have(name));
+    if let Some((name, page)) = pages.find_map(|name| Some((name, script::page(sources, name)?))) {
         return Ok(Some(script_entry(sources, name, &page)));
     }
+    // Python alone starts none of them.
+    let several = several_pages(sources, dependencies);
+    let is_page = |script: &Script<'_>| several.iter().any(|page| page.file == script.file);
     let (framework, scripts) =
         if tornado.is_empty() { ("script", script::guarded(sources)) } else { ("tornado", tornado) };
+    let scripts: Vec<Script<'_>> = scripts.into_iter().filter(|script| !is_page(script)).collect();
     match (&scripts[..], script::usual(sources, &scripts)) {
         ([], _) => {
             let script = |script| script_entry(sources, "script", &script);
@@ -87,14 +91,29 @@ fn search(
             let module = before.or_else(|| script::package(sources).or_else(|| script::nested(sources)).map(script));
             match module {
                 Some(found) => Ok(Some(found)),
-                None => Ok(behind?.or_else(|| script::unguarded(sources).map(script))),
+                None => match behind? {
+                    Some(found) => Ok(Some(found)),
+                    None if !several.is_empty() => Err(ambiguous(shown(sources, &several))),
+                    None => Ok(script::unguarded(sources).map(script)),
+                },
             }
         }
         ([only], _) | (_, Some(only)) => Ok(Some(script_entry(sources, framework, only))),
-        (several, None) => Err(ambiguous(
-            several.iter().map(|s| (below(sources.directory, s.file).to_owned(), s.file, s.line)).collect(),
-        )),
+        (several, None) => Err(ambiguous(shown(sources, several))),
     }
+}
+
+/// Frameworks whose own command serves a page.
+const PAGES: [&str; 2] = ["streamlit", "chainlit"];
+
+/// Pages of which none is the first by its name, where there are several.
+fn several_pages<'a>(sources: &Sources<'a>, dependencies: &Dependencies) -> Vec<Script<'a>> {
+    let there = PAGES.into_iter().filter(|name| dependencies.may_have(name));
+    there.map(|name| script::pages(sources, name)).find(|pages| pages.len() > 1).unwrap_or_default()
+}
+
+fn shown<'a>(sources: &Sources<'a>, scripts: &[Script<'a>]) -> Vec<(String, &'a str, u32)> {
+    scripts.iter().map(|script| (below(sources.directory, script.file).to_owned(), script.file, script.line)).collect()
 }
 
 fn choose(
@@ -204,7 +223,7 @@ fn named<'c, 'a>(stated: &str, sources: &Sources<'_>, candidates: &'c [Candidate
 /// What somebody stated as `application.module`: a candidate, an object in a module that is there, or a script.
 fn stated_entry(
     stated: &str,
-    sources: &Sources<'_>,
+    (sources, dependencies): (&Sources<'_>, &Dependencies),
     candidates: &[Candidate<'_>],
     tornado: &[Script<'_>],
     allowed: &[Framework],
@@ -214,7 +233,9 @@ fn stated_entry(
     }
     let file = sources.files.iter().find(|file| below(sources.directory, file) == stated);
     if let Some(file) = file {
-        let framework = if tornado.iter().any(|s| s.file == *file) { "tornado" } else { "script" };
+        let page = PAGES.into_iter().find(|name| dependencies.may_have(name) && script::is_page(sources, file, name));
+        let tornados = || if tornado.iter().any(|s| s.file == *file) { "tornado" } else { "script" };
+        let framework = page.unwrap_or_else(tornados);
         let known = tornado.iter().find(|s| s.file == *file).cloned();
         return Ok(script_entry(sources, framework, &known.unwrap_or(Script { file, line: 1, port: None })));
     }
@@ -249,6 +270,11 @@ fn nothing(inspection: &Inspection<'_>, sources: &Sources<'_>, dependencies: &De
         return Failure::new(FailureCode::ApplicationNotFound, message)
             .hint("Give its parameters defaults, add a `wsgi.py` with `app = …`, or say how it starts with `runtime.command`.")
             .at(factory.file, Some(factory.line));
+    }
+    // Scripts that act as they are: which of them is the application, nothing says.
+    let acting = script::acting_alone(sources);
+    if acting.len() > 1 {
+        return ambiguous(shown(sources, &acting));
     }
     let known = Framework::ALL.map(Framework::name).into_iter().chain([
         "django",

@@ -4,6 +4,7 @@ use super::super::dockerfile::says;
 use super::dockerfile::started;
 use super::groups;
 use super::text::inside;
+use crate::model::origin::{Found, Origin};
 use crate::toolchain::findings::Inspection;
 
 /// The requirements file of another name that the Dockerfile which starts the application installs (`pip install -r`): its
@@ -32,6 +33,39 @@ pub(super) fn requirements(inspection: &Inspection<'_>) -> Option<String> {
         let mut places = std::iter::successors(Some(path), |path| path.split_once('/').map(|(_, rest)| rest));
         places.find(|place| tree.has_file(&inside(directory, place))).map(str::to_owned)
     })
+}
+
+/// The requirements files that the Dockerfile which starts the application installs, relative to the application's directory and
+/// with their lines. What a project takes for its own image is more than the usual file where it names several, and
+/// another one where it copies that under the usual name (`COPY requirements-prod.txt requirements.txt`): then the name that it
+/// has there stands beside it.
+pub(super) fn files(inspection: &Inspection<'_>) -> Vec<(Found<String>, String)> {
+    let (tree, directory) = (inspection.tree, inspection.directory);
+    let Some((dockerfile, _)) = started(tree, directory) else { return Vec::new() };
+    let text = tree.text(&dockerfile).unwrap_or_default();
+    let renamed = says::renamed(text);
+    let development = groups::development(inspection.facts);
+    let name = |path: &str| path.rsplit('/').next().unwrap_or_default().to_owned();
+    let aside = |path: &str| {
+        let name = name(path);
+        let mut words = name.split(|c: char| !c.is_ascii_alphanumeric());
+        words.any(|word| word == "local" || development.iter().any(|group| group == word))
+    };
+    let mut found: Vec<(Found<String>, String)> = Vec::new();
+    for said in says::installs(text).iter().filter(|said| said.words.iter().any(|word| word == "install")) {
+        for pair in said.words.windows(2).filter(|pair| pair[0] == "-r" || pair[0] == "--requirement") {
+            let called = name(&pair[1]);
+            let source = renamed.iter().find(|(_, to)| name(to) == called).map(|(from, _)| from.as_str());
+            let path = source.unwrap_or(&pair[1]).trim_start_matches("./").trim_start_matches('/');
+            let mut places = std::iter::successors(Some(path), |path| path.split_once('/').map(|(_, rest)| rest));
+            let Some(place) = places.find(|place| tree.has_file(&inside(directory, place))) else { continue };
+            if !aside(place) && found.iter().all(|(known, _)| known.value != place) {
+                let origin = Origin::file(&dockerfile, Some(said.line), "what it installs");
+                found.push((Found::new(place.to_owned(), origin), called));
+            }
+        }
+    }
+    found
 }
 
 /// Whether the Dockerfile that starts the application installs the project itself: `pip install .`, `python setup.py install`.
@@ -71,6 +105,42 @@ mod tests {
             ]);
             let install = findings.decisions.iter().find(|decision| decision.key == "install").unwrap();
             assert_eq!(install.value, expected, "{run}");
+        }
+    }
+
+    #[test]
+    fn more_requirements_files_than_the_usual_one() {
+        for (lines, expected) in [
+            (
+                "RUN pip install -r requirements.txt -r requirements-docker.txt",
+                "requirements.txt requirements-docker.txt",
+            ),
+            (
+                "COPY *.txt /tmp/\nRUN pip install -r /tmp/requirements.txt && pip install -r /tmp/requirements-docker.txt",
+                "requirements.txt requirements-docker.txt",
+            ),
+            ("RUN pip install -r requirements.txt -r requirements-dev.txt", "requirements.txt"),
+            (
+                "COPY requirements-docker.txt ./requirements.txt\nRUN pip install -r requirements.txt",
+                "requirements-docker.txt",
+            ),
+            // Nobody knows what the usual file is for then.
+            ("RUN pip install -r requirements-docker.txt", "requirements.txt"),
+            ("RUN pip install -r requirements.txt\nFROM python AS x", "requirements.txt"),
+        ] {
+            let docker = format!("FROM python\nCOPY . /src\n{lines}\nCMD [\"flask\", \"run\"]\n");
+            let findings = found(&[
+                ("Dockerfile", docker.as_str()),
+                ("app.py", APP),
+                ("requirements.txt", "flask==3.0.3\n"),
+                ("requirements-docker.txt", "flask\ngunicorn==22.0.0\n"),
+                ("requirements-dev.txt", "pytest\n"),
+            ]);
+            let files = findings.variables["requirements_files"].as_array().unwrap().clone();
+            let files: Vec<&str> = files.iter().filter_map(|file| file.as_str()).collect();
+            assert_eq!(files.join(" "), expected, "{lines}");
+            let brought = expected.contains("docker");
+            assert_eq!(findings.variables["server_requirement"].is_null(), brought, "{lines}");
         }
     }
 

@@ -91,9 +91,12 @@ impl<'a> Sources<'a> {
         Self::of(tree, directory, &EXCLUDED, facts, |path| tells(tree, path))
     }
 
-    /// The same with directories whose names say that they hold something else.
-    pub(super) fn load_all(tree: &'a SourceTree, directory: &'a str, facts: &toml::Table) -> Self {
-        Self::of(tree, directory, &NEVER, facts, |path| tells(tree, path))
+    /// The same with directories whose names say that they hold something else; with documentation only where there is
+    /// nothing else (`alone`).
+    pub(super) fn load_all(tree: &'a SourceTree, directory: &'a str, facts: &toml::Table, alone: bool) -> Self {
+        let documentation = if alone { &[][..] } else { &["docs", "doc"] };
+        let excluded: Vec<&str> = NEVER.iter().chain(documentation).copied().collect();
+        Self::of(tree, directory, &excluded, facts, |path| tells(tree, path))
     }
 
     /// Every module is parsed.

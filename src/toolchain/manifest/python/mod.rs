@@ -264,7 +264,8 @@ fn starting(
 ) -> Result<Option<Entry>, Failure> {
     match entry::find(inspection, sources, dependencies, stated_start) {
         Err(failure) if failure.code == FailureCode::ApplicationNotFound => {
-            let wider = Sources::load_all(inspection.tree, inspection.directory, inspection.facts);
+            let wider =
+                Sources::load_all(inspection.tree, inspection.directory, inspection.facts, sources.files.is_empty());
             let found = entry::find(inspection, &wider, dependencies, stated_start);
             // Where there is nothing but them, they are what there is to choose from.
             let told = |wider: Failure| if sources.files.is_empty() { wider } else { failure };
@@ -390,7 +391,8 @@ fn apply(
 
 /// A platform says the port as `PORT`; where nobody does, the image says what the plan says.
 ///
-/// Processes of a `Procfile` read it, gunicorn by itself too, and so does a source that names the variable.
+/// Processes of a `Procfile` read it, gunicorn by itself too, and so does a source that names the variable. One that speaks of
+/// no `PORT`, in a repository without the word, listens where the Dockerfile says.
 fn port_of_web(
     inspection: &Inspection<'_>,
     sources: &Sources<'_>,
@@ -406,13 +408,17 @@ fn port_of_web(
     if let Some(port) = bound.filter(|_| stated || findings.ports.is_empty()) {
         findings.ports = vec![port];
     }
-    let reads = stated || sources.any_text("\"PORT\"") || sources.any_text("'PORT'");
+    let told = || web.command.iter().any(|word| word.contains("PORT") || word.contains("gunicorn"));
+    let reads = stated && told() || sources.any_text("\"PORT\"") || sources.any_text("'PORT'");
+    let read = || Found::new(server::PORT, Origin::default("the port that processes read from `PORT`"));
     if findings.ports.is_empty() && reads {
-        let origin = Origin::default("the port that processes read from `PORT`");
-        findings.ports.push(Found::new(server::PORT, origin));
+        findings.ports.push(read());
     }
     if findings.ports.is_empty() {
         findings.ports.extend(dockerfile::exposed(inspection.tree, inspection.directory));
+    }
+    if findings.ports.is_empty() && stated {
+        findings.ports.push(read());
     }
     let script = entry.filter(|entry| entry.served.is_none() && web.origin == entry.origin);
     if let Some(script) = script.filter(|_| findings.ports.is_empty()) {

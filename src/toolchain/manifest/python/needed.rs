@@ -30,7 +30,15 @@ pub(super) fn include(sources: &Sources<'_>) -> Vec<String> {
     patterns.extend(documents.filter(|name| sources.any_text(name)).map(|name| format!("/{name}")));
     let directories =
         ["docs", "examples"].into_iter().filter(|name| sources.tree.has_directory(&inside(directory, name)));
-    patterns.extend(directories.filter(|name| sources.any_text(&format!("{name}/"))).map(|name| format!("/{name}/")));
+    // `"docs"` is a word of many addresses.
+    let quoted =
+        |name: &str| name == "examples" && ['"', '\''].iter().any(|q| sources.any_text(&format!("{q}{name}{q}")));
+    let imported = |name: &str| {
+        let is_of = |dotted: &String| dotted.split('.').next() == Some(name);
+        sources.importing(name).any(|(_, module)| module.imports.all.iter().any(is_of))
+    };
+    let needed = |name: &&str| sources.any_text(&format!("{name}/")) || quoted(name) || imported(name);
+    patterns.extend(directories.filter(needed).map(|name| format!("/{name}/")));
     patterns.sort();
     patterns.dedup();
     patterns
@@ -57,5 +65,20 @@ mod tests {
         ]);
         let sources = Sources::parse_all(&tree);
         assert_eq!(include(&sources), ["/README.md", "/shop/tests", "/test_support.py"]);
+    }
+
+    #[test]
+    fn directories_that_modules_name_are_needed() {
+        for (text, expected) in [
+            ("import os\nos.listdir('examples')\n", "/examples/"),
+            ("SHOWN = \"docs/index.html\"\n", "/docs/"),
+            ("from examples import one\n", "/examples/"),
+            ("PAGE = 'docs'\n", ""),
+            ("examples = 1\n", ""),
+        ] {
+            let tree = SourceTree::of_texts([("app.py", text), ("examples/one.py", ""), ("docs/index.html", "")]);
+            let sources = Sources::parse_all(&tree);
+            assert_eq!(include(&sources).join(" "), expected, "{text}");
+        }
     }
 }

@@ -31,9 +31,11 @@ pub(super) struct Requirements {
 ///
 /// # Errors
 /// `manifest_invalid` for a line that pip refuses, a missing include, one outside the repository or a cycle.
-pub(super) fn read(tree: &SourceTree, path: &str) -> Result<Requirements, Failure> {
+pub(super) fn read(tree: &SourceTree, paths: &[impl AsRef<str>]) -> Result<Requirements, Failure> {
     let mut reading = Reading { tree, found: Requirements::default(), open: Vec::new() };
-    reading.file(path, false)?;
+    for path in paths {
+        reading.file(path.as_ref(), false)?;
+    }
     Ok(reading.found)
 }
 
@@ -246,7 +248,7 @@ mod tests {
     use super::*;
 
     fn read_one(text: &str) -> Result<Requirements, Failure> {
-        read(&SourceTree::of_texts([("requirements.txt", text), ("lib/setup.py", "")]), "requirements.txt")
+        read(&SourceTree::of_texts([("requirements.txt", text), ("lib/setup.py", "")]), &["requirements.txt"])
     }
 
     fn names(found: &Requirements) -> Vec<(&str, u32)> {
@@ -294,7 +296,7 @@ mod tests {
             ("app/common.txt", "requests"),
             ("app/pins.txt", "urllib3<2"),
         ]);
-        let found = read(&tree, "app/requirements/prod.txt").unwrap();
+        let found = read(&tree, &["app/requirements/prod.txt"]).unwrap();
         let names: Vec<_> = found.list.iter().map(|r| r.name.as_str()).collect();
         assert_eq!(names, ["flask", "requests", "gunicorn"]);
         assert_eq!(found.files.len(), 4);
@@ -321,8 +323,8 @@ mod tests {
     #[test]
     fn a_cycle_through_another_file_is_found_and_a_diamond_is_none() {
         let tree = SourceTree::of_texts([("a.txt", "-r b.txt"), ("b.txt", "-r a.txt")]);
-        assert!(read(&tree, "a.txt").unwrap_err().message.contains("cycle"));
+        assert!(read(&tree, &["a.txt"]).unwrap_err().message.contains("cycle"));
         let tree = SourceTree::of_texts([("a.txt", "-r b.txt\n-r c.txt"), ("b.txt", "-r c.txt"), ("c.txt", "x")]);
-        assert_eq!(read(&tree, "a.txt").unwrap().list.len(), 1);
+        assert_eq!(read(&tree, &["a.txt"]).unwrap().list.len(), 1);
     }
 }

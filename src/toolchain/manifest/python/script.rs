@@ -80,13 +80,21 @@ fn name(file: &str) -> &str {
 /// The only script without a guard that lies directly in the application's directory, is imported by no module and does
 /// something by itself, or the only one of those with a usual name.
 pub(super) fn unguarded<'a>(sources: &Sources<'a>) -> Option<Script<'a>> {
+    usual(sources, &acting(sources)).cloned()
+}
+
+/// Those of them that no module imports.
+pub(super) fn acting_alone<'a>(sources: &Sources<'a>) -> Vec<Script<'a>> {
+    acting(sources).into_iter().filter(|script| !is_imported(sources, script.file)).collect()
+}
+
+fn acting<'a>(sources: &Sources<'a>) -> Vec<Script<'a>> {
     let acting = sources.files.iter().filter(|file| {
         let name = below(sources.directory, file);
         !name.contains('/') && name != "manage.py" && sources.tree.text(file).is_some_and(acts)
     });
     let port_of = |file: &str| sources.modules.get(file).and_then(|module| port(module));
-    let scripts: Vec<Script<'a>> = acting.map(|file| Script { file, line: 1, port: port_of(file) }).collect();
-    usual(sources, &scripts).cloned()
+    acting.map(|file| Script { file, line: 1, port: port_of(file) }).collect()
 }
 
 /// Whether a statement of a module itself is a call or a loop.
@@ -149,20 +157,32 @@ fn serves(module: &Module) -> bool {
 
 /// The page that an application of Streamlit or Chainlit begins with: it needs no guard, since `streamlit run` executes it.
 pub(super) fn page<'a>(sources: &Sources<'a>, framework: &str) -> Option<Script<'a>> {
-    let pages: Vec<_> = sources
-        .files
-        .iter()
-        .filter(|file| {
-            let imports = sources.modules.get(*file).is_some_and(|module| module.imports.all.contains(framework));
-            imports && !below(sources.directory, file).contains("pages/")
-        })
-        .collect();
+    let pages: Vec<&'a str> = sources.files.iter().copied().filter(|file| is_page(sources, file, framework)).collect();
     let names = ["streamlit_app.py", "chainlit_app.py", "app.py", "main.py", "Home.py", "home.py"];
     let conventional = names.iter().find_map(|name| pages.iter().find(|file| below(sources.directory, file) == *name));
     let top = || pages.iter().filter(|file| !below(sources.directory, file).contains('/'));
     let only = || top().next().filter(|_| top().count() == 1);
-    let file = conventional.or_else(only)?;
-    Some(Script { file, line: 1, port: None })
+    if let Some(file) = conventional.or_else(only) {
+        return Some(Script { file, line: 1, port: None });
+    }
+    let several = self::pages(sources, framework);
+    several.first().filter(|_| several.len() == 1).cloned()
+}
+
+/// The modules directly in the application's directory that make a page and are no part of another one.
+pub(super) fn pages<'a>(sources: &Sources<'a>, framework: &str) -> Vec<Script<'a>> {
+    let own = |file: &&&str| {
+        !below(sources.directory, file).contains('/')
+            && is_page(sources, file, framework)
+            && !is_imported(sources, file)
+    };
+    sources.files.iter().filter(own).map(|file| Script { file, line: 1, port: None }).collect()
+}
+
+/// Whether a module imports what pages are made of. Those in `pages/` belong to the one that starts (Streamlit, "Multipage apps").
+pub(super) fn is_page(sources: &Sources<'_>, file: &str, framework: &str) -> bool {
+    let imports = sources.modules.get(file).is_some_and(|module| module.imports.all.contains(framework));
+    imports && !below(sources.directory, file).contains("pages/")
 }
 
 /// The `__main__` of the only package that has one, or of the only one that serves, or else the only module of a package with a

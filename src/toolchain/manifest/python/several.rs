@@ -5,8 +5,11 @@ use super::ini;
 use super::text::inside;
 use crate::model::failure::Warning;
 use crate::model::origin::Origin;
-use crate::model::source_tree::SourceTree;
+use crate::model::source_tree::{SourceTree, parent};
 use crate::toolchain::findings::Process;
+
+/// Words of commands that start a program of the application.
+const PROGRAMS: &[&str] = &[".py", "python", "gunicorn", "uvicorn", "celery"];
 
 /// The programs of supervisor's configuration (its documentation, "`[program:x]` Section Settings") that the Dockerfile starts it
 /// with, as processes that `application.process` chooses; and the warning where something is left for them.
@@ -18,30 +21,46 @@ pub(super) fn programs(tree: &SourceTree, directory: &str) -> (Vec<Process>, Opt
         places.find_map(|path| Some(inside(directory, path)).filter(|path| tree.has_file(path)))
     };
     let read = |path: String| Some((tree.text(&path)?, path.clone()));
-    if said.words.iter().any(|word| word.rsplit('/').next() == Some("supervisord")) {
-        let file = said
-            .words
-            .iter()
-            .filter(|word| word.contains(".conf") || word.contains(".ini"))
-            .find_map(|word| named(word));
-        let file = file.or_else(|| named("supervisord.conf"));
-        let Some((text, path)) = file.and_then(read) else { return (Vec::new(), None) };
+    let supervisor = |words: &[String], beside: &str, others: usize| {
+        let is_it = |word: &String| word.rsplit('/').next() == Some("supervisord");
+        let words = &words[words.iter().position(is_it)?..];
+        let stated = words.iter().find(|word| word.contains(".conf") || word.contains(".ini"));
+        let stated = stated.map_or("supervisord.conf", |word| word.trim_start_matches("./"));
+        // What the Dockerfile has put into a directory of the system lies beside the script that says so, or elsewhere.
+        let there = |path: String| Some(path).filter(|path| tree.has_file(path));
+        let own = Some(inside(directory, stated)).filter(|_| !stated.starts_with('/')).and_then(there);
+        let file = own.or_else(|| there(inside(beside, stated.rsplit('/').next()?))).or_else(|| named(stated));
+        let Some((text, path)) = file.and_then(read) else { return Some((Vec::new(), None)) };
         let found = supervised(&path, text);
         let programs: Vec<String> = found.iter().map(|process| format!("`{}`", process.name)).collect();
-        let warning = (programs.len() > 1).then(|| warning(&dockerfile, said.line, &path, &programs.join(", ")));
-        return (found, warning);
+        let several = programs.len() + others > 1;
+        Some((found, several.then(|| warning(&dockerfile, said.line, &path, &programs.join(", ")))))
+    };
+    if let Some(found) = supervisor(&said.words, directory, 0) {
+        return found;
     }
     let script = said.words.iter().filter(|word| word.rsplit('.').next() == Some("sh")).find_map(|word| named(word));
     // One that the image starts with starts them all.
     let script = script.filter(|path| *path != inside(directory, "entrypoint.sh"));
     let Some((text, path)) = script.and_then(read) else { return (Vec::new(), None) };
+    let lines = text.lines().map(str::trim).filter(|line| !line.is_empty() && !line.starts_with('#'));
+    let lines: Vec<Vec<String>> = lines.map(|line| line.split_whitespace().map(str::to_owned).collect()).collect();
+    let runs = |word: &String| PROGRAMS.iter().any(|program| word.contains(program));
+    let started = lines.iter().enumerate().find_map(|(index, words)| {
+        // What stands behind it is started beside it.
+        let behind = lines[index + 1..].iter().any(|words| words.iter().any(runs));
+        supervisor(words, parent(&path), usize::from(behind)).filter(|(found, _)| !found.is_empty())
+    });
+    if let Some(found) = started {
+        return found;
+    }
     // What stands in a branch may be one of two ways to start the same.
     let behind = |line: &&str| {
         let line = line.trim_end();
         if line.starts_with([' ', '\t']) {
             return false;
         }
-        let own = [".py", "python", "gunicorn", "uvicorn", "celery"].iter().any(|word| line.contains(word));
+        let own = PROGRAMS.iter().any(|word| line.contains(word));
         line.ends_with('&') && !line.ends_with("&&") && !line.starts_with('#') && own
     };
     let lines: Vec<String> = text.lines().filter(behind).map(|line| format!("`{}`", line.trim())).collect();
@@ -87,11 +106,21 @@ mod tests {
                 true,
             ),
             ("CMD [\"sh\", \"start.sh\"]", "", true),
+            ("CMD [\"./deploy/all.sh\"]", "api python3 run.py --only api; work celery -A shop worker", true),
+            ("CMD [\"sh\", \"deploy/beside.sh\"]", "queue python manage.py queue", true),
             ("CMD [\"sh\", \"either.sh\"]", "", false),
             ("CMD [\"python\", \"serve.py\"]", "", false),
         ] {
             let docker = format!("FROM python\nCOPY . /app\n{start}\n");
-            let scripts = [("deploy/s.conf", conf), ("start.sh", script), ("either.sh", either)];
+            let scripts = [
+                ("deploy/s.conf", conf),
+                ("start.sh", script),
+                ("either.sh", either),
+                ("deploy/all.sh", "#!/bin/sh\nexec supervisord -n -c deploy/s.conf\n"),
+                ("deploy/beside.sh", "supervisord -c /etc/supervisord.conf\ngunicorn shop:app\n"),
+                ("supervisord.conf", "[program:other]\ncommand=python manage.py other\n"),
+                ("deploy/supervisord.conf", "[program:queue]\ncommand=python manage.py queue\n"),
+            ];
             let tree = SourceTree::of_texts([("Dockerfile", docker.as_str())].into_iter().chain(scripts));
             let (found, warning) = programs(&tree, "");
             let said: Vec<String> = found.iter().map(|one| format!("{} {}", one.name, one.command.join(" "))).collect();
