@@ -168,6 +168,9 @@ fn unrecognised(directory: &str, tree: &SourceTree, catalog: &Catalog) -> Failur
         );
         return Failure::new(FailureCode::EcosystemUnrecognised, message).hint(hint).at(path, None);
     }
+    if let Some(failure) = beside_own_name(directory, tree, catalog) {
+        return failure;
+    }
     let looked_for = catalog.toolchains.values().flat_map(|toolchain| {
         let detect = &toolchain.definition.detect;
         detect.files.iter().cloned().chain(detect.directories.iter().map(|name| format!("{name}/")))
@@ -185,6 +188,25 @@ fn unrecognised(directory: &str, tree: &SourceTree, catalog: &Catalog) -> Failur
     );
     Failure::new(FailureCode::EcosystemUnrecognised, message)
         .hint("add the manifest of your ecosystem, or a `Dockerfile`")
+}
+
+/// Files that have more behind the name of what is taken where nothing else is: `Dockerfile.alpine`, of which nobody says that it
+/// is the one.
+fn beside_own_name(directory: &str, tree: &SourceTree, catalog: &Catalog) -> Option<Failure> {
+    let fallbacks = catalog.toolchains.values().filter(|toolchain| toolchain.definition.detect.fallback);
+    let wanted = fallbacks.flat_map(|toolchain| &toolchain.definition.detect.files);
+    wanted.into_iter().find_map(|wanted| {
+        let inner = |path: &str| path.rsplit('/').next().unwrap_or(path).to_owned();
+        let longer = |path: &&str| inner(path).strip_prefix(wanted.as_str()).is_some_and(|rest| rest.starts_with('.'));
+        let ignores = |path: &&str| path.ends_with("ignore");
+        let found: Vec<&str> = tree.files_in(directory).filter(longer).filter(|path| !ignores(path)).collect();
+        let first = *found.first()?;
+        let names: Vec<_> = found.iter().take(4).map(|path| format!("`{}`", path.escape_debug())).collect();
+        let message =
+            format!("no toolchain recognised the files, and of {} none is called `{wanted}`", names.join(", "));
+        let hint = format!("commit the one that is to be built as `{wanted}`");
+        Some(Failure::new(FailureCode::EcosystemUnrecognised, message).hint(hint).at(first, None))
+    })
 }
 
 fn ambiguous(several: &[(&Toolchain, String)]) -> Failure {

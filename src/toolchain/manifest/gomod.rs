@@ -12,6 +12,7 @@ mod layout;
 mod listens;
 mod mains;
 mod mentions;
+mod needed;
 mod packages;
 mod ports;
 mod programs;
@@ -27,7 +28,9 @@ use serde_json::{Value, json};
 use self::arguments::Dockerfiles;
 use self::layout::{Layout, Module};
 use self::mains::Main;
+use self::needed::Needed;
 use self::packages::Package;
+use self::ports::File;
 use super::dockerfile;
 use crate::model::failure::Failure;
 use crate::model::origin::{Decision, Found, Origin, Rejected};
@@ -93,7 +96,8 @@ pub fn read(inspection: &Inspection<'_>) -> Result<Findings, Failure> {
         let dockerfiles = arguments::dockerfiles(inspection, &directories, main, &module.path);
         findings.arguments = arguments::of_dockerfile(inspection, &dockerfiles, main, &mains, &module.path);
         let exposed = exposed(&dockerfiles);
-        running(inspection, module, main, &closure, &exposed, &mut findings);
+        let listens = || listens::only(inspection, &layout, &packages, &[main]).is_some();
+        running(inspection, module, main, &closure, &exposed, &listens, &mut findings);
         reached(&mut findings);
     }
     Ok(findings)
@@ -106,6 +110,7 @@ fn running(
     main: &Main,
     closure: &[&Package<'_>],
     exposed: &[Found<u16>],
+    listens: &dyn Fn() -> bool,
     findings: &mut Findings,
 ) {
     let paths = closure.iter().flat_map(|package| package.files.iter().map(|(path, _)| *path));
@@ -113,12 +118,25 @@ fn running(
     let directories = [inspection.directory, main.directory.as_str(), module.directory.as_str()];
     let assets = assets::find(inspection.tree, inspection.facts, &files, &directories);
     let above = above::find(inspection.tree, inspection.facts, &files, &main.directory, inspection.directory);
-    let stated = stated::port(inspection.tree, inspection.facts, &assets.directory, &assets.paths)
-        .or_else(|| stated::port(inspection.tree, inspection.facts, &above.directory, &above.paths));
+    let stated = |known: &ports::Known<'_>| {
+        let of = |directory: &str, paths: &[String]| {
+            stated::port(inspection.tree, inspection.facts, known, directory, paths)
+        };
+        of(&assets.directory, &assets.paths).or_else(|| of(&above.directory, &above.paths))
+    };
     let names = [mains::last(&main.import_path), mains::last(&module.path), inspection.application];
+    if findings.arguments.is_none() {
+        match needed::find(inspection.tree, inspection.facts, &files, &names, listens) {
+            Some(Needed::Serves(arguments)) => findings.arguments = Some(arguments),
+            Some(Needed::Unknown(warning)) => findings.warnings.push(warning),
+            None => {}
+        }
+    }
     let arguments = findings.arguments.iter().flat_map(|found| found.value.clone()).collect::<Vec<_>>();
     let others = commands::others(inspection.tree, &files, &names, &arguments);
-    ports::find(&files, inspection.facts, exposed, stated, &others, findings);
+    let written = |(path, _): &&File<'_>| !inspection.tree.text(path).is_some_and(mentions::is_generated);
+    let by_hand: Vec<File<'_>> = files.iter().filter(written).cloned().collect();
+    ports::find(&by_hand, inspection.facts, exposed, &stated, &others, findings);
     findings.variables.insert("programs".to_owned(), json!(programs::started(&files)));
     let own = closure.first().into_iter().flat_map(|package| &package.files);
     let texts = own.filter_map(|(path, _)| inspection.tree.text(path));

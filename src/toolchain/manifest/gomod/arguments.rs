@@ -98,6 +98,7 @@ fn replaced(word: &str, defaults: &BTreeMap<String, String>) -> String {
 /// no better (`--workdir /etc/shop --config prod`), and without words only addresses mean something (`--listen 0.0.0.0:80`).
 fn meant(arguments: &[String], facts: &toml::Table) -> Option<Vec<String>> {
     let is_option = |word: &String| word.starts_with('-') && !ABOUT.contains(&word.as_str());
+    let arguments = &without_variables(arguments)[..];
     let means = |word: &String| is_meant_anywhere(word, facts);
     let (words, mut options) = arguments.split_at(arguments.iter().position(is_option).unwrap_or(arguments.len()));
     if arguments.iter().all(means) {
@@ -122,6 +123,16 @@ fn meant(arguments: &[String], facts: &toml::Table) -> Option<Vec<String>> {
         options = rest;
     }
     Some(kept).filter(|kept| !kept.is_empty())
+}
+
+/// Without words that are a variable and nothing else, behind a word of a meaning: what nobody gives adds nothing
+/// (`["shop", "serve", "${OPTIONS}"]`). The value of an option goes with it.
+fn without_variables(arguments: &[String]) -> Vec<String> {
+    let inner = |word: &str| word.strip_prefix('$').map(|name| name.trim_matches(['{', '}']).to_owned());
+    let letter = |c: char| c.is_ascii_alphanumeric() || c == '_';
+    let is_variable = |word: &String| inner(word).is_some_and(|name| name.chars().all(letter));
+    let stays = |at: usize| at == 0 || !is_variable(&arguments[at]) || arguments[at - 1].starts_with('-');
+    (0..arguments.len()).filter(|at| stays(*at)).map(|at| arguments[at].clone()).collect()
 }
 
 /// The name of the program that is started in the end, and its arguments.

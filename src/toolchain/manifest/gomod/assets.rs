@@ -29,6 +29,8 @@ pub(super) struct Known<'a> {
     flags: Vec<&'a str>,
     /// Endings of files with settings.
     settings: Vec<&'a str>,
+    /// Beginnings of names of files that compose containers, which no program reads.
+    compositions: Vec<&'a str>,
     endings: Vec<&'a str>,
     /// Endings of names of constants and variables that hold a directory.
     names: Vec<&'a str>,
@@ -63,8 +65,8 @@ pub(super) fn find(tree: &SourceTree, facts: &toml::Table, files: &[File<'_>], d
             }
             found.paths.extend(paths);
         }
-        let of_settings =
-            found.paths.iter().flat_map(|path| settings_name(tree, directory, path, &known)).collect::<Vec<_>>();
+        let files = found.paths.iter().flat_map(|path| settings_at(tree, directory, path, &known));
+        let of_settings = files.flat_map(|path| settings_name(tree, directory, &path, &known)).collect::<Vec<_>>();
         found.paths.extend(of_settings);
         tidy(&mut found.paths);
         if found.paths.len() > best.paths.len() {
@@ -81,8 +83,14 @@ fn text(mention: &Mention) -> &str {
         Place::Tag { .. } => default_of(&mention.text).unwrap_or_default(),
         _ => &mention.text,
     };
-    text.strip_prefix(FILE).unwrap_or(text)
+    let behind = || COMPUTED.iter().find_map(|verb| text.strip_prefix(verb));
+    // Behind a directory that is computed, which is the working directory where there is such a file.
+    let added = || text.strip_prefix('/').filter(|_| mention.added);
+    text.strip_prefix(FILE).or_else(behind).or_else(added).unwrap_or(text)
 }
+
+/// What a text for `fmt.Sprintf` begins with that puts a directory before a path: `fmt.Sprintf("%s/config/config.yaml", wd)`.
+const COMPUTED: &[&str] = &["%s/", "%v/"];
 
 /// What an address of a file begins with (RFC 8089; golang-migrate takes a relative path behind it).
 const FILE: &str = "file://";
@@ -112,6 +120,7 @@ impl<'a> Known<'a> {
             loaders: list("loaders").collect(),
             flags: list("flags").collect(),
             settings: list("settings").collect(),
+            compositions: list("compositions").collect(),
             endings: list("endings").collect(),
             names: list("names").collect(),
             sources: list("sources").collect(),
@@ -216,11 +225,20 @@ fn opened(
             _ => Vec::new(),
         };
     }
-    if exists(tree, directory, &path) && holds_data(tree, directory, &path, &known.sources) {
-        vec![path]
-    } else {
-        Vec::new()
+    if !exists(tree, directory, &path) {
+        return with_ending(tree, directory, &path, known);
     }
+    if holds_data(tree, directory, &path, &known.sources) { vec![path] } else { Vec::new() }
+}
+
+/// Files of settings that a path names without their ending, as libraries take them (viper's `SetConfigName`: "without
+/// extension"): `./config/config-local`.
+fn with_ending(tree: &SourceTree, directory: &str, path: &str, known: &Known<'_>) -> Vec<String> {
+    let Some((above, stem)) = path.rsplit_once('/') else { return Vec::new() };
+    let Some(full) = join(directory, above) else { return Vec::new() };
+    let ending = |name: &&str| name.strip_prefix(stem).is_some_and(|rest| known.settings.contains(&rest));
+    let names = settings(tree, &full, known).filter(ending);
+    names.map(|name| format!("{above}/{name}")).collect()
 }
 
 fn exists(tree: &SourceTree, directory: &str, path: &str) -> bool {
@@ -241,6 +259,9 @@ fn settings<'t>(tree: &'t SourceTree, directory: &'t str, known: &Known<'_>) -> 
 }
 
 fn is_settings(name: &str, known: &Known<'_>) -> bool {
+    if known.compositions.iter().any(|beginning| name.starts_with(beginning)) {
+        return false;
+    }
     let ends = |endings: &[&str]| endings.iter().any(|ending| name.ends_with(ending));
     !name.starts_with('.') && ends(&known.settings) && !ends(&known.sources)
 }
@@ -250,6 +271,18 @@ fn settings_below(tree: &SourceTree, directory: &str, path: &str, known: &Known<
     let Some(full) = join(directory, path) else { return false };
     let mut files = tree.below(&full).map(|(path, _)| path);
     files.any(|file| is_settings(file.rsplit('/').next().unwrap_or(file), known))
+}
+
+/// More files of settings than these in one directory are something else.
+const MANY: usize = 20;
+
+/// The files of settings that an asset is, or that lie in it.
+fn settings_at(tree: &SourceTree, directory: &str, path: &str, known: &Known<'_>) -> Vec<String> {
+    let Some(full) = join(directory, path).filter(|full| tree.has_directory(full)) else {
+        return vec![path.to_owned()];
+    };
+    let files = settings(tree, &full, known).take(MANY);
+    files.map(|name| format!("{path}/{name}")).collect()
 }
 
 /// Larger files are data, not settings.
@@ -266,7 +299,7 @@ fn settings_name(tree: &SourceTree, directory: &str, path: &str, known: &Known<'
         let value = value.split(" #").next()?.trim().trim_end_matches(',').trim_matches(['"', '\'']);
         let value = value.strip_prefix(FILE).unwrap_or(value);
         let plain = !value.starts_with(['/', '#']) && !value.contains([' ', ':', '*', '$', '\\']);
-        let whole = join("", value).filter(|_| plain && value.contains('/'))?;
+        let whole = join("", value).filter(|whole| plain && value.contains('/') && !whole.is_empty())?;
         let begun = |whole: &str| {
             let (above, _) = whole.rsplit_once('/')?;
             let full = join(directory, whole)?;

@@ -13,27 +13,44 @@ pub(super) fn only<'m>(
     packages: &Packages<'_>,
     mains: &[&'m Main],
 ) -> Option<&'m Main> {
-    let table = inspection.facts.get("serving").and_then(toml::Value::as_table)?;
+    let mut found = those(inspection, layout, packages, mains).into_iter();
+    found.next().filter(|_| found.next().is_none())
+}
+
+/// Those of these programs whose packages do.
+pub(super) fn those<'m>(
+    inspection: &Inspection<'_>,
+    layout: &Layout,
+    packages: &Packages<'_>,
+    mains: &[&'m Main],
+) -> Vec<&'m Main> {
+    let each = mains.iter().copied();
+    each.filter(|main| {
+        let directories = packages::closure(packages, layout, &main.directory);
+        directories.iter().any(|directory| package(inspection, packages, directory))
+    })
+    .collect()
+}
+
+/// Whether a package calls a function that listens.
+pub(super) fn package(inspection: &Inspection<'_>, packages: &Packages<'_>, directory: &str) -> bool {
+    let Some(table) = inspection.facts.get("serving").and_then(toml::Value::as_table) else { return false };
     let list = |key: &str| -> Vec<&str> {
         let list = table.get(key).and_then(toml::Value::as_array);
         list.into_iter().flatten().filter_map(toml::Value::as_str).collect()
     };
     let (always, frameworks, with_framework) = (list("functions"), list("frameworks"), list("framework_functions"));
-    let listens = |main: &&&Main| {
-        packages::closure(packages, layout, &main.directory).iter().any(|directory| {
-            packages[directory].files.iter().any(|(path, source)| {
-                let framed = source.imports.iter().any(|import| {
-                    frameworks.iter().any(|known| {
-                        import.strip_prefix(known).is_some_and(|rest| rest.is_empty() || rest.starts_with('/'))
-                    })
-                });
-                let text = inspection.tree.text(path).unwrap_or_default();
-                calls(text, &always) || framed && calls(text, &with_framework)
-            })
+    packages.get(directory).is_some_and(|package| {
+        package.files.iter().any(|(path, source)| {
+            let framed = source.imports.iter().any(|import| {
+                frameworks.iter().any(|known| {
+                    import.strip_prefix(known).is_some_and(|rest| rest.is_empty() || rest.starts_with('/'))
+                })
+            });
+            let text = inspection.tree.text(path).unwrap_or_default();
+            calls(text, &always) || framed && calls(text, &with_framework)
         })
-    };
-    let mut found = mains.iter().filter(listens);
-    found.next().copied().filter(|_| found.next().is_none())
+    })
 }
 
 /// Whether a file calls one of the functions as a selector: `http.ListenAndServe(`, `server.Serve(`.

@@ -84,7 +84,7 @@ pub(super) fn choose<'a>(
     let mut named = mains.iter().filter(|main| last(&main.import_path) == inspection.application);
     if let (Some(main), None) = (named.next(), named.next()) {
         if let Some(daemon) = daemon(inspection, layout, packages, mains, main) {
-            return Ok(Some((daemon, "only the other one listens for connections")));
+            return Ok(Some(daemon));
         }
         return Ok(Some((main, "another program has the application's name")));
     }
@@ -113,11 +113,19 @@ fn daemon<'m>(
     packages: &Packages<'_>,
     mains: &'m [Main],
     main: &'m Main,
-) -> Option<&'m Main> {
+) -> Option<(&'m Main, &'static str)> {
     let name = format!("{}d", last(&main.import_path));
     let mut found = mains.iter().filter(|other| last(&other.import_path) == name);
     let daemon = found.next().filter(|_| found.next().is_none())?;
-    listens::only(inspection, layout, packages, &[main, daemon]).filter(|only| *only == daemon)
+    let listen = listens::those(inspection, layout, packages, &[main, daemon]);
+    match listen.as_slice() {
+        [only] if *only == daemon => Some((daemon, "only the other one listens for connections")),
+        // A client may be made of the very package that listens; where it does so itself, the name decides.
+        [_, _] if !listens::package(inspection, packages, &main.directory) => {
+            Some((daemon, "the other one is its daemon"))
+        }
+        _ => None,
+    }
 }
 
 /// The only program that the repository's Dockerfile compiles, although it is not used.

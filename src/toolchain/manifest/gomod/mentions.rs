@@ -14,6 +14,8 @@ pub(super) struct Mention {
     pub(super) line: u32,
     /// Whether something is added behind it: `"." + name`.
     pub(super) goes_on: bool,
+    /// Whether it is added to something: `directory + "/pages"`.
+    pub(super) added: bool,
 }
 
 /// Where it stands.
@@ -55,6 +57,15 @@ pub(super) fn of_each<'p>(
     tree.derived_each(paths, |_, text| mentions(text))
 }
 
+/// Lines at the beginning of a file that may say who wrote it.
+const HEAD: usize = 12;
+
+/// Whether a tool wrote the file (`go help generate`: `// Code generated … DO NOT EDIT.`): addresses in it are what documentation
+/// says (swag's `Host`), and nobody's.
+pub(super) fn is_generated(text: &str) -> bool {
+    text.lines().take(HEAD).any(|line| line.starts_with("//") && line.contains("DO NOT EDIT"))
+}
+
 /// All texts, and numbers that are arguments or values.
 pub(super) fn mentions(text: &str) -> Vec<Mention> {
     let mut found = Vec::new();
@@ -91,6 +102,7 @@ pub(super) fn mentions(text: &str) -> Vec<Mention> {
                     text: value.to_owned(),
                     line: token.line,
                     goes_on: false,
+                    added: before[3] == Kind::Sign('+'),
                 });
             }
             Kind::Sign('+') if matches!(before[3], Kind::Text(_)) => {
@@ -101,7 +113,13 @@ pub(super) fn mentions(text: &str) -> Vec<Mention> {
             Kind::Word(word) if word.bytes().all(|b| b.is_ascii_digit()) => {
                 let place = place("", &before, open.last());
                 if place != Place::Other {
-                    found.push(Mention { place, text: word.to_owned(), line: token.line, goes_on: false });
+                    found.push(Mention {
+                        place,
+                        text: word.to_owned(),
+                        line: token.line,
+                        goes_on: false,
+                        added: false,
+                    });
                 }
             }
             _ => {}

@@ -28,6 +28,16 @@ struct Candidate {
 /// The rank of what is taken only where nothing else is found.
 const LAST: u32 = 5;
 
+/// Parts of names that say that the program listens there, whatever the port is usually of.
+const LISTENS: &[&str] = &["listen", "bind"];
+
+impl Candidate {
+    fn stated(stated: &Stated) -> Self {
+        let reached = stated.local.is_none();
+        Self { rank: 4, bare: false, reached, port: stated.port.value, origin: stated.port.origin.clone() }
+    }
+}
+
 /// What is known of the functions and names that lead to a port: the fact `listening`.
 pub(super) struct Known<'a> {
     functions: HashSet<&'a str>,
@@ -50,31 +60,26 @@ pub(super) fn find(
     files: &[File<'_>],
     facts: &toml::Table,
     exposed: &[Found<u16>],
-    stated: Option<Stated>,
+    stated: &dyn Fn(&Known<'_>) -> Option<Stated>,
     others: &Others,
     findings: &mut Findings,
 ) {
     let known = Known::of(facts);
+    let (mut stated, lookup) = (stated(&known), stated);
     // A file of settings speaks where the source has nothing but addresses of no name.
-    let mut candidates: Vec<Candidate> = stated
-        .iter()
-        .map(|stated| Candidate {
-            rank: 4,
-            bare: false,
-            reached: stated.local.is_none(),
-            port: stated.port.value,
-            origin: stated.port.origin.clone(),
-        })
-        .collect();
+    let mut candidates: Vec<Candidate> = stated.iter().map(Candidate::stated).collect();
     let mut asks = None;
     let mut unreached = Vec::new();
     for (path, mentions) in files {
         let (mentions, of_others) = others.split(path, mentions);
         let assigned = |mention: &&Mention| !has_default(path, mention, &mentions, &known);
         let found = mentions.iter().filter(assigned);
+        // An exporter's Dockerfile says more ports than its flags with a chain of calls.
+        let found = found.filter(|mention| exposed.is_empty() || chained(mention, &mentions).is_none());
         let found = found.filter_map(|mention| candidate(path, mention, &mentions, &known));
         // A database's port is where somebody else listens, unless the program says that it listens there.
-        let found = found.filter(|found| found.rank == 0 || !known.others.contains(&found.port));
+        let says = |found: &Candidate| LISTENS.iter().any(|word| found.origin.detail.to_lowercase().contains(word));
+        let found = found.filter(|found| found.rank == 0 || says(found) || !known.others.contains(&found.port));
         let found = settled(found.collect()).into_iter();
         candidates.extend(found.map(|found| Candidate {
             rank: if known.developers.contains(&found.port) { LAST } else { found.rank },
@@ -87,6 +92,20 @@ pub(super) fn find(
             asks = port_variable(path, &mentions);
         }
         unreached.extend(loopback(path, &mentions, &known));
+    }
+    if candidates.is_empty() && exposed.is_empty() && asks.is_none() {
+        // Where it listens for nothing else, what it listens on for metrics or for gRPC is its port.
+        let known = known.beside(facts);
+        stated = lookup(&known);
+        candidates.extend(stated.iter().map(Candidate::stated));
+        for (path, mentions) in files {
+            let (mentions, _) = others.split(path, mentions);
+            let here = |mention: &&Mention| address(&mention.text).is_none_or(|(host, _)| !is_loopback(host));
+            let found = mentions.iter().filter(here);
+            let found = found.filter_map(|mention| candidate(path, mention, &mentions, &known));
+            let found = found.filter(|found| !known.others.contains(&found.port));
+            candidates.extend(settled(found.collect()));
+        }
     }
     candidates.sort_by_key(|candidate| (candidate.rank, candidate.bare));
     let agreed = candidates.iter().find(|candidate| exposed.iter().any(|found| found.value == candidate.port));
@@ -105,6 +124,13 @@ pub(super) fn find(
         // What the source says by nothing but its settings the Dockerfile may say more of; it may run as another user.
         let others = exposed.iter().filter(|found| found.value != candidate.port && found.value >= 1024);
         findings.ports.extend(others.filter(|_| candidate.rank == 4).cloned());
+        // What both say is where it listens, too.
+        for also in candidates.iter().filter(|also| also.rank < 4 && candidate.rank < 4) {
+            let known = findings.ports.iter().any(|port| port.value == also.port);
+            if !known && exposed.iter().any(|found| found.value == also.port) {
+                findings.ports.push(Found::new(also.port, also.origin.clone()));
+            }
+        }
     } else if let Some(first) = candidates.first().filter(|first| first.rank < 4 || exposed.is_empty()) {
         let equal = |other: &&Candidate| (other.rank, other.bare) == (first.rank, first.bare) && first.rank < 4;
         let same = candidates.iter().filter(equal);
@@ -160,6 +186,14 @@ impl<'a> Known<'a> {
             developers: ports("developers"),
             others: ports("others"),
         }
+    }
+
+    /// The same without words for what a program listens on beside what it is for.
+    fn beside(mut self, facts: &toml::Table) -> Self {
+        let table = facts.get("listening").and_then(|table| table.get("beside")).and_then(toml::Value::as_array);
+        let beside: Vec<&str> = table.into_iter().flatten().filter_map(toml::Value::as_str).collect();
+        self.aside.retain(|aside| !beside.contains(aside));
+        self
     }
 
     /// Whether a name speaks of another address than the application's.
@@ -249,6 +283,20 @@ fn variable_of<'m>(mention: &Mention, all: &'m [Mention]) -> Option<&'m str> {
     (name.len() > 2 && name.bytes().all(letter) && name.starts_with(|c: char| c.is_ascii_uppercase())).then_some(name)
 }
 
+/// The name of the flag that a chain of calls defines whose default a text is: `kingpin.Flag("listen", "…").Default(":8080")`.
+fn chained<'m>(mention: &Mention, all: &'m [Mention]) -> Option<&'m Mention> {
+    let Place::Argument { package, function, .. } = &mention.place else { return None };
+    if function != "Default" || !package.contains(".Flag()") {
+        return None;
+    }
+    let before = all.iter().rev().skip_while(|other| !std::ptr::eq(*other, mention)).skip(1);
+    let names =
+        |other: &&Mention| matches!(&other.place, Place::Argument { function, index: 0, .. } if function == "Flag");
+    let of_command = |other: &Mention| matches!(&other.place, Place::Argument { package, function, .. } if function == "Command" && package != "exec");
+    // Where the file defines commands, the flag may be that of one which nobody starts.
+    before.take(8).find(names).filter(|_| !all.iter().any(of_command))
+}
+
 /// The first text of the call whose argument a text is. Mentions stand in the order of their lines, and few calls are longer.
 fn first_of<'m>(mention: &Mention, all: &'m [Mention]) -> Option<&'m Mention> {
     let Place::Argument { call, .. } = &mention.place else { return None };
@@ -261,8 +309,8 @@ fn first_of<'m>(mention: &Mention, all: &'m [Mention]) -> Option<&'m Mention> {
 pub(super) fn default_for<'m>(mention: &Mention, all: &'m [Mention], known: &Known<'_>) -> Option<&'m str> {
     match &mention.place {
         Place::Argument { function, .. } if known.flags.contains(function.as_str()) => {
-            let first = first_of(mention, all).filter(|first| !std::ptr::eq(*first, mention));
-            first.map(|name| name.text.as_str())
+            let first = || first_of(mention, all).filter(|first| !std::ptr::eq(*first, mention));
+            chained(mention, all).or_else(first).map(|name| name.text.as_str())
         }
         Place::Argument { .. } => variable_of(mention, all),
         _ => flag_of(mention, all, known),
@@ -290,8 +338,9 @@ fn candidate(path: &str, mention: &Mention, all: &[Mention], known: &Known<'_>) 
         }
         Place::Argument { function, call, .. } if known.flags.contains(function.as_str()) => {
             let port = address.map(|(_, port)| port).or_else(number)?;
-            let name =
-                all.iter().find(|other| matches!(&other.place, Place::Argument { call: same, .. } if same == call))?;
+            let same = |other: &&Mention| matches!(&other.place, Place::Argument { call: same, .. } if same == call);
+            let name = chained(mention, all).or_else(|| all.iter().find(same))?;
+            let Place::Argument { call, .. } = &name.place else { return None };
             let rank = known.named(&name.text).or_else(|| known.said(&texts_of(*call, all).nth(1)?.text))?;
             Some(Candidate {
                 rank: 1 + rank,
@@ -347,8 +396,15 @@ fn candidate(path: &str, mention: &Mention, all: &[Mention], known: &Known<'_>) 
     }
 }
 
-/// Host and port of `:8080`, `0.0.0.0:8080`, `localhost:8080`, and of no other host.
+/// Host and port of `:8080`, `0.0.0.0:8080`, `localhost:8080`, and of no other host; of several beside one another
+/// (`127.0.0.1:25 [::1]:25`, `:80,:443`) the first that more than the machine itself reaches.
 pub(super) fn address(text: &str) -> Option<(&str, u16)> {
+    let each = text.split([' ', ',']).filter(|one| !one.is_empty()).map(one_address);
+    let all = each.collect::<Option<Vec<_>>>()?;
+    all.iter().find(|(host, _)| !is_loopback(host)).or(all.first()).copied()
+}
+
+fn one_address(text: &str) -> Option<(&str, u16)> {
     let (host, port) = text.rsplit_once(':')?;
     let own = host.is_empty() || ["0.0.0.0", "[::]", "*"].contains(&host) || is_loopback(host);
     let port = port.parse().ok().filter(|port| *port > 0)?;

@@ -15,17 +15,22 @@ pub(super) struct Stated {
 }
 
 /// The first that a file among the assets names, in the order of their paths.
-pub(super) fn port(tree: &SourceTree, facts: &toml::Table, directory: &str, assets: &[String]) -> Option<Stated> {
+pub(super) fn port(
+    tree: &SourceTree,
+    facts: &toml::Table,
+    known: &Known<'_>,
+    directory: &str,
+    assets: &[String],
+) -> Option<Stated> {
     let endings = facts.get("opening").and_then(|table| table.get("settings")).and_then(toml::Value::as_array);
     let endings: Vec<&str> = endings.into_iter().flatten().filter_map(toml::Value::as_str).collect();
-    let known = Known::of(facts);
     assets.iter().filter_map(|asset| join(directory, asset)).find_map(|asset| {
         let single = tree.has_file(&asset).then_some(asset.as_str());
         let mut files = single.into_iter().chain(tree.below(&asset).map(|(path, _)| path));
         files.find_map(|path| {
             let text = tree.text(path).filter(|text| text.len() <= LARGEST)?;
             let read = endings.iter().any(|ending| path.ends_with(ending));
-            let (port, line, value) = read.then(|| of_text(text, &known)).flatten()?;
+            let (port, line, value) = read.then(|| of_text(text, known)).flatten()?;
             let local = address(value).filter(|(host, _)| is_loopback(host)).map(|_| value.to_owned());
             let port = Found::new(port, Origin::file(path, Some(line), "a setting of the program"));
             Some(Stated { port, local })

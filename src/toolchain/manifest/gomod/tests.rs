@@ -489,4 +489,5 @@ proptest! {
     }
 }
 
+mod commands;
 mod running;

@@ -1,0 +1,229 @@
+//! The command that a program has to be given, because it does nothing without one: cobra's root command without `Run` ("User
+//! Guide"), an application of urfave/cli without `Action` ("Subcommands"). They show their help and end.
+
+mod literals;
+
+use std::collections::BTreeSet;
+
+use self::literals::{Command, begins, fields, parts};
+use super::super::gotokens::{Kind, Token, Tokens};
+use super::ports::File;
+use crate::model::failure::Warning;
+use crate::model::origin::{Found, Origin};
+use crate::model::source_tree::{SourceTree, parent};
+
+/// A file that has commands.
+struct Source<'a> {
+    path: &'a str,
+    tokens: Vec<Token<'a>>,
+    commands: Vec<(&'a str, Command<'a>)>,
+}
+
+/// What is found of a program that does nothing by itself.
+#[derive(Debug)]
+pub(super) enum Needed {
+    /// The only command whose name says that it serves.
+    Serves(Found<Vec<String>>),
+    /// None, or several do.
+    Unknown(Warning),
+}
+
+/// The program's command, where it needs one and its sources say so plainly. `names` are those that the program may have.
+pub(super) fn find(
+    tree: &SourceTree,
+    facts: &toml::Table,
+    files: &[File<'_>],
+    names: &[&str],
+    listens: &dyn Fn() -> bool,
+) -> Option<Needed> {
+    let texts: Vec<(&str, &str)> = files.iter().filter_map(|(path, _)| Some((*path, tree.text(path)?))).collect();
+    // A program may add what it is not given.
+    if texts.iter().any(|(_, text)| ["os.Args = ", "SetArgs("].iter().any(|sets| text.contains(sets))) {
+        return None;
+    }
+    let of_library = texts.into_iter().filter(|(_, text)| text.contains("cobra.") || text.contains("cli."));
+    let sources: Vec<Source<'_>> = of_library
+        .map(|(path, text)| {
+            let tokens: Vec<Token<'_>> = Tokens::of(text).collect();
+            let commands = literals::read(&tokens);
+            Source { path, tokens, commands }
+        })
+        .collect();
+    let commands = cobra(&sources, names).or_else(|| urfave(&sources))?;
+    let list = |key: &str| -> Vec<&str> {
+        let list = facts.get("serving").and_then(|table| table.get(key)).and_then(toml::Value::as_array);
+        list.into_iter().flatten().filter_map(toml::Value::as_str).collect()
+    };
+    let serves = ["commands", "other_commands"].iter().find_map(|key| {
+        let of_these = list(key);
+        let found: Vec<_> = commands.iter().filter(|(_, command)| of_these.contains(&command.word())).collect();
+        (!found.is_empty()).then_some(found)
+    });
+    let serves = serves.unwrap_or_default();
+    if let [(path, command)] = serves.as_slice()
+        && command.runs
+        && !command.wants_more()
+        && (list("commands").contains(&command.word()) || listens())
+    {
+        let origin = Origin::file(*path, Some(command.line), "the program does nothing without a command");
+        return Some(Needed::Serves(Found::new(vec![command.word().to_owned()], origin)));
+    }
+    let told: Vec<String> = commands.iter().map(|(_, command)| format!("`{}`", command.word())).collect();
+    let (path, first) = commands.first()?;
+    let message = format!("the program does nothing without a command: {}", told.join(", "));
+    let hint = format!("say which one: `[runtime]` `args = [\"{}\"]` in `slipway.toml`", first.word());
+    Some(Needed::Unknown(Warning::new("command_needed", message, hint).at(*path, Some(first.line))))
+}
+
+/// The commands below the root of a program of cobra, where that does nothing by itself.
+fn cobra<'s, 'a>(sources: &'s [Source<'a>], names: &[&str]) -> Option<Vec<(&'a str, Command<'a>)>> {
+    let executed: BTreeSet<(&str, &str)> = sources.iter().flat_map(|source| executed(source)).collect();
+    let all = || {
+        let each = sources.iter().flat_map(|source| source.commands.iter().map(move |found| (source, found)));
+        each.filter(|(_, (library, _))| *library == "cobra").map(|(source, (_, command))| (source, command))
+    };
+    let is_executed = |source: &Source<'_>, command: &Command<'_>| {
+        let of_package = !command.variable.is_empty() && executed.contains(&(parent(source.path), command.variable));
+        let made = !command.function.is_empty() && executed.iter().any(|(_, name)| *name == command.function);
+        of_package || made
+    };
+    let mut roots: Vec<_> = all().filter(|(source, command)| is_executed(source, command)).collect();
+    if roots.is_empty() {
+        roots = all().filter(|(_, command)| names.contains(&command.word())).collect();
+    }
+    let [(of, root)] = roots.as_slice() else { return None };
+    let assigned = sources.iter().any(|source| {
+        source.tokens.windows(4).any(|window| {
+            let kinds = [window[0].kind, window[1].kind, window[2].kind, window[3].kind];
+            matches!(kinds, [_, Kind::Sign('.'), Kind::Word("Run" | "RunE"), Kind::Sign('=')])
+        })
+    });
+    if root.runs && !root.helps || assigned || root.variable.is_empty() {
+        return None;
+    }
+    let mut found = Vec::new();
+    for source in sources {
+        for (at, window) in source.tokens.windows(4).enumerate() {
+            let kinds = [window[0].kind, window[1].kind, window[2].kind, window[3].kind];
+            let [Kind::Word(variable), Kind::Sign('.'), Kind::Word("AddCommand"), Kind::Sign('(')] = kinds else {
+                continue;
+            };
+            let local = root.function.is_empty() || source.path == of.path;
+            if variable == root.variable && local {
+                let each = parts(&source.tokens, at + 4);
+                found.extend(each.into_iter().filter_map(|part| given(sources, source, part)));
+            }
+        }
+    }
+    (!found.is_empty()).then_some(found)
+}
+
+/// The commands of a program of urfave/cli, where it has no action of its own.
+fn urfave<'a>(sources: &[Source<'a>]) -> Option<Vec<(&'a str, Command<'a>)>> {
+    let mut lists = Vec::new();
+    for source in sources {
+        let kinds: Vec<Kind<'_>> = source.tokens.iter().map(|token| token.kind).collect();
+        for at in 0..kinds.len() {
+            let Some([Kind::Word("Commands"), Kind::Sign(':' | '='), Kind::Sign('['), Kind::Sign(']')]) =
+                kinds.get(at..at + 4)
+            else {
+                continue;
+            };
+            let open = kinds.iter().skip(at + 4).position(|kind| *kind == Kind::Sign('{')).map(|ahead| at + 5 + ahead);
+            let is_list = open.is_some_and(|open| open - at <= 9 && kinds[at + 4..open].contains(&Kind::Word("cli")));
+            // The literal around it tells whether the program does something by itself, or the same file does.
+            let around = (0..at)
+                .rev()
+                .filter_map(|at| begins(&source.tokens, at))
+                .find(|(_, inside)| parts(&source.tokens, *inside).iter().any(|(first, _)| *first == at));
+            let acts = match around {
+                Some((_, inside)) => fields(&source.tokens, inside).runs,
+                None => kinds.windows(3).any(|three| three == [Kind::Sign('.'), Kind::Word("Action"), Kind::Sign('=')]),
+            };
+            if let Some(open) = open.filter(|_| is_list) {
+                lists.push((source, open, acts));
+            }
+        }
+    }
+    let [(source, open, false)] = lists.as_slice() else { return None };
+    let found: Vec<_> =
+        parts(&source.tokens, *open).into_iter().filter_map(|part| given(sources, source, part)).collect();
+    (!found.is_empty()).then_some(found)
+}
+
+/// What is executed: the directory of the package, and the variable or the function that makes the command.
+fn executed<'a>(source: &Source<'a>) -> Vec<(&'a str, &'a str)> {
+    let kinds: Vec<Kind<'a>> = source.tokens.iter().map(|token| token.kind).collect();
+    let mut found = Vec::new();
+    for (at, kind) in kinds.iter().enumerate().skip(2) {
+        if !matches!(kind, Kind::Word("Execute" | "ExecuteContext" | "ExecuteC")) || kinds[at - 1] != Kind::Sign('.') {
+            continue;
+        }
+        let made_by = |end: usize| {
+            let open = kinds[..end].iter().rposition(|kind| *kind == Kind::Sign('('))?;
+            match kinds.get(open.checked_sub(1)?) {
+                Some(Kind::Word(function)) => Some(*function),
+                _ => None,
+            }
+        };
+        match kinds[at - 2] {
+            Kind::Word(variable) => {
+                found.push(variable);
+                let given = kinds
+                    .windows(3)
+                    .position(|three| three == [Kind::Word(variable), Kind::Sign(':'), Kind::Sign('=')]);
+                let behind = given.map(|given| &kinds[given + 3..]);
+                let call =
+                    behind.and_then(|kinds| Some((kinds, kinds.iter().position(|kind| *kind == Kind::Sign('('))?)));
+                found.extend(call.filter(|(_, open)| *open <= 3).and_then(|(kinds, open)| {
+                    match kinds.get(open.checked_sub(1)?) {
+                        Some(Kind::Word(function)) => Some(*function),
+                        _ => None,
+                    }
+                }));
+            }
+            Kind::Sign(')') => found.extend(made_by(at - 2)),
+            _ => {}
+        }
+    }
+    found.into_iter().map(|name| (parent(source.path), name)).collect()
+}
+
+/// The command that a part of a list stands for: a literal, a variable, what a function makes.
+fn given<'a>(
+    sources: &[Source<'a>],
+    source: &Source<'a>,
+    (first, behind): (usize, usize),
+) -> Option<(&'a str, Command<'a>)> {
+    let tokens = &source.tokens;
+    let kind = |at: usize| tokens.get(at).map(|token| token.kind).filter(|_| at < behind);
+    let at = if kind(first) == Some(Kind::Sign('&')) { first + 1 } else { first };
+    if let Some((_, inside)) = begins(tokens, at) {
+        return Some((source.path, fields(tokens, inside))).filter(|(_, command)| !command.usage.is_empty());
+    }
+    if kind(at) == Some(Kind::Sign('{')) {
+        return Some((source.path, fields(tokens, at + 1))).filter(|(_, command)| !command.usage.is_empty());
+    }
+    let mut path = Vec::new();
+    let mut at = at;
+    while let Some(Kind::Word(word)) = kind(at) {
+        path.push(word);
+        at += if kind(at + 1) == Some(Kind::Sign('.')) { 2 } else { 1 };
+    }
+    let (name, package) = (*path.last()?, path.len().checked_sub(2).map(|before| path[before]));
+    let each = || sources.iter().flat_map(|of| of.commands.iter().map(move |(_, command)| (of, command)));
+    let same =
+        |command: &Command<'_>| command.variable == name && command.function.is_empty() || command.function == name;
+    let near = |of: &Source<'_>| match package {
+        Some(package) => parent(of.path).rsplit('/').next() == Some(package),
+        None => parent(of.path) == parent(source.path),
+    };
+    let only = |found: Vec<(&Source<'a>, &Command<'a>)>| match found.as_slice() {
+        [(of, command)] => Some((of.path, (*command).clone())),
+        _ => None,
+    };
+    let found = only(each().filter(|(of, command)| same(command) && near(of)).collect());
+    found
+        .or_else(|| only(each().filter(|(_, command)| same(command)).collect()))
+        .filter(|(_, command)| !command.usage.is_empty())
+}

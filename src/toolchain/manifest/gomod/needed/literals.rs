@@ -1,0 +1,131 @@
+//! Commands as sources write them down: `&cobra.Command{Use: "serve DIR", RunE: …}`, `cli.Command{Name: "serve", Action: …}`.
+
+use super::super::super::gotokens::{Kind, Token};
+
+/// A command's literal.
+#[derive(Debug, Default, Clone, PartialEq, Eq)]
+pub(super) struct Command<'a> {
+    pub(super) line: u32,
+    /// Where it begins among the tokens of its file.
+    pub(super) at: usize,
+    /// The variable that holds it.
+    pub(super) variable: &'a str,
+    /// The function that makes it.
+    pub(super) function: &'a str,
+    /// `Use` or `Name`.
+    pub(super) usage: &'a str,
+    /// Whether it does something by itself.
+    pub(super) runs: bool,
+    /// Whether that shows its help, which is nothing, or may.
+    pub(super) helps: bool,
+}
+
+impl<'a> Command<'a> {
+    /// The word that starts it; `name, n` is an older way to add another.
+    pub(super) fn word(&self) -> &'a str {
+        self.usage.split([' ', ',', '\t']).next().unwrap_or_default()
+    }
+
+    /// Whether its usage names something that has to follow: `serve DIR`, and not `serve [flags]`.
+    pub(super) fn wants_more(&self) -> bool {
+        let mut rest = self.usage.split_whitespace().skip(1).skip_while(|_| self.usage.contains(','));
+        rest.any(|word| !word.starts_with(['[', '-']))
+    }
+}
+
+/// Where a literal of a command begins: the library's name, and the place behind its brace.
+pub(super) fn begins<'a>(tokens: &[Token<'a>], at: usize) -> Option<(&'a str, usize)> {
+    let kind = |at: usize| tokens.get(at).map(|token| token.kind);
+    let Some(Kind::Word(library @ ("cobra" | "cli"))) = kind(at) else { return None };
+    let named = kind(at + 1) == Some(Kind::Sign('.')) && matches!(kind(at + 2), Some(Kind::Word("Command" | "App")));
+    // `*cobra.Command {` is what a function gives, `[]cli.Command{` a list.
+    let is_type = at.checked_sub(1).and_then(kind).is_some_and(|before| matches!(before, Kind::Sign('*' | ')' | ']')));
+    (named && !is_type && kind(at + 3) == Some(Kind::Sign('{'))).then_some((library, at + 4))
+}
+
+/// The literals of a file, with the libraries' names.
+pub(super) fn read<'a>(tokens: &[Token<'a>]) -> Vec<(&'a str, Command<'a>)> {
+    let (mut found, mut depth, mut function) = (Vec::new(), 0usize, "");
+    for (at, token) in tokens.iter().enumerate() {
+        match token.kind {
+            Kind::Word("func") if depth == 0 => function = declared(&tokens[at + 1..]),
+            Kind::Sign('{' | '(') => depth += 1,
+            Kind::Sign('}' | ')') => depth = depth.saturating_sub(1),
+            _ => {}
+        }
+        if let Some((library, inside)) = begins(tokens, at) {
+            let function = if depth == 0 { "" } else { function };
+            let command = Command { function, variable: variable(&tokens[..at]), ..fields(tokens, inside) };
+            found.push((library, Command { at, line: token.line, ..command }));
+        }
+    }
+    found
+}
+
+/// The name behind `func`, and behind the receiver of a method.
+fn declared<'a>(tokens: &[Token<'a>]) -> &'a str {
+    let behind = match tokens.first().map(|token| token.kind) {
+        Some(Kind::Sign('(')) => tokens.iter().position(|token| token.kind == Kind::Sign(')')).map_or(0, |at| at + 1),
+        _ => 0,
+    };
+    match tokens.get(behind).map(|token| token.kind) {
+        Some(Kind::Word(name)) => name,
+        _ => "",
+    }
+}
+
+/// The variable that is given what begins here: `serve := &`, `var serve = `.
+fn variable<'a>(before: &[Token<'a>]) -> &'a str {
+    let kinds: Vec<Kind<'a>> = before.iter().rev().take(5).map(|token| token.kind).collect();
+    let kinds = kinds.strip_prefix(&[Kind::Sign('&')]).unwrap_or(&kinds);
+    match kinds {
+        [Kind::Sign('='), Kind::Sign(':'), Kind::Word(name), ..] | [Kind::Sign('='), Kind::Word(name), ..] => name,
+        _ => "",
+    }
+}
+
+/// What the fields of a literal say whose first token is this one.
+pub(super) fn fields<'a>(tokens: &[Token<'a>], inside: usize) -> Command<'a> {
+    let mut command = Command { at: inside, ..Command::default() };
+    command.line = tokens.get(inside).map_or(1, |token| token.line);
+    let mut depth = 0usize;
+    let kinds = tokens[inside.min(tokens.len())..].iter().map(|token| token.kind);
+    let (mut before, mut last) = (Kind::Sign(' '), Kind::Sign(' '));
+    for kind in kinds {
+        match (before, last, kind) {
+            (_, _, Kind::Sign('}')) if depth == 0 => break,
+            (_, _, Kind::Sign('{' | '(' | '[')) => depth += 1,
+            (_, _, Kind::Sign('}' | ')' | ']')) => depth = depth.saturating_sub(1),
+            (_, Kind::Word("Run" | "RunE" | "Action"), Kind::Sign(':')) if depth == 0 => command.runs = true,
+            (Kind::Word("Use" | "Name"), Kind::Sign(':'), Kind::Text(text)) if depth == 0 => command.usage = text,
+            (_, Kind::Sign('.'), Kind::Word("Help" | "Usage" | "ShowAppHelp" | "ShowAppHelpAndExit")) => {
+                command.helps |= depth > 0;
+            }
+            _ => {}
+        }
+        (before, last) = (last, kind);
+    }
+    command
+}
+
+/// The parts between top-level commas, up to the bracket that closes what is open at a place: first token and the one behind.
+pub(super) fn parts(tokens: &[Token<'_>], from: usize) -> Vec<(usize, usize)> {
+    let (mut found, mut depth, mut first) = (Vec::new(), 0usize, from);
+    for (at, token) in tokens.iter().enumerate().skip(from) {
+        match token.kind {
+            Kind::Sign('{' | '(' | '[') => depth += 1,
+            Kind::Sign('}' | ')' | ']') if depth == 0 => {
+                found.push((first, at));
+                break;
+            }
+            Kind::Sign('}' | ')' | ']') => depth -= 1,
+            Kind::Sign(',') if depth == 0 => {
+                found.push((first, at));
+                first = at + 1;
+            }
+            _ => {}
+        }
+    }
+    found.retain(|(first, behind)| first < behind);
+    found
+}
