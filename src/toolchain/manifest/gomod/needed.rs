@@ -41,7 +41,8 @@ pub(super) fn find(
     if texts.iter().any(|(_, text)| ["os.Args = ", "SetArgs("].iter().any(|sets| text.contains(sets))) {
         return None;
     }
-    let of_library = texts.into_iter().filter(|(_, text)| text.contains("cobra.") || text.contains("cli."));
+    let of_library =
+        texts.into_iter().filter(|(_, text)| ["cobra.", "cli.", ".Execute"].iter().any(|part| text.contains(part)));
     let sources: Vec<Source<'_>> = of_library
         .map(|(path, text)| {
             let tokens: Vec<Token<'_>> = Tokens::of(text).collect();
