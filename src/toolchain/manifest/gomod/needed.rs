@@ -77,7 +77,7 @@ pub(super) fn find(
 }
 
 /// The commands below the root of a program of cobra, where that does nothing by itself.
-fn cobra<'s, 'a>(sources: &'s [Source<'a>], names: &[&str]) -> Option<Vec<(&'a str, Command<'a>)>> {
+fn cobra<'a>(sources: &[Source<'a>], names: &[&str]) -> Option<Vec<(&'a str, Command<'a>)>> {
     let executed: BTreeSet<(&str, &str)> = sources.iter().flat_map(|source| executed(source)).collect();
     let all = || {
         let each = sources.iter().flat_map(|source| source.commands.iter().map(move |found| (source, found)));
