@@ -115,7 +115,11 @@ impl Dependencies {
 pub(super) fn read(inspection: &Inspection<'_>) -> Result<(Dependencies, Option<Pyproject>), Failure> {
     let (tree, directory) = (inspection.tree, inspection.directory);
     let pyproject_path = inside(directory, "pyproject.toml");
-    let pyproject = pyproject::read(tree, &pyproject_path, inspection.facts)?;
+    let mut pyproject = pyproject::read(tree, &pyproject_path, inspection.facts)?;
+    // What it depends on is only known by building it where that is computed.
+    if let Some(project) = pyproject.as_mut().filter(|project| project.packaged && !project.dynamic) {
+        project.packaged = !install::leaves_out_project(inspection);
+    }
     let project = pyproject.as_ref().filter(|found| found.project.is_some());
     let there: Vec<&str> = FILES.into_iter().filter(|name| tree.has_file(&inside(directory, name))).collect();
     let environment = Environment::of(inspection.facts);

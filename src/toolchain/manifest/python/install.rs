@@ -76,6 +76,27 @@ pub(super) fn installs_project(inspection: &Inspection<'_>) -> bool {
     said.iter().any(|said| said.words.iter().any(|word| word == "install") && said.words.iter().any(own))
 }
 
+/// Options by which an installer leaves the project itself out (`poetry install`, `uv sync`, `pdm install`; their references).
+const WITHOUT_PROJECT: &[&str] = &["--no-root", "--no-install-project", "--no-install-workspace", "--no-self"];
+
+/// Whether the Dockerfile that starts the application has its dependencies installed and never the project: its author runs it
+/// from its files, and whether it can be installed nobody has tried.
+pub(super) fn leaves_out_project(inspection: &Inspection<'_>) -> bool {
+    let Some((path, _)) = started(inspection.tree, inspection.directory) else { return false };
+    let text = inspection.tree.text(&path).unwrap_or_default();
+    let program = |word: &String| word.rsplit('/').next().is_some_and(|name| ["poetry", "uv", "pdm"].contains(&name));
+    let verb = |words: &[String], verbs: &[&str]| {
+        words.windows(2).any(|pair| program(&pair[0]) && verbs.contains(&pair[1].as_str()))
+    };
+    let said = says::installs(text);
+    let mut installs = said.iter().filter(|said| verb(&said.words, &["install", "sync"])).peekable();
+    let without = |said: &says::Said| said.words.iter().any(|word| WITHOUT_PROJECT.contains(&word.as_str()));
+    // `uv run` brings everything up to date first, the project too (uv's reference).
+    let run = |said: &says::Said| verb(&said.words, &["run"]) && said.words.iter().any(|word| word.ends_with("uv"));
+    let updates = said.iter().chain(&says::starts(text)).any(run);
+    installs.peek().is_some() && installs.all(without) && !updates && !installs_project(inspection)
+}
+
 #[cfg(test)]
 mod tests {
     use super::super::tests::found;
@@ -105,6 +126,31 @@ mod tests {
             ]);
             let install = findings.decisions.iter().find(|decision| decision.key == "install").unwrap();
             assert_eq!(install.value, expected, "{run}");
+        }
+    }
+
+    #[test]
+    fn a_project_that_its_author_never_installs() {
+        const LOCK: &str = "version = 1\nrequires-python = '>=3.9'\n[[package]]\nname = 'shop'\nversion = '1'\n\
+             source = { editable = '.' }\ndependencies = [{ name = 'flask' }]\n[[package]]\nname = 'flask'\nversion = '3.0.3'\n\
+             source = { registry = 'https://example.com/simple' }\nsdist = { hash = 'sha256:11' }\n";
+        for (run, cmd, expected) in [
+            ("uv sync --frozen --no-install-project", "[\"flask\", \"run\"]", false),
+            ("cd /src && poetry install --no-root --only main", "[\"flask\", \"run\"]", false),
+            ("uv sync --frozen", "[\"flask\", \"run\"]", true),
+            ("uv sync --no-install-project\nRUN uv sync --frozen", "[\"flask\", \"run\"]", true),
+            ("uv sync --no-install-project\nRUN uv pip install .", "[\"flask\", \"run\"]", true),
+            ("uv sync --no-install-project", "[\"uv\", \"run\", \"flask\", \"run\"]", true),
+            ("pip install flask", "[\"flask\", \"run\"]", true),
+        ] {
+            let docker = format!("FROM python\nCOPY . /src\nRUN {run}\nCMD {cmd}\n");
+            let findings = found(&[
+                ("pyproject.toml", PROJECT),
+                ("uv.lock", LOCK),
+                ("Dockerfile", docker.as_str()),
+                ("app.py", APP),
+            ]);
+            assert_eq!(findings.variables["package"], expected, "{run}");
         }
     }
 
