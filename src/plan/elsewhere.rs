@@ -9,6 +9,8 @@ use crate::toolchain::manifest::dockerfile::{places, says};
 const MAX_DEPTH: usize = 3;
 /// More manifests than one application has.
 const MAX_MANIFESTS: usize = 8;
+/// More ignored directories than one manifest writes.
+const MAX_OUTPUTS: usize = 200;
 
 /// Warnings about manifests of `[[made_elsewhere]]` whose output the application needs.
 pub(super) fn made(directory: &str, tree: &SourceTree, catalog: &Catalog) -> Vec<Warning> {
@@ -132,7 +134,7 @@ fn written(row: &MadeElsewhere, (manifest, text): (&str, &str), directory: &str,
     let begins = |before: &str| !before.ends_with(|c: char| c.is_alphanumeric() || matches!(c, '_' | '-'));
     let names =
         |path: &str| text.match_indices(path).any(|(at, _)| begins(&text[..at]) && ends(&text[at + path.len()..]));
-    let found = ignored_paths(parent(manifest), directory, tree).into_iter().filter(usual);
+    let found = ignored_paths(parent(manifest), directory, tree).into_iter().filter(usual).take(MAX_OUTPUTS);
     let mut found = found.filter(|path| text.contains(&row.says) && names(path) && !tree.has_directory(path));
     found.next().map(|path| format!("it writes `{path}`, which Git ignores"))
 }

@@ -1,7 +1,12 @@
 //! Modules that whoever runs the application brings: the repository's own `.gitignore` names them, so no checkout has them.
 
+use std::collections::BTreeSet;
+
 use super::text::{below, inside};
 use crate::model::source_tree::{SourceTree, join, parent};
+
+/// More directories than anybody ignores and keeps files in.
+const MAX_DIRECTORIES: usize = 200;
 
 /// The files that say so: the repository's and the application directory's.
 pub(super) fn files(directory: &str) -> Vec<String> {
@@ -22,14 +27,16 @@ pub(super) fn modules(tree: &SourceTree, directory: &str) -> Vec<String> {
     let mut found: Vec<String> = lines.clone().filter(one_module).map(str::to_owned).collect();
     let places =
         files.iter().flat_map(|file| tree.text(file).into_iter().flat_map(str::lines).map(move |line| (file, line)));
-    let of_directory = |(file, line): (&String, &str)| {
+    let of_line = |(file, line): (&String, &str)| {
         let name = line.trim().strip_suffix('/')?;
         // One without a slash of its own counts in every directory.
         let anywhere = if name.contains('/') { None } else { join(directory, name) };
-        let places = join(parent(file), name.trim_start_matches('/')).into_iter().chain(anywhere);
-        Some(places.flat_map(|place| tree.files_in(&place).filter_map(sampled).collect::<Vec<_>>()))
+        Some(join(parent(file), name.trim_start_matches('/')).into_iter().chain(anywhere))
     };
-    found.extend(places.filter_map(of_directory).flatten().map(|path| below(directory, &path).to_owned()));
+    let there = places.filter_map(of_line).flatten().filter(|place| tree.has_directory(place));
+    let there: BTreeSet<String> = there.take(MAX_DIRECTORIES).collect();
+    let samples = there.iter().flat_map(|place| tree.files_in(place).filter_map(sampled));
+    found.extend(samples.map(|path| below(directory, &path).to_owned()));
     found.sort();
     found.dedup();
     found

@@ -85,16 +85,23 @@ pub(super) fn leaves_out_project(inspection: &Inspection<'_>) -> bool {
     let Some((path, _)) = started(inspection.tree, inspection.directory) else { return false };
     let text = inspection.tree.text(&path).unwrap_or_default();
     let program = |word: &String| word.rsplit('/').next().is_some_and(|name| ["poetry", "uv", "pdm"].contains(&name));
-    let verb = |words: &[String], verbs: &[&str]| {
-        words.windows(2).any(|pair| program(&pair[0]) && verbs.contains(&pair[1].as_str()))
+    let called = |words: &[String], verbs: &[&str]| {
+        words.windows(2).filter(|pair| program(&pair[0]) && verbs.contains(&pair[1].as_str())).count()
     };
     let said = says::installs(text);
-    let mut installs = said.iter().filter(|said| verb(&said.words, &["install", "sync"])).peekable();
-    let without = |said: &says::Said| said.words.iter().any(|word| WITHOUT_PROJECT.contains(&word.as_str()));
+    let installs = |said: &says::Said| called(&said.words, &["install", "sync"]);
+    // One instruction may run several.
+    let without = |said: &says::Said| {
+        said.words.iter().filter(|word| WITHOUT_PROJECT.contains(&word.as_str())).count() >= installs(said)
+    };
     // `uv run` brings everything up to date first, the project too (uv's reference).
-    let run = |said: &says::Said| verb(&said.words, &["run"]) && said.words.iter().any(|word| word.ends_with("uv"));
-    let updates = said.iter().chain(&says::starts(text)).any(run);
-    installs.peek().is_some() && installs.all(without) && !updates && !installs_project(inspection)
+    let updates =
+        |said: &says::Said| called(&said.words, &["run"]) > 0 && said.words.iter().any(|word| word.ends_with("uv"));
+    let starts = says::starts(text);
+    said.iter().any(|said| installs(said) > 0)
+        && said.iter().all(without)
+        && !said.iter().chain(&starts).any(updates)
+        && !installs_project(inspection)
 }
 
 #[cfg(test)]
@@ -139,6 +146,7 @@ mod tests {
             ("cd /src && poetry install --no-root --only main", "[\"flask\", \"run\"]", false),
             ("uv sync --frozen", "[\"flask\", \"run\"]", true),
             ("uv sync --no-install-project\nRUN uv sync --frozen", "[\"flask\", \"run\"]", true),
+            ("uv sync --no-install-project && uv sync --frozen", "[\"flask\", \"run\"]", true),
             ("uv sync --no-install-project\nRUN uv pip install .", "[\"flask\", \"run\"]", true),
             ("uv sync --no-install-project", "[\"uv\", \"run\", \"flask\", \"run\"]", true),
             ("pip install flask", "[\"flask\", \"run\"]", true),
