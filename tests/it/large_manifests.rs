@@ -28,6 +28,20 @@ const TEXTS: &[Text] = &[
     ("go.work", "go 1.26\n", "use ./a\n", &[("go.mod", MOD), ("main.go", MAIN)]),
     ("main.go", "package main\n\nfunc main() { f", "(\"", &[("go.mod", MOD)]),
     ("main.go", "package main\n\nvar a = ", "g(\":8080\", ", &[("go.mod", MOD)]),
+    ("main.go", "package main\n\nfunc main() { cobra.", "&cobra.Command{", &[("go.mod", MOD)]),
+    (
+        "main.go",
+        "package main\n\nvar a = &cobra.Command{Use: \"a\"}\n\nfunc main() { a.Execute()\n",
+        "a.AddCommand(",
+        &[("go.mod", MOD)],
+    ),
+    (
+        "main.go",
+        "package main\n\nvar a = &cobra.Command{Use: \"a\"}\n\nfunc main() {\n",
+        "a.Execute()\n",
+        &[("go.mod", MOD)],
+    ),
+    ("main.go", "package main\n\nfunc main() {\n", "&cli.App{Commands: []cli.Command{{", &[("go.mod", MOD)]),
     ("main.go", "//go:build ", "(linux || !", &[("go.mod", MOD)]),
     (
         "main.go",

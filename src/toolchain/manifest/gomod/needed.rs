@@ -1,16 +1,17 @@
 //! The command that a program has to be given, because it does nothing without one: cobra's root command without `Run` ("User
 //! Guide"), an application of urfave/cli without `Action` ("Subcommands"). They show their help and end.
 
-mod literals;
-
 use std::collections::BTreeSet;
 
-use self::literals::{Command, begins, fields, parts};
 use super::super::gotokens::{Kind, Token, Tokens};
+use super::commands::literals::{self, Command, MAX_COMMANDS, begins, fields, parts};
 use super::ports::File;
 use crate::model::failure::Warning;
 use crate::model::origin::{Found, Origin};
 use crate::model::source_tree::{SourceTree, parent};
+
+/// More than a file executes.
+const MAX_EXECUTED: usize = 20;
 
 /// A file that has commands.
 struct Source<'a> {
@@ -50,6 +51,9 @@ pub(super) fn find(
             Source { path, tokens, commands }
         })
         .collect();
+    if sources.iter().map(|source| source.commands.len()).sum::<usize>() >= MAX_COMMANDS {
+        return None;
+    }
     let commands = cobra(&sources, names).or_else(|| urfave(&sources))?;
     let list = |key: &str| -> Vec<&str> {
         let list = facts.get("serving").and_then(|table| table.get(key)).and_then(toml::Value::as_array);
@@ -57,22 +61,27 @@ pub(super) fn find(
     };
     let serves = ["commands", "other_commands"].iter().find_map(|key| {
         let of_these = list(key);
-        let found: Vec<_> = commands.iter().filter(|(_, command)| of_these.contains(&command.word())).collect();
+        let found: Vec<_> = commands
+            .iter()
+            .filter(|(_, command)| command.word().is_some_and(|word| of_these.contains(&word)))
+            .collect();
         (!found.is_empty()).then_some(found)
     });
     let serves = serves.unwrap_or_default();
     if let [(path, command)] = serves.as_slice()
+        && let Some(word) = command.word()
         && command.runs
         && !command.wants_more()
-        && (list("commands").contains(&command.word()) || listens())
+        && (list("commands").contains(&word) || listens())
     {
         let origin = Origin::file(*path, Some(command.line), "the program does nothing without a command");
-        return Some(Needed::Serves(Found::new(vec![command.word().to_owned()], origin)));
+        return Some(Needed::Serves(Found::new(vec![word.to_owned()], origin)));
     }
-    let told: Vec<String> = commands.iter().map(|(_, command)| format!("`{}`", command.word())).collect();
+    let told: Vec<String> = commands.iter().filter_map(|(_, command)| Some(format!("`{}`", command.word()?))).collect();
     let (path, first) = commands.first()?;
     let message = format!("the program does nothing without a command: {}", told.join(", "));
-    let hint = format!("say which one: `[runtime]` `args = [\"{}\"]` in `slipway.toml`", first.word());
+    let hint =
+        format!("say which one: `[runtime]` `args = [\"{}\"]` in `slipway.toml`", first.word().unwrap_or_default());
     Some(Needed::Unknown(Warning::new("command_needed", message, hint).at(*path, Some(first.line))))
 }
 
@@ -90,7 +99,7 @@ fn cobra<'a>(sources: &[Source<'a>], names: &[&str]) -> Option<Vec<(&'a str, Com
     };
     let mut roots: Vec<_> = all().filter(|(source, command)| is_executed(source, command)).collect();
     if roots.is_empty() {
-        roots = all().filter(|(_, command)| names.contains(&command.word())).collect();
+        roots = all().filter(|(_, command)| command.word().is_some_and(|word| names.contains(&word))).collect();
     }
     let [(of, root)] = roots.as_slice() else { return None };
     let assigned = sources.iter().any(|source| {
@@ -102,13 +111,17 @@ fn cobra<'a>(sources: &[Source<'a>], names: &[&str]) -> Option<Vec<(&'a str, Com
     if root.runs && !root.helps || assigned || root.variable.is_empty() {
         return None;
     }
-    let mut found = Vec::new();
+    let (mut found, mut added) = (Vec::new(), 0);
     for source in sources {
         for (at, window) in source.tokens.windows(4).enumerate() {
             let kinds = [window[0].kind, window[1].kind, window[2].kind, window[3].kind];
             let [Kind::Word(variable), Kind::Sign('.'), Kind::Word("AddCommand"), Kind::Sign('(')] = kinds else {
                 continue;
             };
+            added += 1;
+            if added == MAX_COMMANDS {
+                return None;
+            }
             let local = root.function.is_empty() || source.path == of.path;
             if variable == root.variable && local {
                 let each = parts(&source.tokens, at + 4);
@@ -131,7 +144,12 @@ fn urfave<'a>(sources: &[Source<'a>]) -> Option<Vec<(&'a str, Command<'a>)>> {
                 continue;
             };
             let open = kinds.iter().skip(at + 4).position(|kind| *kind == Kind::Sign('{')).map(|ahead| at + 5 + ahead);
-            let is_list = open.is_some_and(|open| open - at <= 9 && kinds[at + 4..open].contains(&Kind::Word("cli")));
+            let is_list = |open: &usize| open - at <= 9 && kinds[at + 4..*open].contains(&Kind::Word("cli"));
+            let Some(open) = open.filter(is_list) else { continue };
+            // Which of several is the program's own nobody says plainly.
+            if !lists.is_empty() {
+                return None;
+            }
             // The literal around it tells whether the program does something by itself, or the same file does.
             let around = (0..at)
                 .rev()
@@ -141,9 +159,7 @@ fn urfave<'a>(sources: &[Source<'a>]) -> Option<Vec<(&'a str, Command<'a>)>> {
                 Some((_, inside)) => fields(&source.tokens, inside).runs,
                 None => kinds.windows(3).any(|three| three == [Kind::Sign('.'), Kind::Word("Action"), Kind::Sign('=')]),
             };
-            if let Some(open) = open.filter(|_| is_list) {
-                lists.push((source, open, acts));
-            }
+            lists.push((source, open, acts));
         }
     }
     let [(source, open, false)] = lists.as_slice() else { return None };
@@ -157,6 +173,9 @@ fn executed<'a>(source: &Source<'a>) -> Vec<(&'a str, &'a str)> {
     let kinds: Vec<Kind<'a>> = source.tokens.iter().map(|token| token.kind).collect();
     let mut found = Vec::new();
     for (at, kind) in kinds.iter().enumerate().skip(2) {
+        if found.len() >= MAX_EXECUTED {
+            break;
+        }
         if !matches!(kind, Kind::Word("Execute" | "ExecuteContext" | "ExecuteC")) || kinds[at - 1] != Kind::Sign('.') {
             continue;
         }
@@ -200,10 +219,12 @@ fn given<'a>(
     let kind = |at: usize| tokens.get(at).map(|token| token.kind).filter(|_| at < behind);
     let at = if kind(first) == Some(Kind::Sign('&')) { first + 1 } else { first };
     if let Some((_, inside)) = begins(tokens, at) {
-        return Some((source.path, fields(tokens, inside))).filter(|(_, command)| !command.usage.is_empty());
+        return Some((source.path, fields(tokens, inside)))
+            .filter(|(_, command)| command.word().is_some_and(|word| !word.is_empty()));
     }
     if kind(at) == Some(Kind::Sign('{')) {
-        return Some((source.path, fields(tokens, at + 1))).filter(|(_, command)| !command.usage.is_empty());
+        return Some((source.path, fields(tokens, at + 1)))
+            .filter(|(_, command)| command.word().is_some_and(|word| !word.is_empty()));
     }
     let mut path = Vec::new();
     let mut at = at;
@@ -226,5 +247,5 @@ fn given<'a>(
     let found = only(each().filter(|(of, command)| same(command) && near(of)).collect());
     found
         .or_else(|| only(each().filter(|(_, command)| same(command)).collect()))
-        .filter(|(_, command)| !command.usage.is_empty())
+        .filter(|(_, command)| command.word().is_some_and(|word| !word.is_empty()))
 }

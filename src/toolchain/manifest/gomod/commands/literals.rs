@@ -1,40 +1,44 @@
 //! Commands as sources write them down: `&cobra.Command{Use: "serve DIR", RunE: …}`, `cli.Command{Name: "serve", Action: …}`.
 
-use super::super::super::gotokens::{Kind, Token};
+use crate::toolchain::manifest::gotokens::{Kind, Token};
+
+/// More commands than any program has; each is read to its end.
+pub(in crate::toolchain::manifest::gomod) const MAX_COMMANDS: usize = 300;
 
 /// A command's literal.
 #[derive(Debug, Default, Clone, PartialEq, Eq)]
-pub(super) struct Command<'a> {
-    pub(super) line: u32,
+pub(in crate::toolchain::manifest::gomod) struct Command<'a> {
+    pub(in crate::toolchain::manifest::gomod) line: u32,
     /// Where it begins among the tokens of its file.
-    pub(super) at: usize,
+    pub(in crate::toolchain::manifest::gomod) at: usize,
     /// The variable that holds it.
-    pub(super) variable: &'a str,
+    pub(in crate::toolchain::manifest::gomod) variable: &'a str,
     /// The function that makes it.
-    pub(super) function: &'a str,
-    /// `Use` or `Name`.
-    pub(super) usage: &'a str,
+    pub(in crate::toolchain::manifest::gomod) function: &'a str,
+    /// `Use` or `Name`, where that is a text.
+    pub(in crate::toolchain::manifest::gomod) usage: Option<&'a str>,
     /// Whether it does something by itself.
-    pub(super) runs: bool,
+    pub(in crate::toolchain::manifest::gomod) runs: bool,
     /// Whether that shows its help, which is nothing, or may.
-    pub(super) helps: bool,
+    pub(in crate::toolchain::manifest::gomod) helps: bool,
 }
 
 impl<'a> Command<'a> {
     /// The word that starts it; `name, n` is an older way to add another.
-    pub(super) fn word(&self) -> &'a str {
-        self.usage.split([' ', ',', '\t']).next().unwrap_or_default()
+    pub(in crate::toolchain::manifest::gomod) fn word(&self) -> Option<&'a str> {
+        self.usage.and_then(|usage| usage.split([' ', ',', '\t']).next())
     }
 
     /// Whether its usage names something that has to follow: `serve DIR`, and not `serve [flags]`.
-    pub(super) fn wants_more(&self) -> bool {
-        let mut rest = self.usage.split_whitespace().skip(1).skip_while(|_| self.usage.contains(','));
+    pub(in crate::toolchain::manifest::gomod) fn wants_more(&self) -> bool {
+        let usage = self.usage.unwrap_or_default();
+        let mut rest = usage.split_whitespace().skip(1).skip_while(|_| usage.contains(','));
         rest.any(|word| !word.starts_with(['[', '-']))
     }
 }
 
 /// Where a literal of a command begins: the library's name, and the place behind its brace.
-pub(super) fn begins<'a>(tokens: &[Token<'a>], at: usize) -> Option<(&'a str, usize)> {
+pub(in crate::toolchain::manifest::gomod) fn begins<'a>(tokens: &[Token<'a>], at: usize) -> Option<(&'a str, usize)> {
     let kind = |at: usize| tokens.get(at).map(|token| token.kind);
     let Some(Kind::Word(library @ ("cobra" | "cli"))) = kind(at) else { return None };
     let named = kind(at + 1) == Some(Kind::Sign('.')) && matches!(kind(at + 2), Some(Kind::Word("Command" | "App")));
@@ -44,9 +48,12 @@ pub(super) fn begins<'a>(tokens: &[Token<'a>], at: usize) -> Option<(&'a str, us
 }
 
 /// The literals of a file, with the libraries' names.
-pub(super) fn read<'a>(tokens: &[Token<'a>]) -> Vec<(&'a str, Command<'a>)> {
+pub(in crate::toolchain::manifest::gomod) fn read<'a>(tokens: &[Token<'a>]) -> Vec<(&'a str, Command<'a>)> {
     let (mut found, mut depth, mut function) = (Vec::new(), 0usize, "");
     for (at, token) in tokens.iter().enumerate() {
+        if found.len() == MAX_COMMANDS {
+            break;
+        }
         match token.kind {
             Kind::Word("func") if depth == 0 => function = declared(&tokens[at + 1..]),
             Kind::Sign('{' | '(') => depth += 1,
@@ -85,7 +92,7 @@ fn variable<'a>(before: &[Token<'a>]) -> &'a str {
 }
 
 /// What the fields of a literal say whose first token is this one.
-pub(super) fn fields<'a>(tokens: &[Token<'a>], inside: usize) -> Command<'a> {
+pub(in crate::toolchain::manifest::gomod) fn fields<'a>(tokens: &[Token<'a>], inside: usize) -> Command<'a> {
     let mut command = Command { at: inside, ..Command::default() };
     command.line = tokens.get(inside).map_or(1, |token| token.line);
     let mut depth = 0usize;
@@ -97,7 +104,9 @@ pub(super) fn fields<'a>(tokens: &[Token<'a>], inside: usize) -> Command<'a> {
             (_, _, Kind::Sign('{' | '(' | '[')) => depth += 1,
             (_, _, Kind::Sign('}' | ')' | ']')) => depth = depth.saturating_sub(1),
             (_, Kind::Word("Run" | "RunE" | "Action"), Kind::Sign(':')) if depth == 0 => command.runs = true,
-            (Kind::Word("Use" | "Name"), Kind::Sign(':'), Kind::Text(text)) if depth == 0 => command.usage = text,
+            (Kind::Word("Use" | "Name"), Kind::Sign(':'), Kind::Text(text)) if depth == 0 => {
+                command.usage = Some(text);
+            }
             (_, Kind::Sign('.'), Kind::Word("Help" | "Usage" | "ShowAppHelp" | "ShowAppHelpAndExit")) => {
                 command.helps |= depth > 0;
             }
@@ -109,7 +118,7 @@ pub(super) fn fields<'a>(tokens: &[Token<'a>], inside: usize) -> Command<'a> {
 }
 
 /// The parts between top-level commas, up to the bracket that closes what is open at a place: first token and the one behind.
-pub(super) fn parts(tokens: &[Token<'_>], from: usize) -> Vec<(usize, usize)> {
+pub(in crate::toolchain::manifest::gomod) fn parts(tokens: &[Token<'_>], from: usize) -> Vec<(usize, usize)> {
     let (mut found, mut depth, mut first) = (Vec::new(), 0usize, from);
     for (at, token) in tokens.iter().enumerate().skip(from) {
         match token.kind {
