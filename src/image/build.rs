@@ -113,6 +113,8 @@ fn has_lost_a_layer(failure: &Failure) -> bool {
         ("failed to get layer", "layer does not exist"),
         ("exporting to image", "layer does not exist"),
         ("failed to prepare", "/committed: no such file or directory"),
+        // What was sent lies in the cache too, and is asked for a second time where it is gone.
+        ("failed to read downloaded context", "context not found"),
     ];
     let says = |(step, what): &(&str, &str)| failure.message.contains(step) && failure.message.contains(what);
     failure.code == FailureCode::ImageFailed && words.iter().any(says)
@@ -255,6 +257,7 @@ mod tests {
         for text in [
             "The image build failed: exporting to image: layer does not exist.",
             "The image build failed: failed to prepare ef0e: open /d/overlay2/9wq9/committed: no such file or directory.",
+            "The image build failed: failed to read downloaded context: Get \"http://buildkit-context/x\": context not found.",
         ] {
             assert!(has_lost_a_layer(&Failure::new(FailureCode::ImageFailed, text)), "{text}");
         }
