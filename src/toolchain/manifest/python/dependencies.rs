@@ -60,6 +60,8 @@ pub(super) struct Dependencies {
     pub(super) editable: bool,
     /// Whether the project's own package is installed beside the requirements, which hold its dependencies.
     pub(super) package: bool,
+    /// Requirements with hashes, without these: what is added to them has none, and pip takes hashes of all or of none.
+    pub(super) unhashed: String,
     /// The project's name.
     pub(super) project: String,
     /// The commands that installing the project brings, or would bring where it is not installed (`commands_installed`).
@@ -242,6 +244,8 @@ fn from_requirements(
         .filter(|other| !read.files.contains(other))
         .map(|other| lost(json!(below(directory, &other)), Origin::tree(other.clone(), "requirements file"), first))
         .collect();
+    let unhashed =
+        if read.hashed { read.list.iter().map(|one| one.text.clone() + "\n").collect() } else { String::new() };
     let mut list = read.list;
     let mut incomplete = read.incomplete;
     // Modules below `src/` are only found where they are installed; elsewhere the application's directory has them.
@@ -272,6 +276,7 @@ fn from_requirements(
         incomplete,
         editable: read.local.is_some(),
         package,
+        unhashed,
         decisions,
         warnings: read.warnings,
         ..Dependencies::default()

@@ -59,6 +59,8 @@ mod worker;
 #[cfg(test)]
 mod tests;
 
+use std::collections::BTreeMap;
+
 use serde_json::{Value, json};
 
 use self::companions::Constraints;
@@ -76,6 +78,8 @@ use crate::toolchain::version::Demand;
 const LOCKED: &str = "/slipway/locked.txt";
 /// Where commands see those that are not.
 const UNLOCKED: &str = "/slipway/unlocked.txt";
+/// Where commands see requirements without the hashes that they have.
+const UNHASHED: &str = "/slipway/unhashed.txt";
 /// Where pip reads which versions of distributions that nobody bounds it may take.
 const CONSTRAINTS: &str = "/slipway/constraints.txt";
 
@@ -116,9 +120,7 @@ pub fn read(inspection: &Inspection<'_>) -> Result<Findings, Failure> {
     if dependencies.install == "none" && pyproject.is_none() {
         undeclared::check(&sources, inspection.facts)?;
     }
-    let texts = [(LOCKED, &dependencies.locked), (UNLOCKED, &dependencies.unlocked), (CONSTRAINTS, &constraints.lines)];
-    let files = texts.into_iter().filter(|(_, text)| !text.is_empty());
-    let files = files.map(|(path, text)| (path.to_owned(), text.clone())).collect();
+    let files = files(&dependencies, &constraints);
     let (versions, version_warnings) = version::read(tree, directory, pyproject.as_ref())?;
     let (processes, procfile_warnings) = procfile::read(tree, directory);
     let entrypoint = entrypoint::find(inspection);
@@ -196,6 +198,18 @@ pub fn read(inspection: &Inspection<'_>) -> Result<Findings, Failure> {
     Ok(findings)
 }
 
+/// What commands see beside the repository: path to text.
+fn files(dependencies: &Dependencies, constraints: &Constraints) -> BTreeMap<String, String> {
+    let texts = [
+        (LOCKED, &dependencies.locked),
+        (UNLOCKED, &dependencies.unlocked),
+        (UNHASHED, &dependencies.unhashed),
+        (CONSTRAINTS, &constraints.lines),
+    ];
+    let there = texts.into_iter().filter(|(_, text)| !text.is_empty());
+    there.map(|(path, text)| (path.to_owned(), text.clone())).collect()
+}
+
 /// Processes beside the one that serves.
 fn others(sources: &Sources<'_>, dependencies: &Dependencies, findings: &mut Findings) {
     if findings.processes.is_empty() {
@@ -220,7 +234,7 @@ fn listening(
 }
 
 /// How the dependencies are installed, for the steps' templates.
-fn installing(dependencies: &Dependencies, constraints: &Constraints, also: &[String]) -> [(String, Value); 10] {
+fn installing(dependencies: &Dependencies, constraints: &Constraints, also: &[String]) -> [(String, Value); 11] {
     // Elsewhere pip reads them from the manifest; URLs in it may hold what no plan should show.
     let also = || also.iter().map(String::as_str);
     let listed: Vec<&str> = match dependencies.install {
@@ -233,6 +247,7 @@ fn installing(dependencies: &Dependencies, constraints: &Constraints, also: &[St
         ("requirements_files".to_owned(), json!(dependencies.files)),
         ("requirements_inputs".to_owned(), json!(dependencies.inputs)),
         ("dependencies".to_owned(), json!(listed)),
+        ("hashed".to_owned(), json!(!dependencies.unhashed.is_empty())),
         ("locked".to_owned(), json!(!dependencies.locked.is_empty())),
         ("unlocked".to_owned(), json!(!dependencies.unlocked.is_empty())),
         ("wheel".to_owned(), json!(!dependencies.has("wheel"))),

@@ -23,6 +23,8 @@ pub(super) struct Requirements {
     pub(super) local: Option<Origin>,
     /// Whether an entry's name cannot be known here (a local project, an included URL).
     pub(super) incomplete: bool,
+    /// Whether an entry has a hash, which makes pip want one of all (pip documentation, "Secure installs").
+    pub(super) hashed: bool,
     /// What people should know.
     pub(super) warnings: Vec<Warning>,
 }
@@ -138,6 +140,7 @@ impl Reading<'_> {
     fn requirement(&mut self, path: &str, number: u32, line: &str) -> Result<(), Failure> {
         // Per-requirement options (`--hash=…`) follow the requirement.
         let text = line.split(" --").next().unwrap_or(line).trim();
+        self.found.hashed |= line.contains(" --hash");
         let origin = Origin::file(path, Some(number), text.split("://").next().unwrap_or(text));
         if let Some(requirement) = Requirement::parse(text, origin) {
             // pip takes an existing path for a path, even when it looks like a name with dots.
@@ -265,6 +268,7 @@ mod tests {
         assert_eq!(names(&found), [("flask", 3), ("requests", 6), ("gunicorn", 7)]);
         assert!(!found.list[2].applies);
         assert_eq!(found.list[0].text, "Flask==3.0.0");
+        assert!(found.hashed && !read_one("flask # --hash\n").unwrap().hashed);
     }
 
     #[test]
