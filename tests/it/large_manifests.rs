@@ -61,11 +61,19 @@ const TEXTS: &[Text] = &[
     ("pyproject.toml", "a = ", "[", &[("app.py", APP)]),
     ("pom.xml", "<project>", "<a>", &[]),
     ("pom.xml", "<project><properties>", "<a>${a}</a>", &[]),
+    ("start.sh", "#!/bin/sh\n", "supervisord -c a.conf\n", STARTED),
+    ("start.sh", "#!/bin/sh\n", "echo a\n", STARTED),
     ("Dockerfile", "FROM scratch\n", "ENV A=\"${A:-$A}\" \\\n", &[]),
     ("Dockerfile", "FROM scratch\n", "COPY [\"a\", \"b\"]\n", &[]),
     ("slipway.toml", "[runtime]\nargs = ", "[", &[("go.mod", MOD), ("main.go", MAIN)]),
 ];
 
+/// A program that a script starts.
+const STARTED: &[(&str, &str)] = &[
+    ("Dockerfile", "FROM python\nCOPY . .\nCMD [\"./start.sh\"]\n"),
+    ("requirements.txt", "flask\n"),
+    ("app.py", APP),
+];
 const MOD: &str = "module example.com/a\n\ngo 1.26\n";
 const MAIN: &str = "package main\n\nfunc main() {}\n";
 const APP: &str = "from flask import Flask\n\napp = Flask(__name__)\n";

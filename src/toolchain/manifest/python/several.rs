@@ -8,6 +8,8 @@ use crate::model::origin::Origin;
 use crate::model::source_tree::{SourceTree, parent};
 use crate::toolchain::findings::Process;
 
+/// More lines of one script than start supervisor.
+const MAX_STARTS: usize = 20;
 /// Words of commands that start a program of the application.
 const PROGRAMS: &[&str] = &[".py", "python", "gunicorn", "uvicorn", "celery"];
 
@@ -46,9 +48,12 @@ pub(super) fn programs(tree: &SourceTree, directory: &str) -> (Vec<Process>, Opt
     let lines = text.lines().map(str::trim).filter(|line| !line.is_empty() && !line.starts_with('#'));
     let lines: Vec<Vec<String>> = lines.map(|line| line.split_whitespace().map(str::to_owned).collect()).collect();
     let runs = |word: &String| PROGRAMS.iter().any(|program| word.contains(program));
-    let started = lines.iter().enumerate().find_map(|(index, words)| {
-        // What stands behind it is started beside it.
-        let behind = lines[index + 1..].iter().any(|words| words.iter().any(runs));
+    // What stands behind it is started beside it.
+    let last = lines.iter().rposition(|words| words.iter().any(runs));
+    let of_supervisor =
+        lines.iter().enumerate().filter(|(_, words)| words.iter().any(|word| word.ends_with("supervisord")));
+    let started = of_supervisor.take(MAX_STARTS).find_map(|(index, words)| {
+        let behind = last.is_some_and(|last| last > index);
         supervisor(words, parent(&path), usize::from(behind)).filter(|(found, _)| !found.is_empty())
     });
     if let Some(found) = started {
