@@ -196,7 +196,8 @@ pub(crate) fn arguments(text: &str) -> BTreeMap<String, String> {
 const SYSTEM: &[&str] =
     &["bin", "boot", "dev", "etc", "lib", "lib64", "proc", "root", "run", "sbin", "sys", "tmp", "usr"];
 
-/// Every volume of the built stage that is a plain path of its own, and the line of the first.
+/// Every volume of the built stage that is a plain path of its own, and the line of the first. Where the repository itself is
+/// copied to (`COPY . /code`) is none: a volume there serves who develops, and holds the program.
 pub(crate) fn volumes(text: &str) -> Option<(u32, Vec<String>)> {
     of_built_stage(text, |stages| {
         let said = stages.iter().copied().flatten().filter_map(|located| match &located.instruction {
@@ -204,10 +205,31 @@ pub(crate) fn volumes(text: &str) -> Option<(u32, Vec<String>)> {
             _ => None,
         });
         let said: Vec<_> = said.collect();
-        let plain =
-            said.iter().flat_map(|(_, paths)| paths.iter()).filter_map(Word::as_literal).filter(|path| own(path));
+        let code = copied_to(stages.iter().copied().flatten());
+        let is_code = |path: &str| code.contains(&path.trim_end_matches('/'));
+        let plain = said.iter().flat_map(|(_, paths)| paths.iter()).filter_map(Word::as_literal);
+        let plain = plain.filter(|path| own(path) && !is_code(path));
         Some((said.first()?.0, plain.map(str::to_owned).collect()))
     })
+}
+
+/// Where the whole context is copied to.
+fn copied_to<'i>(instructions: impl Iterator<Item = &'i Located>) -> Vec<&'i str> {
+    let (mut workdir, mut found) = ("", Vec::new());
+    for located in instructions {
+        match &located.instruction {
+            Instruction::Workdir(path) => workdir = path.as_literal().unwrap_or_default(),
+            Instruction::Add(transfer) | Instruction::Copy(transfer)
+                if transfer.flag("from").is_none()
+                    && transfer.sources.iter().any(|source| matches!(source.as_literal(), Some("." | "./"))) =>
+            {
+                let to = transfer.destination.as_literal().unwrap_or_default();
+                found.push(if matches!(to, "." | "./") { workdir } else { to }.trim_end_matches('/'));
+            }
+            _ => {}
+        }
+    }
+    found
 }
 
 /// Whether a path can be a volume's of the application.
@@ -310,6 +332,9 @@ mod tests {
         let found = volumes(text).unwrap();
         assert_eq!((found.0, found.1.join(" ").as_str()), (4, "/data /more /y"));
         assert_eq!(volumes("FROM a\nVOLUME /x\nFROM b\n"), None);
+        let of = |text: &str| volumes(text).map(|(_, paths)| paths).unwrap_or_default();
+        assert!(of("FROM a\nVOLUME [\"/code\"]\nCOPY . /code/\n").is_empty());
+        assert_eq!(of("FROM a\nWORKDIR /srv\nCOPY . .\nVOLUME /srv /srv/data\n"), ["/srv/data"]);
     }
 
     #[test]
