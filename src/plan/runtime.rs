@@ -45,11 +45,12 @@ pub(super) fn ports(facts: &Facts<'_>, definition: &ImageDefinition, decisions: 
             facts.findings.ports.iter().map(|found| found.value).collect(),
             Some(facts.findings.ports[0].origin.clone()),
         ),
+        None if facts.findings.silent.is_some() => (Vec::new(), facts.findings.silent.clone()),
         None => (definition.ports.clone(), None),
     };
     let origin =
         origin.unwrap_or_else(|| Origin::default(format!("{}'s usual port", facts.toolchain.definition.title)));
-    if !ports.is_empty() {
+    if !ports.is_empty() || facts.findings.silent.is_some() {
         decisions.push(decided("runtime.ports", json!(ports), origin));
     }
     ports

@@ -64,6 +64,8 @@ pub struct Findings {
     pub image_env: BTreeMap<String, Found<String>>,
     /// Ports the application says it listens on.
     pub ports: Vec<Found<u16>>,
+    /// Why nothing listens, where that is known: then the toolchain's usual port does not count.
+    pub silent: Option<Origin>,
     /// Directories elsewhere that the application writes to by itself.
     pub volumes: Vec<Found<String>>,
     /// Patterns of files that the application needs although the toolchain leaves them out of images.

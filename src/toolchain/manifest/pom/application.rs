@@ -228,6 +228,13 @@ pub(super) fn mains(poms: &Poms<'_>, module: &Effective) -> Vec<Found<String>> {
     source::mains(poms.tree, &module.source_roots(), module.plugin("kotlin-maven-plugin").is_some())
 }
 
+/// Those of them that by their names are there to be started.
+pub(super) fn starting(poms: &Poms<'_>, module: &Effective) -> Vec<Found<String>> {
+    let mut found = mains(poms, module);
+    found.retain(|found| starts_by_name(poms, &found.value));
+    found
+}
+
 fn several(module: &Effective, mains: &[Found<String>]) -> Failure {
     let names: Vec<String> = mains.iter().map(|found| found.value.clone()).collect();
     let message = format!(

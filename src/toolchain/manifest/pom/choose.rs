@@ -3,12 +3,14 @@
 use serde_json::json;
 
 use super::application::{self, Runnable, Strength};
+use super::configuration::Configuration;
 use super::effective::Effective;
 use super::facts::line_of;
 use super::poms::Poms;
 use super::prefer;
 use super::profile;
 use super::reactor::Reactor;
+use super::xml::Element;
 use crate::model::failure::{Failure, FailureCode};
 use crate::model::origin::Rejected;
 use crate::model::source_tree::{join, parent};
@@ -52,15 +54,29 @@ pub(super) fn module(
         // A plugin that every module inherits makes an application only of those with a class that starts: of their own, or the
         // one that is named, of a module that they need.
         let starts = |(index, runnable): &(usize, Runnable)| {
-            // What runs on a servlet container has no such class.
-            if prefer::is_web_application(poms, &modules[*index], runnable) {
+            let module = &modules[*index];
+            let serves = || prefer::serves(poms, reactor, *index).unwrap_or(false);
+            // What runs on a servlet container has no such class, be it put together of other modules alone.
+            if prefer::is_web_application(poms, module, runnable) || (runnable.shape == "war" && serves()) {
+                return true;
+            }
+            // Nor has what Quarkus makes its own for, nor what names a framework's ("Maven tooling", "Building"; Vert.x' and
+            // Helidon's launchers), where it is the module itself that says so.
+            let own = runnable.origin.path.as_ref() == Some(&module.pom.path);
+            let is_quarkus = runnable.shape.starts_with("quarkus");
+            if is_quarkus && (own || !Configuration::of(poms, module).is_empty() || serves()) {
+                return true;
+            }
+            let says = |property: &Element| Some(property.text.as_str()) == runnable.main_class.as_deref();
+            let named_here = || module.pom.project.all("properties").iter().any(|all| all.children.iter().any(says));
+            if (own || named_here()) && is_of_a_dependency(poms, module, runnable) {
                 return true;
             }
             let named = || runnable.main_class.as_deref();
             let needed = |class| {
                 reactor.closure(*index).into_iter().any(|at| application::has_source(poms, &modules[at], class))
             };
-            !application::mains(poms, &modules[*index]).is_empty() || named().is_some_and(needed)
+            !application::mains(poms, module).is_empty() || named().is_some_and(needed)
         };
         let mains: Vec<bool> = found.iter().map(starts).collect();
         if mains.contains(&true) {
@@ -93,6 +109,16 @@ pub(super) fn module(
             None => Err(ambiguous(modules, &with_unpacked(inspection, poms, reactor, &found)?)),
         },
     }
+}
+
+/// Whether a module starts by a class that no source of the repository has, and a dependency by its group.
+fn is_of_a_dependency(poms: &Poms<'_>, module: &Effective, runnable: &Runnable) -> bool {
+    let begin = |name: &str| name.split('.').take(2).map(str::to_owned).collect::<Vec<_>>();
+    let Some(class) = runnable.main_class.as_deref().filter(|class| begin(class).len() == 2) else { return false };
+    let path = class.trim_end_matches("Kt").replace('.', "/");
+    let groups = module.dependencies.iter().filter_map(|dependency| dependency.text_of("groupId"));
+    groups.map(begin).any(|group| group == begin(class))
+        && !poms.tree.below("").any(|(file, _)| file.contains(&format!("/{path}.")))
 }
 
 /// With modules that serve and have a class that starts, but that no plugin makes a program of unless a profile is active:
@@ -156,10 +182,29 @@ fn of_nobody(inspection: &Inspection<'_>, poms: &Poms<'_>, modules: &[Effective]
             found.push(directory.to_owned());
         }
     }
-    let Some(first) = found.first() else { return failure };
+    let Some(first) = found.first() else { return of_classes(inspection, poms, modules, failure) };
     let message = format!("{}; applications below that no `modules` names: `{}`", failure.message, found.join("`, `"));
     let hint = format!("Choose one: `source.directory`, or `--directory {first}`.");
     Failure { message, ..failure }.hint(hint).candidates(found)
+}
+
+/// Names classes that are there to be started, of modules that have several, or that are several.
+fn of_classes(inspection: &Inspection<'_>, poms: &Poms<'_>, modules: &[Effective], failure: Failure) -> Failure {
+    let near = modules.iter().filter(|module| !prefer::is_aside(inspection, poms, &module.pom.directory));
+    let found = near.flat_map(|module| application::starting(poms, module).into_iter().map(move |main| (module, main)));
+    let mut found: Vec<_> = found.take(40).collect();
+    found.sort_by_key(|(module, _)| prefer::is_client(poms, &module.pom.directory));
+    found.truncate(8);
+    let Some((module, class)) = found.first() else { return failure };
+    let list = found.iter().map(|(module, class)| format!("`{}` (`{}`)", class.value, module.artifact));
+    let list: Vec<String> = list.collect();
+    let message = format!("{}; classes with a `main` method: {}", failure.message, list.join(", "));
+    let hint = format!(
+        "A library? Build it with `kind = \"library\"`. An application? Choose in `slipway.toml`: `[application]` `module = \"{}\"`, `[toolchain]` `args = [\"-Dexec.mainClass={}\"]`.",
+        module.artifact, class.value
+    );
+    let names = found.iter().map(|(_, class)| class.value.clone()).collect::<Vec<_>>();
+    Failure { message, ..failure }.hint(hint).candidates(names)
 }
 
 fn all(poms: &Poms<'_>, modules: &[Effective], strength: Strength) -> Result<Vec<(usize, Runnable)>, Failure> {

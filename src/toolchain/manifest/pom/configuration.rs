@@ -21,6 +21,9 @@ const MICROPROFILE: &str = "src/main/resources/META-INF/microprofile-config.prop
 const EARLIER: &str = "bootstrap";
 const EXTENSIONS: &[&str] = &["conf", "yaml", "yml", "properties"];
 
+/// Words of samples' names.
+const SAMPLES: &[&str] = &["template", "example", "sample", "dist", "default"];
+
 /// More files of other names than this are not looked at.
 const MAX_FILES: usize = 200;
 
@@ -64,6 +67,33 @@ impl Configuration {
             }
         }
         configuration
+    }
+
+    /// What the sample says that a team keeps of a configuration which is in no checkout (`application.yml.template`,
+    /// `application-example.properties`), and where it lies.
+    pub(super) fn sample(poms: &Poms<'_>, module: &Effective) -> Option<(Self, String)> {
+        let places = places(module).into_iter().filter_map(|place| join(&module.pom.directory, &place));
+        let path = places.flat_map(|place| poms.tree.files_in(&place).map(str::to_owned).collect::<Vec<_>>());
+        let path = path.take(MAX_FILES).find(|path| {
+            let name = path.rsplit('/').next().unwrap_or_default();
+            let parts: Vec<&str> = name.split(['.', '-']).collect();
+            let is_word = |word: &str| SAMPLES.contains(&word);
+            let is_file = |extension: &str| EXTENSIONS.contains(&extension);
+            matches!(parts[..], ["application", a, b] if (is_word(a) && is_file(b)) || (is_file(a) && is_word(b)))
+        })?;
+        let text = poms.tree.text(&path)?;
+        let documents = if path.contains(".properties") { properties(text) } else { yaml(text) };
+        let mut sample = Self::default();
+        for (key, value, line) in documents.into_iter().flatten() {
+            let origin = Origin::file(&path, Some(line), &key);
+            sample.lines.insert(key, Line { value, origin });
+        }
+        Some((sample, path))
+    }
+
+    /// Whether the module has none.
+    pub(super) fn is_empty(&self) -> bool {
+        self.lines.is_empty()
     }
 
     /// The line that says a key.

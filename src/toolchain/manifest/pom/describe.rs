@@ -248,6 +248,7 @@ fn start(
             findings.image_env.insert("PORT".into(), Found::new(port.value.to_string(), port.origin.clone()));
         }
         findings.ports.extend(listening.port);
+        findings.warnings.extend(listening.warning);
     }
     if runnable.is_some_and(|runnable| runnable.shape == "war") {
         return war(poms, module, closure, findings);
@@ -255,11 +256,17 @@ fn start(
     if runnable.is_some() {
         findings.image_env.extend(addresses(poms, module, &configuration));
     }
+    if runnable.is_some() && !plain && configuration.is_empty() {
+        from_sample(poms, module, findings);
+    }
     if runnable.is_some() && findings.ports.is_empty() {
         other_port(poms, module, &configuration, findings);
         // A framework with a configuration listens where that says, or where it always does.
         if findings.ports.is_empty() && plain {
             findings.ports.extend(exposed(poms, &module.pom.directory));
+        }
+        if findings.ports.is_empty() && (plain || findings.shape == "spring-boot") {
+            findings.silent = listening::silent(poms, closure)?;
         }
     }
     Ok(())
@@ -310,6 +317,18 @@ fn any_port(poms: &Poms<'_>, module: &Effective, configuration: &Configuration, 
         findings.ports.push(Found::new(listening::TOLD, origin.clone()));
         findings.image_env.insert(variable.to_owned(), Found::new(listening::TOLD.to_string(), origin));
     }
+}
+
+/// Who runs the application brings a configuration of which the repository has a sample alone (Spring Boot's "External
+/// Application Properties" and Quarkus' "Configuration sources": `config/` below where it runs).
+fn from_sample(poms: &Poms<'_>, module: &Effective, findings: &mut Findings) {
+    let Some((sample, path)) = Configuration::sample(poms, module) else { return };
+    if findings.ports.is_empty() {
+        findings.ports.extend(sample.port(&facts::list(poms.facts, "port_keys"), module));
+    }
+    let message = format!("`{path}` is a sample, and the configuration itself is not in the repository");
+    let hint = "mount it below `/app/config/` where the image runs, or say what it has to say in `runtime.env`";
+    findings.warnings.push(Warning::new("configuration_not_there", message, hint).at(&path, None));
 }
 
 /// The port where the configuration says no number: a variable that is to say it, or a file that the sources name.

@@ -149,12 +149,11 @@ impl Effective {
     pub(super) fn resources(&self) -> Vec<String> {
         let named = |pom: &Rc<Pom>| -> Vec<String> {
             let elements = pom.project.all("build/resources/resource/directory").into_iter();
-            let base = |text: &str| {
-                ["${project.basedir}/", "${basedir}/"]
-                    .iter()
-                    .find_map(|base| text.strip_prefix(base).map(str::to_owned))
-            };
-            let places = elements.map(|element| base(&element.text).unwrap_or_else(|| element.text.clone()));
+            // A directory may be a profile's: `src/main/resources/${profiles.active}`.
+            let places = elements.filter_map(|element| {
+                let text = BASES.iter().find_map(|base| element.text.strip_prefix(base)).unwrap_or(&element.text);
+                self.expand(text).ok()
+            });
             places.filter(|place| !place.contains("${")).collect()
         };
         self.lineage.iter().map(named).find(|places| !places.is_empty()).unwrap_or_default()

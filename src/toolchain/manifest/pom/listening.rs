@@ -3,22 +3,25 @@
 
 use std::collections::BTreeMap;
 
+use super::address;
 use super::effective::Effective;
 use super::facts;
 use super::poms::Poms;
 use super::source;
-use crate::model::failure::Failure;
+use crate::model::failure::{Failure, Warning};
 use crate::model::origin::{Found, Origin};
 
 /// The port that an application is told which reads it from its environment.
 pub(super) const TOLD: u16 = 8080;
 
 /// What was found.
-#[derive(Debug, Default, PartialEq, Eq)]
+#[derive(Debug, Default)]
 pub(super) struct Listening {
     pub(super) port: Option<Found<u16>>,
     /// Whether it reads `PORT`, which the image then says.
     pub(super) variable: bool,
+    /// That a server listens on its own host alone.
+    pub(super) warning: Option<Warning>,
 }
 
 /// How the argument begins that may be a port; a comment may stand before it.
@@ -38,22 +41,52 @@ pub(super) fn of(poms: &Poms<'_>, module: &Effective) -> Result<Listening, Failu
     // Every text is asked for in one go.
     let texts: Vec<(&String, &str)> = files.iter().filter_map(|path| Some((path, poms.tree.text(path)?))).collect();
     let readers = facts::texts(row, "environment");
+    let address::Addressed { port: addressed, warning } = address::of(&texts, row);
     if let Some(found) = texts.iter().find_map(|(path, text)| variable(path, text, &readers)) {
-        return Ok(Listening { port: Some(found), variable: true });
+        return Ok(Listening { port: Some(found), variable: true, warning });
     }
     let calls = facts::texts(row, "calls");
+    let rest = facts::texts(row, "metrics_calls");
     let given = |text: &str, call: &str| source::calls(text, call).any(|given| given.starts_with(NUMBER));
-    let called = texts.iter().filter(|(_, text)| calls.iter().any(|call| given(text, call)));
+    let called = texts.iter().filter(|(_, text)| calls.iter().chain(&rest).any(|call| given(text, call)));
     let called: Vec<_> = called.collect();
     let stated = |calls: &[&str]| called.iter().flat_map(|(path, text)| numbers(path, text, calls)).collect::<Vec<_>>();
-    let (of_servers, stated) = (stated(&facts::texts(row, "server_calls")), stated(&calls));
-    if let Some(port) = same(of_servers) {
-        return Ok(Listening { port: Some(port), variable: false });
+    let (of_servers, stated_ones) = (stated(&facts::texts(row, "server_calls")), stated(&calls));
+    let found = same(of_servers)
+        .or_else(|| same(if stated_ones.is_empty() { named(&texts, row) } else { stated_ones }))
+        .or(addressed)
+        .map_or_else(|| default(poms, module), |port| Ok(Some(port)))?;
+    // A server of measurements is a program's own only where it has no other.
+    Ok(Listening { port: found.or_else(|| same(stated(&rest))), variable: false, warning })
+}
+
+/// Why nothing of a program listens: every library that it is built with is one of `[facts.quiet]`, which start no server by
+/// themselves, and no source has a word of servers. Whoever depends on anything else may listen.
+///
+/// # Errors
+/// `manifest_invalid` for circular properties.
+pub(super) fn silent(poms: &Poms<'_>, closure: &[&Effective]) -> Result<Option<Origin>, Failure> {
+    let Some(row) = poms.facts.get("quiet") else { return Ok(None) };
+    let quiet = facts::texts(row, "dependencies");
+    for module in closure {
+        for dependency in &module.dependencies {
+            let text = |key: &str| module.expand(dependency.text_of(key).unwrap_or_default());
+            let (group, artifact) = (text("groupId")?, text("artifactId")?);
+            let built = || closure.iter().any(|one| one.group == group && one.artifact == artifact);
+            let known = || quiet.iter().any(|pattern| facts::matches(pattern, &group, &artifact, ""));
+            if text("scope")? != "test" && !built() && !known() {
+                return Ok(None);
+            }
+        }
     }
-    if let Some(port) = same(if stated.is_empty() { named(&texts, row) } else { stated }) {
-        return Ok(Listening { port: Some(port), variable: false });
-    }
-    Ok(Listening { port: default(poms, module)?, variable: false })
+    let roots: Vec<String> = closure.iter().flat_map(|module| module.source_roots()).collect();
+    let files = source::files(poms.tree, &roots);
+    // Every text is asked for in one go.
+    let texts: Vec<&str> = files.iter().filter_map(|path| poms.tree.text(path)).collect();
+    let words = facts::texts(row, "words");
+    let loud = closure.iter().any(|module| module.open) || texts.is_empty();
+    let silent = !loud && !texts.iter().any(|text| words.iter().any(|word| text.contains(word)));
+    Ok(silent.then(|| Origin::default("no library and no source of it serves")))
 }
 
 /// A line that reads the variable `PORT`.

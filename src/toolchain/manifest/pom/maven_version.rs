@@ -42,6 +42,7 @@ pub(super) fn choose<'m>(
         }
         demands.extend(jdk::of_frameworks(poms, module, "maven")?);
         demands.extend(dropped_goal(poms, module));
+        demands.extend(outgrown(poms, module));
     }
     let fits = |version: &str| demands.iter().all(|demand| allows(&demand.value, version));
     let offered = facts::list(poms.facts, "maven_versions");
@@ -92,6 +93,20 @@ fn dropped_goal(poms: &Poms<'_>, module: &Effective) -> Option<Found<String>> {
         }
         let detail = format!("a goal of {name} that only Mavens `{}` bring", facts::text(row, "maven")?);
         Some(Found::new(facts::text(row, "maven")?.to_owned(), plugin.element.origin(detail)))
+    })
+}
+
+/// The Mavens that a plugin still works with whose version later ones refuse to configure.
+fn outgrown(poms: &Poms<'_>, module: &Effective) -> Option<Found<String>> {
+    facts::rows(poms.facts, "outgrown_plugins").find_map(|row| {
+        let text = |key: &str| facts::text(row, key).unwrap_or_default();
+        let plugin = module.plugins.iter().find(|plugin| plugin.artifact == text("plugin"))?;
+        let version = module.expand(plugin.element.text_of("version")?).ok()?;
+        let configured =
+            || plugin.configurations().iter().any(|configuration| configuration.at(text("path")).is_some());
+        let old = !version.contains("${") && before(&version, text("before")) && configured();
+        let detail = format!("{} {version}, which only Mavens `{}` configure", text("plugin"), text("maven"));
+        old.then(|| Found::new(text("maven").to_owned(), plugin.element.origin(detail)))
     })
 }
 
@@ -213,6 +228,25 @@ mod tests {
         assert_eq!(version("", "attached"), "3.8.8");
         assert_eq!(version("", "single"), "3.9.11");
         assert_eq!(version("<version>2.6</version>", "attached"), "3.9.11");
+    }
+
+    #[test]
+    fn a_plugin_that_later_mavens_refuse_keeps_maven_old() {
+        let facts: toml::Table = toml::from_str(include_str!("../../../../toolchains/maven/facts.toml")).unwrap();
+        let chosen = |version: &str| {
+            let pom = format!(
+                "<project><groupId>g</groupId><artifactId>a</artifactId><version>1</version><build><plugins><plugin><artifactId>maven-shade-plugin</artifactId><version>{version}</version><executions><execution><goals><goal>shade</goal></goals><configuration><transformers><transformer><manifestEntries><Main-Class>M</Main-Class></manifestEntries></transformer></transformers></configuration></execution></executions></plugin></plugins></build></project>"
+            );
+            let tree = SourceTree::of_texts([("pom.xml", pom.as_str())]);
+            let poms = Poms::new(&tree, &facts, Invocation::default(), None);
+            let pom = poms.load("pom.xml").unwrap().unwrap();
+            let module = Effective::of(&poms, &pom, &[]).unwrap();
+            choose(&poms, "", std::iter::once(&module)).unwrap().version
+        };
+        assert_eq!(
+            (chosen("2.3").as_str(), chosen("2.4").as_str(), chosen("${shade}").as_str()),
+            ("3.8.8", "3.9.11", "3.9.11")
+        );
     }
 
     #[test]

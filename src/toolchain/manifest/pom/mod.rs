@@ -3,6 +3,7 @@
 // A failure ends the planning; its size costs nothing.
 #![allow(clippy::result_large_err)]
 
+mod address;
 mod application;
 mod arguments;
 mod beside;

@@ -54,13 +54,17 @@ impl Reactor {
         Ok(Some(Self { modules, beside }))
     }
 
-    /// The directory Maven runs in for a pom: that of the topmost aggregator of the tree that
-    /// reaches it, else its own.
+    /// The directory Maven runs in for a pom: that of the topmost aggregator of the tree that reaches it, else that of a parent
+    /// which lies elsewhere and does (`<module>../shop</module>`; POM reference, "Aggregation"), else its own.
     pub(super) fn root_of(poms: &Poms<'_>, start: &str) -> Option<Self> {
         let directory = crate::model::source_tree::parent(start);
         let mut above = vec![String::new()];
         above.extend(directory.match_indices('/').map(|(at, _)| directory[..at].to_owned()));
-        let candidates = above.iter().filter_map(|one| join(one, "pom.xml")).filter(|path| path != start);
+        let pom = poms.load(start).ok().flatten();
+        let parents = pom.and_then(|pom| poms.lineage(&pom, &[]).ok()).map(|lineage| lineage.poms).unwrap_or_default();
+        let parents = parents.iter().filter(|parent| parent.in_tree).map(|parent| parent.path.clone());
+        let above = above.iter().filter_map(|one| join(one, "pom.xml"));
+        let candidates = above.chain(parents).filter(|path| path != start);
         // An unrelated broken pom above is not this build's fault.
         candidates
             .filter_map(|path| Self::of(poms, &path).ok().flatten())

@@ -1,5 +1,7 @@
 //! Whole small repositories.
 
+mod starting;
+
 use super::*;
 use crate::model::failure::FailureCode;
 use crate::model::source_tree::SourceTree;
