@@ -67,16 +67,20 @@ pub(super) fn of(poms: &Poms<'_>, module: &Effective) -> Result<Listening, Failu
 /// `manifest_invalid` for circular properties.
 pub(super) fn silent(poms: &Poms<'_>, closure: &[&Effective]) -> Result<Option<Origin>, Failure> {
     let Some(row) = poms.facts.get("quiet") else { return Ok(None) };
-    let quiet = facts::texts(row, "dependencies");
+    let (quiet, mut used) = (facts::texts(row, "dependencies"), false);
     for module in closure {
         for dependency in &module.dependencies {
             let text = |key: &str| module.expand(dependency.text_of(key).unwrap_or_default());
             let (group, artifact) = (text("groupId")?, text("artifactId")?);
             let built = || closure.iter().any(|one| one.group == group && one.artifact == artifact);
             let known = || quiet.iter().any(|pattern| facts::matches(pattern, &group, &artifact, ""));
-            if text("scope")? != "test" && !built() && !known() {
+            if text("scope")? == "test" || built() {
+                continue;
+            }
+            if !known() {
                 return Ok(None);
             }
+            used = true;
         }
     }
     let roots: Vec<String> = closure.iter().flat_map(|module| module.source_roots()).collect();
@@ -84,7 +88,7 @@ pub(super) fn silent(poms: &Poms<'_>, closure: &[&Effective]) -> Result<Option<O
     // Every text is asked for in one go.
     let texts: Vec<&str> = files.iter().filter_map(|path| poms.tree.text(path)).collect();
     let words = facts::texts(row, "words");
-    let loud = closure.iter().any(|module| module.open) || texts.is_empty();
+    let loud = !used || closure.iter().any(|module| module.open) || texts.is_empty();
     let silent = !loud && !texts.iter().any(|text| words.iter().any(|word| text.contains(word)));
     Ok(silent.then(|| Origin::default("no library and no source of it serves")))
 }
