@@ -59,6 +59,7 @@ pub const SECRETS: &[(&str, &str)] = &[
 /// Names among [`SECRETS`] that are templates without values, lists of public certificates under the names that curl, certifi and
 /// the clouds' databases give them, and public keys, which whoever checks a signature needs.
 pub const HARMLESS: &[&str] = &[
+    ".env.dist",
     ".env.example",
     ".env.sample",
     ".env.template",

@@ -270,7 +270,7 @@ pub(super) fn default_of(value: &str) -> &str {
 }
 
 /// Every text of a YAML file, with its key as the origin's detail.
-pub(super) fn texts_of(path: &str, text: &str) -> Vec<Found<String>> {
+pub(in crate::toolchain::manifest) fn texts_of(path: &str, text: &str) -> Vec<Found<String>> {
     let lines = yaml(text).into_iter().flatten();
     lines.map(|(key, value, line)| Found::new(value, Origin::file(path, Some(line), key))).collect()
 }

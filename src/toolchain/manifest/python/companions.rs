@@ -133,6 +133,12 @@ fn of_age(
     found
 }
 
+/// Whether a distribution is kept below a version.
+pub(super) fn before(dependencies: &Dependencies, name: &str, version: &str) -> bool {
+    let below = |pin: &Requirement| Some(newest(pin)? < version.parse().ok()?);
+    dependencies.list.iter().any(|pin| pin.name == name && below(pin) == Some(true))
+}
+
 /// The newest version that a requirement allows, where it says one: `==1.1.2`, `<2`, `~=1.1`.
 fn newest(requirement: &Requirement) -> Option<Version> {
     let specifiers = requirement.versions.as_ref().filter(|_| requirement.applies)?;

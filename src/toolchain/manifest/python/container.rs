@@ -1,6 +1,9 @@
 //! What a Dockerfile of the repository starts, although it is not built: its author's answer where files leave several.
 
-use super::super::dockerfile::says::Said;
+use std::collections::BTreeMap;
+
+use super::super::dockerfile::says::{self, Said};
+use super::super::pom::configuration::texts_of;
 use super::application::Candidate;
 use super::command;
 use super::dependencies::Dependencies;
@@ -8,12 +11,14 @@ use super::dockerfile;
 use super::layout::Sources;
 use super::module::Argument;
 use super::script::Script;
+use super::several;
 use super::source;
 use super::start::{Entry, object_entry, python_path, script_entry};
 use super::text::{below, inside};
 use super::worker;
 use crate::model::failure::Warning;
 use crate::model::origin::{Found, Origin};
+use crate::toolchain::findings::Process;
 
 /// Programs in front of the one that they start.
 const LAUNCHERS: &[&str] = &[
@@ -35,9 +40,69 @@ const LAUNCHERS: &[&str] = &[
     "env",
 ];
 
-/// What the Dockerfile starts, where it is of the repository: an object, an installed command, a script.
+/// What the Dockerfile starts, where it is of the repository: an object, an installed command, a script; or else the only
+/// program of the supervisor that it starts that is one of them, or the only one of these that serves.
 pub(super) fn find(sources: &Sources<'_>, dependencies: &Dependencies, candidates: &[Candidate<'_>]) -> Option<Entry> {
     let (path, said) = started(sources)?;
+    if let Some(entry) = of_words(sources, dependencies, candidates, (&path, &said)) {
+        return Some(entry);
+    }
+    let programs = several::programs(sources.tree, sources.directory).0;
+    let of_program = |program: Process| {
+        let path = program.origin.path.clone()?;
+        let serves = ["serve", "web", "api"].iter().any(|word| program.command.join(" ").contains(word));
+        let said = Said { line: program.origin.line?, words: program.command, plain: true };
+        Some((serves, of_words(sources, dependencies, candidates, (&path, &said))?))
+    };
+    let found: Vec<(bool, Entry)> = programs.into_iter().filter_map(of_program).collect();
+    let several = found.len() > 1;
+    let mut meant = found.into_iter().filter(|(serves, _)| *serves || !several).map(|(_, entry)| entry);
+    meant.next().filter(|_| meant.next().is_none())
+}
+
+/// What the only service that a Compose file builds from here starts by its `command` (Compose file reference, "Services"),
+/// for where nothing else says what starts. Files for development and tests say it, too: they run the same.
+pub(super) fn composed(
+    sources: &Sources<'_>,
+    dependencies: &Dependencies,
+    candidates: &[Candidate<'_>],
+) -> Option<Entry> {
+    let is_one = |path: &&str| {
+        let (stem, ending) = path.rsplit('/').next().unwrap_or_default().split_once('.').unwrap_or_default();
+        (stem.starts_with("docker-compose") || stem.starts_with("compose"))
+            && ["yml", "yaml"].iter().any(|y| ending.ends_with(y))
+    };
+    let mut found: Vec<Entry> = Vec::new();
+    for path in sources.tree.files_in(sources.directory).filter(is_one) {
+        let texts = texts_of(path, sources.tree.text(path).unwrap_or_default());
+        let key = |text: &Found<String>| text.origin.detail.trim_start_matches("services.").to_owned();
+        let builds = |service: &str| {
+            texts.iter().any(|text| {
+                let own = [format!("{service}.build"), format!("{service}.build.context")].contains(&key(text));
+                own && matches!(text.value.trim_end_matches('/'), "." | "")
+            })
+        };
+        for text in &texts {
+            let service = key(text).strip_suffix(".command").filter(|service| builds(service)).map(str::to_owned);
+            let Some(line) = text.origin.line.filter(|_| service.is_some()) else { continue };
+            let separates = |c: char| c.is_whitespace() || ",[]\"'".contains(c);
+            let words = text.value.split(separates).filter(|word| !word.is_empty()).map(str::to_owned).collect();
+            let said = Said { line, words, plain: !text.value.contains(['$', '&', ';', '|']) };
+            let entry = of_words(sources, dependencies, candidates, (path, &said));
+            found.extend(entry.filter(|entry| found.iter().all(|known| known.name != entry.name)));
+        }
+    }
+    let mut found = found.into_iter();
+    found.next().filter(|_| found.next().is_none())
+}
+
+/// What words start that the file at a path says.
+fn of_words(
+    sources: &Sources<'_>,
+    dependencies: &Dependencies,
+    candidates: &[Candidate<'_>],
+    (path, said): (&str, &Said),
+) -> Option<Entry> {
     let why = format!("`{path}` starts the other");
     let object = |chosen: &Candidate<'_>| Some(object_entry(sources, chosen, &why, candidates));
     for (index, word) in said.words.iter().enumerate() {
@@ -49,10 +114,10 @@ pub(super) fn find(sources: &Sources<'_>, dependencies: &Dependencies, candidate
         if let (Some(chosen), None) = (within.next(), within.next()) {
             return object(chosen);
         }
-        if let Some(entry) = served(sources, &said.words, index, &path, said.line) {
+        if let Some(entry) = served(sources, &said.words, index, path, said.line) {
             return Some(entry);
         }
-        if let Some(entry) = page(sources, &said, index) {
+        if let Some(entry) = page(sources, said, index) {
             return Some(entry);
         }
         let module = index > 0 && said.words[index - 1] == "-m";
@@ -67,9 +132,9 @@ pub(super) fn find(sources: &Sources<'_>, dependencies: &Dependencies, candidate
             continue;
         }
         let script = Script { file, line: 1, port: None };
-        return Some(told(script_entry(sources, "script", &script), &said, index, &path));
+        return Some(told(script_entry(sources, "script", &script), said, index, path));
     }
-    installed(dependencies, &said, &path).filter(|entry| candidates.is_empty() || !is_flasks(sources, entry, &said))
+    installed(dependencies, said, path).filter(|entry| candidates.is_empty() || !is_flasks(sources, entry, said))
 }
 
 fn is_python(word: &str) -> bool {
@@ -93,9 +158,18 @@ fn started(sources: &Sources<'_>) -> Option<(String, Said)> {
     let by_script = by_script(sources, &said.words).unwrap_or_default();
     let plain = said.plain && by_script.is_empty();
     said.words.extend(by_script);
+    let variables = says::variables(sources.tree.text(&path).unwrap_or_default());
+    for word in said.words.iter_mut().filter(|word| word.contains(':')) {
+        *word = filled(word, &variables);
+    }
     let by_configuration = worker::imports(sources, &said.words);
     said.words.extend(by_configuration);
     Some((path, Said { plain, ..said }))
+}
+
+/// `${MODULE}:${NAME}` with what the Dockerfile sets them to.
+fn filled(word: &str, variables: &BTreeMap<String, (u32, String)>) -> String {
+    variables.iter().fold(word.to_owned(), |word, (name, (_, value))| word.replace(&format!("${{{name}}}"), value))
 }
 
 /// What gunicorn is told where the Dockerfile starts it, beside its address and the application.
@@ -150,6 +224,9 @@ fn installed(dependencies: &Dependencies, said: &Said, path: &str) -> Option<Ent
         |word: &String| LAUNCHERS.contains(&word.as_str()) || installed(word).starts_with("python") || script(word);
     let program = said.words.iter().position(|word| !before(word))?;
     let name = installed(&said.words[program]);
+    // `shop migrate && shop serve`: the last is there to stay.
+    let again = said.words.iter().rposition(|word| installed(word) == name).filter(|_| !said.plain);
+    let program = again.unwrap_or(program);
     let (command, words) = if let Some(own) = dependencies.scripts.iter().find(|script| script.value == name) {
         (own, vec![name])
     } else {
@@ -197,8 +274,14 @@ fn served(sources: &Sources<'_>, words: &[String], index: usize, path: &str, lin
     };
     let (module, called) = word.split_once(':').or_else(bare)?;
     let name = called.strip_suffix("()").unwrap_or(called);
-    let (file, rest) = sources.locate(module, &inside(sources.directory, "x.py"))?;
-    let known = sources.files.iter().copied().find(|known| *known == file && rest.is_none())?;
+    let located = sources.locate(module, &inside(sources.directory, "x.py"));
+    let known = located.and_then(|(file, rest)| {
+        let known = sources.files.iter().copied().find(|known| *known == file);
+        known.filter(|_| rest.is_none())
+    });
+    // A project of its own below this one is installed, or imported from where it lies.
+    let of_project = if known.is_none() { below_project(sources, module) } else { None };
+    let known = known.or(of_project.map(|(file, _)| file))?;
     let source = source::of(sources.tree, known)?;
     let defined = source.functions.iter().any(|function| function.name == name)
         || source.assignments.iter().any(|assigned| assigned.target == name)
@@ -207,13 +290,25 @@ fn served(sources: &Sources<'_>, words: &[String], index: usize, path: &str, lin
         return None;
     }
     // The Dockerfile may have put it elsewhere than where it lies in the repository.
-    let (root, dotted) = sources.import_name(known);
+    let (root, dotted) =
+        of_project.map_or_else(|| sources.import_name(known), |(_, root)| (root.to_owned(), module.to_owned()));
     let origin = Origin::file(path, Some(line), "what it starts");
     Some(Entry {
         served: Some((name != called, asgi)),
         image_env: python_path(sources, &root, known),
         ..Entry::new(if asgi { "asgi" } else { "wsgi" }, format!("{dotted}:{called}"), origin).decided(Vec::new())
     })
+}
+
+/// The only file of a module that a project in a directory below holds (`plugin/setup.py` with `plugin/shop/wsgi.py`), and
+/// that directory.
+fn below_project<'a>(sources: &Sources<'a>, module: &str) -> Option<(&'a str, &'a str)> {
+    let name = format!("/{}.py", module.replace('.', "/"));
+    let is_project =
+        |root: &str| ["setup.py", "pyproject.toml"].iter().any(|file| sources.tree.has_file(&inside(root, file)));
+    let all = sources.tree.below(sources.directory).filter_map(|(path, _)| Some((path, path.strip_suffix(&name)?)));
+    let mut found = all.filter(|(_, root)| root.len() > sources.directory.len() && is_project(root));
+    found.next().filter(|_| found.next().is_none())
 }
 
 /// The sub-command that installing the project adds to the program of another distribution: programs that can be extended
@@ -231,6 +326,12 @@ fn told(mut entry: Entry, said: &Said, index: usize, path: &str) -> Entry {
     if said.plain && arguments.iter().all(plain) {
         entry.command.extend(arguments.iter().cloned());
     } else if let Some(foreign) = arguments.iter().position(|word| !plain(word)) {
+        // A sub-command says what it does, whatever place its options name.
+        let is_option = |word: &String| word.starts_with('-');
+        let sub = arguments
+            .first()
+            .filter(|word| entry.installed && arguments.get(1).is_some_and(is_option) && is_name(word));
+        entry.command.extend(sub.cloned());
         let option = arguments[..=foreign].iter().rfind(|word| word.starts_with('-')).unwrap_or(&arguments[foreign]);
         let option = option.split('=').next().unwrap_or_default();
         let message = format!(
@@ -241,6 +342,10 @@ fn told(mut entry: Entry, said: &Said, index: usize, path: &str) -> Entry {
         entry.warnings.push(Warning::new("arguments_left_out", message, hint).at(path, Some(said.line)));
     }
     entry
+}
+
+fn is_name(word: &str) -> bool {
+    word.chars().all(|c| c.is_ascii_lowercase() || c == '-' || c == '_') && !word.starts_with('-')
 }
 
 /// The candidate that lies in a script, that it imports by its name, or that it names to a server.

@@ -117,7 +117,8 @@ impl Dependencies {
 pub(super) fn read(inspection: &Inspection<'_>) -> Result<(Dependencies, Option<Pyproject>), Failure> {
     let (tree, directory) = (inspection.tree, inspection.directory);
     let pyproject_path = inside(directory, "pyproject.toml");
-    let mut pyproject = pyproject::read(tree, &pyproject_path, inspection.facts)?;
+    let (installed, of_groups) = groups::of_dockerfile(inspection);
+    let mut pyproject = pyproject::read(tree, &pyproject_path, inspection.facts, &installed)?;
     // What it depends on is only known by building it where that is computed.
     if let Some(project) = pyproject.as_mut().filter(|project| project.packaged && !project.dynamic) {
         project.packaged = !install::leaves_out_project(inspection);
@@ -125,7 +126,7 @@ pub(super) fn read(inspection: &Inspection<'_>) -> Result<(Dependencies, Option<
     let project = pyproject.as_ref().filter(|found| found.project.is_some());
     let there: Vec<&str> = FILES.into_iter().filter(|name| tree.has_file(&inside(directory, name))).collect();
     let environment = Environment::of(inspection.facts);
-    let production = groups::production(inspection.facts);
+    let production = [groups::production(inspection.facts), installed].concat();
     let (extras, by_dockerfile) = extras::asked(inspection, project)?;
     // Its author installs the project with these extras, and not what a requirements file lists.
     let own = project.is_some_and(|project| project.packaged) && by_dockerfile.is_some();
@@ -181,7 +182,7 @@ pub(super) fn read(inspection: &Inspection<'_>) -> Result<(Dependencies, Option<
         found.targets.clone_from(&project.targets);
         found.additions.clone_from(&project.additions);
     }
-    found.decisions.extend(by_dockerfile.filter(|_| there.is_empty()));
+    found.decisions.extend(by_dockerfile.into_iter().chain(of_groups).filter(|_| there.is_empty()));
     found.extras = extras;
     found.beside = beside::named(inspection);
     if installable {

@@ -13,7 +13,7 @@ use crate::model::source_tree::SourceTree;
 use crate::toolchain::version::Demand;
 
 /// Where a repository keeps them, the application's directory first.
-const PLACES: &[&str] = &["", "docker", ".docker", "deploy", "deployment", "build", "src/docker"];
+const PLACES: &[&str] = &["", "docker", ".docker", "dockerfiles", "deploy", "deployment", "build", "src/docker"];
 
 /// The Dockerfiles of the directory: `Dockerfile` first, then `Dockerfile.prod` and its like, then those of directories
 /// that usually hold them; where the directory has none, the one above it that takes files from it. A `Containerfile` is one

@@ -10,6 +10,7 @@ use super::layout::{Sources, stem};
 use super::paste;
 use super::script::{self, Script};
 use super::serving;
+use super::source;
 use super::start::{Entry, django_entry, object_entry, python_path, script_entry};
 use super::text::{below, inside};
 use super::uwsgi;
@@ -27,7 +28,19 @@ pub(super) fn find(
     dependencies: &Dependencies,
     stated_start: bool,
 ) -> Result<Option<Entry>, Failure> {
-    match search(inspection, sources, dependencies) {
+    let found = search(inspection, sources, dependencies);
+    let open = match &found {
+        Ok(found) => found.is_none(),
+        Err(failure) => failure.code == FailureCode::ApplicationAmbiguous,
+    };
+    if open && !stated_start && inspection.module.is_none() {
+        let allowed: Vec<Framework> = Framework::ALL.into_iter().filter(|f| dependencies.may_have(f.name())).collect();
+        let (candidates, _) = application::candidates(sources, &allowed);
+        if let Some(entry) = container::composed(sources, dependencies, &candidates) {
+            return Ok(Some(entry));
+        }
+    }
+    match found {
         Ok(None) if stated_start => Ok(None),
         Ok(None) => Err(nothing(inspection, sources, dependencies)),
         // Who says how it starts need not settle what was not needed.
@@ -60,6 +73,9 @@ fn search(
         return stated_entry(stated, (sources, dependencies), &candidates, &tornado, &allowed).map(Some);
     }
     if let Some(entry) = container::find(sources, dependencies, &candidates) {
+        return Ok(Some(entry));
+    }
+    if let Some(entry) = called(sources, &candidates) {
         return Ok(Some(entry));
     }
     if let Some(script) = script::client(sources, &candidates, inspection.facts) {
@@ -207,6 +223,29 @@ fn flask_app(sources: &Sources<'_>) -> Option<(String, u32)> {
         let (key, value) = line.trim().split_once('=')?;
         let key = key.trim().trim_start_matches("export ").trim();
         (key == "FLASK_APP").then(|| (value.trim().trim_matches(['"', '\'']).to_owned(), number))
+    })
+}
+
+/// The factory that `FLASK_APP` calls with arguments (Flask, "Command Line Interface": `hello:create_app('dev')`), which servers
+/// of WSGI read likewise; a factory that wants some is no candidate.
+fn called(sources: &Sources<'_>, candidates: &[Candidate<'_>]) -> Option<Entry> {
+    let (stated, line) = flask_app(sources)?;
+    let (target, arguments) = stated.split_once('(')?;
+    let plain = |c: char| c.is_alphanumeric() || "'\"._-, =".contains(c);
+    let inner = arguments.strip_suffix(')').filter(|inner| !inner.is_empty() && inner.chars().all(plain))?;
+    let (module, name) = target.split_once(':')?;
+    let (file, _) = sources.locate(module, &inside(sources.directory, "x.py")).filter(|(_, rest)| rest.is_none())?;
+    let known = sources.files.iter().copied().find(|known| *known == file)?;
+    let has = source::of(sources.tree, known)?.functions.iter().any(|function| function.name == name);
+    if !has || named(target, sources, candidates).is_some_and(|chosen| !chosen.factory) {
+        return None;
+    }
+    let (root, dotted) = sources.import_name(known);
+    let origin = Origin::file(inside(sources.directory, ".flaskenv"), Some(line), "FLASK_APP");
+    Some(Entry {
+        served: Some((false, false)),
+        image_env: python_path(sources, &root, known),
+        ..Entry::new("flask", format!("{dotted}:{name}({inner})"), origin).decided(Vec::new())
     })
 }
 

@@ -39,7 +39,7 @@ pub(super) fn option<'w>(arguments: &'w [String], short: &str, long: &str) -> Op
 }
 
 /// A setting of the file that has a plain value, with its line.
-fn setting<'t>(text: &'t str, name: &str) -> Option<(u32, &'t str)> {
+pub(super) fn setting<'t>(text: &'t str, name: &str) -> Option<(u32, &'t str)> {
     (1..).zip(text.lines()).find_map(|(number, line)| {
         let (key, value) = line.split_once('=')?;
         let value = value.split('#').next().unwrap_or_default().trim();

@@ -383,6 +383,11 @@ fn apply(
         return None;
     }
     let command = match entry.served {
+        // It speaks ASGI since 19.6 (Sanic's change log).
+        Some(_) if entry.framework == "sanic" && companions::before(dependencies, "sanic", "19.6") => {
+            findings.ports.push(Found::new(server::PORT, Origin::default("the port that `sanic` is told")));
+            server::of_sanic(&entry.name)
+        }
         Some((factory, asgi)) => {
             let target = server::Target { entry: entry.name.trim_end_matches("()"), factory, asgi };
             let server = server::choose(target, dependencies, inspection.facts);
@@ -442,6 +447,11 @@ fn port_of_web(
     }
     if let Some(script) = script.filter(|_| findings.ports.is_empty()) {
         findings.ports.extend(port::stated(sources, &inside(inspection.directory, &script.name), inspection.facts));
+        let module = script.module.as_deref().filter(|_| script.installed);
+        let module = module.and_then(|module| sources.locate(module, &inside(inspection.directory, "x.py")));
+        if let Some((file, _)) = module.filter(|_| findings.ports.is_empty()) {
+            findings.ports.extend(port::of_command(sources, &file, inspection.facts));
+        }
         if findings.ports.is_empty() {
             findings.ports.extend(usual);
         }

@@ -29,6 +29,15 @@ struct Stated {
 /// The first default of a variable of the environment, or else the first constant, in a script and what it imports of its
 /// own repository, near modules first.
 pub(super) fn stated(sources: &Sources<'_>, script: &str, facts: &toml::Table) -> Option<Found<u16>> {
+    search(sources, script, facts, true)
+}
+
+/// The same of the module that an installed command calls, without constants: a program of many parts has some for others.
+pub(super) fn of_command(sources: &Sources<'_>, module: &str, facts: &toml::Table) -> Option<Found<u16>> {
+    search(sources, module, facts, false)
+}
+
+fn search(sources: &Sources<'_>, script: &str, facts: &toml::Table, constants: bool) -> Option<Found<u16>> {
     let known = Known::of(facts)?;
     let modules = imported(sources, script);
     // Only modules whose text may state one are parsed.
@@ -43,7 +52,7 @@ pub(super) fn stated(sources: &Sources<'_>, script: &str, facts: &toml::Table) -
     let options = |text: &str| text.contains("add_argument") || text.contains("option(");
     first(&asks, &|module| known.variable(module))
         .or_else(|| first(&options, &|module| known.option(module)))
-        .or_else(|| first(&names, &|module| known.constant(module)))
+        .or_else(|| constants.then(|| first(&names, &|module| known.constant(module))).flatten())
 }
 
 /// The script's module and those that it imports, breadth first.
@@ -94,9 +103,8 @@ impl<'a> Known<'a> {
             });
             let named = |name: &&str| self.names.contains(&plain(&name.replace('-', "_")).as_str());
             let name = options.into_iter().find(named)?;
-            let default = call.keywords.iter().find(|(key, _)| key == "default");
-            let Some((_, Argument::Integer(port))) = default else { return None };
-            let port = u16::try_from(*port).ok().filter(|port| *port > 0)?;
+            let (_, default) = call.keywords.iter().find(|(key, _)| key == "default")?;
+            let port = number_of(default, module)?;
             Some(Stated { port, line: call.line, what: format!("default of `--{name}`") })
         })
     }
@@ -136,9 +144,14 @@ impl<'a> Known<'a> {
     }
 }
 
-/// The second argument of such a call: a number, a text that is one, or a constant of the module.
+/// The second argument of such a call.
 fn default_of(call: &Call, module: &Module) -> Option<u16> {
-    let default = match call.arguments.get(1)? {
+    number_of(call.arguments.get(1)?, module)
+}
+
+/// A number, a text that is one, or a constant of the module.
+fn number_of(argument: &Argument, module: &Module) -> Option<u16> {
+    let default = match argument {
         Argument::Integer(port) => Value::Integer(*port),
         Argument::Text(text) => Value::Text(text.clone()),
         Argument::Name(name) => module.assignments.iter().find(|assignment| assignment.target == *name)?.value.clone(),

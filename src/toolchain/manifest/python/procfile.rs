@@ -1,5 +1,6 @@
 //! Reads a `Procfile`: one process a line, `name: command`.
 
+use super::gunicorn;
 use super::text::inside;
 use crate::model::failure::Warning;
 use crate::model::origin::Origin;
@@ -32,6 +33,12 @@ pub(super) fn read(tree: &SourceTree, directory: &str) -> (Vec<Process>, Vec<War
             warnings.push(Warning::new("procfile_program_missing", message, hint).at(&path, Some(number)));
             continue;
         }
+        if let Some(why) = behind_proxy(tree, directory, command) {
+            let message = format!("the process `{name}` of `{path}` is not used: it is for a proxy beside it ({why})");
+            let hint = "Have it listen on a port, `--bind 0.0.0.0:$PORT`: what reaches a container comes from outside.";
+            warnings.push(Warning::new("procfile_behind_proxy", message, hint).at(&path, Some(number)));
+            continue;
+        }
         if let Some(words) = development(command) {
             let message = format!("the process `{name}` of `{path}` runs a server for development: `{words}`");
             let hint =
@@ -60,6 +67,27 @@ fn missing<'c>(tree: &SourceTree, directory: &str, command: &'c str) -> Option<&
     let plain = program.chars().all(|c| c.is_ascii_alphanumeric() || "._/-".contains(c));
     let path = join(directory, program).filter(|_| plain && program.contains('/') && !program.starts_with('/'))?;
     (!tree.has_file(&path)).then_some(program)
+}
+
+/// Why a command is for a proxy that no image has: gunicorn listens on a socket of the file system (its documentation,
+/// "Server Socket": `unix:PATH`), or the repository's own script starts nginx in front of what it is given.
+fn behind_proxy(tree: &SourceTree, directory: &str, command: &str) -> Option<String> {
+    let words: Vec<String> = command.split_whitespace().map(str::to_owned).collect();
+    let text = |path: &str| tree.text(&join(directory, path)?);
+    let program = words.iter().find(|word| *word != "exec")?;
+    let is_nginx =
+        |line: &str| line.split_whitespace().next().is_some_and(|word| word.rsplit('/').next() == Some("nginx"));
+    if program.contains('/') && text(program).is_some_and(|script| script.lines().any(is_nginx)) {
+        return Some(format!("`{}` starts `nginx`", program.escape_debug()));
+    }
+    let arguments = gunicorn::arguments(&words)?;
+    let stated = gunicorn::option(arguments, "-b", "--bind");
+    let configured = || {
+        let file = gunicorn::option(arguments, "-c", "--config").unwrap_or(gunicorn::USUAL);
+        gunicorn::setting(text(file.trim_start_matches("file:"))?, "bind").map(|(_, value)| value)
+    };
+    let bind = stated.or_else(configured)?.trim_matches(['[', ']', '"', '\'']);
+    bind.starts_with("unix:").then(|| format!("`{}`", bind.escape_debug()))
 }
 
 /// Words where the command needs no shell, otherwise a shell that is replaced by the command's last part, so that the
@@ -183,6 +211,26 @@ mod tests {
         let said: Vec<_> = processes.iter().map(|p| p.name.as_str()).collect();
         assert_eq!(said, ["worker", "other"]);
         assert_eq!((warnings[0].code.as_str(), warnings[0].line), ("procfile_program_missing", Some(1)));
+    }
+
+    #[test]
+    fn what_is_for_a_proxy_is_not_started() {
+        let nginx = "#!/bin/sh\n(\n  $@\n) &\n  /usr/bin/nginx -p .\n";
+        for (line, why) in [
+            ("gunicorn -c gunicorn.conf shop:app", "`unix:/run/shop.sock`"),
+            ("exec gunicorn --bind=unix:shop.sock shop:app", "`unix:shop.sock`"),
+            ("gunicorn -c gunicorn.conf -b :$PORT shop:app", ""),
+            ("bin/start gunicorn shop:app", "`bin/start` starts `nginx`"),
+            ("python gunicorn.py", ""),
+        ] {
+            let text = format!("web: {line}\n");
+            let conf = "bind = 'unix:/run/shop.sock'\n";
+            let tree =
+                SourceTree::of_texts([("Procfile", text.as_str()), ("gunicorn.conf", conf), ("bin/start", nginx)]);
+            let (processes, warnings) = read(&tree, "");
+            assert_eq!(processes.is_empty(), !why.is_empty(), "{line}");
+            assert!(warnings.iter().all(|warning| warning.message.contains(why)), "{line}: {warnings:?}");
+        }
     }
 
     #[test]

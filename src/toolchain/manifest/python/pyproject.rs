@@ -50,11 +50,16 @@ pub(super) struct Pyproject {
     pub(super) warnings: Vec<Warning>,
 }
 
-/// Reads the file at `path`; `None` when it is not there.
+/// Reads the file at `path`; `None` when it is not there. Groups that are `installed` count whatever they are called.
 ///
 /// # Errors
 /// `manifest_invalid` at the line that TOML, PEP 508 or PEP 440 does not allow.
-pub(super) fn read(tree: &SourceTree, path: &str, facts: &toml::Table) -> Result<Option<Pyproject>, Failure> {
+pub(super) fn read(
+    tree: &SourceTree,
+    path: &str,
+    facts: &toml::Table,
+    installed: &[String],
+) -> Result<Option<Pyproject>, Failure> {
     let Some(text) = manifest(tree, path)? else { return Ok(None) };
     let root = parse(path, text)?;
     let file = File { path, text, lines: Lines::of(text) };
@@ -65,12 +70,14 @@ pub(super) fn read(tree: &SourceTree, path: &str, facts: &toml::Table) -> Result
     let tool = root.get("tool").map(Spanned::get_ref);
     let table = |name: &str| tool.and_then(|tool| tool.get(name));
     if let Some(poetry) = table("poetry") {
-        file.poetry(poetry, &super::groups::development(facts), &mut found)?;
+        let groups = (&super::groups::development(facts)[..], installed);
+        file.poetry(poetry, groups, &mut found)?;
     }
     if found.project.is_none()
         && let Some(groups) = root.get("dependency-groups")
     {
-        file.groups(groups, &super::groups::production(facts), &mut found)?;
+        let production = [&super::groups::production(facts)[..], installed].concat();
+        file.groups(groups, &production, &mut found)?;
     }
     let tools = [("uv", "uv.lock"), ("poetry", "poetry.lock"), ("pdm", "pdm.lock")];
     found.lock_tool = tools.into_iter().find(|(name, _)| table(name).is_some()).map(|(_, lock)| lock);
@@ -194,7 +201,7 @@ impl File<'_> {
     fn poetry(
         &self,
         poetry: &Spanned<DeValue<'_>>,
-        development: &[String],
+        (development, installed): (&[String], &[String]),
         found: &mut Pyproject,
     ) -> Result<(), Failure> {
         let table = poetry.get_ref();
@@ -208,7 +215,8 @@ impl File<'_> {
         for (name, group) in groups.into_iter().flatten() {
             let optional = group.get_ref().get("optional").and_then(|optional| optional.get_ref().as_bool());
             let list = group.get_ref().get("dependencies").and_then(|table| table.get_ref().as_table());
-            if optional == Some(true) || development.iter().any(|known| known == name.get_ref().as_ref()) {
+            let is = |list: &[String]| list.iter().any(|known| known == name.get_ref().as_ref());
+            if (optional == Some(true) || is(development)) && !is(installed) {
                 continue;
             }
             for (key, value) in list.into_iter().flatten() {

@@ -89,6 +89,13 @@ pub(super) fn of_pages(framework: &str, script: &str) -> Vec<String> {
     vec!["sh".to_owned(), "-c".to_owned(), run, script.to_owned()]
 }
 
+/// Sanic's own server of before it spoke ASGI: `python -m sanic server.app --host=0.0.0.0 --port=1337` (Sanic 18.12,
+/// "Deploying").
+pub(super) fn of_sanic(entry: &str) -> Vec<String> {
+    let run = format!("exec python -m sanic \"$0\" --host 0.0.0.0 --port \"${{PORT:-{PORT}}}\" \"$@\"");
+    vec!["sh".to_owned(), "-c".to_owned(), run, entry.trim_end_matches("()").replace(':', ".")]
+}
+
 /// A command that is told its address by options, `--port` or `--bind`, in front of its other words.
 pub(super) fn listening(words: &[&str], address: &str) -> Vec<String> {
     let port = format!("${{PORT:-{PORT}}}");

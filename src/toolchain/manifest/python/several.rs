@@ -31,7 +31,8 @@ pub(super) fn programs(tree: &SourceTree, directory: &str) -> (Vec<Process>, Opt
         // What the Dockerfile has put into a directory of the system lies beside the script that says so, or elsewhere.
         let there = |path: String| Some(path).filter(|path| tree.has_file(path));
         let own = Some(inside(directory, stated)).filter(|_| !stated.starts_with('/')).and_then(there);
-        let file = own.or_else(|| there(inside(beside, stated.rsplit('/').next()?))).or_else(|| named(stated));
+        let lies = |place: &str| there(inside(place, stated.rsplit('/').next()?));
+        let file = own.or_else(|| lies(beside)).or_else(|| lies(parent(&dockerfile))).or_else(|| named(stated));
         let Some((text, path)) = file.and_then(read) else { return Some((Vec::new(), None)) };
         let found = supervised(&path, text);
         let programs: Vec<String> = found.iter().map(|process| format!("`{}`", process.name)).collect();

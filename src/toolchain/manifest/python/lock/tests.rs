@@ -7,7 +7,7 @@ use super::*;
 /// What pip is given for a lock, one distribution a line, hashes left out.
 fn said(files: &[(&str, &str)], directory: &str, extras: &[&str]) -> Vec<String> {
     let tree = SourceTree::of_texts(files.iter().copied());
-    let project = pyproject::read(&tree, &inside(directory, "pyproject.toml"), &FACTS).unwrap();
+    let project = pyproject::read(&tree, &inside(directory, "pyproject.toml"), &FACTS, &[]).unwrap();
     let extras: Vec<String> = extras.iter().map(ToString::to_string).collect();
     let (production, environment) = (super::super::groups::production(&FACTS), Environment::of(&FACTS));
     let asked =
@@ -166,7 +166,7 @@ fn several_that_differ_are_an_error_that_the_tools_table_settles() {
     let read_with = |table: &str, pdm: &str| {
         let project = format!("[project]\nname='x'\ndependencies=['flask']\n{table}");
         let tree = SourceTree::of_texts([("pyproject.toml", &project[..]), ("uv.lock", uv), ("pdm.lock", pdm)]);
-        let project = pyproject::read(&tree, "pyproject.toml", &FACTS).unwrap();
+        let project = pyproject::read(&tree, "pyproject.toml", &FACTS, &[]).unwrap();
         let environment = Environment::of(&FACTS);
         let asked = Asked { project: project.as_ref(), extras: &[], production: &[], environment: &environment };
         read(&tree, "", &asked).map(|lock| lock.unwrap().path)

@@ -135,3 +135,60 @@ fn what_setuptools_pins_bounds_the_release() {
     assert_eq!(limits, ["below 3.13"]);
     assert_eq!(findings.limits[0].origin.line, Some(2));
 }
+
+#[test]
+fn what_supervisor_a_composition_and_settings_name() {
+    let flask = "from flask import Flask\napp = Flask(__name__)\n";
+    let factory = "from flask import Flask\ndef create_app(settings):\n    return Flask(__name__)\n";
+    let option = "import argparse\nPORT = 8008\ndef main():\n    p = argparse.ArgumentParser()\n    p.add_argument('--port', default=PORT)\n";
+    let setup = ("setup.py", "setup(entry_points={'console_scripts': ['shop = shop.main:main']})\n");
+    let docker = |start: &str| format!("FROM python:3.13\nENV M=shop.wsgi N=app\nCOPY . .\n{start}\n");
+    let supervised = docker("CMD [\"supervisord\", \"-c\", \"/etc/s.conf\"]");
+    let conf = "[program:nginx]\ncommand=nginx\n[program:a]\ncommand=shop run-worker\n[program:b]\ncommand=shop run-server -b 0.0.0.0:9000\n";
+    let of_place = docker("CMD shop migrate --ini $INI && shop start --ini $INI");
+    let of_variables = docker("CMD gunicorn ${M}:${N} --bind :80");
+    let compose = "services:\n  shop:\n    build: .\n    command: python -m shop.main --loud\n  db:\n    image: postgres\n    command: python -m shop.index\n";
+    for (name, files, expected) in [
+        (
+            "the program of supervisor that serves, by a configuration beside the Dockerfile",
+            vec![setup, ("docker/Dockerfile", &supervised), ("docker/s.conf", conf), ("a.py", flask), ("b.py", flask)],
+            "script | shop run-server -b 0.0.0.0:9000 | - | - | shop.main | false | 9000",
+        ),
+        (
+            "the last command with its sub-command, and the port of its option",
+            vec![setup, ("Dockerfile", &of_place), ("shop/main.py", option)],
+            "script | shop start | - | - | shop.main | false | 8008",
+        ),
+        (
+            "a module of a project below by variables",
+            vec![
+                ("requirements.txt", "gunicorn\n-e ./plugin\n"),
+                ("Dockerfile", &of_variables),
+                ("plugin/setup.py", ""),
+                ("plugin/shop/wsgi.py", "app = make()\n"),
+            ],
+            "wsgi | sh -c exec \"$0\" --bind \"0.0.0.0:${PORT:-8080}\" \"$@\" gunicorn --access-logfile - shop.wsgi:app | - | /app/plugin | shop.wsgi | false | 8080",
+        ),
+        (
+            "the service that a composition builds",
+            vec![("requirements.txt", "requests\n"), ("docker-compose.yml", compose)],
+            "script | python -m shop.main --loud | - | - | shop.main | false | -",
+        ),
+        (
+            "a factory with what FLASK_APP gives it",
+            vec![
+                ("requirements.txt", "flask\ngunicorn\n"),
+                ("site.py", factory),
+                (".flaskenv", "FLASK_APP=\"site:create_app('prod')\"\n"),
+            ],
+            "flask | sh -c exec \"$0\" --bind \"0.0.0.0:${PORT:-8080}\" \"$@\" gunicorn --access-logfile - site:create_app('prod') | - | - | site | false | 8080",
+        ),
+        (
+            "Sanic that speaks no ASGI",
+            vec![("requirements.txt", "sanic==18.12\n"), ("web.py", "from sanic import Sanic\napp = Sanic()\n")],
+            "sanic | sh -c exec python -m sanic \"$0\" --host 0.0.0.0 --port \"${PORT:-8080}\" \"$@\" web.app | - | - | web | false | 8080",
+        ),
+    ] {
+        assert_eq!(told(&files), expected, "{name}");
+    }
+}
