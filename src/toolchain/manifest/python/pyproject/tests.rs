@@ -3,7 +3,7 @@
 use super::*;
 
 fn read_one(text: &str) -> Result<Pyproject, Failure> {
-    read(&SourceTree::of_texts([("pyproject.toml", text)]), "pyproject.toml", &super::super::tests::FACTS)
+    read(&SourceTree::of_texts([("pyproject.toml", text)]), "pyproject.toml", &super::super::tests::FACTS, &[])
         .map(Option::unwrap)
 }
 
