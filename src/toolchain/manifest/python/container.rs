@@ -18,6 +18,7 @@ use super::text::{below, inside};
 use super::worker;
 use crate::model::failure::Warning;
 use crate::model::origin::{Found, Origin};
+use crate::model::source_tree::parent;
 use crate::toolchain::findings::Process;
 
 /// Programs in front of the one that they start.
@@ -52,7 +53,9 @@ pub(super) fn find(sources: &Sources<'_>, dependencies: &Dependencies, candidate
         let path = program.origin.path.clone()?;
         let serves = ["serve", "web", "api"].iter().any(|word| program.command.join(" ").contains(word));
         let said = Said { line: program.origin.line?, words: program.command, plain: true };
-        Some((serves, of_words(sources, dependencies, candidates, (&path, &said))?))
+        // A command of the project's own may be called as its package is.
+        let own = installed(dependencies, &said, &path).filter(|entry| !is_flasks(sources, entry, &said));
+        Some((serves, own.or_else(|| of_words(sources, dependencies, candidates, (&path, &said)))?))
     };
     let found: Vec<(bool, Entry)> = programs.into_iter().filter_map(of_program).collect();
     let several = found.len() > 1;
@@ -155,7 +158,7 @@ fn prepares(sources: &Sources<'_>, behind: &[String]) -> bool {
 /// What the Dockerfile starts, with what a script and gunicorn's configuration add to it, and its path.
 fn started(sources: &Sources<'_>) -> Option<(String, Said)> {
     let (path, mut said) = dockerfile::started(sources.tree, sources.directory)?;
-    let by_script = by_script(sources, &said.words).unwrap_or_default();
+    let by_script = by_script(sources, &said.words, &path).unwrap_or_default();
     let plain = said.plain && by_script.is_empty();
     said.words.extend(by_script);
     let variables = says::variables(sources.tree.text(&path).unwrap_or_default());
@@ -217,7 +220,12 @@ pub(super) fn own_command(sources: &Sources<'_>, dependencies: &Dependencies) ->
 /// What was installed and is started: a command of the project, or one that it adds to another's program.
 fn installed(dependencies: &Dependencies, said: &Said, path: &str) -> Option<Entry> {
     // `/opt/venv/bin/python /opt/venv/bin/order` starts what was installed as `order`.
-    let installed = |word: &String| word.rsplit_once("bin/").map_or(word.clone(), |(_, name)| name.to_owned());
+    // So does the file of the repository that it is installed from (setuptools, `scripts`).
+    let own = |word: &&str| dependencies.scripts.iter().any(|script| script.value == *word);
+    let installed = |word: &String| {
+        let name = word.rsplit_once("bin/").map(|(_, name)| name);
+        name.or_else(|| Some(word.rsplit_once('/')?.1).filter(own)).unwrap_or(word).to_owned()
+    };
     // A script in front hands over to what stands behind it.
     let script = |word: &String| word.rsplit('.').next() == Some("sh");
     let before =
@@ -241,11 +249,13 @@ fn installed(dependencies: &Dependencies, said: &Said, path: &str) -> Option<Ent
 
 /// The words of the last command of a shell script of the repository that is started: what it is there to start. One that hands
 /// over what it is given (`exec "$@"`) adds nothing.
-fn by_script(sources: &Sources<'_>, words: &[String]) -> Option<Vec<String>> {
+fn by_script(sources: &Sources<'_>, words: &[String], dockerfile: &str) -> Option<Vec<String>> {
     let text = words.iter().filter(|word| word.rsplit('.').next() == Some("sh")).find_map(|word| {
         let path = word.trim_start_matches("./").trim_start_matches('/');
         let places = std::iter::successors(Some(path), |path| path.split_once('/').map(|(_, rest)| rest));
-        places.into_iter().find_map(|path| sources.tree.text(&inside(sources.directory, path)))
+        let mut there = places.into_iter().filter_map(|path| sources.tree.text(&inside(sources.directory, path)));
+        // What it copies may lie beside it.
+        there.next().or_else(|| sources.tree.text(&inside(parent(dockerfile), path.rsplit('/').next()?)))
     })?;
     let joined = text.replace("\\\n", " ");
     let line = joined.lines().map(str::trim).rfind(|line| !line.is_empty() && !line.starts_with('#'))?;

@@ -50,8 +50,10 @@ fn search(sources: &Sources<'_>, script: &str, facts: &toml::Table, constants: b
     let asks = |text: &str| (text.contains("environ") || text.contains("getenv")) && known.may_be_asked_for(text);
     let names = |text: &str| text.lines().any(|line| known.may_be_given(line));
     let options = |text: &str| text.contains("add_argument") || text.contains("option(");
+    let gets = |text: &str| text.contains(".get(") && known.may_be_asked_for(text);
     first(&asks, &|module| known.variable(module))
         .or_else(|| first(&options, &|module| known.option(module)))
+        .or_else(|| constants.then(|| first(&gets, &|module| known.setting(module))).flatten())
         .or_else(|| constants.then(|| first(&names, &|module| known.constant(module))).flatten())
 }
 
@@ -106,6 +108,17 @@ impl<'a> Known<'a> {
             let (_, default) = call.keywords.iter().find(|(key, _)| key == "default")?;
             let port = number_of(default, module)?;
             Some(Stated { port, line: call.line, what: format!("default of `--{name}`") })
+        })
+    }
+
+    /// `settings.get("web_port", 9899)`: the default of a setting with one of the names, but `port` alone, which is anybody's.
+    fn setting(&self, module: &Module) -> Option<Stated> {
+        module.calls.iter().find_map(|call| {
+            let [Argument::Text(name), ..] = &call.arguments[..] else { return None };
+            let named = name != "port" && self.names.contains(&plain(name).as_str());
+            let asks = call.callee.dotted.rsplit('.').next() == Some("get");
+            let port = default_of(call, module).filter(|_| asks && named)?;
+            Some(Stated { port, line: call.line, what: format!("default of `{name}`") })
         })
     }
 
@@ -202,6 +215,8 @@ mod tests {
             ("import os\nport = os.getenv('REDIS_PORT', 6379)\n", None),
             ("import os\nport = os.getenv('PORT')\n", None),
             ("import os\np = os.environ.get(\n    'Port_', 8004)\n", Some("8004 start.py:2: default of `Port_`")),
+            ("p = shop.conf().get('default_port', 8010)\n", Some("8010 start.py:1: default of `default_port`")),
+            ("p = shop.get('port', 8010)\n", None),
             ("HOST = PORT = u'8005' # (=)\n", Some("8005 start.py:1: PORT")),
             ("port = \\\n  8006\n", Some("8006 start.py:1: port")),
             ("port: int = 8003\n", Some("8003 start.py:1: port")),
