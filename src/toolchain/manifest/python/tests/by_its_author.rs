@@ -142,6 +142,7 @@ fn what_supervisor_a_composition_and_settings_name() {
     let factory = "from flask import Flask\ndef create_app(settings):\n    return Flask(__name__)\n";
     let option = "import argparse\nPORT = 8008\ndef main():\n    p = argparse.ArgumentParser()\n    p.add_argument('--port', default=PORT)\n";
     let setup = ("setup.py", "setup(entry_points={'console_scripts': ['shop = shop.main:main']})\n");
+    let serve = ("setup.py", "setup(entry_points={'console_scripts': ['shop = shop.serve:main']})\n");
     let docker = |start: &str| format!("FROM python:3.13\nENV M=shop.wsgi N=app\nCOPY . .\n{start}\n");
     let supervised = docker("CMD [\"supervisord\", \"-c\", \"/etc/s.conf\"]");
     let conf = "[program:nginx]\ncommand=nginx\n[program:a]\ncommand=shop run-worker\n[program:b]\ncommand=shop run-server -b 0.0.0.0:9000\n";
@@ -156,8 +157,8 @@ fn what_supervisor_a_composition_and_settings_name() {
         ),
         (
             "the last command with its sub-command, and the port of its option",
-            vec![setup, ("Dockerfile", &of_place), ("shop/main.py", option)],
-            "script | shop start | - | - | shop.main | false | 8008",
+            vec![serve, ("Dockerfile", &of_place), ("shop/serve.py", option)],
+            "script | shop start | - | - | shop.serve | false | 8008",
         ),
         (
             "a module of a project below by variables",
