@@ -26,7 +26,7 @@ fn named(facts: &toml::Table, kind: &str) -> Vec<String> {
 /// (uv, "Command-line interface"), `poetry install --with bot` (Poetry, "Commands"), `pdm install -G bot` (PDM, "CLI
 /// Reference"). Those for developers do not count.
 pub(super) fn of_dockerfile(inspection: &Inspection<'_>) -> (Vec<String>, Option<Decision>) {
-    let Some((path, _)) = dockerfile::started(inspection.tree, inspection.directory) else { return Default::default() };
+    let Some((path, _)) = dockerfile::started(inspection.tree, inspection.directory) else { return (Vec::new(), None) };
     let development = development(inspection.facts);
     let (mut groups, mut line) = (Vec::new(), None);
     for said in says::installs(inspection.tree.text(&path).unwrap_or_default()) {
