@@ -168,7 +168,7 @@ fn what_supervisor_a_composition_and_settings_name() {
                 ("plugin/setup.py", ""),
                 ("plugin/shop/wsgi.py", "app = make()\n"),
             ],
-            "wsgi | sh -c exec \"$0\" --bind \"0.0.0.0:${PORT:-8080}\" \"$@\" gunicorn --access-logfile - shop.wsgi:app | - | /app/plugin | shop.wsgi | false | 8080",
+            "wsgi | gunicorn --access-logfile - shop.wsgi:app | - | /app/plugin | shop.wsgi | false | 8080",
         ),
         (
             "the service that a composition builds",
@@ -182,12 +182,12 @@ fn what_supervisor_a_composition_and_settings_name() {
                 ("site.py", factory),
                 (".flaskenv", "FLASK_APP=\"site:create_app('prod')\"\n"),
             ],
-            "flask | sh -c exec \"$0\" --bind \"0.0.0.0:${PORT:-8080}\" \"$@\" gunicorn --access-logfile - site:create_app('prod') | - | - | site | false | 8080",
+            "flask | gunicorn --access-logfile - site:create_app('prod') | - | - | site | false | 8080",
         ),
         (
             "Sanic that speaks no ASGI",
             vec![("requirements.txt", "sanic==18.12\n"), ("web.py", "from sanic import Sanic\napp = Sanic()\n")],
-            "sanic | sh -c exec python -m sanic \"$0\" --host 0.0.0.0 --port \"${PORT:-8080}\" \"$@\" web.app | - | - | web | false | 8080",
+            "sanic | web.app | - | - | web | false | 8080",
         ),
     ] {
         assert_eq!(told(&files), expected, "{name}");
