@@ -25,16 +25,17 @@ pub(super) fn of_dockerfile(
     module: &str,
 ) -> Option<Found<Vec<String>>> {
     let given = |path: &str, text: &str| {
-        let said = says::starts(text).filter(|said| said.plain)?;
+        let said =
+            says::starts(text).filter(|said| said.plain || said.words.first().is_some_and(|word| is_script(word)))?;
         let (program, arguments) = program(&said.words)?;
         let other = mains.iter().any(|other| other != main && last(&other.import_path) == program);
-        let own = own_names(inspection, main, module).contains(&program);
+        let own = is_own(program, &own_names(inspection, main, module), main);
         let built = || {
             let defaults = says::arguments(text);
             let said = says::builds(text);
             said.iter().flat_map(|said| &said.words).any(|word| name(&replaced(word, &defaults)) == program)
         };
-        let same = own || !other && built();
+        let same = own || !other && !program.is_empty() && built();
         let arguments = meant(arguments, inspection.facts).filter(|_| same)?;
         Some(Found::new(arguments, Origin::file(path, Some(said.line), "what the Dockerfile starts")))
     };
@@ -74,7 +75,8 @@ pub(super) fn dockerfiles<'t>(
     let found: Vec<&str> = tree.below(inspection.directory).map(|(path, _)| path).filter(is_dockerfile).collect();
     let own = own_names(inspection, main, module);
     let starts = |text: &str| {
-        says::starts(text).is_some_and(|said| program(&said.words).is_some_and(|(program, _)| own.contains(&program)))
+        says::starts(text)
+            .is_some_and(|said| program(&said.words).is_some_and(|(program, _)| is_own(program, &own, main)))
     };
     // Every text is asked for in one go.
     let read_ones: Vec<_> = found.into_iter().filter_map(|path| read(path.to_owned())).collect();
@@ -84,6 +86,11 @@ pub(super) fn dockerfiles<'t>(
 /// What the program may be called.
 fn own_names<'n>(inspection: &'n Inspection<'_>, main: &'n Main, module: &'n str) -> [&'n str; 3] {
     [last(&main.import_path), last(module), inspection.application]
+}
+
+/// Whether a name is the program's; `go run` says none of the package where it stands.
+fn is_own(program: &str, names: &[&str], main: &Main) -> bool {
+    names.contains(&program) || program.is_empty() && main.name == "."
 }
 
 /// A word with the variables in it that `ARG` gives a value.
@@ -135,10 +142,33 @@ fn without_variables(arguments: &[String]) -> Vec<String> {
     (0..arguments.len()).filter(|at| stays(*at)).map(|at| arguments[at].clone()).collect()
 }
 
+/// Whether it is the script in front of a program that hands on what it is given (Dockerfile best practices, "ENTRYPOINT":
+/// `docker-entrypoint.sh` ends with `exec "$@"`); what another script does nobody knows.
+fn is_script(word: &str) -> bool {
+    name(word).contains("entrypoint")
+}
+
+/// What `go run [build flags] package [arguments]` starts: the package's directory, which for `main.go` has no name.
+fn run_by_go(words: &[String]) -> Option<(&str, &[String])> {
+    let words = words.split_first().filter(|(verb, _)| *verb == "run")?.1;
+    let words = &words[words.iter().take_while(|word| word.starts_with('-')).count()..];
+    let is_source = |word: &&String| word.ends_with(".go");
+    match words.iter().take_while(is_source).count() {
+        0 => words.split_first().map(|(package, arguments)| (name(package).trim_start_matches('.'), arguments)),
+        files => Some((
+            words[0].rsplit_once('/').map_or("", |(above, _)| name(above).trim_start_matches('.')),
+            &words[files..],
+        )),
+    }
+}
+
 /// The name of the program that is started in the end, and its arguments.
 fn program(words: &[String]) -> Option<(&str, &[String])> {
     let (first, mut rest) = words.split_first()?;
-    if !STARTERS.contains(&name(first)) {
+    if name(first) == "go" {
+        return run_by_go(rest);
+    }
+    if !STARTERS.contains(&name(first)) && !is_script(first) {
         // A `CMD` that says the `ENTRYPOINT` again gives no argument.
         let again = rest.first().is_some_and(|word| word == first);
         return Some((name(first), &rest[usize::from(again)..]));

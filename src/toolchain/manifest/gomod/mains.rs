@@ -1,6 +1,6 @@
 //! Which packages of the modules start, and which of them is the application.
 
-use super::super::dockerfile::says::{self, Said};
+use super::super::dockerfile::says;
 use super::layout::{Layout, below, is_below};
 use super::listens;
 use super::packages::Packages;
@@ -83,6 +83,13 @@ pub(super) fn choose<'a>(
     }
     let mut named = mains.iter().filter(|main| last(&main.import_path) == inspection.application);
     if let (Some(main), None) = (named.next(), named.next()) {
+        // What stands beside `go.mod` has the name by itself: a Dockerfile that compiles another one says more.
+        let all: Vec<&Main> = mains.iter().collect();
+        if main.name == "."
+            && let Some(other) = of_dockerfile(inspection, &all).filter(|other| *other != main && other.aside == 0)
+        {
+            return Ok(Some((other, "the `Dockerfile` builds only the other one")));
+        }
         if let Some(daemon) = daemon(inspection, layout, packages, mains, main) {
             return Ok(Some(daemon));
         }
@@ -128,25 +135,68 @@ fn daemon<'m>(
     }
 }
 
-/// The only program that the repository's Dockerfile compiles, although it is not used.
+/// The only program that the repository's Dockerfile compiles, although it is not used: the package that a command names, or the
+/// one in which it is given (`cd server && go build`; `go help build`).
 fn of_dockerfile<'m>(inspection: &Inspection<'_>, several: &[&'m Main]) -> Option<&'m Main> {
     let text = inspection.tree.text(&below(inspection.directory, "Dockerfile"))?;
-    let compiled = |said: &Said| {
-        ["build", "install"]
-            .iter()
-            .any(|verb| said.words.windows(2).any(|pair| pair[0].rsplit('/').next() == Some("go") && pair[1] == *verb))
-    };
-    let said: Vec<Said> = says::builds(text).into_iter().filter(compiled).collect();
-    let named = |main: &&&Main| {
+    let workplaces = says::workplaces(text);
+    let is_at = |main: &Main, place: &str| {
         let plain = main.name.trim_start_matches("./");
-        let file = main.path.strip_prefix(inspection.directory).unwrap_or(&main.path).trim_start_matches('/');
-        said.iter().flat_map(|said| &said.words).any(|word| {
-            let word = word.strip_prefix("./").unwrap_or(word).trim_end_matches('/');
-            main.name != "." && (word == plain || word == main.import_path) || word == file
-        })
+        place == plain || place.strip_suffix(plain).is_some_and(|above| above.ends_with('/'))
     };
-    let mut found = several.iter().filter(named);
-    found.next().copied().filter(|_| found.next().is_none())
+    let mut found: Option<&Main> = None;
+    let mut place = (0, String::new());
+    for said in says::commands(text) {
+        if said.line != place.0 {
+            place = (said.line, String::new());
+        }
+        let compiles = |pair: &[String]| {
+            pair[0].rsplit('/').next() == Some("go") && ["build", "install"].contains(&pair[1].as_str())
+        };
+        if let [verb, directory, ..] = said.words.as_slice()
+            && verb == "cd"
+        {
+            directory.trim_start_matches("./").trim_end_matches('/').clone_into(&mut place.1);
+        }
+        let Some(at) = said.words.windows(2).position(compiles) else { continue };
+        let words = &said.words[at + 2..];
+        let mut compiled: Vec<&Main> =
+            several.iter().copied().filter(|main| is_named(inspection, main, words)).collect();
+        if compiled.is_empty() {
+            let valued = |at: usize| at.checked_sub(1).is_some_and(|before| VALUED.contains(&words[before].as_str()));
+            // A pattern, a variable or what lies elsewhere: nobody knows what is compiled.
+            let last = words.len().checked_sub(1).filter(|at| !words[*at].starts_with('-') && !valued(*at));
+            if last.is_some_and(|at| words[at] != ".") {
+                return None;
+            }
+            compiled = several.iter().copied().filter(|main| main.name != "." && is_at(main, &place.1)).collect();
+            let moved = || several.iter().any(|main| main.name != "." && workplaces.iter().any(|at| is_at(main, at)));
+            if compiled.is_empty() {
+                let root = several.iter().copied().find(|main| main.name == ".");
+                compiled.extend(root.filter(|_| (place.1.is_empty() || place.1.starts_with('/')) && !moved()));
+            }
+        }
+        match (compiled.as_slice(), found) {
+            ([one], None) => found = Some(one),
+            ([one], Some(before)) if *one == before => {}
+            _ => return None,
+        }
+    }
+    found
+}
+
+/// Options of `go build` whose value is the next word.
+const VALUED: &[&str] =
+    &["-o", "-p", "-C", "-mod", "-modfile", "-tags", "-ldflags", "-gcflags", "-asmflags", "-installsuffix"];
+
+/// Whether one of the words is the program's package or a file of it.
+fn is_named(inspection: &Inspection<'_>, main: &Main, words: &[String]) -> bool {
+    let plain = main.name.trim_start_matches("./");
+    let file = main.path.strip_prefix(inspection.directory).unwrap_or(&main.path).trim_start_matches('/');
+    words.iter().any(|word| {
+        let word = word.strip_prefix("./").unwrap_or(word).trim_end_matches('/');
+        main.name != "." && word == plain || word == main.import_path || word == file
+    })
 }
 
 fn ambiguous(several: &[&Main]) -> Failure {

@@ -491,3 +491,43 @@ proptest! {
 
 mod commands;
 mod running;
+
+#[test]
+fn a_dockerfile_says_which_package_it_compiles_by_where_it_goes() {
+    let module = ("go.mod", "module example.com/trade/shop\n\ngo 1.22\n");
+    let chosen = |dockerfile: &str| {
+        let files = [
+            module,
+            ("main.go", MAIN),
+            ("server/main/main.go", MAIN),
+            ("other/x.go", MAIN),
+            ("Dockerfile", dockerfile),
+        ];
+        Ask::default().read(&files).unwrap().module.unwrap().value
+    };
+    for (runs, expected) in [
+        ("RUN cd /build/shop/server/main && go build -v && mv main /x", "./server/main"),
+        ("RUN cd server/main && CGO_ENABLED=0 go build -o /x -ldflags=-w", "./server/main"),
+        ("RUN go build -o /x ./server/main", "./server/main"),
+        ("RUN go build -o /x ./server/main && go build -o /y .", "."),
+        ("RUN go build -o /x ./server/main\nRUN go build -o /y", "."),
+        ("RUN go build -o /x ./server/...", "."),
+        ("RUN cd /src && make", "."),
+    ] {
+        assert_eq!(chosen(&format!("FROM a\n{runs}\n")), expected, "{runs}");
+    }
+}
+
+#[test]
+fn vendor_is_left_aside_without_a_go_line() {
+    let module = "module example.com/trade/shop\n\nrequire example.com/other v1.0.0\n";
+    let read = |module: &str| {
+        Ask::default().read(&[
+            ("go.mod", module),
+            ("main.go", MAIN),
+            ("vendor/modules.txt", "# example.com/x v1.0.0\n"),
+        ])
+    };
+    assert_eq!(read(module).unwrap().variables["vendor"], json!(false));
+    assert_eq!(read(&format!("{module}\ngo 1.22\n")).unwrap_err().code, FailureCode::ManifestInvalid);
+}

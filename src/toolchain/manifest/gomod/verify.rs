@@ -120,12 +120,12 @@ pub(super) fn vendored(tree: &SourceTree, module: &Module) -> Result<(), Failure
     Ok(())
 }
 
-/// Whether the `go` line is older than 1.14, from which on `vendor` is built from unless something else is asked for; without
-/// the line `go` takes 1.16.
+/// Whether the `go` line is older than 1.14, from which on `vendor` is built from unless something else is asked for; so it is
+/// without the line (`go help modules`: "the go version in the main module's go.mod file is 1.14 or higher").
 pub(super) fn before_vendoring(module: &Module) -> bool {
     let since = Version::new(&[1, 14]);
     let old = |found: &Found<Demand>| matches!(&found.value, Demand::AtLeast(version) if *version < since);
-    !module.versions.is_empty() && module.versions.iter().all(old)
+    module.versions.iter().all(old)
 }
 
 /// The first package that is known to need cgo and is imported, with the file that imports it.
