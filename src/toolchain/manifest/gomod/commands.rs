@@ -35,7 +35,7 @@ impl Others {
 pub(super) fn others(tree: &SourceTree, files: &[File<'_>], names: &[&str], arguments: &[String]) -> Others {
     let texts = files.iter().filter_map(|(path, _)| Some((*path, tree.text(path)?)));
     let texts: Vec<(&str, Vec<Token<'_>>)> = texts
-        .filter(|(_, text)| text.contains("cobra.Command{"))
+        .filter(|(_, text)| ["cobra.Command{", "cli.Command{"].iter().any(|begins| text.contains(begins)))
         .map(|(path, text)| (path, Tokens::of(text).collect()))
         .collect();
     let commands: Vec<(&str, Vec<Command<'_>>)> =
@@ -99,8 +99,8 @@ mod tests {
         let text = "package a\nvar serve = &cobra.Command{\n\tUse: \"serve DIR\",\n\tRun: func(c *cobra.Command, a []string) {},\n}\n\
                     func f() *cobra.Command { x := cobra.Command{Use: \"\"}; return &cobra.Command{Use: name, RunE: func() error { return c.Help() }} }\n";
         let tokens: Vec<Token<'_>> = Tokens::of(text).collect();
-        let read: Vec<_> =
-            of_cobra(&tokens).iter().map(|one| (one.variable, one.word(), one.runs, one.helps)).collect();
+        let commands = of_cobra(&tokens);
+        let read: Vec<_> = commands.iter().map(|one| (one.variable, one.word(), one.runs, one.helps)).collect();
         assert_eq!(
             read,
             [("serve", Some("serve"), true, false), ("x", Some(""), false, false), ("", None, true, true),]

@@ -1,6 +1,8 @@
 //! The command that a program has to be given, because it does nothing without one: cobra's root command without `Run` ("User
 //! Guide"), an application of urfave/cli without `Action` ("Subcommands"). They show their help and end.
 
+mod declared;
+
 use std::collections::BTreeSet;
 
 use super::super::gotokens::{Kind, Token, Tokens};
@@ -42,8 +44,9 @@ pub(super) fn find(
     if texts.iter().any(|(_, text)| ["os.Args = ", "SetArgs("].iter().any(|sets| text.contains(sets))) {
         return None;
     }
-    let of_library =
-        texts.into_iter().filter(|(_, text)| ["cobra.", "cli.", ".Execute"].iter().any(|part| text.contains(part)));
+    let of_library = texts
+        .into_iter()
+        .filter(|(_, text)| ["cobra", "cli.", ".Execute", "kingpin.", "kong."].iter().any(|part| text.contains(part)));
     let sources: Vec<Source<'_>> = of_library
         .map(|(path, text)| {
             let tokens: Vec<Token<'_>> = Tokens::of(text).collect();
@@ -54,7 +57,8 @@ pub(super) fn find(
     if sources.iter().map(|source| source.commands.len()).sum::<usize>() >= MAX_COMMANDS {
         return None;
     }
-    let commands = cobra(&sources, names).or_else(|| urfave(&sources))?;
+    let commands = cobra(&sources, names).or_else(|| urfave(&sources));
+    let commands = commands.or_else(|| declared::kingpin(&sources)).or_else(|| declared::kong(&sources))?;
     let list = |key: &str| -> Vec<&str> {
         let list = facts.get("serving").and_then(|table| table.get(key)).and_then(toml::Value::as_array);
         list.into_iter().flatten().filter_map(toml::Value::as_str).collect()
@@ -108,9 +112,18 @@ fn cobra<'a>(sources: &[Source<'a>], names: &[&str]) -> Option<Vec<(&'a str, Com
             matches!(kinds, [_, Kind::Sign('.'), Kind::Word("Run" | "RunE"), Kind::Sign('=')])
         })
     });
-    if root.runs && !root.helps || assigned || root.variable.is_empty() {
+    if root.runs && !root.helps || assigned {
         return None;
     }
+    // What a function only makes has its name where it is executed.
+    let held = || {
+        sources.iter().find_map(|source| {
+            let made = makers(&source.tokens).filter(|(_, function)| *function == root.function);
+            let mut held = made.filter(|(name, _)| executed.contains(&(parent(source.path), *name)));
+            held.next().map(|(name, _)| (source.path, name))
+        })
+    };
+    let (place, name) = if root.variable.is_empty() { held()? } else { (of.path, root.variable) };
     let (mut found, mut added) = (Vec::new(), 0);
     for source in sources {
         for (at, window) in source.tokens.windows(4).enumerate() {
@@ -122,8 +135,8 @@ fn cobra<'a>(sources: &[Source<'a>], names: &[&str]) -> Option<Vec<(&'a str, Com
             if added == MAX_COMMANDS {
                 return None;
             }
-            let local = root.function.is_empty() || source.path == of.path;
-            if variable == root.variable && local {
+            let local = root.function.is_empty() || source.path == place;
+            if variable == name && local {
                 let each = parts(&source.tokens, at + 4);
                 found.extend(each.into_iter().filter_map(|part| given(sources, source, part)));
             }
@@ -209,6 +222,26 @@ fn executed<'a>(source: &Source<'a>) -> Vec<(&'a str, &'a str)> {
     found.into_iter().map(|name| (parent(source.path), name)).collect()
 }
 
+/// Variables that are given what a function makes: `serve := run.NewCommand()`.
+fn makers<'t, 'a>(tokens: &'t [Token<'a>]) -> impl Iterator<Item = (&'a str, &'a str)> + use<'t, 'a> {
+    tokens.windows(7).filter_map(|seven| {
+        let kinds: Vec<Kind<'a>> = seven.iter().map(|token| token.kind).collect();
+        match kinds.as_slice() {
+            [Kind::Word(name), Kind::Sign(':'), Kind::Sign('='), Kind::Word(function), Kind::Sign('('), ..]
+            | [
+                Kind::Word(name),
+                Kind::Sign(':'),
+                Kind::Sign('='),
+                Kind::Word(_),
+                Kind::Sign('.'),
+                Kind::Word(function),
+                Kind::Sign('('),
+            ] => Some((*name, *function)),
+            _ => None,
+        }
+    })
+}
+
 /// The command that a part of a list stands for: a literal, a variable, what a function makes.
 fn given<'a>(
     sources: &[Source<'a>],
@@ -245,7 +278,12 @@ fn given<'a>(
         _ => None,
     };
     let found = only(each().filter(|(of, command)| same(command) && near(of)).collect());
+    let made = || {
+        let (_, function) = makers(tokens).find(|(variable, _)| path.len() == 1 && *variable == name)?;
+        only(each().filter(|(_, command)| command.function == function).collect())
+    };
     found
         .or_else(|| only(each().filter(|(_, command)| same(command)).collect()))
+        .or_else(made)
         .filter(|(_, command)| command.word().is_some_and(|word| !word.is_empty()))
 }

@@ -1,5 +1,7 @@
 //! Commands as sources write them down: `&cobra.Command{Use: "serve DIR", RunE: …}`, `cli.Command{Name: "serve", Action: …}`.
 
+use std::borrow::Cow;
+
 use crate::toolchain::manifest::gotokens::{Kind, Token};
 
 /// More commands than any program has; each is read to its end.
@@ -16,7 +18,9 @@ pub(in crate::toolchain::manifest::gomod) struct Command<'a> {
     /// The function that makes it.
     pub(in crate::toolchain::manifest::gomod) function: &'a str,
     /// `Use` or `Name`, where that is a text.
-    pub(in crate::toolchain::manifest::gomod) usage: Option<&'a str>,
+    pub(in crate::toolchain::manifest::gomod) usage: Option<Cow<'a, str>>,
+    /// The function that it does it by, where that has a name.
+    pub(in crate::toolchain::manifest::gomod) handler: &'a str,
     /// Whether it does something by itself.
     pub(in crate::toolchain::manifest::gomod) runs: bool,
     /// Whether that shows its help, which is nothing, or may.
@@ -25,13 +29,13 @@ pub(in crate::toolchain::manifest::gomod) struct Command<'a> {
 
 impl<'a> Command<'a> {
     /// The word that starts it; `name, n` is an older way to add another.
-    pub(in crate::toolchain::manifest::gomod) fn word(&self) -> Option<&'a str> {
-        self.usage.and_then(|usage| usage.split([' ', ',', '\t']).next())
+    pub(in crate::toolchain::manifest::gomod) fn word(&self) -> Option<&str> {
+        self.usage.as_deref().and_then(|usage| usage.split([' ', ',', '\t']).next())
     }
 
     /// Whether its usage names something that has to follow: `serve DIR`, and not `serve [flags]`.
     pub(in crate::toolchain::manifest::gomod) fn wants_more(&self) -> bool {
-        let usage = self.usage.unwrap_or_default();
+        let usage = self.usage.as_deref().unwrap_or_default();
         let mut rest = usage.split_whitespace().skip(1).skip_while(|_| usage.contains(','));
         rest.any(|word| !word.starts_with(['[', '-']))
     }
@@ -50,6 +54,8 @@ pub(in crate::toolchain::manifest::gomod) fn begins<'a>(tokens: &[Token<'a>], at
 /// The literals of a file, with the libraries' names.
 pub(in crate::toolchain::manifest::gomod) fn read<'a>(tokens: &[Token<'a>]) -> Vec<(&'a str, Command<'a>)> {
     let (mut found, mut depth, mut function) = (Vec::new(), 0usize, "");
+    // `import cli "github.com/spf13/cobra"`
+    let renamed = tokens.windows(2).any(|two| [two[0].kind, two[1].kind] == [Kind::Word("cli"), Kind::Text(COBRA)]);
     for (at, token) in tokens.iter().enumerate() {
         if found.len() == MAX_COMMANDS {
             break;
@@ -63,10 +69,38 @@ pub(in crate::toolchain::manifest::gomod) fn read<'a>(tokens: &[Token<'a>]) -> V
         if let Some((library, inside)) = begins(tokens, at) {
             let function = if depth == 0 { "" } else { function };
             let command = Command { function, variable: variable(&tokens[..at]), ..fields(tokens, inside) };
-            found.push((library, Command { at, line: token.line, ..command }));
+            let helps = command.helps || shows_help(tokens, command.handler);
+            let library = if renamed { "cobra" } else { library };
+            found.push((library, Command { at, line: token.line, helps, ..command }));
         }
     }
     found
+}
+
+/// Where cobra lies.
+const COBRA: &str = "github.com/spf13/cobra";
+
+/// Functions that show what a program could do.
+const HELP: &[&str] = &["Help", "Usage", "ShowAppHelp", "ShowAppHelpAndExit"];
+
+/// Whether a function of the file shows the help whatever happens: outside of all blocks of its own.
+fn shows_help(tokens: &[Token<'_>], function: &str) -> bool {
+    let declared = |two: &[Token<'_>]| [two[0].kind, two[1].kind] == [Kind::Word("func"), Kind::Word(function)];
+    let Some(at) = tokens.windows(2).position(declared).filter(|_| !function.is_empty()) else { return false };
+    let (mut blocks, mut brackets, mut last) = (0usize, 0usize, Kind::Sign(' '));
+    for token in &tokens[at..] {
+        match (last, token.kind) {
+            (_, Kind::Sign('(')) => brackets += 1,
+            (_, Kind::Sign(')')) => brackets = brackets.saturating_sub(1),
+            (_, Kind::Sign('{')) if brackets == 0 => blocks += 1,
+            (_, Kind::Sign('}')) if brackets == 0 && blocks <= 1 => return false,
+            (_, Kind::Sign('}')) if brackets == 0 => blocks -= 1,
+            (Kind::Sign('.'), Kind::Word(word)) if blocks == 1 && HELP.contains(&word) => return true,
+            _ => {}
+        }
+        last = token.kind;
+    }
+    false
 }
 
 /// The name behind `func`, and behind the receiver of a method.
@@ -82,7 +116,7 @@ fn declared<'a>(tokens: &[Token<'a>]) -> &'a str {
 }
 
 /// The variable that is given what begins here: `serve := &`, `var serve = `.
-fn variable<'a>(before: &[Token<'a>]) -> &'a str {
+pub(in crate::toolchain::manifest::gomod) fn variable<'a>(before: &[Token<'a>]) -> &'a str {
     let kinds: Vec<Kind<'a>> = before.iter().rev().take(5).map(|token| token.kind).collect();
     let kinds = kinds.strip_prefix(&[Kind::Sign('&')]).unwrap_or(&kinds);
     match kinds {
@@ -97,22 +131,26 @@ pub(in crate::toolchain::manifest::gomod) fn fields<'a>(tokens: &[Token<'a>], in
     command.line = tokens.get(inside).map_or(1, |token| token.line);
     let mut depth = 0usize;
     let kinds = tokens[inside.min(tokens.len())..].iter().map(|token| token.kind);
-    let (mut before, mut last) = (Kind::Sign(' '), Kind::Sign(' '));
+    let (mut first, mut before, mut last) = (Kind::Sign(' '), Kind::Sign(' '), Kind::Sign(' '));
     for kind in kinds {
+        if let (Kind::Word("Run" | "RunE" | "Action"), Kind::Sign(':'), Kind::Word(name)) = (first, before, last)
+            && depth == 0
+            && matches!(kind, Kind::Sign(',' | '}'))
+        {
+            command.handler = name;
+        }
         match (before, last, kind) {
             (_, _, Kind::Sign('}')) if depth == 0 => break,
             (_, _, Kind::Sign('{' | '(' | '[')) => depth += 1,
             (_, _, Kind::Sign('}' | ')' | ']')) => depth = depth.saturating_sub(1),
             (_, Kind::Word("Run" | "RunE" | "Action"), Kind::Sign(':')) if depth == 0 => command.runs = true,
             (Kind::Word("Use" | "Name"), Kind::Sign(':'), Kind::Text(text)) if depth == 0 => {
-                command.usage = Some(text);
+                command.usage = Some(Cow::Borrowed(text));
             }
-            (_, Kind::Sign('.'), Kind::Word("Help" | "Usage" | "ShowAppHelp" | "ShowAppHelpAndExit")) => {
-                command.helps |= depth > 0;
-            }
+            (_, Kind::Sign('.'), Kind::Word(word)) if HELP.contains(&word) => command.helps |= depth > 0,
             _ => {}
         }
-        (before, last) = (last, kind);
+        (first, before, last) = (before, last, kind);
     }
     command
 }

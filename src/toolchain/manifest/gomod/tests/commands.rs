@@ -115,3 +115,54 @@ fn a_daemon_may_share_the_package_that_listens_with_its_client() {
     let found = Ask { facts: &shipped(), ..Ask::default() }.read(&files).unwrap();
     assert_eq!(chosen(&found), "./cmd/shopd");
 }
+
+#[test]
+fn a_root_command_may_have_another_name_and_be_made_elsewhere() {
+    let renamed = "package main\n\nimport cli \"github.com/spf13/cobra\"\n\nvar root = &cli.Command{Use: name}\n\n\
+                   var api = &cli.Command{Use: \"api\", Run: run}\n\nfunc run() { http.ListenAndServe(\":1\", nil) }\n\n\
+                   func main() {\n\troot.AddCommand(api)\n\troot.Execute()\n}\n";
+    assert_eq!(given(&[("main.go", renamed)]).0.as_deref(), Some("api"));
+    let made = format!(
+        "package main\n\n{COBRA}func main() {{\n\troot := newRoot()\n\tserve := newServe()\n\troot.AddCommand(serve)\n\troot.Execute()\n}}\n\n\
+         func newRoot() *cobra.Command {{\n\treturn &cobra.Command{{Use: \"depot\"}}\n}}\n"
+    );
+    let serve = command("newServe", "serve");
+    assert_eq!(given(&[("main.go", &made), ("serve.go", &serve)]).0.as_deref(), Some("serve"));
+    // A function that shows the help does nothing; where it may do something else, it is let be.
+    let by = |body: &str| {
+        let root = root(", Run: show", "newServe()")
+            + &format!("\nfunc show(c *cobra.Command, a []string) {{\n\t{body}\n}}\n");
+        given(&[("main.go", &root), ("serve.go", &serve)]).0
+    };
+    assert_eq!(by("greet()\n\tc.Help()").as_deref(), Some("serve"));
+    assert_eq!(by("if len(a) > 0 {\n\t\tc.Help()\n\t}\n\twork()"), None);
+}
+
+#[test]
+fn commands_of_kingpin_and_of_kong_are_read() {
+    let kingpin = |serve: &str| {
+        let source = format!(
+            "package main\n\nimport \"github.com/alecthomas/kingpin/v2\"\n\nvar (\n\tapp = kingpin.New(\"shop\", \"x\")\n\t\
+             serve = app.Command(\"serve\", \"x\"){serve}\n\tsync = app.Command(\"sync\", \"x\")\n\tall = sync.Command(\"all\", \"x\")\n)\n\n\
+             func main() {{ kingpin.MustParse(app.Parse(os.Args[1:])) }}\n"
+        );
+        given(&[("main.go", &source)])
+    };
+    assert_eq!(kingpin(""), (Some("serve".to_owned()), None));
+    assert_eq!(kingpin(".Alias(\"s\").Default()"), (None, None));
+    let told = Some("the program does nothing without a command: `serve`, `sync`".to_owned());
+    assert_eq!(kingpin("\n\tto = serve.Flag(\"to\", \"x\").Required().String()"), (None, told));
+    let kong = |fields: &str| {
+        let source = format!(
+            "package main\n\nimport \"github.com/alecthomas/kong\"\n\nvar cli struct {{\n\tDebug bool `help:\"x\"`\n\n{fields}}}\n\n\
+             func main() {{ kong.Parse(&cli) }}\n"
+        );
+        given(&[("main.go", &source)])
+    };
+    let serve = "\tServe struct {\n\t\tPort int `default:\"8080\"`\n\t} `cmd:\"\" help:\"x\"`\n";
+    assert_eq!(kong(&format!("{serve}\tSyncAll SyncCmd `cmd help:\"x\"`\n")), (Some("serve".to_owned()), None));
+    let told = Some("the program does nothing without a command: `sync-all`, `go`".to_owned());
+    assert_eq!(kong("\tSyncAll SyncCmd `cmd:\"\"`\n\tRun RunCmd `cmd:\"\" name:\"go\"`\n"), (None, told));
+    assert_eq!(kong("\tServe ServeCmd `cmd:\"\" default:\"1\"`\n"), (None, None));
+    assert_eq!(kong(""), (None, None));
+}
