@@ -137,6 +137,10 @@ fn running(
     let written = |(path, _): &&File<'_>| !inspection.tree.text(path).is_some_and(mentions::is_generated);
     let by_hand: Vec<File<'_>> = files.iter().filter(written).cloned().collect();
     ports::find(&by_hand, inspection.facts, exposed, &stated, &others, findings);
+    for (path, line, name, value) in conventions::variables(inspection.facts, &files) {
+        let origin = Origin::file(path, Some(line), "it listens on loopback alone unless the variable says otherwise");
+        findings.image_env.insert(name.to_owned(), Found::new(value.to_owned(), origin));
+    }
     findings.variables.insert("programs".to_owned(), json!(programs::started(&files)));
     let own = closure.first().into_iter().flat_map(|package| &package.files);
     let texts = own.filter_map(|(path, _)| inspection.tree.text(path));
@@ -163,7 +167,11 @@ fn running(
 /// What it is started with may say that it listens everywhere.
 fn reached(findings: &mut Findings) {
     let found = findings.arguments.iter().flat_map(|found| &found.value);
-    if found.into_iter().any(|argument| argument.contains("0.0.0.0")) {
+    let everywhere = |argument: &String| {
+        let value = argument.rsplit('=').next().and_then(ports::address);
+        argument.contains("0.0.0.0") || value.is_some_and(|(host, _)| !ports::is_loopback(host))
+    };
+    if found.into_iter().any(everywhere) {
         findings.warnings.retain(|warning| warning.code != "listens_on_loopback");
     }
 }

@@ -34,6 +34,8 @@ pub(super) struct Known<'a> {
     endings: Vec<&'a str>,
     /// Endings of names of constants and variables that hold a directory.
     names: Vec<&'a str>,
+    /// Functions of the program with a parameter of such a name, and which it is.
+    parameters: HashSet<(String, usize)>,
     pub(super) sources: Vec<&'a str>,
 }
 
@@ -112,17 +114,23 @@ impl<'a> Known<'a> {
         };
         let searches: HashSet<&str> = list("searches").collect();
         let texts = files.iter().filter_map(|(path, _)| tree.text(path));
-        let passes_on = texts.into_iter().any(|text| passes_on(text, &searches));
+        let names: Vec<&str> = list("names").collect();
+        let (mut hands_on, mut parameters) = (false, HashSet::new());
+        for text in texts {
+            hands_on = hands_on || passes_on(text, &searches);
+            parameters.extend(directories_of(text, &names));
+        }
         Self {
             functions: list("functions").collect(),
             searches,
-            passes_on,
+            passes_on: hands_on,
+            parameters,
             loaders: list("loaders").collect(),
             flags: list("flags").collect(),
             settings: list("settings").collect(),
             compositions: list("compositions").collect(),
             endings: list("endings").collect(),
-            names: list("names").collect(),
+            names,
             sources: list("sources").collect(),
         }
     }
@@ -154,6 +162,7 @@ impl<'a> Known<'a> {
         let data = || self.endings.iter().any(|ending| text.ends_with(ending));
         let held = || match &mention.place {
             Place::Named(name) => self.names.iter().any(|ending| name.to_lowercase().ends_with(ending)),
+            Place::Argument { function, index, .. } => self.parameters.contains(&(function.clone(), *index)),
             _ => false,
         };
         let file = || mention.text.starts_with(FILE);
@@ -162,6 +171,22 @@ impl<'a> Known<'a> {
         let searches = searches || loads && !opens;
         (opens || searches || stands_for || looks()).then_some(Meaning { opens, searches, stands_for })
     }
+}
+
+/// The functions that a file declares with a parameter that is a directory by its name, and which: `func Pages(publicDir string)`.
+fn directories_of(text: &str, names: &[&str]) -> Vec<(String, usize)> {
+    let mut found = Vec::new();
+    for line in text.lines().filter_map(|line| line.strip_prefix("func ")) {
+        let method = line.strip_prefix('(').and_then(|rest| rest.split_once(')'));
+        let Some((name, rest)) = method.map_or(line, |(_, rest)| rest.trim_start()).split_once('(') else { continue };
+        let parameters = rest.split(')').next().unwrap_or_default().split(',').enumerate();
+        let is_directory = |parameter: &str| {
+            let word = parameter.split_whitespace().next().unwrap_or_default().to_lowercase();
+            names.iter().any(|ending| word.ends_with(ending))
+        };
+        found.extend(parameters.filter(|(_, one)| is_directory(one)).map(|(index, _)| (name.to_owned(), index)));
+    }
+    found
 }
 
 /// Whether a function that looks for settings in a directory is given a name: `viper.AddConfigPath(path)`.

@@ -166,6 +166,8 @@ fn place(value: &str, before: &[Kind<'_>; 4], open: Option<&Open>) -> Place {
         {
             Place::Named((*name).to_owned())
         }
+        // A table of settings: `"server.port": 8080`.
+        [_, _, Kind::Text(name), Kind::Sign(':')] if name.contains('.') => Place::Named((*name).to_owned()),
         [_, Kind::Word(name), Kind::Word(kind), Kind::Sign('=')]
             if !["var", "const"].contains(name) && kind.chars().all(char::is_alphanumeric) =>
         {

@@ -49,9 +49,12 @@ pub(super) fn find(
         let (mentions, of_others) = others.split(path, mentions);
         let assigned = |mention: &&Mention| !has_default(path, mention, &mentions, &known);
         let found = mentions.iter().filter(assigned);
-        // An exporter's Dockerfile says more ports than its flags with a chain of calls.
-        let found = found.filter(|mention| exposed.is_empty() || chained(mention, &mentions).is_none());
-        let found = found.filter_map(|mention| candidate(path, mention, &mentions, &known));
+        // An exporter's Dockerfile says more of ports than its flags with a chain of calls, which say no others.
+        let agrees = |port: u16| exposed.is_empty() || exposed.iter().any(|found| found.value == port);
+        let found = found.filter_map(|mention| {
+            let chained = chained(mention, &mentions).is_some();
+            candidate(path, mention, &mentions, &known).filter(|found| !chained || agrees(found.port))
+        });
         // A database's port is where somebody else listens, unless the program says that it listens there.
         let says = |found: &Candidate| LISTENS.iter().any(|word| found.origin.detail.to_lowercase().contains(word));
         let found = found.filter(|found| found.rank == 0 || says(found) || !known.others.contains(&found.port));
@@ -127,6 +130,12 @@ pub(super) fn find(
     {
         findings.warnings.extend(port.origin.path.as_deref().map(|path| only_here(&address, path, port.origin.line)));
     }
+    if let Some(warning) = local_only(files, &candidates, findings.ports.first(), &Known::of(facts)) {
+        let again = |other: &Warning| (&other.path, other.line) == (&warning.path, warning.line);
+        if !findings.warnings.iter().any(again) {
+            findings.warnings.push(warning);
+        }
+    }
     if findings.ports.is_empty() {
         let message = "the source names no port that the program listens on; the toolchain's usual one is stated";
         let hint = "state it in `slipway.toml`: `[runtime]` `ports = [8080]`, or `ports = []` where it listens on none";
@@ -149,6 +158,48 @@ fn loopback(path: &str, mentions: &[Mention], known: &Known<'_>) -> Option<(u16,
     });
     bad.map(|(port, mention)| (port, only_here(&mention.text, path, Some(mention.line))))
 }
+
+/// Where the port that is taken comes from an address that nobody outside the container reaches, or from a number beside such a
+/// host (`defaultHost = "localhost"`), and nothing says the same port for others.
+fn local_only(
+    files: &[File<'_>],
+    candidates: &[Candidate],
+    taken: Option<&Found<u16>>,
+    known: &Known<'_>,
+) -> Option<Warning> {
+    let taken = taken?;
+    let (path, mentions) = files.iter().find(|(path, _)| taken.origin.path.as_deref() == Some(*path))?;
+    let line = taken.origin.line?;
+    if candidates.iter().any(|other| other.reached && other.port == taken.value && other.rank < 4) {
+        return None;
+    }
+    let value = |mention: &Mention| match &mention.place {
+        Place::Tag { .. } => default_of(&mention.text).map(str::to_owned),
+        _ => Some(mention.text.clone()),
+    };
+    let here = |mention: &&Mention| mention.line == line;
+    let whole = mentions
+        .iter()
+        .filter(here)
+        .filter_map(value)
+        .find(|text| address(text).is_some_and(|(host, port)| is_loopback(host) && port == taken.value));
+    let beside = || {
+        let near = mentions.iter().filter(|mention| mention.line.abs_diff(line) <= 2);
+        let mut hosts = near.filter(|mention| {
+            let name = match &mention.place {
+                Place::Named(name) => default_for(mention, mentions, known).unwrap_or(name),
+                Place::Tag { field, .. } => field,
+                _ => default_for(mention, mentions, known).unwrap_or_default(),
+            };
+            !known.is_aside(name) && HOSTS.iter().any(|word| name.to_lowercase().ends_with(word))
+        });
+        hosts.find_map(|mention| value(mention).filter(|host| is_loopback(host)))
+    };
+    Some(only_here(&whole.or_else(beside)?, path, Some(line)))
+}
+
+/// Endings of names of the host that goes with a port.
+const HOSTS: &[&str] = &["host", "addr", "address", "bind", "listen", "interface"];
 
 fn only_here(address: &str, path: &str, line: Option<u32>) -> Warning {
     let message = format!(

@@ -22,8 +22,9 @@ pub(super) fn port(
     directory: &str,
     assets: &[String],
 ) -> Option<Stated> {
-    let endings = facts.get("opening").and_then(|table| table.get("settings")).and_then(toml::Value::as_array);
-    let endings: Vec<&str> = endings.into_iter().flatten().filter_map(toml::Value::as_str).collect();
+    let list = |table: &str| facts.get(table).and_then(|table| table.get("settings")).and_then(toml::Value::as_array);
+    let endings = list("opening").into_iter().chain(list("listening")).flatten();
+    let endings: Vec<&str> = endings.filter_map(toml::Value::as_str).collect();
     assets.iter().filter_map(|asset| join(directory, asset)).find_map(|asset| {
         let single = tree.has_file(&asset).then_some(asset.as_str());
         let mut files = single.into_iter().chain(tree.below(&asset).map(|(path, _)| path));

@@ -115,7 +115,8 @@ pub(super) fn candidate(path: &str, mention: &Mention, all: &[Mention], known: &
             let reached = address.is_some_and(|(host, _)| !is_loopback(host));
             Some(Candidate { rank: 2, bare: false, reached, port, origin: origin("default of the field") })
         }
-        _ => everywhere.map(|(_, port)| Candidate {
+        // Behind a host, the port that a scheme has by itself completes somebody else's address (RFC 9110, 4.2).
+        _ => everywhere.filter(|(_, port)| !(mention.added && [80, 443].contains(port))).map(|(_, port)| Candidate {
             rank: 4,
             bare: false,
             reached,

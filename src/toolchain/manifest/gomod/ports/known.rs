@@ -59,8 +59,10 @@ impl<'a> Known<'a> {
     /// Whether a name speaks of another address than the application's.
     pub(in crate::toolchain::manifest::gomod) fn is_aside(&self, name: &str) -> bool {
         // The words by themselves: `http_server` says nothing of `https`. Some people divide one (`back_end`).
-        let (words, name) = (words(name), plain(name));
-        self.aside.iter().any(|aside| words.contains(aside) || aside.len() > 5 && name.contains(aside))
+        let words = words(name);
+        let begins = || std::iter::once(0).chain(words.match_indices(' ').map(|(at, _)| at + 1));
+        let divided = |aside: &str| begins().any(|at| words[at..].replace(' ', "").starts_with(aside));
+        self.aside.iter().any(|aside| words.contains(aside) || aside.len() > 5 && divided(aside))
     }
 
     /// How well what is said of a flag tells that it is about listening.

@@ -239,3 +239,75 @@ fn settings_are_named_without_their_ending_and_behind_a_directory() {
     assert_eq!(assets("path := \"/config/shop-local.yml\""), json!([]));
     assert_eq!(assets("flag.String(\"config-dir\", \"config\", \"x\")"), json!(["config", "pages/mail.html"]));
 }
+
+#[test]
+fn what_go_run_and_an_entry_points_script_start_is_the_program() {
+    let arguments = |starts: &str| {
+        let dockerfile = format!("FROM a\nRUN go mod download\n{starts}\n");
+        let found = read(&[("main.go", MAIN), ("Dockerfile", &dockerfile)]);
+        found.arguments.map(|found| found.value.join(" "))
+    };
+    for (starts, expected) in [
+        ("CMD [\"go\", \"run\", \"main.go\"]", None),
+        ("CMD go run -race main.go serve --port=80", Some("serve --port=80")),
+        ("CMD [\"go\", \"run\", \".\", \"serve\"]", Some("serve")),
+        ("CMD [\"go\", \"run\", \"./cmd/other\", \"serve\"]", None),
+        ("CMD [\"go\", \"test\", \"serve\"]", None),
+        ("ENTRYPOINT [\"/docker-entrypoint.sh\"]\nCMD [\"shop\", \"-addr=:7070\"]", Some("-addr=:7070")),
+        ("ENTRYPOINT [\"/docker-entrypoint.sh\"]\nCMD [\"serve\"]", None),
+    ] {
+        assert_eq!(arguments(starts).as_deref(), expected, "{starts}");
+    }
+}
+
+#[test]
+fn who_listens_on_loopback_is_told_whatever_says_so() {
+    let with = |source: &str, more: &[(&str, &str)]| {
+        let found = read(&[&[("main.go", source)], more].concat());
+        (found.ports[0].value, found.warnings.iter().any(|one| one.code == "listens_on_loopback"))
+    };
+    let tag = "package main\n\ntype config struct {\n\tListen string `env:\"LISTEN\" envDefault:\"127.0.0.1:3000\"`\n}\n\nfunc main() {}\n";
+    assert_eq!(with(tag, &[]), (3000, true));
+    let constants = |host: &str| {
+        format!("package main\n\nconst (\n\tdefaultHost = \"{host}\"\n\tdefaultPort = 3000\n)\n\nfunc main() {{}}\n")
+    };
+    assert_eq!(with(&constants("localhost"), &[]), (3000, true));
+    assert_eq!(with(&constants("0.0.0.0"), &[]), (3000, false));
+    assert_eq!(with(&constants("localhost").replace("defaultHost", "defaultDBHost"), &[]), (3000, false));
+    let address = "package main\n\nconst defaultAddr = \"localhost:8080\"\n\nfunc main() {}\n";
+    assert_eq!(with(address, &[]), (8080, true));
+    let told = ("Dockerfile", "FROM a\nENTRYPOINT [\"/shop\"]\nCMD [\"-addr=:8080\"]\n");
+    assert_eq!(with(address, &[told]), (8080, false));
+    let framework = "package main\n\nimport \"github.com/gobuffalo/buffalo\"\n\nfunc main() {}\n";
+    assert_eq!(read(&[("main.go", framework)]).image_env["ADDR"].value, "0.0.0.0");
+}
+
+#[test]
+fn words_that_only_touch_say_nothing_of_another_address() {
+    // `core.port` is no report, and what completes a host with its scheme's port listens nowhere.
+    let source = main(
+        "v.SetDefault(\"core.port\", \"8088\")\n\tv.SetDefault(\"back_end_port\", \"8089\")\n\tu := host + \":80\"",
+    );
+    assert_eq!(ports(&[("main.go", &source)]), [8088]);
+    assert_eq!(ports(&[("main.go", &main("u := host + \":80\""))]), Vec::<u16>::new());
+    let table = main("m := map[string]any{\"server.port\": \"8090\", \"metrics.port\": \"6061\", \"http\": \"80\"}");
+    assert_eq!(ports(&[("main.go", &table)]), [8090]);
+    let flags = main(
+        "f.Int32P(name, \"p\", 8013, \"Port to listen on\")\n\tf.Int32P(other, \"m\", 8014, \"Port for management\")",
+    );
+    assert_eq!(ports(&[("main.go", &flags)]), [8013]);
+    let chained = "package main\n\nvar a = kingpin.Flag(\"graphite.listen-address\", \"x\").Default(\":9109\").String()\n\
+                   var b = kingpin.Flag(\"x.listen-address\", \"x\").Default(\":9110\").String()\n\n\
+                   func main() { flags.AddFlags(kingpin.CommandLine, \":9108\") }\n";
+    assert_eq!(ports(&[("main.go", chained), ("Dockerfile", "FROM a\nEXPOSE 9108 9109 9109/udp\n")]), [9108, 9109]);
+    let framework = "package main\n\nimport \"github.com/astaxie/beego\"\n\nfunc main() { beego.Run() }\n";
+    let settings = ("conf/app.conf", "appname = shop\nHTTPPort = 8080\ndb.port = 3306\n");
+    assert_eq!(ports(&[("main.go", framework), settings, ("Dockerfile", "FROM a\nEXPOSE 8080 443\n")]), [8080]);
+}
+
+#[test]
+fn a_directory_that_a_function_of_the_program_is_given_is_beside_it() {
+    let source = "package main\n\nfunc main() { r.Get(\"/*\", Pages(\"public\")) }\n\nfunc Pages(publicDir string) http.Handler { return nil }\n";
+    let found = read(&[("main.go", source), ("public/index.html", "x")]);
+    assert_eq!(found.variables["assets"], json!({ "directory": "", "paths": ["public"] }));
+}
