@@ -152,7 +152,7 @@ fn is_script(word: &str) -> bool {
 fn run_by_go(words: &[String]) -> Option<(&str, &[String])> {
     let words = words.split_first().filter(|(verb, _)| *verb == "run")?.1;
     let words = &words[words.iter().take_while(|word| word.starts_with('-')).count()..];
-    let is_source = |word: &&String| word.ends_with(".go");
+    let is_source = |word: &&String| word.rsplit_once('.').is_some_and(|(_, ending)| ending == "go");
     match words.iter().take_while(is_source).count() {
         0 => words.split_first().map(|(package, arguments)| (name(package).trim_start_matches('.'), arguments)),
         files => Some((

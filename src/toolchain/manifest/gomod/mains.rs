@@ -150,7 +150,7 @@ fn of_dockerfile<'m>(inspection: &Inspection<'_>, several: &[&'m Main]) -> Optio
         if said.line != place.0 {
             place = (said.line, String::new());
         }
-        let compiles = |pair: &[String]| {
+        let is_verb = |pair: &[String]| {
             pair[0].rsplit('/').next() == Some("go") && ["build", "install"].contains(&pair[1].as_str())
         };
         if let [verb, directory, ..] = said.words.as_slice()
@@ -158,7 +158,7 @@ fn of_dockerfile<'m>(inspection: &Inspection<'_>, several: &[&'m Main]) -> Optio
         {
             directory.trim_start_matches("./").trim_end_matches('/').clone_into(&mut place.1);
         }
-        let Some(at) = said.words.windows(2).position(compiles) else { continue };
+        let Some(at) = said.words.windows(2).position(is_verb) else { continue };
         let words = &said.words[at + 2..];
         let mut compiled: Vec<&Main> =
             several.iter().copied().filter(|main| is_named(inspection, main, words)).collect();

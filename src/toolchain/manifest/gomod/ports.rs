@@ -44,17 +44,16 @@ pub(super) fn find(
     // A file of settings speaks where the source has nothing but addresses of no name.
     let mut candidates: Vec<Candidate> = stated.iter().map(Candidate::stated).collect();
     let mut asks = None;
-    let mut unreached = Vec::new();
+    let (mut unreached, mut agreeing) = (Vec::new(), Vec::new());
     for (path, mentions) in files {
         let (mentions, of_others) = others.split(path, mentions);
         let assigned = |mention: &&Mention| !has_default(path, mention, &mentions, &known);
         let found = mentions.iter().filter(assigned);
-        // An exporter's Dockerfile says more of ports than its flags with a chain of calls, which say no others.
-        let agrees = |port: u16| exposed.is_empty() || exposed.iter().any(|found| found.value == port);
-        let found = found.filter_map(|mention| {
-            let chained = chained(mention, &mentions).is_some();
-            candidate(path, mention, &mentions, &known).filter(|found| !chained || agrees(found.port))
-        });
+        // An exporter's Dockerfile says more ports than its flags with a chain of calls.
+        let (of_chains, found): (Vec<_>, Vec<_>) =
+            found.partition(|mention| !exposed.is_empty() && chained(mention, &mentions).is_some());
+        agreeing.extend(of_chains.into_iter().filter_map(|mention| candidate(path, mention, &mentions, &known)));
+        let found = found.into_iter().filter_map(|mention| candidate(path, mention, &mentions, &known));
         // A database's port is where somebody else listens, unless the program says that it listens there.
         let says = |found: &Candidate| LISTENS.iter().any(|word| found.origin.detail.to_lowercase().contains(word));
         let found = found.filter(|found| found.rank == 0 || says(found) || !known.others.contains(&found.port));
@@ -103,7 +102,7 @@ pub(super) fn find(
         let others = exposed.iter().filter(|found| found.value != candidate.port && found.value >= 1024);
         findings.ports.extend(others.filter(|_| candidate.rank == 4).cloned());
         // What both say is where it listens, too.
-        for also in candidates.iter().filter(|also| also.rank < 4 && candidate.rank < 4) {
+        for also in candidates.iter().chain(&agreeing).filter(|also| also.rank < 4 && candidate.rank < 4) {
             let known = findings.ports.iter().any(|port| port.value == also.port);
             if !known && exposed.iter().any(|found| found.value == also.port) {
                 findings.ports.push(Found::new(also.port, also.origin.clone()));

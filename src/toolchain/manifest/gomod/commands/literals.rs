@@ -27,7 +27,7 @@ pub(in crate::toolchain::manifest::gomod) struct Command<'a> {
     pub(in crate::toolchain::manifest::gomod) helps: bool,
 }
 
-impl<'a> Command<'a> {
+impl Command<'_> {
     /// The word that starts it; `name, n` is an older way to add another.
     pub(in crate::toolchain::manifest::gomod) fn word(&self) -> Option<&str> {
         self.usage.as_deref().and_then(|usage| usage.split([' ', ',', '\t']).next())
@@ -65,6 +65,10 @@ pub(in crate::toolchain::manifest::gomod) fn read<'a>(tokens: &[Token<'a>]) -> V
             Kind::Sign('{' | '(') => depth += 1,
             Kind::Sign('}' | ')') => depth = depth.saturating_sub(1),
             _ => {}
+        }
+        // `var (…)` behind a function is none of its own.
+        if depth == 0 && token.kind == Kind::Sign('}') {
+            function = "";
         }
         if let Some((library, inside)) = begins(tokens, at) {
             let function = if depth == 0 { "" } else { function };

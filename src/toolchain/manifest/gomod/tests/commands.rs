@@ -118,7 +118,7 @@ fn a_daemon_may_share_the_package_that_listens_with_its_client() {
 
 #[test]
 fn a_root_command_may_have_another_name_and_be_made_elsewhere() {
-    let renamed = "package main\n\nimport cli \"github.com/spf13/cobra\"\n\nvar root = &cli.Command{Use: name}\n\n\
+    let renamed = "package main\n\nimport cli \"github.com/spf13/cobra\"\n\nfunc init() {}\n\nvar (\n\troot = &cli.Command{Use: name}\n)\n\n\
                    var api = &cli.Command{Use: \"api\", Run: run}\n\nfunc run() { http.ListenAndServe(\":1\", nil) }\n\n\
                    func main() {\n\troot.AddCommand(api)\n\troot.Execute()\n}\n";
     assert_eq!(given(&[("main.go", renamed)]).0.as_deref(), Some("api"));

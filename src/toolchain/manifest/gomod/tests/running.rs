@@ -300,6 +300,9 @@ fn words_that_only_touch_say_nothing_of_another_address() {
                    var b = kingpin.Flag(\"x.listen-address\", \"x\").Default(\":9110\").String()\n\n\
                    func main() { flags.AddFlags(kingpin.CommandLine, \":9108\") }\n";
     assert_eq!(ports(&[("main.go", chained), ("Dockerfile", "FROM a\nEXPOSE 9108 9109 9109/udp\n")]), [9108, 9109]);
+    // Where chains of calls say all of them, the Dockerfile says more.
+    let all = "package main\n\nvar a = kingpin.Flag(\"listen\", \"x\").Default(\":9102\").String()\n\nfunc main() {}\n";
+    assert_eq!(ports(&[("main.go", all), ("Dockerfile", "FROM a\nEXPOSE 9102 9125\n")]), [9102, 9125]);
     let framework = "package main\n\nimport \"github.com/astaxie/beego\"\n\nfunc main() { beego.Run() }\n";
     let settings = ("conf/app.conf", "appname = shop\nHTTPPort = 8080\ndb.port = 3306\n");
     assert_eq!(ports(&[("main.go", framework), settings, ("Dockerfile", "FROM a\nEXPOSE 8080 443\n")]), [8080]);
