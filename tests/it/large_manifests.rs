@@ -61,12 +61,32 @@ const TEXTS: &[Text] = &[
     ("pyproject.toml", "a = ", "[", &[("app.py", APP)]),
     ("pom.xml", "<project>", "<a>", &[]),
     ("pom.xml", "<project><properties>", "<a>${a}</a>", &[]),
+    (
+        "main.go",
+        "package main\n\nimport \"github.com/alecthomas/kingpin\"\n\nvar a = ",
+        "kingpin.Command(\"a\", kingpin.Flag(",
+        GO,
+    ),
+    ("main.go", "package main\n\nimport \"github.com/alecthomas/kong\"\n\nvar a ", "struct { A ", GO),
+    ("main.go", "package main\n\nfunc main() {\n", "a := b()\ncobra.Command{Run: c, Use: \"d\"}\n", GO),
+    ("main.go", "package main\n\nvar a = map[string]string{", "\"a b c d e.f\": \":8080\", ", GO),
+    ("src/main/java/A.java", "class A { GrizzlyHttpServerFactory a = ", "\"http://localhost:1/\"", POM),
+    ("src/main/java/A.java", "class A { HttpServer a = ", "addHttpListener(1, \"localhost\") ", POM),
+    ("docker-compose.yml", "services:\n", "  a:\n    build: .\n    command: gunicorn a:b\n", STARTED),
+    ("Procfile", "", "web: ./a gunicorn -c b c:d\n", STARTED),
     ("start.sh", "#!/bin/sh\n", "supervisord -c a.conf\n", STARTED),
     ("start.sh", "#!/bin/sh\n", "echo a\n", STARTED),
     ("Dockerfile", "FROM scratch\n", "ENV A=\"${A:-$A}\" \\\n", &[]),
     ("Dockerfile", "FROM scratch\n", "COPY [\"a\", \"b\"]\n", &[]),
     ("slipway.toml", "[runtime]\nargs = ", "[", &[("go.mod", MOD), ("main.go", MAIN)]),
 ];
+
+const GO: &[(&str, &str)] = &[("go.mod", MOD)];
+
+const POM: &[(&str, &str)] = &[(
+    "pom.xml",
+    "<project><groupId>a</groupId><artifactId>a</artifactId><version>1</version><build><plugins><plugin><artifactId>maven-jar-plugin</artifactId><configuration><archive><manifest><mainClass>A</mainClass></manifest></archive></configuration></plugin></plugins></build></project>",
+)];
 
 /// A program that a script starts.
 const STARTED: &[(&str, &str)] = &[

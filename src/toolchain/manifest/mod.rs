@@ -9,6 +9,7 @@ mod gotokens;
 pub mod pom;
 pub mod python;
 pub mod versions;
+mod yaml;
 
 use super::findings::Reader;
 use crate::model::failure::{Failure, FailureCode};

@@ -139,13 +139,17 @@ fn daemon<'m>(
 /// one in which it is given (`cd server && go build`; `go help build`).
 fn of_dockerfile<'m>(inspection: &Inspection<'_>, several: &[&'m Main]) -> Option<&'m Main> {
     let text = inspection.tree.text(&below(inspection.directory, "Dockerfile"))?;
-    let workplaces = says::workplaces(text);
     let is_at = |main: &Main, place: &str| {
         let plain = main.name.trim_start_matches("./");
         place == plain || place.strip_suffix(plain).is_some_and(|above| above.ends_with('/'))
     };
+    let workplaces: Vec<_> = says::workplaces(text).into_iter().take(MAX_COMPILED).collect();
+    let moved = std::cell::LazyCell::new(|| {
+        several.iter().any(|main| main.name != "." && workplaces.iter().any(|at| is_at(main, at)))
+    });
     let mut found: Option<&Main> = None;
     let mut place = (0, String::new());
+    let mut compiles = 0;
     for said in says::commands(text) {
         if said.line != place.0 {
             place = (said.line, String::new());
@@ -159,24 +163,26 @@ fn of_dockerfile<'m>(inspection: &Inspection<'_>, several: &[&'m Main]) -> Optio
             directory.trim_start_matches("./").trim_end_matches('/').clone_into(&mut place.1);
         }
         let Some(at) = said.words.windows(2).position(is_verb) else { continue };
+        compiles += 1;
+        if compiles > MAX_COMPILED {
+            return None;
+        }
         let words = &said.words[at + 2..];
-        let mut compiled: Vec<&Main> =
-            several.iter().copied().filter(|main| is_named(inspection, main, words)).collect();
-        if compiled.is_empty() {
+        let mut meant: Vec<&Main> = several.iter().copied().filter(|main| is_named(inspection, main, words)).collect();
+        if meant.is_empty() {
             let valued = |at: usize| at.checked_sub(1).is_some_and(|before| VALUED.contains(&words[before].as_str()));
             // A pattern, a variable or what lies elsewhere: nobody knows what is compiled.
             let last = words.len().checked_sub(1).filter(|at| !words[*at].starts_with('-') && !valued(*at));
             if last.is_some_and(|at| words[at] != ".") {
                 return None;
             }
-            compiled = several.iter().copied().filter(|main| main.name != "." && is_at(main, &place.1)).collect();
-            let moved = || several.iter().any(|main| main.name != "." && workplaces.iter().any(|at| is_at(main, at)));
-            if compiled.is_empty() {
+            meant = several.iter().copied().filter(|main| main.name != "." && is_at(main, &place.1)).collect();
+            if meant.is_empty() {
                 let root = several.iter().copied().find(|main| main.name == ".");
-                compiled.extend(root.filter(|_| (place.1.is_empty() || place.1.starts_with('/')) && !moved()));
+                meant.extend(root.filter(|_| (place.1.is_empty() || place.1.starts_with('/')) && !*moved));
             }
         }
-        match (compiled.as_slice(), found) {
+        match (meant.as_slice(), found) {
             ([one], None) => found = Some(one),
             ([one], Some(before)) if *one == before => {}
             _ => return None,
@@ -184,6 +190,9 @@ fn of_dockerfile<'m>(inspection: &Inspection<'_>, several: &[&'m Main]) -> Optio
     }
     found
 }
+
+/// More commands that compile, and directories that they are given in, than a Dockerfile has.
+const MAX_COMPILED: usize = 50;
 
 /// Options of `go build` whose value is the next word.
 const VALUED: &[&str] =

@@ -225,8 +225,8 @@ fn executed<'a>(source: &Source<'a>) -> Vec<(&'a str, &'a str)> {
 /// Variables that are given what a function makes: `serve := run.NewCommand()`.
 fn makers<'t, 'a>(tokens: &'t [Token<'a>]) -> impl Iterator<Item = (&'a str, &'a str)> + use<'t, 'a> {
     tokens.windows(7).filter_map(|seven| {
-        let kinds: Vec<Kind<'a>> = seven.iter().map(|token| token.kind).collect();
-        match kinds.as_slice() {
+        let [name, colon, sign, first, second, third, fourth] = seven else { return None };
+        match [name, colon, sign, first, second, third, fourth].map(|token| token.kind) {
             [Kind::Word(name), Kind::Sign(':'), Kind::Sign('='), Kind::Word(function), Kind::Sign('('), ..]
             | [
                 Kind::Word(name),
@@ -236,7 +236,7 @@ fn makers<'t, 'a>(tokens: &'t [Token<'a>]) -> impl Iterator<Item = (&'a str, &'a
                 Kind::Sign('.'),
                 Kind::Word(function),
                 Kind::Sign('('),
-            ] => Some((*name, *function)),
+            ] => Some((name, function)),
             _ => None,
         }
     })

@@ -183,7 +183,7 @@ fn local_only(
         .filter_map(value)
         .find(|text| address(text).is_some_and(|(host, port)| is_loopback(host) && port == taken.value));
     let beside = || {
-        let near = mentions.iter().filter(|mention| mention.line.abs_diff(line) <= 2);
+        let near = mentions.iter().filter(|mention| mention.line.abs_diff(line) <= 2).take(MAX_NEAR);
         let mut hosts = near.filter(|mention| {
             let name = match &mention.place {
                 Place::Named(name) => default_for(mention, mentions, known).unwrap_or(name),
@@ -196,6 +196,9 @@ fn local_only(
     };
     Some(only_here(&whole.or_else(beside)?, path, Some(line)))
 }
+
+/// More texts than the few lines around a port have.
+const MAX_NEAR: usize = 50;
 
 /// Endings of names of the host that goes with a port.
 const HOSTS: &[&str] = &["host", "addr", "address", "bind", "listen", "interface"];

@@ -26,8 +26,7 @@ pub(super) fn of(texts: &[(&String, &str)], row: &toml::Value) -> Addressed {
     for (path, text) in texts {
         let has = |words: &[&str]| words.iter().any(|word| text.contains(word));
         if has(&servers) {
-            for (host, port, at) in uris(text) {
-                let line = line_of(text, at);
+            for (host, port, line) in uris(text) {
                 let origin = || Origin::file(*path, Some(line), format!("an address of {host}"));
                 ports.extend(port.map(|port| Found::new(port, origin())));
                 if has(&hosts) && LOOPBACK.contains(&host) {
@@ -35,35 +34,41 @@ pub(super) fn of(texts: &[(&String, &str)], row: &toml::Value) -> Addressed {
                 }
             }
         }
-        for call in facts::texts(row, "address_calls") {
-            for given in source::calls(text, call) {
+        let calls = facts::texts(row, "address_calls");
+        let mut given = calls.iter().flat_map(|call| source::calls(text, call));
+        if warning.is_none() {
+            warning = given.find_map(|given| {
                 let at = text.len() - given.len();
                 let statement = &given[..given.floor_char_boundary(given.find(';').unwrap_or(NEAR).min(NEAR))];
-                let host = LOOPBACK.iter().find(|host| statement.contains(&format!("\"{host}\"")));
-                if let Some(host) = host.filter(|_| !is_comment(text, at)) {
-                    warning.get_or_insert_with(|| unreachable(path, line_of(text, at), host));
-                }
-            }
+                let host = LOOPBACK.iter().find(|host| statement.contains(&format!("\"{host}\"")))?;
+                (!is_comment(line_before(text, at))).then(|| unreachable(path, line_of(text, at), host))
+            });
         }
     }
     let same = ports.first().filter(|first| ports.iter().all(|port| port.value == first.value)).cloned();
     Addressed { port: same, warning }
 }
 
-/// Literal addresses of this machine, `"http://localhost:8080/…"`: the host, the port where one stands, and the place.
-fn uris(text: &str) -> impl Iterator<Item = (&str, Option<u16>, usize)> {
-    text.match_indices("\"http://").filter_map(|(at, begin)| {
-        let rest = &text[at + begin.len()..];
-        let authority = rest[..rest.find(['/', '"', '\n'])?].trim();
+/// Literal addresses of this machine, `"http://localhost:8080/…"`: the host, the port where one stands, and the line.
+fn uris(text: &str) -> impl Iterator<Item = (&str, Option<u16>, u32)> {
+    let lines = (1..).zip(text.lines()).filter(|(_, line)| !is_comment(line));
+    let found = lines.flat_map(|(number, line)| line.split("\"http://").skip(1).map(move |rest| (number, rest)));
+    found.filter_map(|(number, rest)| {
+        let authority = rest[..rest.find(['/', '"'])?].trim();
         let (host, port) =
             authority.split_once(':').map_or((authority, None), |(host, port)| (host, port.parse().ok()));
-        ((LOOPBACK.contains(&host) || host == "0.0.0.0") && !is_comment(text, at)).then_some((host, port, at))
+        (LOOPBACK.contains(&host) || host == "0.0.0.0").then_some((host, port, number))
     })
 }
 
-fn is_comment(text: &str, at: usize) -> bool {
-    let line = text[..at].rsplit('\n').next().unwrap_or_default().trim_start();
-    line.starts_with("//") || line.starts_with('*') || line.starts_with("/*")
+fn is_comment(line: &str) -> bool {
+    ["//", "*", "/*"].iter().any(|begin| line.trim_start().starts_with(begin))
+}
+
+/// What stands before a place on its line, as far as a line of people's goes.
+fn line_before(text: &str, at: usize) -> &str {
+    let from = text.floor_char_boundary(at.saturating_sub(NEAR));
+    text[from..at].rsplit('\n').next().unwrap_or_default()
 }
 
 fn line_of(text: &str, at: usize) -> u32 {

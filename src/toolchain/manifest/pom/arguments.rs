@@ -1,12 +1,13 @@
 //! Arguments that a framework's applications need, such as Dropwizard's `server config.yml`.
 
-use super::configuration::{default_of, ports_of, texts_of};
+use super::configuration::{default_of, ports_of};
 use super::effective::Effective;
 use super::facts;
 use super::poms::Poms;
 use crate::model::failure::Failure;
 use crate::model::origin::{Found, Origin};
 use crate::model::source_tree::{join, parent};
+use crate::toolchain::manifest::yaml;
 
 /// What a framework of `[[facts.arguments]]` needs to start.
 #[derive(Debug)]
@@ -86,6 +87,6 @@ fn run_with(poms: &Poms<'_>, module: &Effective, is_wanted: &dyn Fn(&str) -> boo
 fn address(path: &str, text: &str, row: &toml::Value) -> Option<Found<String>> {
     let addresses = row.get("addresses").and_then(toml::Value::as_table)?;
     let property = |key: &str| addresses.get(key).and_then(toml::Value::as_str).map(str::to_owned);
-    let said = texts_of(path, text).into_iter().find_map(|found| Some((property(&found.origin.detail)?, found)));
+    let said = yaml::texts(path, text).into_iter().find_map(|found| Some((property(&found.origin.detail)?, found)));
     said.filter(|(_, found)| is_loopback(default_of(&found.value))).map(|(name, found)| Found::new(name, found.origin))
 }

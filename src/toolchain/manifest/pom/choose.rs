@@ -19,6 +19,9 @@ use crate::toolchain::findings::Inspection;
 /// More poms than this are not asked for what they start.
 const MAX_BELOW: usize = 40;
 
+/// Of more modules than this it is not asked whether a dependency's class starts them.
+const MAX_LOOKED_AT: usize = 50;
+
 /// A module by its place in the reactor, why it can be started, and what it was preferred to.
 #[derive(Debug)]
 pub(super) struct Chosen {
@@ -53,6 +56,7 @@ pub(super) fn module(
     if found.len() > 1 {
         // A plugin that every module inherits makes an application only of those with a class that starts: of their own, or the
         // one that is named, of a module that they need.
+        let few = found.len() <= MAX_LOOKED_AT;
         let starts = |(index, runnable): &(usize, Runnable)| {
             let module = &modules[*index];
             let serves = || prefer::serves(poms, reactor, *index).unwrap_or(false);
@@ -69,7 +73,7 @@ pub(super) fn module(
             }
             let says = |property: &Element| Some(property.text.as_str()) == runnable.main_class.as_deref();
             let named_here = || module.pom.project.all("properties").iter().any(|all| all.children.iter().any(says));
-            if (own || named_here()) && is_of_a_dependency(poms, module, runnable) {
+            if few && (own || named_here()) && is_of_a_dependency(poms, module, runnable) {
                 return true;
             }
             let named = || runnable.main_class.as_deref();

@@ -12,6 +12,7 @@ use super::poms::Poms;
 use super::source;
 use crate::model::origin::{Found, Origin};
 use crate::model::source_tree::join;
+use crate::toolchain::manifest::yaml::{self, Document};
 
 /// Weaker first: of one place `.properties` wins, and `config/` wins over its parent.
 const PLACES: &[&str] = &["src/main/resources", "src/main/resources/config", "", "config"];
@@ -82,7 +83,7 @@ impl Configuration {
             matches!(parts[..], ["application", a, b] if (is_word(a) && is_file(b)) || (is_file(a) && is_word(b)))
         })?;
         let text = poms.tree.text(&path)?;
-        let documents = if path.contains(".properties") { properties(text) } else { yaml(text) };
+        let documents = if path.contains(".properties") { properties(text) } else { yaml::documents(text) };
         let mut sample = Self::default();
         for (key, value, line) in documents.into_iter().flatten() {
             let origin = Origin::file(&path, Some(line), &key);
@@ -117,7 +118,7 @@ impl Configuration {
         let documents = match path.rsplit('.').next() {
             Some("properties") => properties(text),
             Some("conf") => vec![hocon::lines(text)],
-            _ => yaml(text),
+            _ => yaml::documents(text),
         };
         for document in documents {
             let of = |key: &str| document.iter().find(|(name, ..)| name == key).map(|(_, value, _)| value.as_str());
@@ -256,7 +257,7 @@ pub(super) fn elsewhere(poms: &Poms<'_>, module: &Effective, keys: &[&str]) -> O
 
 /// The ports that a Dropwizard configuration names for its application.
 pub(super) fn ports_of(path: &str, text: &str, keys: &[&str]) -> Vec<Found<u16>> {
-    let lines = yaml(text).into_iter().flatten().filter(|(key, ..)| keys.contains(&key.as_str()));
+    let lines = yaml::documents(text).into_iter().flatten().filter(|(key, ..)| keys.contains(&key.as_str()));
     let number = |value: &str| default_of(value).parse().ok().filter(|port| *port != 0);
     lines
         .filter_map(|(key, value, line)| Some(Found::new(number(&value)?, Origin::file(path, Some(line), key))))
@@ -268,14 +269,6 @@ pub(super) fn default_of(value: &str) -> &str {
     let Some(inside) = value.strip_prefix("${").and_then(|rest| rest.strip_suffix('}')) else { return value };
     inside.split_once(":-").or_else(|| inside.split_once(':')).map_or("", |(_, default)| default)
 }
-
-/// Every text of a YAML file, with its key as the origin's detail.
-pub(in crate::toolchain::manifest) fn texts_of(path: &str, text: &str) -> Vec<Found<String>> {
-    let lines = yaml(text).into_iter().flatten();
-    lines.map(|(key, value, line)| Found::new(value, Origin::file(path, Some(line), key))).collect()
-}
-
-type Document = Vec<(String, String, u32)>;
 
 /// Documents of a properties file, which Spring Boot separates by `#---`.
 fn properties(text: &str) -> Vec<Document> {
@@ -291,49 +284,4 @@ fn properties(text: &str) -> Vec<Document> {
         }
     }
     documents
-}
-
-/// Documents of a YAML file, as far as block mappings of plain and quoted texts go; an element of a list counts as
-/// part of the mapping that holds the list.
-fn yaml(text: &str) -> Vec<Document> {
-    let mut documents = vec![Vec::new()];
-    let mut levels: Vec<(usize, String)> = Vec::new();
-    for (line, number) in text.lines().zip(1u32..) {
-        if line.starts_with("---") {
-            documents.push(Vec::new());
-            levels.clear();
-            continue;
-        }
-        let mut word = line.trim_start();
-        while let Some(rest) = word.strip_prefix("- ") {
-            word = rest.trim_start();
-        }
-        let indent = line.len() - word.len();
-        let Some((key, value)) = word.split_once(':').filter(|_| !word.starts_with('#')) else { continue };
-        if !(value.is_empty() || value.starts_with(char::is_whitespace)) {
-            continue;
-        }
-        levels.retain(|(depth, _)| *depth < indent);
-        if levels.len() < 32 && key.len() < 200 {
-            levels.push((indent, key.trim().trim_matches(['"', '\'']).to_lowercase()));
-        }
-        let value = value.split(" #").next().unwrap_or_default().trim().trim_matches(['"', '\'']);
-        if !value.is_empty()
-            && let Some(document) = documents.last_mut()
-        {
-            let key = levels.iter().map(|(_, key)| key.as_str()).collect::<Vec<_>>().join(".");
-            match value.strip_prefix('{').and_then(|inside| inside.strip_suffix('}')) {
-                Some(inside) => document.extend(flow(&key, inside, number)),
-                None => document.push((key, value.to_owned(), number)),
-            }
-        }
-    }
-    documents
-}
-
-/// A mapping in one line, `{ port: 8080 }`, of plain values.
-fn flow(key: &str, inside: &str, number: u32) -> Document {
-    let word = |text: &str| text.trim().trim_matches(['"', '\'']).to_owned();
-    let pairs = inside.split(',').filter_map(|pair| pair.split_once(": "));
-    pairs.map(|(name, value)| (format!("{key}.{}", word(name).to_lowercase()), word(value), number)).collect()
 }

@@ -1,7 +1,7 @@
 //! The port of an application without a framework's configuration, as its sources tell: the variable `PORT` that it
 //! reads, the number that a server is started with, or what its framework takes by itself.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use super::address;
 use super::effective::Effective;
@@ -68,13 +68,13 @@ pub(super) fn of(poms: &Poms<'_>, module: &Effective) -> Result<Listening, Failu
 pub(super) fn silent(poms: &Poms<'_>, closure: &[&Effective]) -> Result<Option<Origin>, Failure> {
     let Some(row) = poms.facts.get("quiet") else { return Ok(None) };
     let (quiet, mut used) = (facts::texts(row, "dependencies"), false);
+    let own: BTreeSet<_> = closure.iter().map(|module| (&module.group, &module.artifact)).collect();
     for module in closure {
         for dependency in &module.dependencies {
             let text = |key: &str| module.expand(dependency.text_of(key).unwrap_or_default());
             let (group, artifact) = (text("groupId")?, text("artifactId")?);
-            let built = || closure.iter().any(|one| one.group == group && one.artifact == artifact);
             let known = || quiet.iter().any(|pattern| facts::matches(pattern, &group, &artifact, ""));
-            if text("scope")? == "test" || built() {
+            if text("scope")? == "test" || own.contains(&(&group, &artifact)) {
                 continue;
             }
             if !known() {

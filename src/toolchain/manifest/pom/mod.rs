@@ -9,7 +9,7 @@ mod arguments;
 mod beside;
 mod ceilings;
 mod choose;
-pub(super) mod configuration;
+mod configuration;
 mod container;
 mod describe;
 mod effective;

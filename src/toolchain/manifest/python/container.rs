@@ -1,9 +1,9 @@
 //! What a Dockerfile of the repository starts, although it is not built: its author's answer where files leave several.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use super::super::dockerfile::says::{self, Said};
-use super::super::pom::configuration::texts_of;
+use super::super::yaml;
 use super::application::Candidate;
 use super::command;
 use super::dependencies::Dependencies;
@@ -20,6 +20,12 @@ use crate::model::failure::Warning;
 use crate::model::origin::{Found, Origin};
 use crate::model::source_tree::parent;
 use crate::toolchain::findings::Process;
+
+/// More Compose files of a directory than a project has, more commands in one or programs of a supervisor, and more letters of
+/// a word.
+const MAX_FILES: usize = 20;
+const MAX_COMMANDS: usize = 100;
+const MAX_WORD: usize = 1000;
 
 /// Programs in front of the one that they start.
 const LAUNCHERS: &[&str] = &[
@@ -57,7 +63,7 @@ pub(super) fn find(sources: &Sources<'_>, dependencies: &Dependencies, candidate
         let own = installed(dependencies, &said, &path).filter(|entry| !is_flasks(sources, entry, &said));
         Some((serves, own.or_else(|| of_words(sources, dependencies, candidates, (&path, &said)))?))
     };
-    let found: Vec<(bool, Entry)> = programs.into_iter().filter_map(of_program).collect();
+    let found: Vec<(bool, Entry)> = programs.into_iter().take(MAX_COMMANDS).filter_map(of_program).collect();
     let several = found.len() > 1;
     let mut meant = found.into_iter().filter(|(serves, _)| *serves || !several).map(|(_, entry)| entry);
     meant.next().filter(|_| meant.next().is_none())
@@ -76,21 +82,20 @@ pub(super) fn composed(
             && ["yml", "yaml"].iter().any(|y| ending.ends_with(y))
     };
     let mut found: Vec<Entry> = Vec::new();
-    for path in sources.tree.files_in(sources.directory).filter(is_one) {
-        let texts = texts_of(path, sources.tree.text(path).unwrap_or_default());
-        let key = |text: &Found<String>| text.origin.detail.trim_start_matches("services.").to_owned();
-        let builds = |service: &str| {
-            texts.iter().any(|text| {
-                let own = [format!("{service}.build"), format!("{service}.build.context")].contains(&key(text));
-                own && matches!(text.value.trim_end_matches('/'), "." | "")
-            })
-        };
-        for text in &texts {
-            let service = key(text).strip_suffix(".command").filter(|service| builds(service)).map(str::to_owned);
-            let Some(line) = text.origin.line.filter(|_| service.is_some()) else { continue };
+    for path in sources.tree.files_in(sources.directory).filter(is_one).take(MAX_FILES) {
+        let texts = yaml::texts(path, sources.tree.text(path).unwrap_or_default());
+        let keyed = |text: &'_ Found<String>| text.origin.detail.trim_start_matches("services.").to_owned();
+        let of_here = texts.iter().filter(|text| matches!(text.value.trim_end_matches('/'), "." | "")).map(keyed);
+        let built =
+            |key: String| key.strip_suffix(".build.context").or_else(|| key.strip_suffix(".build")).map(str::to_owned);
+        let built: BTreeSet<String> = of_here.filter_map(built).collect();
+        let command =
+            |text: &&Found<String>| keyed(text).strip_suffix(".command").is_some_and(|key| built.contains(key));
+        for text in texts.iter().filter(command).take(MAX_COMMANDS) {
             let separates = |c: char| c.is_whitespace() || ",[]\"'".contains(c);
             let words = text.value.split(separates).filter(|word| !word.is_empty()).map(str::to_owned).collect();
-            let said = Said { line, words, plain: !text.value.contains(['$', '&', ';', '|']) };
+            let plain = !text.value.contains(['$', '&', ';', '|']);
+            let said = Said { line: text.origin.line.unwrap_or(1), words, plain };
             let entry = of_words(sources, dependencies, candidates, (path, &said));
             found.extend(entry.filter(|entry| found.iter().all(|known| known.name != entry.name)));
         }
@@ -172,7 +177,16 @@ fn started(sources: &Sources<'_>) -> Option<(String, Said)> {
 
 /// `${MODULE}:${NAME}` with what the Dockerfile sets them to.
 fn filled(word: &str, variables: &BTreeMap<String, (u32, String)>) -> String {
-    variables.iter().fold(word.to_owned(), |word, (name, (_, value))| word.replace(&format!("${{{name}}}"), value))
+    let mut parts = word.split("${");
+    let mut filled = parts.next().unwrap_or_default().to_owned();
+    for part in parts {
+        let known = part.split_once('}').and_then(|(name, rest)| Some((variables.get(name)?, rest)));
+        match known {
+            Some(((_, value), rest)) if filled.len() + value.len() < MAX_WORD => filled.extend([value, rest]),
+            _ => filled.extend(["${", part]),
+        }
+    }
+    filled
 }
 
 /// What gunicorn is told where the Dockerfile starts it, beside its address and the application.
@@ -221,7 +235,8 @@ pub(super) fn own_command(sources: &Sources<'_>, dependencies: &Dependencies) ->
 fn installed(dependencies: &Dependencies, said: &Said, path: &str) -> Option<Entry> {
     // `/opt/venv/bin/python /opt/venv/bin/order` starts what was installed as `order`.
     // So does the file of the repository that it is installed from (setuptools, `scripts`).
-    let own = |word: &&str| dependencies.scripts.iter().any(|script| script.value == *word);
+    let scripts: BTreeSet<&str> = dependencies.scripts.iter().map(|script| script.value.as_str()).collect();
+    let own = |word: &&str| scripts.contains(word);
     let installed = |word: &String| {
         let name = word.rsplit_once("bin/").map(|(_, name)| name);
         name.or_else(|| Some(word.rsplit_once('/')?.1).filter(own)).unwrap_or(word).to_owned()
@@ -316,7 +331,7 @@ fn below_project<'a>(sources: &Sources<'a>, module: &str) -> Option<(&'a str, &'
     let name = format!("/{}.py", module.replace('.', "/"));
     let is_project =
         |root: &str| ["setup.py", "pyproject.toml"].iter().any(|file| sources.tree.has_file(&inside(root, file)));
-    let all = sources.tree.below(sources.directory).filter_map(|(path, _)| Some((path, path.strip_suffix(&name)?)));
+    let all = sources.files.iter().filter_map(|path| Some((*path, path.strip_suffix(&name)?)));
     let mut found = all.filter(|(_, root)| root.len() > sources.directory.len() && is_project(root));
     found.next().filter(|_| found.next().is_none())
 }

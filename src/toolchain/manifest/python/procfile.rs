@@ -33,7 +33,9 @@ pub(super) fn read(tree: &SourceTree, directory: &str) -> (Vec<Process>, Vec<War
             warnings.push(Warning::new("procfile_program_missing", message, hint).at(&path, Some(number)));
             continue;
         }
-        if let Some(why) = behind_proxy(tree, directory, command) {
+        if number <= MAX_LOOKED_AT
+            && let Some(why) = behind_proxy(tree, directory, command)
+        {
             let message = format!("the process `{name}` of `{path}` is not used: it is for a proxy beside it ({why})");
             let hint = "Have it listen on a port, `--bind 0.0.0.0:$PORT`: what reaches a container comes from outside.";
             warnings.push(Warning::new("procfile_behind_proxy", message, hint).at(&path, Some(number)));
@@ -68,6 +70,9 @@ fn missing<'c>(tree: &SourceTree, directory: &str, command: &'c str) -> Option<&
     let path = join(directory, program).filter(|_| plain && program.contains('/') && !program.starts_with('/'))?;
     (!tree.has_file(&path)).then_some(program)
 }
+
+/// Of the processes on later lines the files that they name are not looked at.
+const MAX_LOOKED_AT: u32 = 50;
 
 /// Why a command is for a proxy that no image has: gunicorn listens on a socket of the file system (its documentation,
 /// "Server Socket": `unix:PATH`), or the repository's own script starts nginx in front of what it is given.

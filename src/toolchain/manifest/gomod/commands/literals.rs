@@ -90,7 +90,10 @@ const HELP: &[&str] = &["Help", "Usage", "ShowAppHelp", "ShowAppHelpAndExit"];
 /// Whether a function of the file shows the help whatever happens: outside of all blocks of its own.
 fn shows_help(tokens: &[Token<'_>], function: &str) -> bool {
     let declared = |two: &[Token<'_>]| [two[0].kind, two[1].kind] == [Kind::Word("func"), Kind::Word(function)];
-    let Some(at) = tokens.windows(2).position(declared).filter(|_| !function.is_empty()) else { return false };
+    if function.is_empty() {
+        return false;
+    }
+    let Some(at) = tokens.windows(2).position(declared) else { return false };
     let (mut blocks, mut brackets, mut last) = (0usize, 0usize, Kind::Sign(' '));
     for token in &tokens[at..] {
         match (last, token.kind) {

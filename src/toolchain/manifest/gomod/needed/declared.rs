@@ -8,6 +8,14 @@ use super::Source;
 use crate::toolchain::manifest::gomod::commands::literals::{Command, variable};
 use crate::toolchain::manifest::gotokens::{Kind, Token};
 
+/// More commands than any program has; of each the variables are looked at.
+const MAX_COMMANDS: usize = 200;
+/// More tokens than one call has that declares a command or a flag, and more calls than follow it.
+const MAX_TOKENS: usize = 200;
+const MAX_CALLS: usize = 12;
+/// More structures than a file of commands has; each is read to its end.
+const MAX_STRUCTURES: usize = 200;
+
 /// The commands of kingpin's application; none where one of them is its default.
 pub(super) fn kingpin<'a>(sources: &[Source<'a>]) -> Option<Vec<(&'a str, Command<'a>)>> {
     let mut found = Vec::new();
@@ -19,6 +27,13 @@ pub(super) fn kingpin<'a>(sources: &[Source<'a>]) -> Option<Vec<(&'a str, Comman
             .filter(|(_, three)| *three == [Kind::Word("kingpin"), Kind::Sign('.'), Kind::Word("New")]);
         let made = made.map(|(at, _)| variable(&source.tokens[..at])).filter(|name| !name.is_empty());
         let applications: BTreeSet<&str> = made.chain(["kingpin"]).collect();
+        let demands = |(at, four): (usize, &[Kind<'a>])| {
+            let [Kind::Word(of), Kind::Sign('.'), Kind::Word("Flag" | "Arg"), Kind::Sign('(')] = four else {
+                return None;
+            };
+            chain(&kinds, at + 3).contains(&"Required").then_some(*of)
+        };
+        let demanding: BTreeSet<&str> = kinds.windows(4).enumerate().filter_map(demands).collect();
         for (at, five) in kinds.windows(5).enumerate() {
             let [Kind::Word(of), Kind::Sign('.'), Kind::Word("Command"), Kind::Sign('('), Kind::Text(name)] = five
             else {
@@ -27,16 +42,11 @@ pub(super) fn kingpin<'a>(sources: &[Source<'a>]) -> Option<Vec<(&'a str, Comman
             if !applications.contains(of) {
                 continue;
             }
-            if chain(&kinds, at + 3).contains(&"Default") {
+            if found.len() == MAX_COMMANDS || chain(&kinds, at + 3).contains(&"Default") {
                 return None;
             }
             let held = variable(&source.tokens[..at]);
-            let demands = kinds.windows(4).enumerate().any(|(at, four)| {
-                let [Kind::Word(of), Kind::Sign('.'), Kind::Word("Flag" | "Arg"), Kind::Sign('(')] = four else {
-                    return false;
-                };
-                !held.is_empty() && *of == held && chain(&kinds, at + 3).contains(&"Required")
-            });
+            let demands = demanding.contains(held);
             let line = source.tokens[at].line;
             let usage = Some(Cow::Borrowed(*name));
             found
@@ -51,7 +61,7 @@ fn chain<'a>(kinds: &[Kind<'a>], open: usize) -> Vec<&'a str> {
     let (mut found, mut at) = (Vec::new(), open);
     loop {
         let mut depth = 0usize;
-        let closed = kinds[at..].iter().position(|kind| {
+        let closed = kinds[at..].iter().take(MAX_TOKENS).position(|kind| {
             match kind {
                 Kind::Sign('(') => depth += 1,
                 Kind::Sign(')') => depth -= 1,
@@ -61,7 +71,7 @@ fn chain<'a>(kinds: &[Kind<'a>], open: usize) -> Vec<&'a str> {
         });
         let Some(closed) = closed.map(|ahead| at + ahead) else { return found };
         match kinds.get(closed + 1..closed + 4) {
-            Some([Kind::Sign('.'), Kind::Word(function), Kind::Sign('(')]) => {
+            Some([Kind::Sign('.'), Kind::Word(function), Kind::Sign('(')]) if found.len() < MAX_CALLS => {
                 found.push(*function);
                 at = closed + 3;
             }
@@ -74,7 +84,13 @@ fn chain<'a>(kinds: &[Kind<'a>], open: usize) -> Vec<&'a str> {
 pub(super) fn kong<'a>(sources: &[Source<'a>]) -> Option<Vec<(&'a str, Command<'a>)>> {
     for source in sources.iter().filter(|source| imports(source, "alecthomas/kong")) {
         let begins = |two: &[Token<'_>]| [two[0].kind, two[1].kind] == [Kind::Word("struct"), Kind::Sign('{')];
-        let structures = source.tokens.windows(2).enumerate().filter(|(_, two)| begins(two)).map(|(at, _)| at + 2);
+        let structures = source
+            .tokens
+            .windows(2)
+            .enumerate()
+            .filter(|(_, two)| begins(two))
+            .map(|(at, _)| at + 2)
+            .take(MAX_STRUCTURES);
         for inside in structures {
             let fields = fields(&source.tokens[inside..]);
             let tagged = |tag: &str, key: &str| {

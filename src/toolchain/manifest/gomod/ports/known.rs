@@ -61,7 +61,12 @@ impl<'a> Known<'a> {
         // The words by themselves: `http_server` says nothing of `https`. Some people divide one (`back_end`).
         let words = words(name);
         let begins = || std::iter::once(0).chain(words.match_indices(' ').map(|(at, _)| at + 1));
-        let divided = |aside: &str| begins().any(|at| words[at..].replace(' ', "").starts_with(aside));
+        let divided = |aside: &str| {
+            begins().any(|at| {
+                let mut letters = words[at..].chars().filter(|letter| *letter != ' ');
+                aside.chars().all(|letter| letters.next() == Some(letter))
+            })
+        };
         self.aside.iter().any(|aside| words.contains(aside) || aside.len() > 5 && divided(aside))
     }
 

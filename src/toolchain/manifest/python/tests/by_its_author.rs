@@ -173,7 +173,7 @@ fn what_supervisor_a_composition_and_settings_name() {
         (
             "the service that a composition builds",
             vec![("requirements.txt", "requests\n"), ("docker-compose.yml", compose)],
-            "script | python -m shop.main --loud | - | - | shop.main | false | -",
+            "script | python -m shop.main --loud | - | - | shop/main.py | false | -",
         ),
         (
             "a factory with what FLASK_APP gives it",
