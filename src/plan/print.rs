@@ -105,6 +105,7 @@ fn warning(warning: &Warning) -> Vec<String> {
 fn value(value: &Value) -> String {
     match value {
         Value::String(text) => printable(text),
+        Value::Array(elements) if elements.is_empty() => "none".to_owned(),
         Value::Array(elements) if elements.iter().all(Value::is_string) => {
             words(&elements.iter().filter_map(Value::as_str).map(str::to_owned).collect::<Vec<_>>())
         }
