@@ -79,6 +79,10 @@ fn asked(repository: &Repository, root: &Path) -> Result<Standing, git2::Error> 
     let (mut files, mut changed) = (Vec::new(), false);
     for status in repository.statuses(Some(&mut options))?.iter() {
         changed |= status.status() != Status::CURRENT;
+        // What the index has no more is there only where it is neither tracked nor ignored, which is said beside.
+        if status.status().contains(Status::INDEX_DELETED) && !status.status().contains(Status::WT_NEW) {
+            continue;
+        }
         // Another repository's name ends in `/`.
         let name = status.path_bytes();
         let name = name.strip_suffix(b"/").unwrap_or(name);

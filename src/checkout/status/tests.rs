@@ -126,6 +126,21 @@ proptest! {
     }
 }
 
+/// The commit has it, the index has it no more, and what stands there is ignored.
+#[test]
+fn what_was_taken_out_and_is_ignored_is_not_there() {
+    let directory = tempfile::tempdir().unwrap();
+    let repository = Repository::init(directory.path()).unwrap();
+    let file = PATHS.iter().position(|path| *path == "d/e/f").unwrap();
+    let taken_out = [Deed::Write(file, 0), Deed::Add, Deed::Commit, Deed::Ignore(1), Deed::Remove(file), Deed::Add];
+    for deed in taken_out.iter().chain(&[Deed::Write(file, 0)]) {
+        do_it(&repository, directory.path(), deed);
+    }
+    for found in [look(&repository, directory.path()), asked(&repository, directory.path())] {
+        assert_eq!(seen(found), (vec![".gitignore 33188".to_owned()], true));
+    }
+}
+
 /// A repository with one commit, of which the files were written long before the index.
 fn settled(files: &[&str]) -> (tempfile::TempDir, Repository) {
     let directory = tempfile::tempdir().unwrap();
