@@ -189,17 +189,18 @@ fn starts_by_name(poms: &Poms<'_>, class: &str) -> bool {
 
 /// Whether a class lies among the module's main sources, in whatever language.
 pub(super) fn has_source(poms: &Poms<'_>, module: &Effective, class: &str) -> bool {
-    let path = class.trim_end_matches("Kt").replace('.', "/");
+    let class = class.trim_end_matches("Kt");
     let usual = join(&module.pom.directory, "src/main").unwrap_or_default();
     let roots = module.source_roots().into_iter().chain([usual]);
-    roots.into_iter().any(|root| poms.tree.below(&root).any(|(file, _)| file.contains(&format!("/{path}."))))
+    roots.into_iter().any(|root| source::has_class(poms.tree, &root, class))
 }
 
 /// Whether a class that a plugin names is in no module's sources, though its package is in this one's or it is in none: what
 /// others made is in packages of theirs, so the class was renamed, or never written. Sources of other languages than Java may
 /// have it in a file of any name.
 fn is_gone(poms: &Poms<'_>, module: &Effective, class: &str) -> bool {
-    let path = class.split('$').next().unwrap_or(class).replace('.', "/");
+    let class_of_file = class.split('$').next().unwrap_or(class);
+    let path = class_of_file.replace('.', "/");
     let package = path.rsplit_once('/').map(|(package, _)| format!("/{package}"));
     let roots = module.source_roots();
     let files = source::files(poms.tree, &roots);
@@ -213,7 +214,7 @@ fn is_gone(poms: &Poms<'_>, module: &Effective, class: &str) -> bool {
         return false;
     }
     let written = match package {
-        Some(_) => poms.tree.below("").any(|(file, _)| file.contains(&format!("/{path}."))),
+        Some(_) => source::has_class(poms.tree, "", class_of_file),
         None => roots.iter().any(|root| files.iter().any(|file| *file == format!("{root}/{path}.java"))),
     };
     if written {

@@ -10,6 +10,7 @@ use super::poms::Poms;
 use super::prefer;
 use super::profile;
 use super::reactor::Reactor;
+use super::source;
 use super::xml::Element;
 use crate::model::failure::{Failure, FailureCode};
 use crate::model::origin::Rejected;
@@ -119,10 +120,9 @@ pub(super) fn module(
 fn is_of_a_dependency(poms: &Poms<'_>, module: &Effective, runnable: &Runnable) -> bool {
     let begin = |name: &str| name.split('.').take(2).map(str::to_owned).collect::<Vec<_>>();
     let Some(class) = runnable.main_class.as_deref().filter(|class| begin(class).len() == 2) else { return false };
-    let path = class.trim_end_matches("Kt").replace('.', "/");
     let groups = module.dependencies.iter().filter_map(|dependency| dependency.text_of("groupId"));
     groups.map(begin).any(|group| group == begin(class))
-        && !poms.tree.below("").any(|(file, _)| file.contains(&format!("/{path}.")))
+        && !source::has_class(poms.tree, "", class.trim_end_matches("Kt"))
 }
 
 /// With modules that serve and have a class that starts, but that no plugin makes a program of unless a profile is active:

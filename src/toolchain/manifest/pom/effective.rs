@@ -4,7 +4,7 @@
 mod tests;
 
 use std::collections::BTreeMap;
-use std::rc::Rc;
+use std::sync::Arc;
 
 use super::facts;
 use super::model::Pom;
@@ -35,8 +35,8 @@ const MAX_LENGTH: usize = 8192;
 /// A module after inheritance.
 #[derive(Debug)]
 pub(super) struct Effective {
-    pub(super) pom: Rc<Pom>,
-    pub(super) lineage: Vec<Rc<Pom>>,
+    pub(super) pom: Arc<Pom>,
+    pub(super) lineage: Vec<Arc<Pom>>,
     /// Whether some parent is known neither to the tree nor to the facts.
     pub(super) open: bool,
     pub(super) group: String,
@@ -66,7 +66,7 @@ impl Effective {
     ///
     /// # Errors
     /// `manifest_invalid` for malformed or cyclic parents and properties.
-    pub(super) fn of(poms: &Poms<'_>, pom: &Rc<Pom>, reactor: &[Rc<Pom>]) -> Result<Self, Failure> {
+    pub(super) fn of(poms: &Poms<'_>, pom: &Arc<Pom>, reactor: &[Arc<Pom>]) -> Result<Self, Failure> {
         let lineage = poms.lineage(pom, reactor)?;
         // Strongest first: a pom's later profiles, its profiles, itself, then its parent.
         let mut layers: Vec<(usize, &Element)> = Vec::new();
@@ -147,7 +147,7 @@ impl Effective {
 
     /// Directories of resources that the nearest pom names which names any (POM reference, "Resources"), relative to the module.
     pub(super) fn resources(&self) -> Vec<String> {
-        let named = |pom: &Rc<Pom>| -> Vec<String> {
+        let named = |pom: &Arc<Pom>| -> Vec<String> {
             let elements = pom.project.all("build/resources/resource/directory").into_iter();
             // A directory may be a profile's: `src/main/resources/${profiles.active}`.
             let places = elements.filter_map(|element| {

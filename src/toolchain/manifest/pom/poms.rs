@@ -1,8 +1,7 @@
 //! Reaches poms: files of the tree, and parents outside it that the facts know.
 
-use std::cell::{Cell, RefCell};
-use std::collections::BTreeMap;
-use std::rc::Rc;
+use std::cell::Cell;
+use std::sync::Arc;
 
 use super::model::{ParentReference, Pom};
 use super::wrapper::Invocation;
@@ -21,43 +20,38 @@ pub(super) struct Poms<'a> {
     pub(super) jdk: Option<u32>,
     /// Whether a profile asked for the JDK.
     pub(super) jdk_asked: Cell<bool>,
-    loaded: RefCell<BTreeMap<String, Rc<Pom>>>,
 }
 
 /// A pom with its parents, nearest first, and the parent that could not be reached, if any.
 #[derive(Debug, Clone)]
 pub(super) struct Lineage {
-    pub(super) poms: Vec<Rc<Pom>>,
+    pub(super) poms: Vec<Arc<Pom>>,
     /// Whether the last pom names a parent that neither the tree nor the facts know.
     pub(super) open: bool,
 }
 
 impl<'a> Poms<'a> {
     pub(super) fn new(tree: &'a SourceTree, facts: &'a toml::Table, invocation: Invocation, jdk: Option<u32>) -> Self {
-        Self { tree, facts, invocation, jdk, jdk_asked: Cell::new(false), loaded: RefCell::default() }
+        Self { tree, facts, invocation, jdk, jdk_asked: Cell::new(false) }
     }
 
     /// The pom at a path; `None` when there is no such file, or its text is not loaded yet.
     ///
     /// # Errors
     /// `manifest_invalid` when the file is no pom.
-    pub(super) fn load(&self, path: &str) -> Result<Option<Rc<Pom>>, Failure> {
-        if let Some(pom) = self.loaded.borrow().get(path) {
-            return Ok(Some(pom.clone()));
-        }
+    pub(super) fn load(&self, path: &str) -> Result<Option<Arc<Pom>>, Failure> {
         let invalid = |why: &str| {
             Failure::new(FailureCode::ManifestInvalid, format!("`{path}` cannot be read: {why}")).at(path, None)
         };
-        let text = match self.tree.raw_text(path) {
+        match self.tree.raw_text(path) {
             None => return Ok(None),
-            Some(Text::Utf8(text)) => text,
+            Some(Text::Utf8(_)) => {}
             Some(Text::NotUtf8) => return Err(invalid("it is not UTF-8")),
             Some(Text::TooLarge(size)) => return Err(invalid(&format!("{size} bytes are more than a pom may have"))),
             Some(Text::Outside) => return Err(invalid("it is a symbolic link that leaves the repository")),
-        };
-        let pom = Rc::new(Pom::parse(path, text, true)?);
-        self.loaded.borrow_mut().insert(path.to_owned(), pom.clone());
-        Ok(Some(pom))
+        }
+        let parsed = self.tree.derived(path, |text| Pom::parse(path, text, true).map(Arc::new));
+        parsed.map(|pom| (*pom).clone()).transpose()
     }
 
     /// The pom file that a reference (`<module>`, `<relativePath>`) means: a file, or the `pom.xml`
@@ -76,7 +70,7 @@ impl<'a> Poms<'a> {
     ///
     /// # Errors
     /// `manifest_invalid` for a malformed parent or a cycle of parents.
-    pub(super) fn lineage(&self, start: &Rc<Pom>, reactor: &[Rc<Pom>]) -> Result<Lineage, Failure> {
+    pub(super) fn lineage(&self, start: &Arc<Pom>, reactor: &[Arc<Pom>]) -> Result<Lineage, Failure> {
         let mut poms = vec![start.clone()];
         loop {
             let last = poms[poms.len() - 1].clone();
@@ -100,8 +94,8 @@ impl<'a> Poms<'a> {
         &self,
         pom: &Pom,
         reference: &ParentReference<'_>,
-        reactor: &[Rc<Pom>],
-    ) -> Result<Option<Rc<Pom>>, Failure> {
+        reactor: &[Arc<Pom>],
+    ) -> Result<Option<Arc<Pom>>, Failure> {
         if pom.in_tree {
             let relative = reference.relative_path.unwrap_or("../pom.xml");
             let path = if relative.is_empty() { None } else { self.pom_path(&pom.directory, relative) };
@@ -110,7 +104,7 @@ impl<'a> Poms<'a> {
             {
                 return Ok(Some(found));
             }
-            let own = |candidate: &&Rc<Pom>| candidate.path != pom.path && candidate.answers_to(reference);
+            let own = |candidate: &&Arc<Pom>| candidate.path != pom.path && candidate.answers_to(reference);
             if let Some(found) = reactor.iter().find(own) {
                 return Ok(Some(found.clone()));
             }
@@ -119,7 +113,7 @@ impl<'a> Poms<'a> {
     }
 
     /// A parent that `[[facts.parents]]` knows by group, artifact and the version's beginning.
-    fn known_parent(&self, reference: &ParentReference<'_>) -> Result<Option<Rc<Pom>>, Failure> {
+    fn known_parent(&self, reference: &ParentReference<'_>) -> Result<Option<Arc<Pom>>, Failure> {
         let known = self.facts.get("parents").and_then(toml::Value::as_array).into_iter().flatten();
         let text = |fact: &toml::Value, key: &str| fact.get(key).and_then(toml::Value::as_str).map(str::to_owned);
         // A range of versions (Maven's reference, "Dependency Version Requirement Specification") begins with the lowest.
@@ -137,7 +131,7 @@ impl<'a> Poms<'a> {
                     let message = format!("The catalogue's fact about `{label}` is no pom: {failure}");
                     Failure::new(FailureCode::ConfigurationInvalid, message)
                 })?;
-                return Ok(Some(Rc::new(parsed)));
+                return Ok(Some(Arc::new(parsed)));
             }
         }
         Ok(None)

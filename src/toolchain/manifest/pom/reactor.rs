@@ -1,7 +1,7 @@
 //! Modules that are built together: aggregators, and which module needs which.
 
 use std::collections::{BTreeMap, BTreeSet};
-use std::rc::Rc;
+use std::sync::Arc;
 
 use super::beside;
 use super::effective::Effective;
@@ -29,7 +29,7 @@ impl Reactor {
     /// `manifest_invalid` for a malformed pom or too many modules.
     pub(super) fn of(poms: &Poms<'_>, start: &str) -> Result<Option<Self>, Failure> {
         let Some(first) = poms.load(start)? else { return Ok(None) };
-        let (mut raw, mut queue): (BTreeMap<String, Rc<Pom>>, Vec<Rc<Pom>>) = (BTreeMap::new(), vec![first]);
+        let (mut raw, mut queue): (BTreeMap<String, Arc<Pom>>, Vec<Arc<Pom>>) = (BTreeMap::new(), vec![first]);
         let mut order = Vec::new();
         while let Some(pom) = queue.pop() {
             if raw.insert(pom.path.clone(), pom.clone()).is_some() {

@@ -44,6 +44,13 @@ pub(super) fn calls<'a>(text: &'a str, name: &'a str) -> impl Iterator<Item = &'
     })
 }
 
+/// Whether a file below a directory is named as a class is, in whatever language it is written.
+pub(super) fn has_class(tree: &SourceTree, directory: &str, class: &str) -> bool {
+    let name = format!("/{}.", class.replace('.', "/"));
+    let name = memchr::memmem::Finder::new(&name);
+    tree.below(directory).any(|(path, _)| name.find(path.as_bytes()).is_some())
+}
+
 /// The sources of Java and Kotlin in a module's directories.
 pub(super) fn files(tree: &SourceTree, roots: &[String]) -> Vec<String> {
     let below = |root: &String| tree.below(root).map(|(path, _)| path.to_owned()).collect::<Vec<_>>();

@@ -1,6 +1,6 @@
 //! XML as a small owned tree in which every element knows its file and line.
 
-use std::rc::Rc;
+use std::sync::Arc;
 
 use crate::model::failure::{Failure, FailureCode};
 use crate::model::origin::Origin;
@@ -28,7 +28,7 @@ pub(super) struct Element {
     pub(super) line: u32,
     pub(super) attributes: Vec<(String, String)>,
     pub(super) children: Vec<Element>,
-    pub(super) document: Rc<Document>,
+    pub(super) document: Arc<Document>,
 }
 
 /// Reads a text as XML without a document type, so that no entity can be declared.
@@ -39,7 +39,7 @@ pub(super) fn parse(name: &str, text: &str, in_tree: bool) -> Result<Element, Fa
     let options = roxmltree::ParsingOptions { allow_dtd: false, nodes_limit: MAX_NODES, ..Default::default() };
     let parsed = roxmltree::Document::parse_with_options(text, options).map_err(|error| refused(name, &error))?;
     let lines = text.bytes().enumerate().filter(|(_, byte)| *byte == b'\n').map(|(at, _)| at).collect::<Vec<_>>();
-    let document = Rc::new(Document { name: name.to_owned(), in_tree });
+    let document = Arc::new(Document { name: name.to_owned(), in_tree });
     convert(parsed.root_element(), &lines, &document, 0).ok_or_else(|| too_deep(name))
 }
 
@@ -87,7 +87,7 @@ impl Element {
     }
 }
 
-fn convert(node: roxmltree::Node<'_, '_>, lines: &[usize], document: &Rc<Document>, depth: u32) -> Option<Element> {
+fn convert(node: roxmltree::Node<'_, '_>, lines: &[usize], document: &Arc<Document>, depth: u32) -> Option<Element> {
     if depth > MAX_DEPTH {
         return None;
     }
