@@ -91,6 +91,12 @@ impl Plan {
         self.image.as_ref().is_some_and(|image| image.layers.is_empty())
     }
 
+    /// The commands that make what the layers are filled with, and those that see the layers where the image has them.
+    #[must_use]
+    pub fn commands(&self) -> (&[PlannedStep], &[PlannedStep]) {
+        self.steps.split_at(self.steps.partition_point(|planned| planned.step != Step::Dockerfile))
+    }
+
     /// Whether nothing is written beside the source's files.
     #[must_use]
     pub fn only_reads(&self) -> bool {
@@ -243,7 +249,7 @@ pub struct PlannedStep {
     pub step: Step,
     /// Program and arguments.
     pub command: Vec<String>,
-    /// Working directory, below `/workspace`.
+    /// Working directory, below `/workspace`; the application's own for commands that see the layers.
     pub workdir: String,
     /// The image it runs in, where that is not the toolchain's.
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -257,6 +263,9 @@ pub struct PlannedStep {
     /// Whether the build goes on when the command fails.
     #[serde(skip)]
     pub may_fail: bool,
+    /// After so many seconds it is stopped, however much time the build has left.
+    #[serde(skip)]
+    pub seconds: Option<u32>,
     /// Arguments that make it run without a network, and the files that say what it needs.
     #[serde(skip)]
     pub offline: Option<Offline>,

@@ -105,6 +105,9 @@ pub struct RuntimeSettings {
     pub ports: Option<Vec<u16>>,
     /// Arguments for the Java virtual machine.
     pub jvm_args: Option<Vec<String>>,
+    /// Whether the Java application is started once in the build, without a network, so that its later starts map the classes
+    /// that it loads from an archive in the image instead of reading them: class data sharing.
+    pub class_data_sharing: Option<bool>,
     /// Arguments for the application.
     pub args: Option<Vec<String>>,
     /// Environment of the container.

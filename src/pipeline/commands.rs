@@ -14,16 +14,17 @@ use super::extras::{self, Extras};
 use super::record::Record;
 use super::secret_files::SecretFiles;
 use super::services::{self, Services};
-use super::{Delivery, disk, mirror, secret_files, strangers};
+use super::{Delivery, disk, laid_out, mirror, secret_files, strangers};
 use crate::image::LogSink;
 use crate::model::command::{CacheMount, Command, Exit, FileMount};
-use crate::model::failure::{Failure, FailureCode, Warning};
+use crate::model::failure::{Failure, FailureCode, Step, Warning};
 use crate::model::plan::{LayerSource, Plan, PlannedStep};
 use crate::model::request::BuildRequest;
 use crate::output::{Cause, Line, Redactor, Tail};
 use crate::process::Translation;
 use crate::runner::{Runner, failure_of, is_there_already};
 use crate::sandbox::HOME;
+use crate::work::blocking;
 use crate::workspace::Workspace;
 
 /// The build that commands belong to.
@@ -38,7 +39,7 @@ struct Build<'a> {
     cause: &'a Cause,
 }
 
-/// Runs all commands of the plan.
+/// Runs the commands of the plan that make what its layers are filled with.
 pub(super) async fn run(
     services: &Services,
     request: &BuildRequest,
@@ -48,11 +49,12 @@ pub(super) async fn run(
     record: &mut Record<'_>,
     deadline: &Deadline<'_>,
 ) -> Result<(), Failure> {
-    let Some(first) = plan.steps.first() else { return Ok(()) };
+    let (steps, _) = plan.commands();
+    let Some(first) = steps.first() else { return Ok(()) };
     let extras = deadline.step(first.step, |stop| async move { extras::bring(services, plan, &stop).await }).await?;
     let cause = Cause::by(&plan.causes);
     let build = Build { services, request, plan, workspace, extras: &extras, cause: &cause };
-    for commands in plan.steps.chunk_by(|one, next| one.step == next.step) {
+    for commands in steps.chunk_by(|one, next| one.step == next.step) {
         let Some(step) = commands.first().map(|planned| planned.step) else { continue };
         let log = record.log(step);
         let work = deadline.step(step, |stop| {
@@ -75,6 +77,28 @@ pub(super) async fn run(
         record.warn(warnings);
     }
     Ok(())
+}
+
+/// Runs the commands that see the layers where the image has them: what they look at is laid out for them.
+pub(super) async fn run_on_layers(
+    services: &Services,
+    request: &BuildRequest,
+    plan: &Plan,
+    workspace: &Workspace,
+    log: LogSink<'_>,
+    left: Duration,
+    cancel: &CancellationToken,
+) -> Result<(), Failure> {
+    let (_, steps) = plan.commands();
+    let Some(image) = plan.image.as_ref().filter(|_| !steps.is_empty()) else { return Ok(()) };
+    let (planned, context, into) = (image.clone(), workspace.context(), workspace.files().join("laid-out"));
+    blocking(move || laid_out::lay_out(&planned, &context, &into)).await?;
+    let (extras, cause) = (Extras::default(), Cause::by(&plan.causes));
+    let build = Build { services, request, plan, workspace, extras: &extras, cause: &cause };
+    for planned in steps {
+        one(build, planned, left, log, cancel).await?;
+    }
+    disk::bounded(&workspace.context(), services.config.limits.output).await
 }
 
 /// The worker may have died, or the registry been away, after the deployment.
@@ -137,12 +161,21 @@ async fn one(
 /// What becomes of a command that did not succeed.
 fn failed(exit: Exit, command: &Command, said: &Said, planned: &PlannedStep, plan: &Plan) -> Result<bool, Failure> {
     match exit {
-        Exit::Code(_) if planned.may_fail => Ok(false),
+        exit if is_forgiven(exit, planned) => Ok(false),
         Exit::Code(_) => {
             let failure = explained(failure_of(exit, command, &said.tail), &said.cause, plan);
             Err(mirror::blamed(failure, &operators(command, plan)))
         }
         exit => Err(failure_of(exit, command, &said.tail)),
+    }
+}
+
+/// Whether the build goes on: also where a command took longer than its own time.
+fn is_forgiven(exit: Exit, planned: &PlannedStep) -> bool {
+    match exit {
+        Exit::Code(_) => planned.may_fail,
+        Exit::TimedOut => planned.may_fail && planned.seconds.is_some(),
+        _ => false,
     }
 }
 
@@ -259,6 +292,10 @@ fn command(build: Build<'_>, planned: &PlannedStep, left: Duration) -> Result<Co
     for (name, target) in &plan.outputs {
         caches.push(CacheMount { source: output(plan, name, workspace)?, target: PathBuf::from(target) });
     }
+    if let Some(image) = plan.image.as_ref().filter(|_| planned.step == Step::Dockerfile) {
+        let source = laid_out::place(&workspace.files().join("laid-out"), &image.workdir);
+        caches.push(CacheMount { source: made(source)?, target: PathBuf::from(&image.workdir) });
+    }
     files.extend(extras.mounts.iter().cloned());
     let mut command = Command {
         build: request.id.to_string(),
@@ -271,7 +308,7 @@ fn command(build: Build<'_>, planned: &PlannedStep, left: Duration) -> Result<Co
         workspace: workspace.source(),
         caches,
         files,
-        limits: services.limits(left),
+        limits: services.limits(planned.seconds.map_or(left, |most| left.min(Duration::from_secs(most.into())))),
     };
     let texts = texts(build, &command)?;
     command.files.extend(texts);
@@ -331,6 +368,7 @@ pub(super) type Env = BTreeMap<String, String>;
 mod tests {
     use super::*;
     use crate::catalog::{Catalog, Operator, embedded};
+    use crate::model::command::Network;
 
     /// What is told of lines of Maven's.
     fn told(lines: &[&str]) -> String {
@@ -340,6 +378,30 @@ mod tests {
             cause.see(line);
         }
         cause.told().unwrap_or_default()
+    }
+
+    #[test]
+    fn a_command_that_may_fail_may_take_its_own_time_and_not_the_builds() {
+        let planned = |may_fail, seconds| PlannedStep {
+            step: Step::Dockerfile,
+            command: Vec::new(),
+            workdir: "/app".to_owned(),
+            image: None,
+            env: BTreeMap::new(),
+            network: Network::None,
+            caches: BTreeMap::new(),
+            may_fail,
+            seconds,
+            offline: None,
+        };
+        for (may_fail, seconds, expected) in [
+            (true, Some(1), [true, true, false, false]),
+            (true, None, [true, false, false, false]),
+            (false, Some(1), [false; 4]),
+        ] {
+            let ends = [Exit::Code(1), Exit::TimedOut, Exit::OutOfMemory, Exit::Cancelled];
+            assert_eq!(ends.map(|exit| is_forgiven(exit, &planned(may_fail, seconds))), expected);
+        }
     }
 
     #[test]

@@ -10,6 +10,7 @@ mod deadline;
 mod disk;
 mod extras;
 mod image;
+mod laid_out;
 mod mirror;
 mod record;
 mod registry;
@@ -130,8 +131,13 @@ async fn build(
         }
         return Ok(());
     }
-    let write = deadline.step(Step::Dockerfile, |_| context::write(&plan, &files, &workspace, limits.output));
-    let (context, warnings) = record.step(Step::Dockerfile, write).await?;
+    let log = record.log(Step::Dockerfile);
+    let write = deadline.step(Step::Dockerfile, async |stop| {
+        let written = context::write(&plan, &files, &workspace, limits.output).await?;
+        commands::run_on_layers(services, request, &plan, &workspace, &log, deadline.left(), &stop).await?;
+        Ok(written)
+    });
+    let (context, warnings) = record.step(Step::Dockerfile, Box::pin(write)).await?;
     record.warn(warnings);
     let log = record.log(Step::Image);
     let image = deadline.step(Step::Image, async |stop| {

@@ -7,7 +7,7 @@ use sha2::{Digest, Sha256};
 
 use super::Facts;
 use super::template::{self, Context};
-use crate::model::failure::{Failure, FailureCode, Warning};
+use crate::model::failure::{Failure, FailureCode, Step, Warning};
 use crate::model::plan::{
     Offline, PlannedArtifact, PlannedHost, PlannedLibrary, PlannedSecretFile, PlannedStep, WORKSPACE,
 };
@@ -38,15 +38,23 @@ pub(super) fn steps(
         let variable = |name: &str| format!("{}_HOME", name.to_uppercase().replace(['-', '.'], "_"));
         env.extend(facts.extras.planned.iter().map(|extra| (variable(&extra.name), extra.home.clone())));
         env.extend(facts.settings.value.toolchain.env.clone());
+        let laid_out = definition.image.as_ref().filter(|_| step.step == Step::Dockerfile);
+        if laid_out.is_some() {
+            env.extend(facts.settings.value.runtime.env.clone());
+        }
         steps.push(PlannedStep {
             step: step.step,
             command: template::arguments(&step.command, context)?,
             image: run_image.filter(|_| step.in_run_image).map(str::to_owned),
-            workdir: workdir(step.workdir.as_deref(), facts, context)?,
+            workdir: match laid_out {
+                Some(image) => image.workdir.clone(),
+                None => workdir(step.workdir.as_deref(), facts, context)?,
+            },
             env,
             network: step.network,
             caches: definition.caches.clone(),
             may_fail: step.may_fail,
+            seconds: step.seconds,
             offline: offline(step, facts, context)?,
         });
     }

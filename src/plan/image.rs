@@ -45,7 +45,7 @@ pub(super) fn image(
     if let Some(script) = &start.wrapper {
         entrypoint.insert(0, script.clone());
     }
-    let mut layers = layers::layers(definition, facts.findings);
+    let mut layers = layers::layers(definition, facts.findings, context)?;
     if let Some(hook) = &settings.before_start {
         runtime::hook_runs(hook, &base_name, &base)?;
         entrypoint.insert(0, BEFORE_START.to_owned());

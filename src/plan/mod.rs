@@ -104,6 +104,7 @@ pub fn plan(request: &BuildRequest, tree: &SourceTree, catalog: &Catalog) -> Res
             warnings.extend(elsewhere::made(request.source.directory(), tree, catalog));
         }
     }
+    let outputs = layers::outputs(definition, image.as_ref());
     Ok(Plan {
         version: 1,
         source: source(request, tree),
@@ -136,7 +137,7 @@ pub fn plan(request: &BuildRequest, tree: &SourceTree, catalog: &Catalog) -> Res
         leave_out,
         causes: definition.causes.clone(),
         hints: commands::hints(&facts, &context)?,
-        outputs: definition.outputs.clone(),
+        outputs,
         files: definition.files.clone(),
         texts,
         host: commands::host(&facts),

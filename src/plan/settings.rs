@@ -66,6 +66,7 @@ impl Stated {
             runtime.command,
             runtime.ports,
             runtime.jvm_args,
+            runtime.class_data_sharing,
             runtime.args,
             runtime.user,
             runtime.volumes,

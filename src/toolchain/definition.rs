@@ -220,7 +220,7 @@ pub struct SecretFile {
 #[derive(Debug, Clone, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct StepDefinition {
-    /// The step that it belongs to.
+    /// The step that it belongs to. Commands of `dockerfile` come last: they see the layers where the image has them.
     pub step: Step,
     /// An expression over the template's context; without one the command always runs.
     #[serde(rename = "if")]
@@ -238,6 +238,8 @@ pub struct StepDefinition {
     /// Whether the build goes on when the command fails.
     #[serde(default)]
     pub may_fail: bool,
+    /// After so many seconds the command is stopped, however much time the build has left.
+    pub seconds: Option<u32>,
     /// Whether it runs in the image that the application will run in; a library has none and leaves it out.
     #[serde(default)]
     pub in_run_image: bool,
@@ -340,6 +342,9 @@ pub struct LayerDefinition {
     pub from: LayerSource,
     /// The directory in the image that it fills.
     pub to: String,
+    /// An expression over the template's context; without one the layer is always there.
+    #[serde(rename = "if")]
+    pub condition: Option<String>,
 }
 
 fn bridge() -> Network {

@@ -6,6 +6,7 @@ mod architecture;
 mod assembler;
 mod base_images;
 mod checkout;
+mod class_data;
 mod corpus;
 mod doctor;
 mod documents;
