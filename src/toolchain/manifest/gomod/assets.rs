@@ -234,9 +234,11 @@ fn opened(
     if stands_for && !read(&path) {
         return Vec::new();
     }
-    if let Some(at) = path.find(['*', '?', '[', '{']) {
+    // What is put into a text (`fmt.Sprintf("./letters/%s", name)`) is a name in the directory before it, as a pattern is.
+    let given = |fixed: &str| path.contains('%') && !holds_data(tree, directory, fixed, &known.sources);
+    if let Some(at) = path.find(['*', '?', '[', '{', '%']) {
         return match path[..at].rsplit_once('/') {
-            Some((fixed, _)) if exists(tree, directory, fixed) => vec![fixed.to_owned()],
+            Some((fixed, _)) if exists(tree, directory, fixed) && !given(fixed) => vec![fixed.to_owned()],
             None if opens => {
                 let ending = path.rsplit('*').next().filter(|ending| ending.starts_with('.'));
                 let source = |file: &str| known.sources.iter().any(|ending| file.ends_with(ending));

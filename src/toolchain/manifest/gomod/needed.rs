@@ -76,6 +76,7 @@ pub(super) fn find(
         && let Some(word) = command.word()
         && command.runs
         && !command.wants_more()
+        && !command.demands
         && (list("commands").contains(&word) || listens())
     {
         let origin = Origin::file(*path, Some(command.line), "the program does nothing without a command");
@@ -92,6 +93,7 @@ pub(super) fn find(
 /// The commands below the root of a program of cobra, where that does nothing by itself.
 fn cobra<'a>(sources: &[Source<'a>], names: &[&str]) -> Option<Vec<(&'a str, Command<'a>)>> {
     let executed: BTreeSet<(&str, &str)> = sources.iter().flat_map(|source| executed(source)).collect();
+    let imported: BTreeSet<(&str, &str)> = sources.iter().flat_map(|source| imported(source)).collect();
     let all = || {
         let each = sources.iter().flat_map(|source| source.commands.iter().map(move |found| (source, found)));
         each.filter(|(_, (library, _))| *library == "cobra").map(|(source, (_, command))| (source, command))
@@ -99,7 +101,8 @@ fn cobra<'a>(sources: &[Source<'a>], names: &[&str]) -> Option<Vec<(&'a str, Com
     let is_executed = |source: &Source<'_>, command: &Command<'_>| {
         let of_package = !command.variable.is_empty() && executed.contains(&(parent(source.path), command.variable));
         let made = !command.function.is_empty() && executed.iter().any(|(_, name)| *name == command.function);
-        of_package || made
+        let directory = parent(source.path).rsplit('/').next().unwrap_or_default();
+        of_package || made || !command.variable.is_empty() && imported.contains(&(directory, command.variable))
     };
     let mut roots: Vec<_> = all().filter(|(source, command)| is_executed(source, command)).collect();
     if roots.is_empty() {
@@ -220,6 +223,20 @@ fn executed<'a>(source: &Source<'a>) -> Vec<(&'a str, &'a str)> {
         }
     }
     found.into_iter().map(|name| (parent(source.path), name)).collect()
+}
+
+/// What another package's name stands before: `cmd.Root.Execute()`. A package has its directory's name (Effective Go, "Package
+/// names").
+fn imported<'a>(source: &Source<'a>) -> Vec<(&'a str, &'a str)> {
+    let found = source.tokens.windows(5).filter_map(|five| match [0, 1, 2, 3, 4].map(|at| five[at].kind) {
+        [Kind::Word(package), Kind::Sign('.'), Kind::Word(name), Kind::Sign('.'), Kind::Word(word)]
+            if matches!(word, "Execute" | "ExecuteContext" | "ExecuteC") =>
+        {
+            Some((package, name))
+        }
+        _ => None,
+    });
+    found.take(MAX_EXECUTED).collect()
 }
 
 /// Variables that are given what a function makes: `serve := run.NewCommand()`.

@@ -66,7 +66,7 @@ pub(super) fn find(
         let found = of_others.iter().filter_map(|mention| candidate(path, mention, &of_others, &known));
         candidates.extend(found.map(|found| Candidate { rank: LAST, ..found }));
         if asks.is_none() {
-            asks = port_variable(path, &mentions);
+            asks = port_variable(path, &mentions, &known);
         }
         unreached.extend(loopback(path, &mentions, &known));
     }
@@ -119,6 +119,8 @@ pub(super) fn find(
         findings.ports.push(Found::new(first.port, first.origin.clone()));
         ports.remove(&first.port);
         if ports.len() < 3 {
+            // What the machine alone reaches is nobody's port beside one that others do.
+            ports.retain(|_, origin| !first.reached || !says_loopback(files, origin));
             findings.ports.extend(ports.into_iter().map(|(port, origin)| Found::new(port, origin)));
         }
     } else {
@@ -195,6 +197,16 @@ fn local_only(
         hosts.find_map(|mention| value(mention).filter(|host| is_loopback(host)))
     };
     Some(only_here(&whole.or_else(beside)?, path, Some(line)))
+}
+
+/// Whether a place says an address that nobody outside the container reaches.
+fn says_loopback(files: &[File<'_>], origin: &Origin) -> bool {
+    let file = files.iter().find(|(path, _)| origin.path.as_deref() == Some(*path));
+    let mut here = file.into_iter().flat_map(|(_, mentions)| mentions.iter());
+    here.any(|mention| {
+        let text = if let Place::Tag { .. } = mention.place { default_of(&mention.text) } else { Some(&*mention.text) };
+        Some(mention.line) == origin.line && text.and_then(address).is_some_and(|(host, _)| is_loopback(host))
+    })
 }
 
 /// More texts than the few lines around a port have.

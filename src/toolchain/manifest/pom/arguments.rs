@@ -1,6 +1,6 @@
 //! Arguments that a framework's applications need, such as Dropwizard's `server config.yml`.
 
-use super::configuration::{default_of, ports_of};
+use super::configuration::{default_of, ports_of, variable_of};
 use super::effective::Effective;
 use super::facts;
 use super::poms::Poms;
@@ -17,6 +17,8 @@ pub(super) struct Arguments {
     /// The configuration file in the repository, and its name in the image.
     pub(super) file: Option<(String, String)>,
     pub(super) ports: Vec<Found<u16>>,
+    /// The variable that says the port, where the file has none without it: `${PORT:-0}`.
+    pub(super) variable: Option<Found<String>>,
     /// The system property that says another address, where the file names the application's own host alone.
     pub(super) address: Option<Found<String>>,
     pub(super) origin: Origin,
@@ -71,8 +73,10 @@ fn found(poms: &Poms<'_>, module: &Effective, row: &toml::Value, origin: Origin)
     let keys = facts::texts(row, "port_keys");
     let ports =
         file.as_ref().and_then(|(path, _)| Some(ports_of(path, poms.tree.text(path)?, &keys))).unwrap_or_default();
+    let text = || file.as_ref().and_then(|(path, _)| Some((path, poms.tree.text(path)?)));
+    let variable = text().filter(|_| ports.is_empty()).and_then(|(path, text)| variable_of(path, text, &keys));
     let address = file.as_ref().and_then(|(path, _)| address(path, poms.tree.text(path)?, row));
-    Arguments { values, file, ports, address, origin }
+    Arguments { values, file, ports, variable, address, origin }
 }
 
 /// The file that the pom says the program is run with (Exec Maven Plugin, `exec:java`: `arguments`).

@@ -264,6 +264,17 @@ pub(super) fn ports_of(path: &str, text: &str, keys: &[&str]) -> Vec<Found<u16>>
         .collect()
 }
 
+/// The variable that says such a port where any free one will do without it, or none is said.
+pub(super) fn variable_of(path: &str, text: &str, keys: &[&str]) -> Option<Found<String>> {
+    let lines = yaml::documents(text).into_iter().flatten().filter(|(key, ..)| keys.contains(&key.as_str()));
+    lines.into_iter().find_map(|(key, value, line)| {
+        let inside = value.strip_prefix("${").and_then(|rest| rest.strip_suffix('}'))?;
+        let name = inside.split(':').next().filter(|name| !name.is_empty())?.to_owned();
+        let open = matches!(default_of(&value), "" | "0");
+        open.then(|| Found::new(name, Origin::file(path, Some(line), key)))
+    })
+}
+
 /// What counts where nobody sets the variable that a value names: `${PORT:-8080}` (Dropwizard's "Environment variables").
 pub(super) fn default_of(value: &str) -> &str {
     let Some(inside) = value.strip_prefix("${").and_then(|rest| rest.strip_suffix('}')) else { return value };

@@ -220,6 +220,12 @@ fn start(
         options.extend(address.map(|found| Found::new(format!("-D{}={ANY_ADDRESS}", found.value), found.origin)));
         if findings.ports.is_empty() {
             findings.ports = arguments.ports;
+            // Nobody could say which free port to ask.
+            if let Some(variable) = arguments.variable {
+                findings.ports.push(Found::new(listening::TOLD, variable.origin.clone()));
+                let told = Found::new(listening::TOLD.to_string(), variable.origin);
+                findings.image_env.insert(variable.value, told);
+            }
         }
         findings.decisions.push(Decision {
             key: "runtime.args".into(),
@@ -243,7 +249,7 @@ fn start(
         findings.ports.extend(configuration.port_by_ending(&texts("endings"), &texts("other_keys"), module));
     }
     if findings.ports.is_empty() && plain {
-        let listening = listening::of(poms, module)?;
+        let listening = listening::of(poms, module, runnable.and_then(|runnable| runnable.main_class.as_deref()))?;
         if let Some(port) = listening.port.as_ref().filter(|_| listening.variable) {
             findings.image_env.insert("PORT".into(), Found::new(port.value.to_string(), port.origin.clone()));
         }

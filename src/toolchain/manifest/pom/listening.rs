@@ -35,7 +35,7 @@ const NEAR: usize = 200;
 ///
 /// # Errors
 /// `manifest_invalid` for circular properties.
-pub(super) fn of(poms: &Poms<'_>, module: &Effective) -> Result<Listening, Failure> {
+pub(super) fn of(poms: &Poms<'_>, module: &Effective, main: Option<&str>) -> Result<Listening, Failure> {
     let Some(row) = poms.facts.get("listening") else { return Ok(Listening::default()) };
     let files = source::files(poms.tree, &module.source_roots());
     // Every text is asked for in one go.
@@ -52,8 +52,14 @@ pub(super) fn of(poms: &Poms<'_>, module: &Effective) -> Result<Listening, Failu
     let called: Vec<_> = called.collect();
     let stated = |calls: &[&str]| called.iter().flat_map(|(path, text)| numbers(path, text, calls)).collect::<Vec<_>>();
     let (of_servers, stated_ones) = (stated(&facts::texts(row, "server_calls")), stated(&calls));
+    // Of several programs' numbers those count that the file of the class that starts says.
+    let main = main.map(|class| format!("/{}.", class.replace('.', "/")));
+    let by_main = |path: &str| main.as_deref().is_some_and(|main| path.contains(main));
+    let own: Vec<_> =
+        stated_ones.iter().filter(|found| found.origin.path.as_deref().is_some_and(by_main)).cloned().collect();
     let found = same(of_servers)
         .or_else(|| same(if stated_ones.is_empty() { named(&texts, row) } else { stated_ones }))
+        .or_else(|| same(own))
         .or(addressed)
         .map_or_else(|| default(poms, module), |port| Ok(Some(port)))?;
     // A server of measurements is a program's own only where it has no other.
@@ -279,7 +285,7 @@ mod tests {
             ]);
             let poms = Poms::new(&tree, &facts, super::super::wrapper::Invocation::of(std::iter::empty()), None);
             let pom = poms.load("pom.xml").unwrap().unwrap();
-            of(&poms, &Effective::of(&poms, &pom, &[]).unwrap()).unwrap().port.map(|found| found.value)
+            of(&poms, &Effective::of(&poms, &pom, &[]).unwrap(), None).unwrap().port.map(|found| found.value)
         };
         assert_eq!(port("database.setPort(5432); vertx.createHttpServer().listen(8888);"), Some(8888));
         assert_eq!(port("options.setPort(8081); vertx.createHttpServer(options).listen();"), Some(8081));

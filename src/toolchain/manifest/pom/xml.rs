@@ -36,9 +36,14 @@ pub(super) struct Element {
 /// # Errors
 /// `manifest_invalid` with path, line and column.
 pub(super) fn parse(name: &str, text: &str, in_tree: bool) -> Result<Element, Failure> {
+    // Maven's own parser lets one character stand before the declaration, as an empty first line does.
+    let bare = text.strip_prefix(['\n', ' ', '\t']).filter(|rest| rest.starts_with("<?xml"));
+    let first = bare.is_some() && text.starts_with('\n');
+    let text = bare.unwrap_or(text);
     let options = roxmltree::ParsingOptions { allow_dtd: false, nodes_limit: MAX_NODES, ..Default::default() };
     let parsed = roxmltree::Document::parse_with_options(text, options).map_err(|error| refused(name, &error))?;
-    let lines = text.bytes().enumerate().filter(|(_, byte)| *byte == b'\n').map(|(at, _)| at).collect::<Vec<_>>();
+let lines = text.bytes().enumerate().filter(|(_, byte)| *byte == b'\n').map(|(at, _)| at);
+    let lines = first.then_some(0).into_iter().chain(lines).collect::<Vec<_>>();
     let document = Arc::new(Document { name: name.to_owned(), in_tree });
     convert(parsed.root_element(), &lines, &document, 0).ok_or_else(|| too_deep(name))
 }
@@ -139,6 +144,15 @@ mod tests {
         let b = root.at("a/b").unwrap();
         assert_eq!((root.line, b.line, b.text.as_str(), b.attribute("k")), (2, 4, "x", Some("v")));
         assert_eq!(b.origin("b").to_string(), "pom.xml:4: b");
+    }
+
+    #[test]
+    fn one_character_may_stand_before_the_declaration() {
+        let pom = "<?xml version='1.0'?>\n<project/>";
+        for (before, line) in [("", Some(2)), ("\n", Some(3)), (" ", Some(2)), ("\r\n", None), ("  ", None)] {
+            let root = parse("pom.xml", &format!("{before}{pom}"), true).ok();
+            assert_eq!(root.map(|root| root.line), line, "{before:?}");
+        }
     }
 
     #[test]

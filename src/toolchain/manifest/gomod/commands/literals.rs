@@ -25,6 +25,8 @@ pub(in crate::toolchain::manifest::gomod) struct Command<'a> {
     pub(in crate::toolchain::manifest::gomod) runs: bool,
     /// Whether that shows its help, which is nothing, or may.
     pub(in crate::toolchain::manifest::gomod) helps: bool,
+    /// Whether it wants a flag.
+    pub(in crate::toolchain::manifest::gomod) demands: bool,
 }
 
 impl Command<'_> {
@@ -139,12 +141,31 @@ pub(in crate::toolchain::manifest::gomod) fn fields<'a>(tokens: &[Token<'a>], in
     let mut depth = 0usize;
     let kinds = tokens[inside.min(tokens.len())..].iter().map(|token| token.kind);
     let (mut first, mut before, mut last) = (Kind::Sign(' '), Kind::Sign(' '), Kind::Sign(' '));
+    // The block for arguments that nobody is to give (`if len(args) > 0 {`) is not what it does without any.
+    let mut given = None;
+    // A flag of its own that has to be given, which no variable may say instead (urfave/cli, "Required Flags").
+    let (mut required, mut told, mut demands) = (false, false, false);
     for kind in kinds {
+        match (before, last, kind) {
+            (Kind::Sign('>'), Kind::Word("0"), Kind::Sign('{')) => given = given.or(Some(depth)),
+            (_, _, Kind::Sign('}')) if given.is_some_and(|at| depth <= at + 1) => given = None,
+            _ => {}
+        }
         if let (Kind::Word("Run" | "RunE" | "Action"), Kind::Sign(':'), Kind::Word(name)) = (first, before, last)
             && depth == 0
             && matches!(kind, Kind::Sign(',' | '}'))
         {
             command.handler = name;
+            command.runs = name != "nil";
+        }
+        match (before, last, kind) {
+            (Kind::Word("Required"), Kind::Sign(':'), Kind::Word("true")) if depth == 2 => required = true,
+            (_, Kind::Word("EnvVar" | "EnvVars" | "Sources"), Kind::Sign(':')) if depth == 2 => told = true,
+            (_, _, Kind::Sign('}')) if depth == 2 => {
+                demands |= required && !told;
+                (required, told) = (false, false);
+            }
+            _ => {}
         }
         match (before, last, kind) {
             (_, _, Kind::Sign('}')) if depth == 0 => break,
@@ -154,11 +175,14 @@ pub(in crate::toolchain::manifest::gomod) fn fields<'a>(tokens: &[Token<'a>], in
             (Kind::Word("Use" | "Name"), Kind::Sign(':'), Kind::Text(text)) if depth == 0 => {
                 command.usage = Some(Cow::Borrowed(text));
             }
-            (_, Kind::Sign('.'), Kind::Word(word)) if HELP.contains(&word) => command.helps |= depth > 0,
+            (_, Kind::Sign('.'), Kind::Word(word)) if HELP.contains(&word) => {
+                command.helps |= depth > 0 && given.is_none();
+            }
             _ => {}
         }
         (first, before, last) = (before, last, kind);
     }
+    command.demands = demands;
     command
 }
 

@@ -74,7 +74,8 @@ impl<'a> Known<'a> {
     pub(super) fn said(&self, usage: &str) -> Option<u32> {
         let lower = usage.to_lowercase();
         let mut words = lower.split(|c: char| !c.is_alphanumeric());
-        (!self.is_aside(usage) && words.any(|word| self.words.contains(&word))).then_some(1)
+        let phrase = || self.words.iter().any(|known| known.contains(' ') && lower.contains(known));
+        (!self.is_aside(usage) && (words.any(|word| self.words.contains(&word)) || phrase())).then_some(1)
     }
 
     /// How well a flag's, field's or variable's name says that it is about listening: 0 exactly, 1 somehow.

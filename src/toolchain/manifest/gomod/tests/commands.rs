@@ -102,6 +102,15 @@ fn an_application_of_urfave_needs_a_command_unless_it_acts() {
     };
     assert_eq!(given(&[("main.go", &literal(""))]), (Some("serve".to_owned()), None));
     assert_eq!(given(&[("main.go", &literal("\n\t\tAction: f,"))]), (None, None));
+    let wants = |more: &str| {
+        let flag =
+            format!("Flags: []cli.Flag{{&cli.StringFlag{{Name: \"config\", Required: true{more}}}}}, Action: f}}");
+        let text = literal("").replacen("Action: f}", &flag, 1);
+        let (arguments, warning) = given(&[("main.go", &text)]);
+        (arguments, warning.is_some())
+    };
+    assert_eq!(wants(""), (None, true));
+    assert_eq!(wants(", EnvVars: []string{\"CONFIG\"}"), (Some("serve".to_owned()), false));
 }
 
 #[test]
@@ -136,6 +145,16 @@ fn a_root_command_may_have_another_name_and_be_made_elsewhere() {
     };
     assert_eq!(by("greet()\n\tc.Help()").as_deref(), Some("serve"));
     assert_eq!(by("if len(a) > 0 {\n\t\tc.Help()\n\t}\n\twork()"), None);
+    let inline = |body: &str| {
+        let root = root(&format!(", Run: func(c *cobra.Command, a []string) {{\n\t{body}\n}}"), "newServe()");
+        given(&[("main.go", &root), ("serve.go", &serve)])
+    };
+    assert_eq!(inline("if len(a) > 0 {\n\t\tif err := c.Help(); err != nil {\n\t\t}\n\t}\n\twork()"), (None, None));
+    assert_eq!(inline("if len(a) == 0 {\n\t\tc.Help()\n\t}").0.as_deref(), Some("serve"));
+    assert_eq!(
+        given(&[("main.go", &root(", Run: nil", "newServe()")), ("serve.go", &serve)]).0.as_deref(),
+        Some("serve")
+    );
 }
 
 #[test]
@@ -165,4 +184,15 @@ fn commands_of_kingpin_and_of_kong_are_read() {
     assert_eq!(kong("\tSyncAll SyncCmd `cmd:\"\"`\n\tRun RunCmd `cmd:\"\" name:\"go\"`\n"), (None, told));
     assert_eq!(kong("\tServe ServeCmd `cmd:\"\" default:\"1\"`\n"), (None, None));
     assert_eq!(kong(""), (None, None));
+}
+
+#[test]
+fn a_root_command_may_be_a_value_of_another_package() {
+    let main = "package main\n\nimport \"example.com/trade/order/cmd\"\n\nfunc main() {\n\tif err := cmd.Root.Execute(); err != nil {\n\t}\n}\n";
+    let held = format!("package cmd\n\n{COBRA}var Root = cobra.Command{{Use: \"rates\"}}\n");
+    let serve = format!(
+        "package cmd\n\n{COBRA}func init() {{\n\tRoot.AddCommand(&cobra.Command{{\n\t\tUse: \"serve\",\n\t\tRun: func(c *cobra.Command, a []string) {{ http.Run() }},\n\t}})\n}}\n"
+    );
+    let files = [("main.go", main), ("cmd/main.go", &*held), ("cmd/serve.go", &*serve)];
+    assert_eq!(given(&files), (Some("serve".to_owned()), None));
 }

@@ -237,6 +237,9 @@ fn settings_are_named_without_their_ending_and_behind_a_directory() {
     assert_eq!(assets("path := fmt.Sprintf(\"%s/config/shop-local.yml\", wd)"), json!(["config/shop-local.yml"]));
     assert_eq!(assets("path := wd + \"/config/shop-local.yml\""), json!(["config/shop-local.yml"]));
     assert_eq!(assets("path := \"/config/shop-local.yml\""), json!([]));
+    assert_eq!(assets("os.ReadFile(fmt.Sprintf(\"./pages/%s\", name))"), json!(["pages"]));
+    assert_eq!(assets("os.ReadFile(fmt.Sprintf(\"./config/%s.go\", name))"), json!(["config", "pages/mail.html"]));
+    assert_eq!(assets("os.ReadFile(fmt.Sprintf(\"./letters/%s\", name))"), json!([]));
     assert_eq!(assets("flag.String(\"config-dir\", \"config\", \"x\")"), json!(["config", "pages/mail.html"]));
 }
 
@@ -313,4 +316,37 @@ fn a_directory_that_a_function_of_the_program_is_given_is_beside_it() {
     let source = "package main\n\nfunc main() { r.Get(\"/*\", Pages(\"public\")) }\n\nfunc Pages(publicDir string) http.Handler { return nil }\n";
     let found = read(&[("main.go", source), ("public/index.html", "x")]);
     assert_eq!(found.variables["assets"], json!({ "directory": "", "paths": ["public"] }));
+}
+
+#[test]
+fn what_is_said_of_a_flag_may_be_a_phrase() {
+    let of = |usage: &str| main(&format!("flag.StringVar(&c.Where, \"a\", \"localhost:7080\", \"{usage}\")"));
+    for (usage, expected) in
+        [("HTTP server address", vec![7080]), ("database server address", vec![]), ("address of the ledger", vec![])]
+    {
+        assert_eq!(ports(&[("main.go", &of(usage))]), expected, "{usage}");
+    }
+    let codes: Vec<_> = read(&[("main.go", &of("Server address"))]).warnings.into_iter().map(|one| one.code).collect();
+    assert_eq!(codes, ["listens_on_loopback"]);
+}
+
+#[test]
+fn what_the_machine_alone_reaches_is_no_second_port() {
+    let tag = |name: &str, address: &str| format!("\t{name} string `default:\"{address}\"`\n");
+    let source = |rest: &str| {
+        format!("package main\n\ntype c struct {{\n{}{rest}}}\n\nfunc main() {{}}\n", tag("ListenAddr", "0.0.0.0:7080"))
+    };
+    let both = |address: &str| ports(&[("main.go", &source(&tag("HTTPAddr", address)))]);
+    assert_eq!(both("localhost:7112"), [7080]);
+    assert_eq!(both(":7112"), [7080, 7112]);
+}
+
+#[test]
+fn a_variable_of_a_group_is_not_the_programs_port() {
+    let source = "package main\n\ntype options struct {\n\tListen string `long:\"listen\" env:\"LISTEN\" default:\":7080\"`\n\tEmail struct {\n\t\t\
+                  Port int `long:\"port\" env:\"PORT\" default:\"587\"`\n\t} `group:\"email\" env-namespace:\"EMAIL\"`\n}\n\nfunc main() {}\n";
+    let found = read(&[("main.go", source)]);
+    assert_eq!((found.ports.first().map(|port| port.value), found.image_env.len()), (Some(7080), 0));
+    let asked = read(&[("main.go", &main("listen(getPort(\"PORT\"))"))]);
+    assert_eq!(asked.image_env.get("PORT").map(|port| port.value.as_str()), Some("8080"));
 }

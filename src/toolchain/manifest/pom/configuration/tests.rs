@@ -147,6 +147,13 @@ fn connectors_of_dropwizard() {
     let text = "server:\n  applicationConnectors:\n    - type: http\n      port: ${PORT:-8081}\n  adminConnectors:\n    - type: http\n      port: 8082\n";
     let found = ports_of("config.yml", text, &["server.applicationconnectors.port"]);
     assert_eq!((found.len(), found[0].value, found[0].origin.line), (1, 8081, Some(4)));
+    for (value, expected) in
+        [("${WEB_PORT:-0}", Some("WEB_PORT")), ("${PORT}", Some("PORT")), ("0", None), ("${}", None)]
+    {
+        let text = text.replace("${PORT:-8081}", value);
+        let found = variable_of("config.yml", &text, &["server.applicationconnectors.port"]);
+        assert_eq!(found.map(|found| found.value).as_deref(), expected, "{value}");
+    }
 }
 
 proptest! {
