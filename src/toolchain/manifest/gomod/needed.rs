@@ -229,11 +229,13 @@ fn executed<'a>(source: &Source<'a>) -> Vec<(&'a str, &'a str)> {
 /// names").
 fn imported<'a>(source: &Source<'a>) -> Vec<(&'a str, &'a str)> {
     let found = source.tokens.windows(5).filter_map(|five| match [0, 1, 2, 3, 4].map(|at| five[at].kind) {
-        [Kind::Word(package), Kind::Sign('.'), Kind::Word(name), Kind::Sign('.'), Kind::Word(word)]
-            if matches!(word, "Execute" | "ExecuteContext" | "ExecuteC") =>
-        {
-            Some((package, name))
-        }
+        [
+            Kind::Word(package),
+            Kind::Sign('.'),
+            Kind::Word(name),
+            Kind::Sign('.'),
+            Kind::Word("Execute" | "ExecuteContext" | "ExecuteC"),
+        ] => Some((package, name)),
         _ => None,
     });
     found.take(MAX_EXECUTED).collect()
