@@ -76,6 +76,15 @@ const TEXTS: &[Text] = &[
     ("Procfile", "", "web: ./a gunicorn -c b c:d\n", STARTED),
     ("start.sh", "#!/bin/sh\n", "supervisord -c a.conf\n", STARTED),
     ("start.sh", "#!/bin/sh\n", "echo a\n", STARTED),
+    ("entrypoint.sh", "#!/bin/sh\n", "exec gosu a \"$@\"\n", STARTED),
+    ("Dockerfile", "FROM python\nCOPY . .\nRUN <<E\n", "pip install -r a.txt && b\n", &[("app.py", APP)]),
+    (
+        "docker/Dockerfile.web",
+        "FROM python\n",
+        "COPY back/a.py b\n",
+        &[("back/requirements.txt", "flask\n"), ("back/app.py", APP)],
+    ),
+    ("order/run.py", "from order import create_app\ndef main():\n", "    a = create_app()\n", COMMAND),
     ("Dockerfile", "FROM scratch\n", "ENV A=\"${A:-$A}\" \\\n", &[]),
     ("Dockerfile", "FROM scratch\n", "COPY [\"a\", \"b\"]\n", &[]),
     ("slipway.toml", "[runtime]\nargs = ", "[", &[("go.mod", MOD), ("main.go", MAIN)]),
@@ -93,6 +102,13 @@ const STARTED: &[(&str, &str)] = &[
     ("Dockerfile", "FROM python\nCOPY . .\nCMD [\"./start.sh\"]\n"),
     ("requirements.txt", "flask\n"),
     ("app.py", APP),
+];
+
+/// A package whose command starts what its factory makes.
+const COMMAND: &[(&str, &str)] = &[
+    ("requirements.txt", "flask\n"),
+    ("setup.py", "setup(name='order', entry_points={'console_scripts': ['order = order.run:main']})\n"),
+    ("order/__init__.py", "from flask import Flask\n\ndef create_app():\n    return Flask(__name__)\n"),
 ];
 const MOD: &str = "module example.com/a\n\ngo 1.26\n";
 const MAIN: &str = "package main\n\nfunc main() {}\n";

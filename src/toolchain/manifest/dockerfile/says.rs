@@ -4,7 +4,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use super::{Base, Stage, stage_named, stages};
-use crate::dockerfile::instruction::{Command, Dockerfile, Instruction, Located, Word};
+use crate::dockerfile::instruction::{Command, Dockerfile, Heredoc, Instruction, Located, Word};
 use crate::dockerfile::parse::parse;
 
 /// Words of one instruction, and its line.
@@ -19,7 +19,7 @@ pub(crate) struct Said {
 /// The words of every command that it runs and of every path that it copies from the repository.
 pub(crate) fn builds(text: &str) -> Vec<Said> {
     let words = |instruction: &Instruction| match instruction {
-        Instruction::Run { command, .. } => words(command),
+        Instruction::Run { command, heredocs, .. } => run(command, heredocs),
         Instruction::Copy(transfer) | Instruction::Add(transfer) => {
             transfer.sources.iter().filter_map(Word::as_literal).map(str::to_owned).collect()
         }
@@ -39,8 +39,9 @@ pub(crate) fn commands(text: &str) -> Vec<Said> {
     let file = parse(text).unwrap_or_else(|_| Dockerfile { syntax: None, instructions: Vec::new() });
     let of_run = file.instructions.iter().flat_map(|located| {
         let lines: Vec<Vec<String>> = match &located.instruction {
-            Instruction::Run { command: Command::Shell(line), .. } => {
-                line.split(['&', ';', '\n']).map(of_line).collect()
+            Instruction::Run { command: Command::Shell(line), heredocs, .. } => {
+                let texts = std::iter::once(line).chain(heredocs.iter().map(|heredoc| &heredoc.content));
+                texts.flat_map(|text| text.split(['&', ';', '\n'])).map(of_line).collect()
             }
             Instruction::Run { command, .. } => vec![words(command)],
             _ => Vec::new(),
@@ -54,8 +55,9 @@ pub(crate) fn commands(text: &str) -> Vec<Said> {
 /// at the end (a stage for tests) says nothing of it.
 pub(crate) fn installs(text: &str) -> Vec<Said> {
     let of_run = |located: &Located| match &located.instruction {
-        Instruction::Run { command, .. } => {
-            Some(Said { line: located.line, words: words(command), plain: false }).filter(|said| !said.words.is_empty())
+        Instruction::Run { command, heredocs, .. } => {
+            let words = run(command, heredocs);
+            Some(Said { line: located.line, words, plain: false }).filter(|said| !said.words.is_empty())
         }
         _ => None,
     };
@@ -291,6 +293,12 @@ fn words(command: &Command) -> Vec<String> {
     }
 }
 
+/// The words of a command and of the here-documents that it is given: a `RUN` of them alone is a script (Dockerfile reference,
+/// "Here-Documents").
+fn run(command: &Command, heredocs: &[Heredoc]) -> Vec<String> {
+    words(command).into_iter().chain(heredocs.iter().flat_map(|heredoc| of_line(&heredoc.content))).collect()
+}
+
 /// The words of a line that a shell reads, also of a line within it (`sh -c "a && b"`); a quoted call is one word.
 fn of_line(line: &str) -> Vec<String> {
     let mut quote = None;
@@ -316,6 +324,14 @@ fn is_shell(word: &str) -> bool {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn scripts_that_stand_in_the_file() {
+        let text = "FROM a\nRUN <<EOS\nset -e\npip install -r x.txt && y\nEOS\nRUN <<A sh && z\none\nA\n";
+        let shown = |said: Vec<Said>| said.iter().map(|said| said.words.join(" ")).collect::<Vec<_>>();
+        assert_eq!(shown(installs(text)), ["<<EOS set -e pip install -r x.txt y", "<<A sh z one"]);
+        assert_eq!(shown(commands(text))[1..], ["set -e", "pip install -r x.txt", "y", "<<A sh", "z", "one"]);
+    }
 
     #[test]
     fn what_the_image_is_made_of() {

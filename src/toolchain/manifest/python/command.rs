@@ -68,7 +68,7 @@ pub(super) fn module(dependencies: &Dependencies, command: &str) -> Option<Strin
     Some(module.to_owned()).filter(|module| !module.is_empty())
 }
 
-fn plain(name: &str) -> String {
+pub(super) fn plain(name: &str) -> String {
     name.to_lowercase().replace(['-', '.'], "_")
 }
 

@@ -12,6 +12,7 @@ use super::beside;
 use super::dependencies::Dependencies;
 use super::requirement::{Requirement, normalise};
 use crate::model::origin::{Decision, Found, Origin};
+use crate::toolchain::version::Version as Release;
 
 /// What pip may take of distributions that the project does not bound.
 #[derive(Debug, Default)]
@@ -25,7 +26,12 @@ pub(super) struct Constraints {
 
 impl Constraints {
     /// A lock says everything, and what is not installed needs nothing.
-    pub(super) fn of(dependencies: &Dependencies, commit_time: Option<i64>, facts: &toml::Table) -> Self {
+    pub(super) fn of(
+        dependencies: &Dependencies,
+        commit_time: Option<i64>,
+        asked: Option<&Release>,
+        facts: &toml::Table,
+    ) -> Self {
         if matches!(dependencies.install, "lock" | "none") {
             return Self::default();
         }
@@ -33,7 +39,7 @@ impl Constraints {
         let stated = beside::constraints(dependencies);
         companions.retain(|one| stated.iter().all(|other| distribution(&other.value) != distribution(&one.value)));
         companions.extend(stated);
-        let of_age = of_age(dependencies, &companions, commit_time, facts);
+        let of_age = of_age(dependencies, &companions, (commit_time, asked), facts);
         let mut decisions: Vec<Decision> =
             companions.iter().map(|one| decided(json!(one.value), one.origin.clone())).collect();
         decisions.extend(shown(dependencies, &of_age));
@@ -108,25 +114,37 @@ fn companions(dependencies: &Dependencies, facts: &toml::Table) -> Vec<Found<Str
 }
 
 /// Constraints that keep a distribution below a version that broke its users and that came out after the commit: what
-/// the commit was tried with is older. From `[[facts.breaking]]`; what the project or a companion bounds is left alone.
+/// the commit was tried with is older. So do versions that the Python which is asked for never had, of what the project names
+/// itself: a later Python stands in for one that is not offered, and would have them. From `[[facts.breaking]]`; what the project or a companion bounds is left alone.
 fn of_age(
     dependencies: &Dependencies,
     companions: &[Found<String>],
-    commit_time: Option<i64>,
+    (commit_time, asked): (Option<i64>, Option<&Release>),
     facts: &toml::Table,
 ) -> Vec<Found<String>> {
     let time = commit_time.and_then(|seconds| jiff::Timestamp::from_second(seconds).ok());
-    let Some(today) = time.map(|time| time.to_zoned(TimeZone::UTC).date()) else { return Vec::new() };
+    let today = time.map(|time| time.to_zoned(TimeZone::UTC).date());
     let rows = facts.get("breaking").and_then(toml::Value::as_array).into_iter().flatten();
     let mut found: Vec<Found<String>> = Vec::new();
     for row in rows {
         let text = |key: &str| row.get(key).and_then(toml::Value::as_str).unwrap_or_default();
         let (name, version) = (text("name"), text("version"));
-        let Some(day) = text("released").parse::<Date>().ok().filter(|day| today < *day) else { continue };
+        let listed = || dependencies.list.iter().any(|known| known.name == name);
+        let day = text("released").parse::<Date>().ok().filter(|day| today.is_some_and(|today| today < *day));
+        let python = text("python")
+            .parse::<Release>()
+            .ok()
+            .filter(|python| asked.is_some_and(|asked| asked < python && !asked.within(python)) && listed());
+        let detail = match (day, python) {
+            (Some(day), _) => format!("the commit is older than {name} {version}, which came out on {day}"),
+            (_, Some(python)) => {
+                format!("the Python that is asked for is older than {python}, which {name} {version} wants")
+            }
+            _ => continue,
+        };
         let bounded = dependencies.list.iter().any(|known| known.name == name && newest(known).is_some())
             || companions.iter().chain(&found).any(|known| distribution(&known.value) == name);
         if !bounded {
-            let detail = format!("the commit is older than {name} {version}, which came out on {day}");
             found.push(Found::new(format!("{name}<{version}"), Origin::default(detail)));
         }
     }
@@ -178,9 +196,27 @@ mod tests {
             (&["flask"], None, "flask", ""),
         ] {
             let list = lines.iter().map(|text| Requirement::parse(text, Origin::default("test")).unwrap()).collect();
-            let found = of_age(&Dependencies { list, ..Dependencies::default() }, &[], day.map(days), &FACTS);
+            let found = of_age(&Dependencies { list, ..Dependencies::default() }, &[], (day.map(days), None), &FACTS);
             let said = found.iter().find(|found| distribution(&found.value) == wanted);
             assert_eq!(said.map_or("", |found| found.value.as_str()), expected, "{lines:?} {day:?}");
+        }
+    }
+
+    #[test]
+    fn what_the_python_asked_for_never_had_is_kept_out() {
+        for (lines, python, expected) in [
+            (&["Django"][..], "3.7", "django<4.0"),
+            (&["Django"], "3.5.2", "django<3.0"),
+            (&["Django"], "3.9", "django<5.0"),
+            (&["Django"], "3.13", ""),
+            (&["Django==4.2"], "3.7", ""),
+            (&["djangorestframework"], "3.7", ""),
+        ] {
+            let list = lines.iter().map(|text| Requirement::parse(text, Origin::default("test")).unwrap()).collect();
+            let asked = python.parse().unwrap();
+            let found = of_age(&Dependencies { list, ..Dependencies::default() }, &[], (None, Some(&asked)), &FACTS);
+            let said: Vec<&str> = found.iter().map(|found| found.value.as_str()).collect();
+            assert_eq!(said.join(" "), expected, "{lines:?} {python}");
         }
     }
 

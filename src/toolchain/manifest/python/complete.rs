@@ -3,13 +3,17 @@
 use std::collections::{BTreeSet, VecDeque};
 
 use super::application::Candidate;
+use super::command;
+use super::dependencies::Dependencies;
 use super::imports;
 use super::layout::Sources;
 use super::module::{Module, Value};
 use super::script::{self, Script};
 use super::source;
+use super::start::Entry;
 use super::text::inside;
 use crate::model::source_tree::parent;
+use crate::toolchain::findings::Inspection;
 
 /// What adds to an application: routes, parts, and Flask's and `FastAPI`'s decorators for them.
 const ADDING: [&str; 13] = [
@@ -27,8 +31,9 @@ const ADDING: [&str; 13] = [
     "add_api_route",
     "mount",
 ];
-/// More modules than are worth a look.
+/// More modules than are worth a look, and more names that one of them gives what a factory makes.
 const MAX_MODULES: usize = 200;
+const MAX_NAMES: usize = 20;
 
 /// The module that imports the object with all that is added to it, where the object's own module does not: it is what
 /// `flask run` and servers are given in such a repository (Flask, "Larger Applications as Packages").
@@ -59,6 +64,27 @@ pub(super) fn whole<'a>(sources: &Sources<'a>, chosen: &Candidate<'a>) -> Option
 /// The only script that starts what a function makes whole: it calls the factory, adds to what it gives, and serves that
 /// by itself, so that no server can import it.
 pub(super) fn started<'a>(sources: &Sources<'a>, chosen: &Candidate<'a>, all: &[Candidate<'a>]) -> Option<Script<'a>> {
+    let finishing = finishing(sources, chosen, all)?;
+    let mut scripts = script::guarded(sources).into_iter().filter(|script| reaches(sources, script.file, &finishing));
+    scripts.next().filter(|_| scripts.next().is_none())
+}
+
+/// The command of the project's that does the same: a server that was given what the factory makes would lack it.
+pub(super) fn commanded<'a>(
+    inspection: &Inspection<'_>,
+    sources: &Sources<'a>,
+    dependencies: &Dependencies,
+    (chosen, all): (&Candidate<'a>, &[Candidate<'a>]),
+) -> Option<Entry> {
+    let entry = command::find(inspection, dependencies).ok().flatten()?;
+    let from = inside(sources.directory, "setup.py");
+    let (file, _) = sources.locate(entry.module.as_deref()?, &from).filter(|(_, rest)| rest.is_none())?;
+    let serves = source::of(sources.tree, &file)?.calls.iter().any(|call| call.callee.dotted.ends_with(".run"));
+    finishing(sources, chosen, all).filter(|found| serves && found.contains(file.as_str())).map(|_| entry)
+}
+
+/// The modules that make the object whole where its own module does not import them.
+fn finishing<'a>(sources: &Sources<'a>, chosen: &Candidate<'a>, all: &[Candidate<'a>]) -> Option<BTreeSet<&'a str>> {
     let mut factories: Vec<Candidate<'a>> =
         all.iter().filter(|c| c.factory && c.file == chosen.file).cloned().collect();
     // One that gives the module's own object is no other application.
@@ -73,11 +99,7 @@ pub(super) fn started<'a>(sources: &Sources<'a>, chosen: &Candidate<'a>, all: &[
         .filter(|(file, module)| *file != chosen.file && factories.iter().any(|f| finishes(sources, file, module, f)))
         .map(|(file, _)| file)
         .collect();
-    if finishing.is_empty() || reaches(sources, chosen.file, &finishing) {
-        return None;
-    }
-    let mut scripts = script::guarded(sources).into_iter().filter(|script| reaches(sources, script.file, &finishing));
-    scripts.next().filter(|_| scripts.next().is_none())
+    (!finishing.is_empty() && !reaches(sources, chosen.file, &finishing)).then_some(finishing)
 }
 
 /// Modules with these characters, parsed.
@@ -111,7 +133,12 @@ fn finishes(sources: &Sources<'_>, file: &str, module: &Module, factory: &Candid
         matches!(&assignment.value, Value::Call(callee)
             if callee.imported && leads_to(sources, file, &callee.dotted, factory, 0))
     });
-    let names: BTreeSet<&str> = made.map(|assignment| assignment.target.as_str()).collect();
+    let names: BTreeSet<&str> = made.map(|assignment| assignment.target.as_str()).take(MAX_NAMES).collect();
+    // Flask's hooks are decorators without arguments (`@app.before_request`).
+    let text = sources.tree.text(file).unwrap_or_default();
+    if names.iter().any(|name| text.contains(&format!("@{name}."))) {
+        return true;
+    }
     module.calls.iter().any(|call| {
         call.callee
             .dotted

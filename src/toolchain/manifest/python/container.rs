@@ -136,7 +136,9 @@ fn of_words(
             return object(chosen);
         }
         // Others that are given a path do more with it than Python does.
-        if !said.words[..index].iter().any(|word| is_python(word)) || prepares(sources, &said.words[index + 1..]) {
+        let before = &said.words[..index];
+        let by_python = before.iter().any(|word| is_python(word)) || is_program(sources, file, before);
+        if !by_python || prepares(sources, &said.words[index + 1..]) {
             continue;
         }
         let script = Script { file, line: 1, port: None };
@@ -147,6 +149,12 @@ fn of_words(
 
 fn is_python(word: &str) -> bool {
     word.rsplit('/').next().is_some_and(|name| name.starts_with("python"))
+}
+
+/// Whether a script is started as a program of its own: its first line names Python (execve(2), "Interpreter scripts").
+fn is_program(sources: &Sources<'_>, file: &str, before: &[String]) -> bool {
+    let first = sources.tree.text(file).and_then(|text| text.lines().next()).unwrap_or_default();
+    first.starts_with("#!") && first.contains("python") && before.iter().all(|word| LAUNCHERS.contains(&word.as_str()))
 }
 
 /// Whether a server or another script stands behind a script: what comes first then prepares for it (`python seed.py && gunicorn

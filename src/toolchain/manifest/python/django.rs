@@ -174,11 +174,13 @@ fn objects<'s>(sources: &'s Sources<'_>, root: &'s str, name: &'s str, import: &
     for file in named(sources, name, root) {
         let Some(module) = sources.modules.get(file) else { continue };
         let django = module.imports.all.iter().any(|name| name.starts_with(import) || name.starts_with("channels"));
-        let object =
-            ["application", "app"].iter().find_map(|name| module.assignments.iter().find(|a| a.target == *name));
-        if let Some(object) = object.filter(|_| django) {
+        // What a server calls may be a function around the object (PEP 3333).
+        let assigned = module.assignments.iter().map(|assigned| (&assigned.target, assigned.line));
+        let named = || assigned.clone().chain(module.functions.iter().map(|function| (&function.name, function.line)));
+        let object = ["application", "app"].iter().find_map(|name| named().find(|(target, _)| *target == name));
+        if let Some((target, line)) = object.filter(|_| django) {
             let root = import_root(sources, file, root);
-            found.push(Object { file, name: object.target.clone(), line: object.line, root });
+            found.push(Object { file, name: target.clone(), line, root });
         }
     }
     found

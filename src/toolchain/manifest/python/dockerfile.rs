@@ -7,13 +7,16 @@ use super::super::dockerfile::places;
 use super::super::dockerfile::says::{self, Said};
 use super::layout::Sources;
 use super::specifier;
-use super::text::inside;
+use super::text::{below, inside};
 use crate::model::origin::{Found, Origin};
-use crate::model::source_tree::SourceTree;
+use crate::model::source_tree::{SourceTree, join, parent};
 use crate::toolchain::version::Demand;
 
 /// Where a repository keeps them, the application's directory first.
 const PLACES: &[&str] = &["", "docker", ".docker", "dockerfiles", "deploy", "deployment", "build", "src/docker"];
+
+/// More of them beside a directory than a repository has.
+const MAX_BESIDE: usize = 20;
 
 /// The Dockerfiles of the directory: `Dockerfile` first, then `Dockerfile.prod` and its like, then those of directories
 /// that usually hold them; where the directory has none, the one above it that takes files from it. A `Containerfile` is one
@@ -28,7 +31,20 @@ pub(super) fn files(tree: &SourceTree, directory: &str) -> Vec<String> {
         tree.files_in(&place).filter(is_one).map(str::to_owned).collect::<Vec<_>>()
     };
     let own: Vec<String> = PLACES.iter().flat_map(found).collect();
-    if own.is_empty() { places::of(tree, directory).into_iter().collect() } else { own }
+    if !own.is_empty() {
+        return own;
+    }
+    // Beside the directory there may be one for all that are built from here (`docker/Dockerfile.web` of `backend/`).
+    let above = std::iter::successors(Some(directory), |path| (!path.is_empty()).then(|| parent(path))).skip(1);
+    let beside = |place: &str| {
+        let relative = below(place, directory);
+        let kept = PLACES[1..].iter().filter_map(|kept| join(place, kept)).filter(|kept| kept != directory);
+        let files = kept.flat_map(|kept| tree.files_in(&kept).filter(is_one).map(str::to_owned).collect::<Vec<_>>());
+        let taking = |path: &String| tree.text(path).is_some_and(|text| places::Taken::read(text).is_from(relative));
+        files.take(MAX_BESIDE).filter(taking).collect::<Vec<_>>()
+    };
+    let found = places::of(tree, directory).map(|path| vec![path]);
+    found.or_else(|| above.map(beside).find(|files| !files.is_empty())).unwrap_or_default()
 }
 
 /// What they name, each file at most once: the first `FROM` of an image of Python.

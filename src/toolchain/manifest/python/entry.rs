@@ -115,8 +115,21 @@ fn search(
             }
         }
         ([only], _) | (_, Some(only)) => Ok(Some(script_entry(sources, framework, only))),
-        (several, None) => Err(ambiguous(shown(sources, several))),
+        (several, None) => match of_name(inspection, dependencies, several) {
+            Some(named) => Ok(Some(script_entry(sources, framework, named))),
+            None => Err(ambiguous(shown(sources, several))),
+        },
     }
+}
+
+/// The script with the project's or the application's name, beside tools of it (`shop.py` beside `shopctl.py`).
+fn of_name<'s, 'a>(
+    inspection: &Inspection<'_>,
+    dependencies: &Dependencies,
+    several: &'s [Script<'a>],
+) -> Option<&'s Script<'a>> {
+    let named = |name: &str| several.iter().find(|script| command::plain(stem(script.file)) == command::plain(name));
+    named(&dependencies.project).or_else(|| named(inspection.application))
 }
 
 /// Frameworks whose own command serves a page.
@@ -158,6 +171,9 @@ fn choose(
     if let Some(script) = complete::started(sources, chosen, candidates) {
         return Ok(script_entry(sources, "script", &script));
     }
+    if let Some(entry) = complete::commanded(inspection, sources, dependencies, (chosen, candidates)) {
+        return Ok(entry);
+    }
     match complete::whole(sources, chosen) {
         Some(whole) => {
             Ok(object_entry(sources, &whole, "other modules add to it, and this one imports them", candidates))
@@ -186,6 +202,11 @@ fn preferred<'c, 'a>(
     if let Some(chosen) = single(candidates.iter().filter(|c| c.module.split('.').any(|part| part == called))) {
         return Ok((chosen, "its module has the application's name".into()));
     }
+    // Workers make an application for its settings; nobody asks it anything.
+    let works = |c: &Candidate<'_>| stem(c.file).split('_').any(|word| WORKERS.contains(&word));
+    if let Some(chosen) = single(candidates.iter().filter(|c| !works(c))) {
+        return Ok((chosen, "the other's module is a worker's".into()));
+    }
     // A single object among factories is what they are for.
     if let Some(chosen) = single(candidates.iter().filter(|c| !c.factory)) {
         return Ok((chosen, "the only object; the others are factories".into()));
@@ -198,6 +219,9 @@ fn preferred<'c, 'a>(
     };
     Err(ambiguous(candidates.iter().map(|c| (name(c), c.file, c.line)).collect()))
 }
+
+/// Words in the names of modules that start workers.
+const WORKERS: [&str; 5] = ["celery", "worker", "beat", "scheduler", "cron"];
 
 /// The only one; `application = app = Flask(__name__)` is one object under two names.
 fn single<'c, 'a: 'c>(mut found: impl Iterator<Item = &'c Candidate<'a>>) -> Option<&'c Candidate<'a>> {

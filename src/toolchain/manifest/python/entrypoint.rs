@@ -71,6 +71,28 @@ pub(super) fn waits(inspection: &Inspection<'_>) -> Option<Warning> {
     Some(Warning::new("entrypoint_not_used", message, hint).at(path, Some(number))).filter(|_| hands_over(inspection))
 }
 
+/// The warning about one that becomes another user with a program that the run image lacks (`[facts.absent]`), whoever it is
+/// already: there the application has a user of its own.
+pub(super) fn changes_user(inspection: &Inspection<'_>) -> Option<Warning> {
+    let path = path(inspection);
+    let text = inspection.tree.text(&path)?;
+    // Who asks first who it is need not become another.
+    if ["id -u)", "id -u`", "EUID", "whoami"].iter().any(|asked| text.contains(asked)) {
+        return None;
+    }
+    let changers = inspection.facts.get("absent")?.get("changers")?.as_array()?;
+    let changers: Vec<&str> = changers.iter().filter_map(toml::Value::as_str).collect();
+    let (number, program) = (1..).zip(text.lines()).find_map(|(number, line)| {
+        let hands_over = line.contains("$@") && !line.trim_start().starts_with('#');
+        let mut words = line.split_whitespace().skip_while(|word| *word == "exec");
+        Some((number, words.next().filter(|word| hands_over && changers.contains(word))?.to_owned()))
+    })?;
+    let message = format!("`{path}` is not run: it becomes another user with `{program}`, which the image lacks");
+    let hint =
+        "nothing: the application runs as a user of its own; what else the script does belongs into the application";
+    Some(Warning::new("entrypoint_not_used", message, hint).at(path, Some(number)))
+}
+
 /// The warning about one that is run and keeps the signals for itself: a shell that is not replaced by what it starts.
 pub(super) fn keeps_signals(inspection: &Inspection<'_>) -> Option<Warning> {
     let path = path(inspection);

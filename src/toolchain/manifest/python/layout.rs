@@ -88,27 +88,27 @@ impl<'a> Sources<'a> {
     ///
     /// The words only save work; what counts is what the syntax tree says.
     pub(super) fn load(tree: &'a SourceTree, directory: &'a str, facts: &toml::Table) -> Self {
-        Self::of(tree, directory, &EXCLUDED, facts, |path| tells(tree, path))
+        Self::of(tree, directory, (&EXCLUDED, false), facts, |path| tells(tree, path))
     }
 
-    /// The same with directories whose names say that they hold something else; with documentation only where there is
-    /// nothing else (`alone`).
+    /// The same with directories whose names say that they hold something else, and with files that only who is given their name
+    /// can import (`shop-server.py`; `importlib`); with documentation only where there is nothing else (`alone`).
     pub(super) fn load_all(tree: &'a SourceTree, directory: &'a str, facts: &toml::Table, alone: bool) -> Self {
         let documentation = if alone { &[][..] } else { &["docs", "doc"] };
         let excluded: Vec<&str> = NEVER.iter().chain(documentation).copied().collect();
-        Self::of(tree, directory, &excluded, facts, |path| tells(tree, path))
+        Self::of(tree, directory, (&excluded, true), facts, |path| tells(tree, path))
     }
 
     /// Every module is parsed.
     #[cfg(test)]
     pub(super) fn parse_all(tree: &'a SourceTree) -> Self {
-        Self::of(tree, "", &EXCLUDED, &toml::Table::new(), |_| true)
+        Self::of(tree, "", (&EXCLUDED, false), &toml::Table::new(), |_| true)
     }
 
     fn of(
         tree: &'a SourceTree,
         directory: &'a str,
-        excluded: &[&str],
+        (excluded, dashed): (&[&str], bool),
         facts: &toml::Table,
         tells: impl Fn(&str) -> bool,
     ) -> Self {
@@ -116,7 +116,7 @@ impl<'a> Sources<'a> {
         let of_application = |path: &str| !brought.iter().any(|place| below(place, path) != path);
         let mut files: Vec<&str> = tree
             .below(directory)
-            .filter(|(path, entry)| entry.size <= MAX_SIZE && considered(below(directory, path), excluded))
+            .filter(|(path, entry)| entry.size <= MAX_SIZE && considered(below(directory, path), excluded, dashed))
             .map(|(path, _)| path)
             .filter(|path| of_application(path))
             .collect();
@@ -322,7 +322,7 @@ fn tells(tree: &SourceTree, path: &str) -> bool {
     tree.derived(path, |text| Telling(holds(text))).is_some_and(|telling| telling.0)
 }
 
-fn considered(path: &str, excluded: &[&str]) -> bool {
+fn considered(path: &str, excluded: &[&str], dashed: bool) -> bool {
     let (directories, name) = path.rsplit_once('/').unwrap_or(("", path));
     let extension = name.strip_suffix(".py");
     let Some(stem) = extension else { return false };
@@ -333,7 +333,7 @@ fn considered(path: &str, excluded: &[&str]) -> bool {
         && !stem.ends_with("_test")
         && !["conftest", "tests", "noxfile", "run_tests", "runtests", "run_test", "runtest"].contains(&stem)
         && (!directories.is_empty() || !["setup", "fabfile", "tasks"].contains(&stem))
-        && stem.chars().all(|c| c.is_ascii_alphanumeric() || c == '_')
+        && stem.chars().all(|c| c.is_ascii_alphanumeric() || c == '_' || c == '-' && dashed)
 }
 
 /// The name that imports of a module end with.

@@ -115,23 +115,29 @@ pub fn read(inspection: &Inspection<'_>) -> Result<Findings, Failure> {
     }
 
     let (dependencies, pyproject) = dependencies::read(inspection)?;
-    let constraints = Constraints::of(&dependencies, tree.revision.commit_time, inspection.facts);
     // A root with the settings of tools alone is no application; what lies below it may be one.
     if dependencies.install == "none" && pyproject.is_none() {
         undeclared::check(&sources, inspection.facts)?;
     }
-    let files = files(&dependencies, &constraints);
     let (versions, version_warnings) = version::read(tree, directory, pyproject.as_ref())?;
+    let suggestions = dockerfile::pythons(tree, directory);
+    let asked = versions.iter().chain(&suggestions).find_map(|found| match &found.value {
+        Demand::Exactly(version) => Some(version),
+        _ => None,
+    });
+    let constraints = Constraints::of(&dependencies, tree.revision.commit_time, asked, inspection.facts);
+    let files = files(&dependencies, &constraints);
     let (processes, procfile_warnings) = procfile::read(tree, directory);
     let entrypoint = entrypoint::find(inspection);
-    let waits = entrypoint.as_ref().and_then(|_| entrypoint::waits(inspection));
-    let entrypoint = entrypoint.filter(|_| waits.is_none());
+    let unfit = || entrypoint::waits(inspection).or_else(|| entrypoint::changes_user(inspection));
+    let unfit = entrypoint.as_ref().and_then(|_| unfit());
+    let entrypoint = entrypoint.filter(|_| unfit.is_none());
     let chooses = entrypoint.is_some() && entrypoint::chooses(inspection);
     let starts = entrypoint.as_ref().filter(|_| !chooses && !entrypoint::hands_over(inspection));
     let stated_start = inspection.command_given || processes.iter().any(|p| p.name == "web") || starts.is_some();
     let mut findings = Findings {
         pinned: pinned(tree, &dependencies, &versions, constraints.aged),
-        suggestions: dockerfile::pythons(tree, directory),
+        suggestions,
         limits: floors::limits(&dependencies, inspection.facts),
         include: needed::include(&sources),
         given: given::modules(tree, directory),
@@ -144,7 +150,7 @@ pub fn read(inspection: &Inspection<'_>) -> Result<Findings, Failure> {
     findings.warnings.extend(dependencies.warnings.iter().cloned());
     findings.warnings.extend(loads::missing(&dependencies, inspection.facts));
     findings.warnings.extend(entrypoint::unexecutable(inspection));
-    findings.warnings.extend(waits);
+    findings.warnings.extend(unfit);
     findings.decisions.extend(dependencies.decisions.iter().cloned());
     findings.decisions.extend(constraints.decisions.iter().cloned());
 

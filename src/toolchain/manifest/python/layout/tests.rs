@@ -76,9 +76,9 @@ fn what_is_no_application_is_left_out() {
         "run_tests.py",
         "a/runtests.py",
     ] {
-        assert!(!considered(path, &EXCLUDED), "{path}");
+        assert!(!considered(path, &EXCLUDED, false), "{path}");
     }
-    assert!(considered("a/b/c/d/e.py", &EXCLUDED));
+    assert!(considered("a/b/c/d/e.py", &EXCLUDED, false));
 }
 
 #[test]

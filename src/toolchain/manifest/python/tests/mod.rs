@@ -1,6 +1,7 @@
 //! Whole repositories in, findings out.
 
 mod by_its_author;
+mod by_name;
 mod layouts;
 mod properties;
 
@@ -283,6 +284,10 @@ fn scripts_that_would_wait_for_ever_are_left_alone() {
         "#!/bin/sh\nif [ \"$DATABASE\" = postgres ]; then\n  while ! nc -z $H 1; do sleep 1; done\nfi\nexec \"$@\"\n";
     assert_eq!(run(guarded), (true, None));
     assert_eq!(run("#!/bin/sh\nuntil python wait.py; do sleep 1; done\nexec \"$@\"\n"), (true, None));
+    // Who becomes another user, whoever it is.
+    let becomes = "#!/bin/sh\nif [ \"$PUID\" = 0 ]; then\n  exec \"$@\"\nfi\nexec gosu shop \"$@\"\n";
+    assert_eq!(run(becomes), (false, Some(5)));
+    assert_eq!(run(&becomes.replace("\"$PUID\" = 0", "\"$(id -u)\" != 0")), (true, None));
 }
 
 #[test]
