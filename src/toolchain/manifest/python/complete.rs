@@ -79,7 +79,8 @@ pub(super) fn commanded<'a>(
     let entry = command::find(inspection, dependencies).ok().flatten()?;
     let from = inside(sources.directory, "setup.py");
     let (file, _) = sources.locate(entry.module.as_deref()?, &from).filter(|(_, rest)| rest.is_none())?;
-    let serves = source::of(sources.tree, &file)?.calls.iter().any(|call| call.callee.dotted.ends_with(".run"));
+    let serves =
+        source::of(sources.tree, &file)?.calls.iter().any(|call| call.callee.dotted.rsplit('.').next() == Some("run"));
     finishing(sources, chosen, all).filter(|found| serves && found.contains(file.as_str())).map(|_| entry)
 }
 

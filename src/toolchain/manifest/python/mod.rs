@@ -72,7 +72,7 @@ use crate::model::failure::{Failure, FailureCode};
 use crate::model::origin::{Found, Origin};
 use crate::model::source_tree::{SourceTree, parent};
 use crate::toolchain::findings::{Findings, Inspection, Process};
-use crate::toolchain::version::Demand;
+use crate::toolchain::version::{Demand, Version};
 
 /// Where commands see the locked distributions that are checked by hashes.
 const LOCKED: &str = "/slipway/locked.txt";
@@ -121,10 +121,7 @@ pub fn read(inspection: &Inspection<'_>) -> Result<Findings, Failure> {
     }
     let (versions, version_warnings) = version::read(tree, directory, pyproject.as_ref())?;
     let suggestions = dockerfile::pythons(tree, directory);
-    let asked = versions.iter().chain(&suggestions).find_map(|found| match &found.value {
-        Demand::Exactly(version) => Some(version),
-        _ => None,
-    });
+    let asked = versions.iter().chain(&suggestions).find_map(asked_for);
     let constraints = Constraints::of(&dependencies, tree.revision.commit_time, asked, inspection.facts);
     let files = files(&dependencies, &constraints);
     let (processes, procfile_warnings) = procfile::read(tree, directory);
@@ -202,6 +199,14 @@ pub fn read(inspection: &Inspection<'_>) -> Result<Findings, Failure> {
         ("entrypoint".to_owned(), json!(script.map(|(path, _)| path))),
     ]);
     Ok(findings)
+}
+
+/// The one Python that a file asks for.
+fn asked_for(found: &Found<Demand>) -> Option<&Version> {
+    match &found.value {
+        Demand::Exactly(version) => Some(version),
+        _ => None,
+    }
 }
 
 /// What commands see beside the repository: path to text.
