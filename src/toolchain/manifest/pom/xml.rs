@@ -42,7 +42,7 @@ pub(super) fn parse(name: &str, text: &str, in_tree: bool) -> Result<Element, Fa
     let text = bare.unwrap_or(text);
     let options = roxmltree::ParsingOptions { allow_dtd: false, nodes_limit: MAX_NODES, ..Default::default() };
     let parsed = roxmltree::Document::parse_with_options(text, options).map_err(|error| refused(name, &error))?;
-let lines = text.bytes().enumerate().filter(|(_, byte)| *byte == b'\n').map(|(at, _)| at);
+    let lines = text.bytes().enumerate().filter(|(_, byte)| *byte == b'\n').map(|(at, _)| at);
     let lines = first.then_some(0).into_iter().chain(lines).collect::<Vec<_>>();
     let document = Arc::new(Document { name: name.to_owned(), in_tree });
     convert(parsed.root_element(), &lines, &document, 0).ok_or_else(|| too_deep(name))
