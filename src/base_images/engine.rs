@@ -12,7 +12,7 @@ use futures_util::{StreamExt as _, TryStreamExt as _};
 
 use super::maker::{Build, label};
 use super::{INPUTS_LABEL, inputs};
-use crate::image::messages;
+use crate::image::{lost_layer, messages};
 use crate::model::failure::{Failure, FailureCode};
 
 /// A build's last lines that a failure shows.
@@ -114,20 +114,32 @@ impl Engine {
             .map_err(|error| failed(&format!("tagging `{reference}`"), &error))
     }
 
-    /// Builds an image with `BuildKit`; progress gets one line for each step that begins.
+    /// Builds an image with `BuildKit`; progress gets one line for each step that begins. What loses a cached layer is built
+    /// once more, without the cache.
     pub(super) async fn build(&self, build: Build<'_>, progress: &(dyn Fn(&str) + Sync)) -> Result<(), Failure> {
+        match self.once(&build, false, progress).await {
+            Err(failure) if lost_layer::is_cause(&failure) => {
+                progress(&format!("{}: a layer that was cached is gone: building without the cache", build.name));
+                self.once(&build, true, progress).await.map_err(lost_layer::again)
+            }
+            done => done,
+        }
+    }
+
+    async fn once(&self, build: &Build<'_>, no_cache: bool, progress: &(dyn Fn(&str) + Sync)) -> Result<(), Failure> {
         let options = BuildImageOptions {
-            dockerfile: build.dockerfile,
+            dockerfile: build.dockerfile.clone(),
             t: Some(build.reference.to_owned()),
-            buildargs: Some(build.args),
+            buildargs: Some(build.args.clone()),
             labels: Some(label(build.inputs).into_iter().collect()),
+            nocache: no_cache,
             rm: true,
             version: BuilderVersion::BuilderBuildKit,
             // Two builds must never share a session.
             session: Some(format!("slipway-{}", uuid::Uuid::now_v7())),
             ..BuildImageOptions::default()
         };
-        let context = bollard::body_full(build.context.into());
+        let context = bollard::body_full(build.context.clone().into());
         let mut stream = Box::pin(messages(self.0.build_image(options, None, Some(context))));
         let mut log = Log::default();
         let mut done = false;

@@ -11,7 +11,7 @@ use futures_util::StreamExt;
 use super::assembler::Ahead;
 use super::build_log::BuildLog;
 use super::engine::{self, Engine};
-use super::{BuildSpec, BuiltImage, LogSink, Maker, own_base, tar_stream};
+use super::{BuildSpec, BuiltImage, LogSink, Maker, lost_layer, own_base, tar_stream};
 use crate::model::failure::{Failure, FailureCode};
 use crate::model::image_reference::{DiffId, Digest, ImageReference};
 use crate::model::layout_reference::LayoutReference;
@@ -30,10 +30,10 @@ pub(super) async fn build(engine: &Engine, spec: &BuildSpec, log: LogSink<'_>) -
         pull_if_missing(docker, spec, base, &mut lines).await?;
     }
     let (id, cached) = match run(docker, spec, lines).await {
-        Err(failure) if has_lost_a_layer(&failure) => {
+        Err(failure) if lost_layer::is_cause(&failure) => {
             log("a layer that was cached is gone: building without the cache");
             let afresh = BuildSpec { no_cache: true, ..spec.clone() };
-            run(docker, &afresh, BuildLog::new(log)).await.map_err(lost_again)?
+            run(docker, &afresh, BuildLog::new(log)).await.map_err(lost_layer::again)?
         }
         done => done?,
     };
@@ -104,30 +104,6 @@ async fn pull_if_missing(docker: &Docker, spec: &BuildSpec, base: &str, log: &mu
 fn unauthorized(error: &Error) -> bool {
     let text = error.to_string();
     text.contains("no basic auth credentials") || text.contains("unauthorized:")
-}
-
-/// Somebody removed an image that shared layers with this one, or the builder's cache, just when they were taken from
-/// there: the Engine (seen on 20.10) does not keep them for the build that wants them. In the words of its steps.
-fn has_lost_a_layer(failure: &Failure) -> bool {
-    let words = [
-        ("failed to get layer", "layer does not exist"),
-        ("exporting to image", "layer does not exist"),
-        ("failed to prepare", "/committed: no such file or directory"),
-        // What was sent lies in the cache too, and is asked for a second time where it is gone.
-        ("failed to read downloaded context", "context not found"),
-    ];
-    let says = |(step, what): &(&str, &str)| failure.message.contains(step) && failure.message.contains(what);
-    failure.code == FailureCode::ImageFailed && words.iter().any(says)
-}
-
-/// That is never the project's fault.
-fn lost_again(failure: Failure) -> Failure {
-    if !has_lost_a_layer(&failure) {
-        return failure;
-    }
-    let hint =
-        "Images are removed while they are built; if it stays, empty the builder's cache: `docker builder prune`.";
-    Failure::new(FailureCode::EngineUnavailable, failure.message).log_tail(failure.log_tail).hint(hint)
 }
 
 /// Sends the context, follows the progress, returns the image's id and whether nothing had to be done.
@@ -251,25 +227,6 @@ async fn inspect(docker: &Docker, id: &Digest, cached: bool) -> Result<BuiltImag
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    #[test]
-    fn a_lost_layer_is_the_services_fault() {
-        for text in [
-            "The image build failed: exporting to image: layer does not exist.",
-            "The image build failed: failed to prepare ef0e: open /d/overlay2/9wq9/committed: no such file or directory.",
-            "The image build failed: failed to read downloaded context: Get \"http://buildkit-context/x\": context not found.",
-        ] {
-            assert!(has_lost_a_layer(&Failure::new(FailureCode::ImageFailed, text)), "{text}");
-        }
-        let text = "The image build failed: failed to get layer sha256:733b: layer does not exist.";
-        let failure = Failure::new(FailureCode::ImageFailed, text);
-        assert!(has_lost_a_layer(&failure));
-        let again = lost_again(failure);
-        assert_eq!((again.code, again.message.as_str()), (FailureCode::EngineUnavailable, text));
-        let other = Failure::new(FailureCode::ImageFailed, "failed to compute cache key: layer does not exist");
-        assert!(!has_lost_a_layer(&other));
-        assert_eq!(lost_again(other.clone()), other);
-    }
 
     #[test]
     fn a_missing_from_is_told_apart() {

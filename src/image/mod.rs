@@ -12,6 +12,7 @@ mod build_log;
 mod diagnosis;
 mod engine;
 mod listing;
+pub(crate) mod lost_layer;
 mod own_base;
 mod push;
 mod pushing;
