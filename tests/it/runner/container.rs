@@ -19,9 +19,14 @@ async fn in_container(script: &str) -> Ran {
     run(&runner, &command).await
 }
 
-/// The containers whose command has this word in it.
+/// The containers whose command has this word in it, whatever they do.
 async fn containers_with(word: &str) -> Vec<String> {
-    let options = ListContainersOptionsBuilder::default().all(true).build();
+    containers(word, true).await
+}
+
+/// The same, those that run alone unless `all` are meant.
+async fn containers(word: &str, all: bool) -> Vec<String> {
+    let options = ListContainersOptionsBuilder::default().all(all).build();
     let all = docker().await.list_containers(Some(options)).await.unwrap();
     all.into_iter().filter(|c| c.command.as_ref().is_some_and(|c| c.contains(word))).filter_map(|c| c.id).collect()
 }
@@ -153,15 +158,28 @@ async fn a_dropped_run_leaves_no_container() {
 async fn memory_of_the_command_and_of_its_children_are_told_apart() {
     let eat = "dd if=/dev/zero of=/dev/null bs=200M count=1";
     let (runner, _scratch) = container().await;
-    let (command, _workspace) = shell(&format!("exec {eat}"));
-    let exit = run(&runner, &command).await.exit.unwrap();
+    // What is killed before the Engine has seen the container start, the Engine hears nothing of: both wait for that.
+    let started = |word: String, file: std::path::PathBuf| async move {
+        while containers(&word, false).await.is_empty() {
+            tokio::time::sleep(Duration::from_millis(50)).await;
+        }
+        std::fs::write(file, "").unwrap();
+    };
+    let wait = "until [ -e go ]; do sleep 0.1; done";
+    let first = word();
+    let (command, workspace) = shell(&format!("{wait}; : {first}; exec {eat}"));
+    let (ran, ()) = tokio::join!(run(&runner, &command), started(first, workspace.path().join("go")));
+    let exit = ran.exit.unwrap();
     let code = failure_of(exit, &command, &Tail::default()).code;
     assert_eq!(code, FailureCode::OutOfMemory, "{exit:?}");
 
     let word = word();
-    let (command, workspace) = shell(&format!("{eat}; until [ -e heard ]; do sleep 0.1; done; echo went on; : {word}"));
+    let (command, workspace) =
+        shell(&format!("{wait}; {eat}; until [ -e heard ]; do sleep 0.1; done; echo went on; : {word}"));
     let (ran, ()) = tokio::join!(run(&runner, &command), async {
-        killed_for_memory(&word).await;
+        started(word.clone(), workspace.path().join("go")).await;
+        let heard = tokio::time::timeout(Duration::from_secs(30), killed_for_memory(&word)).await;
+        heard.expect("the Engine hears that memory was short");
         std::fs::write(workspace.path().join("heard"), "").unwrap();
     });
     assert_eq!(ran.exit, Ok(Exit::Code(0)));
