@@ -145,12 +145,12 @@ async fn one(
             (Exit::Code(_), said) if said.lacks(&offline.missing) => {
                 log("the cache lacks something; running once more with the network");
             }
-            (exit, said) => return failed(exit, &offline_command, &said, planned, plan),
+            (exit, said) => return failed(exit, &offline_command, &said, planned, plan, log),
         }
     }
     let (exit, said) = stream(build, &command, &redactor, log, cancel).await?;
     if exit != Exit::Code(0) {
-        return failed(exit, &command, &said, planned, plan);
+        return failed(exit, &command, &said, planned, plan, log);
     }
     if let Some(stamp) = resolved {
         services::mark_resolved(&stamp);
@@ -159,9 +159,19 @@ async fn one(
 }
 
 /// What becomes of a command that did not succeed.
-fn failed(exit: Exit, command: &Command, said: &Said, planned: &PlannedStep, plan: &Plan) -> Result<bool, Failure> {
+fn failed(
+    exit: Exit,
+    command: &Command,
+    said: &Said,
+    planned: &PlannedStep,
+    plan: &Plan,
+    log: LogSink<'_>,
+) -> Result<bool, Failure> {
     match exit {
-        exit if is_forgiven(exit, planned) => Ok(false),
+        exit if is_forgiven(exit, planned) => {
+            log("the command may fail: the build goes on without what it would have made");
+            Ok(false)
+        }
         Exit::Code(_) => {
             let failure = explained(failure_of(exit, command, &said.tail), &said.cause, plan);
             Err(mirror::blamed(failure, &operators(command, plan)))
@@ -170,12 +180,12 @@ fn failed(exit: Exit, command: &Command, said: &Said, planned: &PlannedStep, pla
     }
 }
 
-/// Whether the build goes on: also where a command took longer than its own time.
+/// Whether the build goes on. What has a time of its own is a try: it may also take longer, or more memory than there is.
 fn is_forgiven(exit: Exit, planned: &PlannedStep) -> bool {
     match exit {
         Exit::Code(_) => planned.may_fail,
-        Exit::TimedOut => planned.may_fail && planned.seconds.is_some(),
-        _ => false,
+        Exit::TimedOut | Exit::Silent | Exit::OutOfMemory => planned.may_fail && planned.seconds.is_some(),
+        Exit::Cancelled => false,
     }
 }
 
@@ -395,11 +405,11 @@ mod tests {
             offline: None,
         };
         for (may_fail, seconds, expected) in [
-            (true, Some(1), [true, true, false, false]),
-            (true, None, [true, false, false, false]),
-            (false, Some(1), [false; 4]),
+            (true, Some(1), [true, true, true, true, false]),
+            (true, None, [true, false, false, false, false]),
+            (false, Some(1), [false; 5]),
         ] {
-            let ends = [Exit::Code(1), Exit::TimedOut, Exit::OutOfMemory, Exit::Cancelled];
+            let ends = [Exit::Code(1), Exit::TimedOut, Exit::Silent, Exit::OutOfMemory, Exit::Cancelled];
             assert_eq!(ends.map(|exit| is_forgiven(exit, &planned(may_fail, seconds))), expected);
         }
     }

@@ -7,6 +7,7 @@ mod assembler;
 mod base_images;
 mod checkout;
 mod class_data;
+mod commands_on_layers;
 mod corpus;
 mod doctor;
 mod documents;
