@@ -170,7 +170,7 @@ mod tests {
             let given: Vec<&str> =
                 findings.variables["dependencies"].as_array().unwrap().iter().filter_map(|one| one.as_str()).collect();
             assert_eq!(given.join(" "), list, "{run}");
-            let lines = findings.files.get(super::super::CONSTRAINTS).map_or("", String::as_str);
+            let lines = findings.files.get(super::super::installing::CONSTRAINTS).map_or("", String::as_str);
             assert_eq!(lines.trim(), constraints, "{run}");
         }
     }
